@@ -1,0 +1,82 @@
+#pragma once
+#include <napi.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "util/descriptor.h"
+#include "util/shared_wrap.h"
+
+namespace postcopy {
+
+enum class ExitKind : uint32_t { kPort = 1, kMmio = 2, kStopped = 3 };
+
+// One access of a vCPU to a device, or the end of a vCPU (kStopped: address = KVM exit reason, data = detail).
+// The layout is read by src/run/exit-dispatch.ts.
+struct ExitRecord {
+  uint32_t vcpu;
+  ExitKind kind;
+  uint32_t is_write;
+  uint32_t size;
+  uint64_t address;
+  uint64_t data;
+};
+static_assert(sizeof(ExitRecord) == 32);
+
+// The mailbox between vCPU threads and the device worker: a vCPU posts an access and waits for its answer, so there is
+// at most one a vCPU. The eventfd is readable while records wait.
+class ExitQueue {
+ public:
+  // Throws std::system_error.
+  ExitQueue();
+
+  int Fd() const { return event_.Get(); }
+
+  // vCPU thread: posts and waits. False when the queue was closed instead of answered.
+  bool Access(const ExitRecord& record, uint64_t& answer);
+  // vCPU thread: posts without waiting.
+  void Report(const ExitRecord& record);
+
+  // Device worker.
+  size_t Take(ExitRecord* into, size_t room);
+  void Complete(uint32_t vcpu, uint64_t data);
+
+  // Main thread: lets every waiting vCPU go, for good.
+  void Close();
+
+ private:
+  struct Answer {
+    uint64_t data = 0;
+    bool ready = false;
+  };
+
+  void Post(const ExitRecord& record);
+
+  Descriptor event_;
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::deque<ExitRecord> waiting_;
+  std::vector<Answer> answers_;
+  bool closed_ = false;
+};
+
+// JavaScript class ExitQueue, the device worker's end. See src/native.ts.
+class ExitQueueObject : public Napi::ObjectWrap<ExitQueueObject> {
+ public:
+  static void Init(Napi::Env env, Napi::Object exports);
+  explicit ExitQueueObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value Fd(const Napi::CallbackInfo& info);
+  Napi::Value Take(const Napi::CallbackInfo& info);
+  Napi::Value Complete(const Napi::CallbackInfo& info);
+
+  SharedRef<ExitQueue> ref_;
+};
+
+}  // namespace postcopy

@@ -1,0 +1,128 @@
+#include "kvm/vcpu.h"
+
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "kvm/vcpu_state.h"
+#include "util/args.h"
+#include "util/errors.h"
+
+namespace postcopy {
+
+// new Vcpu(vm, index): its thread starts parked.
+Vcpu::Vcpu(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vcpu>(info) {
+  std::shared_ptr<VmResource> vm = Vm::FromArg(info, 0);
+  uint32_t index = static_cast<uint32_t>(UintArg(info, 1, "index", 4095));
+  try {
+    thread_ = std::make_unique<VcpuThread>(std::move(vm), index);
+  } catch (const std::system_error& error) {
+    throw SystemError(info.Env(), error.code().value(), "KVM_CREATE_VCPU", error.what());
+  }
+}
+
+// At the end of the process the thread may still be in the guest, or wait for a page that will never come: it goes when
+// the process goes, and must find its memory until then.
+Vcpu::~Vcpu() { static_cast<void>(thread_.release()); }
+
+VcpuThread& Vcpu::Open(Napi::Env env) {
+  if (!thread_) throw Napi::Error::New(env, "vCPU used after close()");
+  return *thread_;
+}
+
+VcpuThread& Vcpu::Parked(Napi::Env env) {
+  VcpuThread& vcpu = Open(env);
+  if (!vcpu.Parked()) throw Napi::Error::New(env, "the vCPU runs: pause it before its state is read or set");
+  return vcpu;
+}
+
+Napi::Value Vcpu::Resume(const Napi::CallbackInfo& info) {
+  Open(info.Env()).Resume();
+  return info.Env().Undefined();
+}
+
+Napi::Value Vcpu::RequestPause(const Napi::CallbackInfo& info) {
+  Open(info.Env()).RequestPause();
+  return info.Env().Undefined();
+}
+
+// waitParked(timeoutMs): true when it is parked.
+Napi::Value Vcpu::WaitParked(const Napi::CallbackInfo& info) {
+  int timeout_ms = static_cast<int>(UintArg(info, 0, "timeoutMs", 60'000));
+  return Napi::Boolean::New(info.Env(), Open(info.Env()).WaitParked(timeout_ms));
+}
+
+Napi::Value Vcpu::ParkedAt(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), Open(info.Env()).ParkedAt());
+}
+
+Napi::Value Vcpu::ResumedAt(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), Open(info.Env()).ResumedAt());
+}
+
+Napi::Value Vcpu::GetState(const Napi::CallbackInfo& info) {
+  return GetVcpuState(info.Env(), Parked(info.Env()), StringArg(info, 0, "name"));
+}
+
+Napi::Value Vcpu::SetState(const Napi::CallbackInfo& info) {
+  SetVcpuState(info.Env(), Parked(info.Env()), StringArg(info, 0, "name"), BytesArg(info, 1, "bytes"));
+  return info.Env().Undefined();
+}
+
+Napi::Value Vcpu::GetMsrs(const Napi::CallbackInfo& info) {
+  return postcopy::GetMsrs(info.Env(), Parked(info.Env()), Uint32sArg(info, 0, "indices"));
+}
+
+Napi::Value Vcpu::SetMsrs(const Napi::CallbackInfo& info) {
+  uint32_t set = postcopy::SetMsrs(info.Env(), Parked(info.Env()), BytesArg(info, 0, "entries"));
+  return Napi::Number::New(info.Env(), set);
+}
+
+Napi::Value Vcpu::SetCpuid(const Napi::CallbackInfo& info) {
+  postcopy::SetCpuid(info.Env(), Parked(info.Env()), BytesArg(info, 0, "entries"));
+  return info.Env().Undefined();
+}
+
+// getTscKhz(): the guest's TSC frequency; 0 if KVM does not say.
+Napi::Value Vcpu::GetTscKhz(const Napi::CallbackInfo& info) {
+  int khz = ioctl(Open(info.Env()).Fd(), KVM_GET_TSC_KHZ, 0);
+  return Napi::Number::New(info.Env(), khz > 0 ? khz : 0);
+}
+
+// setTscKhz(khz): false if this host can only give its own frequency.
+Napi::Value Vcpu::SetTscKhz(const Napi::CallbackInfo& info) {
+  unsigned long khz = UintArg(info, 0, "khz", INT32_MAX);
+  return Napi::Boolean::New(info.Env(), ioctl(Parked(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);
+}
+
+// notePaused(): tells a guest with a kvmclock that it was stopped (KVM_KVMCLOCK_CTRL), so that its watchdogs do not bark.
+// False if the guest has none.
+Napi::Value Vcpu::NotePaused(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), ioctl(Parked(info.Env()).Fd(), KVM_KVMCLOCK_CTRL, 0) == 0);
+}
+
+// close(timeoutMs): stops the thread; false if the vCPU still waits in the kernel for a page. Then nothing is freed.
+Napi::Value Vcpu::Close(const Napi::CallbackInfo& info) {
+  int timeout_ms = static_cast<int>(UintArg(info, 0, "timeoutMs", 60'000));
+  if (!thread_) return Napi::Boolean::New(info.Env(), true);
+  if (!thread_->Stop(timeout_ms)) return Napi::Boolean::New(info.Env(), false);
+  thread_.reset();
+  return Napi::Boolean::New(info.Env(), true);
+}
+
+void Vcpu::Init(Napi::Env env, Napi::Object exports) {
+  exports.Set(
+      "Vcpu",
+      DefineClass(env, "Vcpu",
+                  {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
+                   InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
+                   InstanceAccessor<&Vcpu::ResumedAt>("resumedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
+                   InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
+                   InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
+                   InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
+                   InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
+}
+
+}  // namespace postcopy

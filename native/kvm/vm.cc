@@ -1,0 +1,179 @@
+#include "kvm/vm.h"
+
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "memory/guest_memory.h"
+#include "util/args.h"
+#include "util/env_data.h"
+#include "util/errors.h"
+
+namespace postcopy {
+namespace {
+
+// State of the VM's in-kernel devices, as the kernel's own structures.
+struct VmState {
+  const char* name;
+  size_t bytes;
+  unsigned long get;
+  unsigned long set;
+  int irqchip;  // which chip, for KVM_GET_IRQCHIP; -1 otherwise
+};
+
+constexpr VmState kStates[] = {
+    {"picMaster", sizeof(kvm_irqchip), KVM_GET_IRQCHIP, KVM_SET_IRQCHIP, KVM_IRQCHIP_PIC_MASTER},
+    {"picSlave", sizeof(kvm_irqchip), KVM_GET_IRQCHIP, KVM_SET_IRQCHIP, KVM_IRQCHIP_PIC_SLAVE},
+    {"ioapic", sizeof(kvm_irqchip), KVM_GET_IRQCHIP, KVM_SET_IRQCHIP, KVM_IRQCHIP_IOAPIC},
+    {"pit", sizeof(kvm_pit_state2), KVM_GET_PIT2, KVM_SET_PIT2, -1},
+    {"clock", sizeof(kvm_clock_data), KVM_GET_CLOCK, KVM_SET_CLOCK, -1},
+};
+
+const VmState& StateArg(const Napi::CallbackInfo& info) {
+  std::string name = StringArg(info, 0, "name");
+  for (const VmState& state : kStates) {
+    if (name == state.name) return state;
+  }
+  throw Napi::RangeError::New(info.Env(), "no such VM state: " + name);
+}
+
+void Call(Napi::Env env, int fd, unsigned long request, const char* name, void* argument) {
+  if (ioctl(fd, request, argument) < 0) throw SystemError(env, errno, name);
+}
+
+}  // namespace
+
+// new Vm(path = '/dev/kvm')
+Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
+  Napi::Env env = info.Env();
+  if (IsAttach(info)) {
+    ref_.Attach(env, UintArg(info, 1, "handle", UINT32_MAX));
+    return;
+  }
+  std::string path = info.Length() > 0 && info[0].IsString() ? StringArg(info, 0, "path") : "/dev/kvm";
+  auto vm = std::make_shared<VmResource>();
+  vm->kvm = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!vm->kvm.Valid()) throw SystemError(env, errno, "open", path);
+  int fd;
+  do {
+    fd = ioctl(vm->kvm.Get(), KVM_CREATE_VM, 0);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) throw SystemError(env, errno, "KVM_CREATE_VM");
+  vm->fd = Descriptor(fd);
+  try {
+    vm->exits = std::make_shared<ExitQueue>();
+  } catch (const std::system_error& error) {
+    throw SystemError(env, error.code().value(), "eventfd");
+  }
+  vm->exits_handle = SharedRegistry<ExitQueue>::Add(vm->exits);
+  ref_.Own(std::move(vm));
+}
+
+std::shared_ptr<VmResource> Vm::FromArg(const Napi::CallbackInfo& info, size_t index) {
+  Napi::Env env = info.Env();
+  if (index >= info.Length() || !info[index].IsObject() ||
+      !info[index].As<Napi::Object>().InstanceOf(EnvData::Of(env).vm.Value())) {
+    throw Napi::TypeError::New(env, "vm must be a Vm");
+  }
+  Vm* vm = Unwrap(info[index].As<Napi::Object>());
+  vm->ref_.Get(env);
+  return vm->ref_.Shared();
+}
+
+Napi::Value Vm::Handle(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), ref_.Handle()); }
+
+Napi::Value Vm::ExitQueueHandle(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).exits_handle);
+}
+
+// createIrqchip(tssAddress, identityMapAddress): PIC, IOAPIC, LAPICs and PIT in the kernel, before any vCPU.
+Napi::Value Vm::CreateIrqchip(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int fd = ref_.Get(env).fd.Get();
+  uint64_t tss = UintArg(info, 0, "tssAddress", UINT32_MAX);
+  uint64_t identity_map = UintArg(info, 1, "identityMapAddress", UINT32_MAX);
+  Call(env, fd, KVM_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR", &identity_map);
+  Call(env, fd, KVM_SET_TSS_ADDR, "KVM_SET_TSS_ADDR", reinterpret_cast<void*>(tss));
+  Call(env, fd, KVM_CREATE_IRQCHIP, "KVM_CREATE_IRQCHIP", nullptr);
+  kvm_pit_config pit{};
+  pit.flags = KVM_PIT_SPEAKER_DUMMY;  // port 0x61 stays in the kernel as well
+  Call(env, fd, KVM_CREATE_PIT2, "KVM_CREATE_PIT2", &pit);
+  return env.Undefined();
+}
+
+// setMemory(slot, guestAddress, memory, offset, bytes)
+Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  VmResource& vm = ref_.Get(env);
+  kvm_userspace_memory_region region{};
+  region.slot = static_cast<uint32_t>(UintArg(info, 0, "slot", 508));
+  region.guest_phys_addr = UintArg(info, 1, "guestAddress");
+  std::shared_ptr<Ram> ram = GuestMemory::FromArg(info, 2);
+  uint64_t offset = UintArg(info, 3, "offset");
+  region.memory_size = UintArg(info, 4, "bytes");
+  if (!ram->HasBytes(offset, region.memory_size)) throw Napi::RangeError::New(env, "memslot outside of guest RAM");
+  region.userspace_addr = reinterpret_cast<uint64_t>(ram->Base() + offset);
+  Call(env, vm.fd.Get(), KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
+  vm.memslots.push_back(std::move(ram));
+  return env.Undefined();
+}
+
+// setIrq(gsi, level: boolean)
+Napi::Value Vm::SetIrq(const Napi::CallbackInfo& info) {
+  kvm_irq_level irq{};
+  irq.irq = static_cast<uint32_t>(UintArg(info, 0, "gsi", 1023));
+  irq.level = BoolArg(info, 1, "level") ? 1 : 0;
+  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), KVM_IRQ_LINE, "KVM_IRQ_LINE", &irq);
+  return info.Env().Undefined();
+}
+
+// getState(name): Uint8Array, the kernel's structure.
+Napi::Value Vm::GetState(const Napi::CallbackInfo& info) {
+  const VmState& state = StateArg(info);
+  Napi::Uint8Array result = Napi::Uint8Array::New(info.Env(), state.bytes);
+  memset(result.Data(), 0, state.bytes);
+  if (state.irqchip >= 0) reinterpret_cast<kvm_irqchip*>(result.Data())->chip_id = state.irqchip;
+  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), state.get, state.name, result.Data());
+  return result;
+}
+
+// setState(name, bytes)
+Napi::Value Vm::SetState(const Napi::CallbackInfo& info) {
+  const VmState& state = StateArg(info);
+  Napi::Uint8Array bytes = BytesArg(info, 1, "bytes");
+  if (bytes.ByteLength() != state.bytes) {
+    throw Napi::RangeError::New(info.Env(), std::string(state.name) + " must be " + std::to_string(state.bytes) +
+                                                " bytes, not " + std::to_string(bytes.ByteLength()));
+  }
+  std::vector<uint8_t> copy(bytes.Data(), bytes.Data() + state.bytes);
+  if (state.irqchip >= 0) reinterpret_cast<kvm_irqchip*>(copy.data())->chip_id = state.irqchip;
+  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), state.set, state.name, copy.data());
+  return info.Env().Undefined();
+}
+
+// close(): after all vCPUs were closed.
+Napi::Value Vm::Close(const Napi::CallbackInfo& info) {
+  if (ref_.Shared()) {
+    ref_.Shared()->exits->Close();
+    SharedRegistry<ExitQueue>::Remove(ref_.Shared()->exits_handle);
+  }
+  ref_.Close();
+  return info.Env().Undefined();
+}
+
+void Vm::Init(Napi::Env env, Napi::Object exports) {
+  Napi::Function constructor = DefineClass(
+      env, "Vm",
+      {InstanceAccessor<&Vm::Handle>("handle"), InstanceAccessor<&Vm::ExitQueueHandle>("exitQueueHandle"),
+       InstanceMethod<&Vm::CreateIrqchip>("createIrqchip"), InstanceMethod<&Vm::SetMemory>("setMemory"),
+       InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::GetState>("getState"),
+       InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
+  EnvData::Of(env).vm = Napi::Persistent(constructor);
+  exports.Set("Vm", constructor);
+}
+
+}  // namespace postcopy

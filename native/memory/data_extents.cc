@@ -1,0 +1,128 @@
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "memory/pagemap_scan.h"
+#include "memory/ram.h"
+
+namespace postcopy {
+namespace {
+
+constexpr uint64_t kPagemapPresent = 1ULL << 63;
+constexpr uint64_t kPagemapSwapped = 1ULL << 62;
+constexpr uint64_t kPagemapFrame = (1ULL << 55) - 1;
+
+[[noreturn]] void Fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+void Append(std::vector<Ram::Extent>& extents, uint64_t first, uint64_t count) {
+  if (!extents.empty() && extents.back().first + uint64_t{extents.back().count} == first) {
+    extents.back().count += static_cast<uint32_t>(count);
+  } else {
+    extents.push_back({static_cast<uint32_t>(first), static_cast<uint32_t>(count)});
+  }
+}
+
+Descriptor OpenPagemap() {
+  Descriptor pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  if (!pagemap.Valid()) Fail("open /proc/self/pagemap");
+  return pagemap;
+}
+
+// The frame number of the kernel's shared zero page: what a page that was only ever read maps to. 0 if not shown to us.
+uint64_t ZeroFrame(int pagemap) {
+  void* probe = mmap(nullptr, kPageSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) return 0;
+  [[maybe_unused]] volatile uint8_t touched = *static_cast<volatile uint8_t*>(probe);
+  uint64_t entry = 0;
+  ssize_t got = pread(pagemap, &entry, sizeof entry,
+                      static_cast<off_t>(reinterpret_cast<uintptr_t>(probe) / kPageSize * sizeof entry));
+  munmap(probe, kPageSize);
+  return got == sizeof entry ? entry & kPagemapFrame : 0;
+}
+
+}  // namespace
+
+class ExtentFinder {
+ public:
+  explicit ExtentFinder(const Ram& ram) : ram_(ram) {}
+
+  std::vector<Ram::Extent> Find() {
+    if (ram_.backing_ == Backing::kMemfd) return BySeek();
+    Descriptor pagemap = OpenPagemap();
+    return ByScan(pagemap.Get()) ? extents_ : ByPagemap(pagemap.Get());
+  }
+
+ private:
+  // One pass of the kernel over its page tables; false where the kernel has no PAGEMAP_SCAN (before 6.7).
+  bool ByScan(int pagemap) {
+    std::vector<page_region> regions(1024);
+    pm_scan_arg scan{};
+    scan.size = sizeof scan;
+    scan.start = reinterpret_cast<uint64_t>(ram_.Base());
+    scan.end = scan.start + ram_.Bytes();
+    scan.vec = reinterpret_cast<uint64_t>(regions.data());
+    scan.vec_len = regions.size();
+    scan.category_inverted = PAGE_IS_PFNZERO;
+    scan.category_mask = PAGE_IS_PFNZERO;
+    scan.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+    scan.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+    while (scan.start < scan.end) {
+      int found = ioctl(pagemap, PAGEMAP_SCAN, &scan);
+      if (found < 0) {
+        if (errno == ENOTTY || errno == EINVAL) return false;
+        Fail("PAGEMAP_SCAN");
+      }
+      for (int i = 0; i < found; i++) {
+        uint64_t first = (regions[i].start - reinterpret_cast<uint64_t>(ram_.Base())) / kPageSize;
+        Append(extents_, first, (regions[i].end - regions[i].start) / kPageSize);
+      }
+      scan.start = scan.walk_end;
+    }
+    return true;
+  }
+
+  std::vector<Ram::Extent> ByPagemap(int pagemap) {
+    uint64_t zero_frame = ZeroFrame(pagemap);
+    uint64_t first_entry = reinterpret_cast<uintptr_t>(ram_.Base()) / kPageSize;
+    std::vector<uint64_t> entries(64 * 1024);
+    for (uint64_t page = 0; page < ram_.Pages();) {
+      size_t wanted = std::min<uint64_t>(entries.size(), ram_.Pages() - page) * sizeof(uint64_t);
+      ssize_t got = pread(pagemap, entries.data(), wanted, static_cast<off_t>((first_entry + page) * sizeof(uint64_t)));
+      if (got <= 0) Fail("read /proc/self/pagemap");
+      size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
+      for (size_t i = 0; i < count; i++) {
+        bool is_zero_page = zero_frame != 0 && (entries[i] & kPagemapFrame) == zero_frame;
+        bool mapped = (entries[i] & kPagemapPresent) != 0 && !is_zero_page;
+        if (mapped || (entries[i] & kPagemapSwapped) != 0) Append(extents_, page + i, 1);
+      }
+      page += count;
+    }
+    return extents_;
+  }
+
+  std::vector<Ram::Extent> BySeek() {
+    off_t end = static_cast<off_t>(ram_.Bytes());
+    for (off_t at = 0; at < end;) {
+      off_t data = lseek(ram_.memfd_.Get(), at, SEEK_DATA);
+      if (data < 0 && errno == ENXIO) break;
+      if (data < 0) Fail("lseek SEEK_DATA");
+      off_t hole = lseek(ram_.memfd_.Get(), data, SEEK_HOLE);
+      if (hole < 0) Fail("lseek SEEK_HOLE");
+      Append(extents_, data / kPageSize, (hole - data) / kPageSize);
+      at = hole;
+    }
+    return extents_;
+  }
+
+  const Ram& ram_;
+  std::vector<Ram::Extent> extents_;
+};
+
+std::vector<Ram::Extent> Ram::DataExtents() const { return ExtentFinder(*this).Find(); }
+
+}  // namespace postcopy

@@ -1,0 +1,115 @@
+#include "memory/guest_memory.h"
+
+#include <cstring>
+#include <system_error>
+
+#include "util/args.h"
+#include "util/env_data.h"
+#include "util/errors.h"
+
+namespace postcopy {
+namespace {
+
+// 2^32 pages of 4 KiB: page numbers are 32 bits wide on the wire and in page tables of ours.
+constexpr uint64_t kMaxBytes = 1ULL << 44;
+
+}  // namespace
+
+GuestMemory::GuestMemory(const Napi::CallbackInfo& info) : Napi::ObjectWrap<GuestMemory>(info) {
+  if (IsAttach(info)) {
+    ref_.Attach(info.Env(), UintArg(info, 1, "handle", UINT32_MAX));
+    return;
+  }
+  uint64_t bytes = UintArg(info, 0, "bytes", kMaxBytes);
+  std::string backing = StringArg(info, 1, "backing");
+  if (bytes == 0 || bytes % kPageSize != 0) throw Napi::RangeError::New(info.Env(), "bytes must be whole pages");
+  if (backing != "anonymous" && backing != "memfd") {
+    throw Napi::RangeError::New(info.Env(), "backing must be 'anonymous' or 'memfd'");
+  }
+  try {
+    ref_.Own(std::make_shared<Ram>(bytes, backing == "memfd" ? Backing::kMemfd : Backing::kAnonymous));
+  } catch (const std::system_error& error) {
+    throw SystemError(info.Env(), error.code().value(), "mmap", std::to_string(bytes) + " bytes of guest RAM");
+  }
+}
+
+std::shared_ptr<Ram> GuestMemory::FromArg(const Napi::CallbackInfo& info, size_t index) {
+  Napi::Env env = info.Env();
+  if (index >= info.Length() || !info[index].IsObject() ||
+      !info[index].As<Napi::Object>().InstanceOf(EnvData::Of(env).guest_memory.Value())) {
+    throw Napi::TypeError::New(env, "memory must be a GuestMemory");
+  }
+  std::shared_ptr<Ram> ram = Unwrap(info[index].As<Napi::Object>())->Shared();
+  if (!ram) throw Napi::Error::New(env, "guest memory used after close()");
+  return ram;
+}
+
+Napi::Value GuestMemory::Handle(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), ref_.Handle()); }
+
+Napi::Value GuestMemory::Bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).Bytes()));
+}
+
+Napi::Value GuestMemory::BackingName(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), ref_.Get(info.Env()).Kind() == Backing::kMemfd ? "memfd" : "anonymous");
+}
+
+// read(offset, into): copies RAM into the array. Waits like a vCPU when a page is missing: never from a page worker.
+Napi::Value GuestMemory::Read(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t offset = UintArg(info, 0, "offset");
+  Napi::Uint8Array into = BytesArg(info, 1, "into");
+  if (!ram.HasBytes(offset, into.ByteLength())) throw Napi::RangeError::New(info.Env(), "read outside of guest RAM");
+  memcpy(into.Data(), ram.Base() + offset, into.ByteLength());
+  return info.Env().Undefined();
+}
+
+Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t offset = UintArg(info, 0, "offset");
+  Napi::Uint8Array from = BytesArg(info, 1, "from");
+  if (!ram.HasBytes(offset, from.ByteLength())) throw Napi::RangeError::New(info.Env(), "write outside of guest RAM");
+  memcpy(ram.Base() + offset, from.Data(), from.ByteLength());
+  return info.Env().Undefined();
+}
+
+// dataExtents(): Uint32Array of [first page, pages] pairs, in order.
+Napi::Value GuestMemory::DataExtents(const Napi::CallbackInfo& info) {
+  try {
+    std::vector<Ram::Extent> extents = ref_.Get(info.Env()).DataExtents();
+    Napi::Uint32Array result = Napi::Uint32Array::New(info.Env(), extents.size() * 2);
+    if (!extents.empty()) memcpy(result.Data(), extents.data(), extents.size() * sizeof(Ram::Extent));
+    return result;
+  } catch (const std::system_error& error) {
+    throw SystemError(info.Env(), error.code().value(), "pagemap", "which pages hold data");
+  }
+}
+
+Napi::Value GuestMemory::Release(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t first = UintArg(info, 0, "first");
+  uint64_t count = UintArg(info, 1, "count");
+  if (!ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "release outside of guest RAM");
+  int error = ram.Release(first, count);
+  if (error != 0) throw SystemError(info.Env(), error, "madvise", "release guest pages");
+  return info.Env().Undefined();
+}
+
+Napi::Value GuestMemory::Close(const Napi::CallbackInfo& info) {
+  ref_.Close();
+  return info.Env().Undefined();
+}
+
+void GuestMemory::Init(Napi::Env env, Napi::Object exports) {
+  Napi::Function constructor =
+      DefineClass(env, "GuestMemory",
+                  {InstanceAccessor<&GuestMemory::Handle>("handle"), InstanceAccessor<&GuestMemory::Bytes>("bytes"),
+                   InstanceAccessor<&GuestMemory::BackingName>("backing"), InstanceMethod<&GuestMemory::Read>("read"),
+                   InstanceMethod<&GuestMemory::Write>("write"),
+                   InstanceMethod<&GuestMemory::DataExtents>("dataExtents"),
+                   InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::Close>("close")});
+  EnvData::Of(env).guest_memory = Napi::Persistent(constructor);
+  exports.Set("GuestMemory", constructor);
+}
+
+}  // namespace postcopy

@@ -1,0 +1,54 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "util/descriptor.h"
+
+namespace postcopy {
+
+constexpr size_t kPageSize = 4096;
+
+enum class Backing { kAnonymous, kMemfd };
+
+// Guest RAM: one mapping, addressed by RAM offset (guest-physical holes are the memslots' business, not ours).
+class Ram {
+ public:
+  // Throws std::system_error. `bytes` is a multiple of the page size.
+  Ram(size_t bytes, Backing backing);
+  ~Ram();
+  Ram(const Ram&) = delete;
+  Ram& operator=(const Ram&) = delete;
+
+  uint8_t* Base() const { return base_; }
+  size_t Bytes() const { return bytes_; }
+  size_t Pages() const { return bytes_ / kPageSize; }
+  Backing Kind() const { return backing_; }
+
+  bool HasPages(uint64_t first, uint64_t count) const { return first <= Pages() && count <= Pages() - first; }
+  bool HasBytes(uint64_t offset, uint64_t length) const { return offset <= bytes_ && length <= bytes_ - offset; }
+  uint8_t* Page(uint64_t page) const { return base_ + page * kPageSize; }
+
+  // Gives pages back to the host; they read as zero afterwards. Returns 0 or an errno value.
+  int Release(uint64_t first, uint64_t count);
+
+  struct Extent {
+    uint32_t first;
+    uint32_t count;
+  };
+  // Runs of pages that hold data, in order, found without reading a byte of RAM. Throws std::system_error.
+  std::vector<Extent> DataExtents() const;
+
+ private:
+  uint8_t* base_ = nullptr;
+  size_t bytes_;
+  size_t mapped_bytes_ = 0;
+  uint8_t* mapped_ = nullptr;
+  Backing backing_;
+  Descriptor memfd_;
+
+  friend class ExtentFinder;
+};
+
+}  // namespace postcopy

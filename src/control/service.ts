@@ -1,0 +1,91 @@
+import type { Duplex } from 'node:stream';
+
+/** Life of a VM process, as `postcopy status` shows it. */
+export type VmState =
+  | 'waiting' // receive: no VM has come yet
+  | 'incoming' // receive: a VM is being taken over, it does not run here yet
+  | 'running'
+  | 'paused'
+  | 'migrating' // still runs here, a migration is being prepared
+  | 'handed-over' // runs on the other host, this end still serves its pages
+  | 'link-lost' // a migration broke after COMMIT; this end keeps what it has
+  | 'migrated' // everything is at the destination
+  | 'stopped'
+  | 'failed';
+
+export type MigrationPhase = 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+
+export interface MigrationProgress {
+  phase: MigrationPhase;
+  /** Pages that still have to reach the destination. */
+  pagesLeft: number;
+  pagesTotal: number;
+  /** Bytes sent a second over the last interval, all channels. */
+  bytesPerSecond: number;
+  /** Demand requests received and not answered yet. */
+  faultsWaiting: number;
+  elapsedMs: number;
+}
+
+/** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
+export interface MigrationSummary {
+  status: 'completed' | 'failed' | 'link-lost';
+  mode: 'post-copy';
+  /** Set unless completed. */
+  error?: { code: string; message: string };
+  /** From the request to COMPLETE, source clock. */
+  totalMs: number;
+  /** From the last vCPU stopped at the source to the first one running at the destination. */
+  downtimeMs: number;
+  /** Bytes handed to the sockets by the source, all channels, headers included. */
+  wireBytes: number;
+  /** 4 KiB pages. total: guest RAM; absent: never written, not sent; resent: sent more than once (always 0 in post-copy). */
+  pages: { total: number; sent: number; demanded: number; pushed: number; absent: number; resent: number };
+  /** Microseconds from a fault read at the destination to its page installed. */
+  faultWaitUs: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
+  /** Sum of all fault waits: the time vCPUs stood still for pages. */
+  vcpuBlockedMs: number;
+  /** Guest RAM resident plus what the migration itself allocated, each end; sum: peak of both at one time. */
+  memory: { sourcePeakBytes: number; destinationPeakBytes: number; sumPeakBytes: number };
+}
+
+export interface VmStatus {
+  name: string;
+  pid: number;
+  version: string;
+  state: VmState;
+  /** Clear text of the last failure, if any. */
+  problem?: string;
+  memoryBytes: number;
+  cpus: number;
+  uptimeMs: number;
+  /** Where `receive` listens, or where the VM came from / went to. */
+  listen?: string;
+  peer?: string;
+  migration?: MigrationProgress;
+}
+
+export interface MigrateRequest {
+  host: string;
+  port: number;
+}
+
+/** What one VM process offers to its control socket. Errors are PostcopyError. */
+export interface VmService {
+  status(): VmStatus;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Ends the guest at once (power cut) and, after the answer is out, the process. */
+  stop(): Promise<void>;
+  /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
+  migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
+  /** Joins a stream to the serial console, both directions; several at a time; detached when it closes. */
+  attachConsole(stream: Duplex): void;
+}
+
+/** How a VM process ended; `run` and `receive` print the message and exit with the code. */
+export interface VmEnd {
+  reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed' | 'link-lost';
+  message: string;
+  exitCode: number;
+}

@@ -1,0 +1,92 @@
+/**
+ * One bit a page, shared by worker threads: all updates are atomic, and whoever changes a bit learns that it did.
+ * Page states of both ends are such maps; the source's `unsent` is the only authority on what was sent, the
+ * destination's `missing` on what is installed.
+ */
+export class PageBitmap {
+  readonly pages: number;
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(pages: number, buffer = new SharedArrayBuffer(Math.ceil(pages / 32) * 4)) {
+    this.pages = pages;
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+  }
+
+  has(page: number): boolean {
+    return (Atomics.load(this.#words, page >>> 5) & (1 << (page & 31))) !== 0;
+  }
+
+  /** True if the bit was clear. */
+  set(page: number): boolean {
+    const bit = 1 << (page & 31);
+    return (Atomics.or(this.#words, page >>> 5, bit) & bit) === 0;
+  }
+
+  /** True if the bit was set. */
+  clear(page: number): boolean {
+    const bit = 1 << (page & 31);
+    return (Atomics.and(this.#words, page >>> 5, ~bit) & bit) !== 0;
+  }
+
+  setRange(first: number, count: number): void {
+    this.#forWords(first, count, (word, mask) => Atomics.or(this.#words, word, mask));
+  }
+
+  /** Number of bits that were set before. */
+  clearRange(first: number, count: number): number {
+    let cleared = 0;
+    this.#forWords(first, count, (word, mask) => {
+      cleared += bitCount(Atomics.and(this.#words, word, ~mask) & mask);
+    });
+    return cleared;
+  }
+
+  count(): number {
+    let total = 0;
+    for (let word = 0; word < this.#words.length; word++) total += bitCount(this.#words[word]!);
+    return total;
+  }
+
+  /** The first set bit at or after `from`; -1 if there is none. */
+  next(from: number): number {
+    let word = from >>> 5;
+    if (word >= this.#words.length) return -1;
+    let bits = Atomics.load(this.#words, word) & (-1 << (from & 31));
+    while (bits === 0) {
+      if (++word >= this.#words.length) return -1;
+      bits = Atomics.load(this.#words, word);
+    }
+    return word * 32 + trailingZeros(bits);
+  }
+
+  /** Clears a run of set bits from `first` on, at most `most`; its length. 0: another thread was faster. */
+  claimRun(first: number, most: number): number {
+    const end = Math.min(this.pages, first + most);
+    let page = first;
+    while (page < end && this.clear(page)) page++;
+    return page - first;
+  }
+
+  #forWords(first: number, count: number, change: (word: number, mask: number) => void): void {
+    const end = first + count;
+    for (let page = first; page < end; ) {
+      const bit = page & 31;
+      const bits = Math.min(32 - bit, end - page);
+      const mask = bits === 32 ? -1 : ((1 << bits) - 1) << bit;
+      change(page >>> 5, mask);
+      page += bits;
+    }
+  }
+}
+
+function trailingZeros(bits: number): number {
+  return 31 - Math.clz32(bits & -bits);
+}
+
+function bitCount(bits: number): number {
+  let v = bits - ((bits >>> 1) & 0x55555555);
+  v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);
+  return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}

@@ -1,0 +1,44 @@
+/** All page arithmetic. A page is 4 KiB everywhere: guest RAM, userfaultfd, the wire. */
+
+export const PAGE_SHIFT = 12;
+/** Bytes in a page. */
+export const PAGE_SIZE = 1 << PAGE_SHIFT;
+
+/** Bytes that one entry of a page directory maps with its PS bit set (Intel SDM vol. 3, 4.5). */
+export const LARGE_PAGE_SIZE = 2 * 1024 * 1024;
+
+export const MIB = 1024 * 1024;
+export const GIB = 1024 * MIB;
+
+// Division, not shifts: addresses and sizes go beyond 32 bits.
+
+/** Pages that hold `bytes`, the last one perhaps in part. */
+export function pagesFor(bytes: number): number {
+  return Math.ceil(bytes / PAGE_SIZE);
+}
+
+export function bytesOfPages(pages: number): number {
+  return pages * PAGE_SIZE;
+}
+
+/** The number of the page that holds the byte at `address`. */
+export function pageOf(address: number): number {
+  return Math.floor(address / PAGE_SIZE);
+}
+
+export function isPageAligned(address: number): boolean {
+  return address % PAGE_SIZE === 0;
+}
+
+export function pageAlignDown(address: number): number {
+  return pageOf(address) * PAGE_SIZE;
+}
+
+export function pageAlignUp(address: number): number {
+  return pagesFor(address) * PAGE_SIZE;
+}
+
+/** Whole MiB that hold `bytes`, for messages. */
+export function mebibytesFor(bytes: number): number {
+  return Math.ceil(bytes / MIB);
+}

@@ -1,0 +1,197 @@
+/**
+ * The addon, typed: system calls, mappings and vCPU threads, and nothing that decides. This is the only file that loads
+ * it. Calls are synchronous; a failed system call throws an Error with `code`, `errno` and `syscall` like Node's own; a
+ * wrong argument throws RangeError or TypeError and reaches no system call.
+ *
+ * RAM is addressed by RAM offset (bytes) or page number (4 KiB pages): holes of the guest-physical space are not in it.
+ *
+ * Classes with a `handle` can be used from several threads: `new X(null, handle)` in a worker attaches to the resource.
+ * It lives until close() on any of the objects; garbage collection never closes it.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+export type Backing = 'anonymous' | 'memfd';
+
+export interface NativeMemory {
+  readonly handle: number;
+  readonly bytes: number;
+  readonly backing: Backing;
+  /** Copies RAM into the array; waits, as a vCPU does, for a page that is missing: never from a page worker. */
+  read(offset: number, into: Uint8Array): void;
+  write(offset: number, from: Uint8Array): void;
+  /** [first page, pages] pairs of the runs that hold data, in order; found without reading RAM. */
+  dataExtents(): Uint32Array;
+  /** Gives pages back to the host; they read as zero from then on. */
+  release(first: number, count: number): void;
+  close(): void;
+}
+
+/** userfaultfd(2) over one guest memory. */
+export interface Userfaultfd {
+  readonly handle: number;
+  /** For poll(). */
+  readonly fd: number;
+  /** Missing faults on these pages come here; with `minor` (memfd) also those on pages that the file has. */
+  register(first: number, count: number, minor: boolean): void;
+  unregister(first: number, count: number): void;
+  /** Page numbers of faults that wait, as many as fit; the result counts them, 0 if there are none. */
+  readFaults(into: Uint32Array): number;
+  /** UFFDIO_COPY: installs pages and wakes who waits. Returns pages installed; those present already stay as they are. */
+  copy(first: number, count: number, from: Uint8Array, offset: number): number;
+  /** UFFDIO_ZEROPAGE. */
+  zero(first: number, count: number): number;
+  /** UFFDIO_CONTINUE: maps pages that the memfd has already. */
+  continue(first: number, count: number): number;
+  wake(first: number, count: number): void;
+  /** Only after every vCPU is parked for good: a fault after this reads zeroes. */
+  close(): void;
+}
+
+export interface SocketOptions {
+  noDelay?: number;
+  /** Bytes; the kernel doubles it. */
+  sendBuffer?: number;
+  notSentLowat?: number;
+  userTimeoutMs?: number;
+}
+
+/** A TCP socket used synchronously. A shutdown() from another thread ends every wait. */
+export interface Socket {
+  readonly handle: number;
+  readonly fd: number;
+  /** Local port. */
+  readonly port: number;
+  /** host:port of the other end. */
+  readonly peer: string;
+  /** Descriptor of a new connection; -1 if none waits. */
+  accept(): number;
+  configure(options: SocketOptions): void;
+  /** Sends all of it. */
+  send(bytes: Uint8Array, offset: number, length: number): void;
+  /** For each of `count` extents ([first, pages] pairs): its header, then its pages straight from guest RAM. */
+  sendPages(memory: NativeMemory, headers: Uint8Array, headerBytes: number, extents: Uint32Array, count: number): void;
+  /**
+   * Receives at least `minimum`, at most `maximum` bytes; a smaller result means that the peer closed. Minimum 0 takes
+   * what is there. Waits `timeoutMs` (-1: for ever) for each part: code ETIMEDOUT.
+   */
+  receive(into: Uint8Array, offset: number, minimum: number, maximum: number, timeoutMs: number): number;
+  shutdown(): void;
+  /** The descriptor, the caller's from now on; closes this object. */
+  detachFd(): number;
+  close(): void;
+}
+
+export type VmStateName = 'picMaster' | 'picSlave' | 'ioapic' | 'pit' | 'clock';
+
+export interface NativeVm {
+  readonly handle: number;
+  readonly exitQueueHandle: number;
+  createIrqchip(tssAddress: number, identityMapAddress: number): void;
+  setMemory(slot: number, guestAddress: number, memory: NativeMemory, offset: number, bytes: number): void;
+  setIrq(gsi: number, level: boolean): void;
+  /** The kernel's structure for it (struct kvm_irqchip, kvm_pit_state2, kvm_clock_data). */
+  getState(name: VmStateName): Uint8Array;
+  setState(name: VmStateName, bytes: Uint8Array): void;
+  /** After its vCPUs. */
+  close(): void;
+}
+
+/** The device worker's end of the mailbox between vCPU threads and devices. */
+export interface ExitQueue {
+  /** Readable while accesses wait. */
+  readonly fd: number;
+  /** Fills 32-byte records (layout: run/exit-dispatch.ts), returns their number. The array is aligned to 8 bytes. */
+  take(records: Uint8Array): number;
+  /** Answers a vCPU's access with 64 bits (0 for a write); the vCPU goes on. */
+  complete(vcpu: number, low: number, high: number): void;
+}
+
+export type VcpuStateName = 'regs' | 'sregs' | 'debugregs' | 'xcrs' | 'xsave' | 'mpState' | 'vcpuEvents' | 'lapic';
+
+/** A vCPU with a thread of its own, parked at first. State can be read and set only while it is parked. */
+export interface NativeVcpu {
+  resume(): void;
+  /** Asks it to park and returns at once. A vCPU that waits for a missing page parks when the page has come. */
+  requestPause(): void;
+  waitParked(timeoutMs: number): boolean;
+  /** monotonicMicros() of the last time it parked, and of the last time it went on. */
+  readonly parkedAt: number;
+  readonly resumedAt: number;
+  getState(name: VcpuStateName): Uint8Array;
+  setState(name: VcpuStateName, bytes: Uint8Array): void;
+  /** Packed struct kvm_msr_entry (16 bytes) of those of the indices that the guest has. */
+  getMsrs(indices: Uint32Array): Uint8Array;
+  /** Sets packed entries in order; the number set, smaller if KVM refused one. */
+  setMsrs(entries: Uint8Array): number;
+  /** Packed struct kvm_cpuid_entry2 (40 bytes). */
+  setCpuid(entries: Uint8Array): void;
+  /** The guest's TSC frequency; 0 if KVM does not say. */
+  getTscKhz(): number;
+  /** False if this host can give only its own frequency. */
+  setTscKhz(khz: number): boolean;
+  /** KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. False if it has no kvmclock. */
+  notePaused(): boolean;
+  /** False if the thread did not end in time (it waits for a page in the kernel); nothing is freed then. */
+  close(timeoutMs: number): boolean;
+}
+
+export interface KvmProbe {
+  apiVersion: number;
+  /** KVM_CHECK_EXTENSION results by name (native/kvm/kvm.cc). */
+  capabilities: Record<string, number>;
+}
+
+export interface Native {
+  GuestMemory: {
+    new (bytes: number, backing: Backing): NativeMemory;
+    new (attach: null, handle: number): NativeMemory;
+  };
+  Userfaultfd: { new (memory: NativeMemory): Userfaultfd; new (attach: null, handle: number): Userfaultfd };
+  Socket: {
+    new (how: 'listen', host: string, port: number): Socket;
+    new (how: 'connect', host: string, port: number, timeoutMs: number): Socket;
+    new (how: 'adopt', fd: number): Socket;
+    new (attach: null, handle: number): Socket;
+  };
+  Vm: { new (path?: string): NativeVm; new (attach: null, handle: number): NativeVm };
+  ExitQueue: new (attach: null, handle: number) => ExitQueue;
+  Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;
+
+  /** CLOCK_MONOTONIC, microseconds, one clock for all threads and processes of the host. */
+  monotonicMicros(): number;
+  /** Triples [fd, events, revents]; the number of ready ones. timeoutMs -1: for ever. A signal counts as a timeout. */
+  poll(set: Int32Array, count: number, timeoutMs: number): number;
+  createEventFd(): number;
+  signalEventFd(fd: number): void;
+  drainEventFd(fd: number): boolean;
+  closeFd(fd: number): void;
+  /** A connected pair of non-blocking Unix stream sockets. */
+  socketPair(): [number, number];
+  /** Bytes read; 0 at the end, -1 when nothing is there now. */
+  readFd(fd: number, into: Uint8Array): number;
+  /** Bytes written to a socket; 0 when nothing fits now. */
+  writeFd(fd: number, bytes: Uint8Array): number;
+  /** A descriptor holding flock(2) LOCK_EX on the file; code EWOULDBLOCK if another process has it. */
+  lockFile(path: string): number;
+  /** Priority of the calling thread; false if not permitted. */
+  setThreadNice(nice: number): boolean;
+
+  kvmProbe(path?: string): KvmProbe;
+  /** Packed struct kvm_cpuid_entry2 of what this host's KVM can give a guest. */
+  kvmSupportedCpuid(path?: string): Uint8Array;
+  kvmMsrIndices(path?: string): Uint32Array;
+  userfaultfdProbe(): { path: 'device' | 'syscall'; features: number };
+}
+
+export const POLLIN = 1;
+export const POLLOUT = 4;
+export const POLLERR = 8;
+export const POLLHUP = 16;
+
+/** Where package.json is: one up from dist/ or src/. */
+export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+
+const load = createRequire(import.meta.url)('node-gyp-build') as (directory: string) => Native;
+
+export const native: Native = load(packageRoot);

@@ -1,0 +1,39 @@
+import { defineConfig } from 'vitest/config';
+
+const root = new URL('..', import.meta.url).pathname;
+
+/**
+ * unit: pure code. native: the addon alone. kvm: real guests on /dev/kvm (through dist/, so build first).
+ * lab: two virtual hosts with stock Linux. Guests and hosts share two cores, so kvm and lab run one file at a time.
+ */
+export default defineConfig({
+  root,
+  test: {
+    projects: [
+      { root, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { root, test: { name: 'native', include: ['test/native/**/*.test.ts'], pool: 'forks', fileParallelism: false } },
+      {
+        root,
+        test: {
+          name: 'kvm',
+          include: ['test/kvm/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        root,
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
