@@ -1,0 +1,160 @@
+/* A guest that is nothing but load: it fills memory with a pattern, reads, checks and rewrites it at full speed or at
+ * a given rate, times each access, and tells over the serial port what it felt. It boots by PVH, needs no firmware,
+ * devices or interrupts, and runs in ring 3 on all vCPUs.
+ *
+ * Kernel command line: options, separated by blanks
+ *   tsc_khz=N  frequency of the TSC, where the guest cannot find out or should not trust what it finds
+ *   cpus=N     use N processors at most; without ACPI tables, those with APIC ids 0 ... N - 1
+ *   run=LIST   commands to run at boot, separated by ';', with ',' for blanks: run=fill,mib=512;start,pattern=hotcold
+ *
+ * Commands: one per line on COM1, `name key=value ...`. Every answer is one line of JSON; at boot it is
+ *   {"event":"ready","cpus":N,"arena_pages":N,"tsc_khz":N}
+ *
+ * fill mib=N [seed=N]
+ *   The first N MiB of the arena become the working set, all of it written anew; stops the load.
+ *   {"event":"filled","pages":N,"us":N}
+ * start [pattern=uniform|sequential|hotcold] [rate=N] [write=0..100] [cpus=N] [stall_us=N]
+ *   Each vCPU accesses pages of its own share: rate per second and vCPU (0, the default: at full speed), rewriting
+ *   write percent of them (100); an access longer than stall_us (5) is a stall. Starts anew if the load is running.
+ *   {"event":"started"}
+ * report
+ *   Since start or reset. longest_us is 0 if all took less than 1 us; hist_us leaves out empty buckets.
+ *   {"event":"report","us":N,"accesses":N,"bad":N,"stalls":N,"longest_us":N,"stalled_us":N,"tsc_backwards":N,
+ *    "hist_us":[[upper_us,count],...],"cpus":[{the same from accesses to tsc_backwards},...]}
+ * reset
+ *   Zeroes the statistics. {"event":"reset"}
+ * series [last_ms=N]
+ *   Accesses that ended in each 10 ms, and the longest of them, for up to 60 s. The times are the TSC's; the last
+ *   interval is under way.
+ *   {"event":"series","interval_us":10000,"start_us":N,"now_us":N,"counts":[...],"longest_us":[...]}
+ * stop
+ *   {"event":"stopped","accesses":N}
+ * verify [outside=N]
+ *   Stops the load, checks every word of the working set, and that N pages of the arena that were never written read
+ *   zero (firmware may have used some; a VMM that boots PVH itself leaves them alone).
+ *   {"event":"verified","pages":N,"bad":N,"outside":N,"outside_bad":N,"us":N}
+ * spin ms=N
+ *   vCPU 0 does nothing but wait. {"event":"spun","ms":N}
+ * echo TEXT
+ *   {"event":"echo","text":TEXT}
+ * cpuinfo
+ *   {"event":"cpuinfo","vendor":T,"brand":T,"signature":HEX,"hypervisor":T,"tsc_khz":N,"apic_ids":[...]}
+ * poweroff, reset_machine, triple_fault, hlt (all vCPUs, for good)
+ *   An event of that name, and then it happens.
+ *
+ * At any time
+ *   {"event":"bad","page":N,"address":HEX,"what":T,"line":N,"expected":HEX,"found":HEX}  for the first few wrong pages
+ *   {"event":"exception","vector":N,"error":HEX,"rip":HEX,"address":HEX,"apic_id":N}     that vCPU halts
+ *   {"event":"error","text":T,...}                                                       what failed and why
+ */
+#include <stddef.h>
+
+#include "acpi.h"
+#include "bad-pages.h"
+#include "clock.h"
+#include "commands.h"
+#include "cpus.h"
+#include "input.h"
+#include "json.h"
+#include "load.h"
+#include "memory.h"
+#include "serial.h"
+#include "start-info.h"
+#include "text.h"
+#include "traps.h"
+#include "working-set.h"
+
+enum { MAX_COMMAND_LINE = 2048 };
+/* Looking at the serial port is an exit to the VMM: seldom under load, when it would slow the load down. */
+enum { POLL_US_UNDER_LOAD = 5 * 1000, POLL_US_IDLE = 1000 };
+
+static char command_line[MAX_COMMAND_LINE];
+static struct acpi acpi;
+
+_Noreturn static void give_up(const char *text) {
+  json_error(text);
+  halt();
+}
+
+/** Copies what lies in memory that will become the arena. */
+static struct hvm_start_info read_start_info(uint64_t address) {
+  if (address > MAPPED_AT_BOOT - sizeof(struct hvm_start_info)) give_up("hvm_start_info is above 4 GiB");
+  const struct hvm_start_info info = *(const struct hvm_start_info *)address;
+  if (info.magic != START_INFO_MAGIC) give_up("there is no hvm_start_info; boot this by PVH");
+  if (info.cmdline_paddr != 0 && info.cmdline_paddr <= MAPPED_AT_BOOT - MAX_COMMAND_LINE)
+    text_copy(command_line, sizeof command_line, (const char *)info.cmdline_paddr);
+  return info;
+}
+
+/** Without tables, `cpus=` stands for the processors 0 ... cpus - 1. */
+static uint64_t choose_cpus(void) {
+  uint64_t limit = MAX_CPUS;
+  const char *value = find_value(command_line, "cpus");
+  if (value == NULL) return limit;
+  if (!parse_number(value, word_length(value), &limit) || limit == 0 || limit > MAX_CPUS) {
+    json_error("cpus= is not a number from 1 to 255");
+    return MAX_CPUS;
+  }
+  if (acpi.processors == 0)
+    for (; acpi.processors < limit; acpi.processors++) acpi.apic_ids[acpi.processors] = (uint8_t)acpi.processors;
+  return limit;
+}
+
+static void boot(uint64_t start_info) {
+  traps_init();
+  serial_init();
+  const struct hvm_start_info info = read_start_info(start_info);
+  if (!memory_init(&info)) give_up("no memory map with RAM behind the image in hvm_start_info");
+  clock_init(command_line);
+  acpi_init(&acpi, info.rsdp_paddr);
+  if (!cpus_init(&acpi, choose_cpus()) || !working_set_init()) give_up("too little RAM");
+  arena_init();
+  commands_init(&acpi);
+}
+
+static void announce(void) {
+  json_event("ready");
+  json_number("cpus", cpu_count);
+  json_number("arena_pages", arena_pages());
+  json_number("tsc_khz", tsc_khz);
+  json_end();
+}
+
+/** Runs one command of `run=` and returns what follows it. */
+static char *run_first(char *list, char *end) {
+  char *at = list;
+  for (; at < end && *at != ';'; at++)
+    if (*at == ',') *at = ' ';
+  *at = 0;
+  run_command(list);
+  return at + 1;
+}
+
+static void run_from_command_line(void) {
+  const char *value = find_value(command_line, "run");
+  if (value == NULL) return;
+  char *list = command_line + (value - command_line), *end = list + word_length(list);
+  while (list < end) list = run_first(list, end);
+}
+
+/** Between two looks at the serial port, vCPU 0 takes part in the load or waits. */
+static void work(void) {
+  if (load_running())
+    load_slice(POLL_US_UNDER_LOAD);
+  else
+    wait_us(POLL_US_IDLE);
+}
+
+/** vCPU 0 in ring 3, from entry.S; start_info is the guest-physical address of hvm_start_info. */
+_Noreturn void main(uint64_t start_info) {
+  boot(start_info);
+  announce();
+  run_from_command_line();
+  for (;;) {
+    const char *line;
+    work();
+    traps_report();
+    bad_pages_report();
+    while ((line = input_poll()) != NULL) run_command(line);
+  }
+}

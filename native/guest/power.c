@@ -1,0 +1,28 @@
+#include "power.h"
+
+#include "clock.h"
+#include "port-io.h"
+
+enum { NOTICE_US = 100 * 1000 };
+
+void power_off(const struct acpi *acpi) {
+  /* ACPI 6.4, 4.8.3.2.1 (PM1 control) and 4.8.3.7 (sleep control). */
+  enum { PM1_SLEEP_TYPE_SHIFT = 10, PM1_SLEEP_ENABLE = 1 << 13, SLEEP_TYPE_SHIFT = 2, SLEEP_ENABLE = 1 << 5 };
+  /* Where QEMU's PIIX4 and ICH9 have it when there are no tables. */
+  enum { QEMU_PM1A_CONTROL = 0x604, QEMU_S5 = 0 };
+  if (acpi->pm1a_control_port != 0)
+    out16(acpi->pm1a_control_port, (uint16_t)(acpi->s5_sleep_type << PM1_SLEEP_TYPE_SHIFT | PM1_SLEEP_ENABLE));
+  else if (acpi->sleep_control_port != 0)
+    out8(acpi->sleep_control_port, (uint8_t)(acpi->s5_sleep_type << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
+  else
+    out16(QEMU_PM1A_CONTROL, QEMU_S5 << PM1_SLEEP_TYPE_SHIFT | PM1_SLEEP_ENABLE);
+  wait_us(NOTICE_US);
+}
+
+void machine_reset(void) {
+  enum { RESET_CONTROL = 0xcf9, RESET_HARD = 0x06, KEYBOARD_COMMAND = 0x64, KEYBOARD_PULSE_RESET = 0xfe };
+  out8(RESET_CONTROL, RESET_HARD);
+  wait_us(NOTICE_US);
+  out8(KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
+  wait_us(NOTICE_US);
+}
