@@ -1,8 +1,27 @@
+/** A VM living in this process: booted here, or received from another host; perhaps sent on to a third. */
+import { Socket as NodeSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { VmConfig } from '../configure/vm-config.js';
-import type { VmEnd, VmService } from '../control/service.js';
+import type {
+  MigrateRequest,
+  MigrationProgress,
+  MigrationSummary,
+  VmEnd,
+  VmService,
+  VmState,
+  VmStatus,
+} from '../control/service.js';
+import { describeError, PostcopyError } from '../errors.js';
+import { Incoming } from '../migrate/destination/incoming.js';
+import type { Hello } from '../migrate/message.js';
+import { SendVm } from '../migrate/source/send-vm.js';
+import { native } from '../native.js';
+import { VERSION } from '../version.js';
+import { bootMachine, type BootFile, type BootPlan } from './boot-machine.js';
+import { Machine } from './machine.js';
 import type { SerialBackend } from './serial-backend.js';
+import { describeStop } from './vcpu-stop.js';
 
-/** A VM living in this process. */
 export interface VmProcess extends VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
   readonly ended: Promise<VmEnd>;
@@ -14,8 +33,294 @@ export interface ReceiveOptions {
   port: number;
 }
 
+/** Told to the operator while the VM lives: resets, moves. */
+export type Notice = (text: string) => void;
+
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export declare function startVm(config: VmConfig, serial: SerialBackend): Promise<VmProcess>;
+export async function startVm(config: VmConfig, serial: SerialBackend, notice: Notice = () => {}): Promise<VmProcess> {
+  const vm = new LocalVm(config.name, serial, notice);
+  await vm.boot({ ...config }, config.reboot);
+  return vm;
+}
 
 /** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if it cannot listen. */
-export declare function receiveVm(options: ReceiveOptions, serial: SerialBackend): Promise<VmProcess>;
+export async function receiveVm(
+  options: ReceiveOptions,
+  serial: SerialBackend,
+  notice: Notice = () => {},
+): Promise<VmProcess> {
+  const vm = new LocalVm(options.name, serial, notice);
+  vm.receive(options.host, options.port);
+  return vm;
+}
+
+const BULK_CHANNELS = 1;
+
+class LocalVm implements VmProcess {
+  readonly ended: Promise<VmEnd>;
+  readonly #startedAt = native.monotonicMicros();
+  #settleEnded!: (end: VmEnd) => void;
+  #ending = false;
+  #state: VmState = 'waiting';
+  #problem: string | undefined;
+  #peer: string | undefined;
+  #machine: Machine | undefined;
+  #plan: BootPlan | undefined;
+  #reboot = true;
+  #files: BootFile[] = [];
+  #cpuid: Uint8Array[] = [];
+  /** Hand-overs of this VM so far, on all hosts. */
+  #epoch = 0;
+  #incoming: Incoming | undefined;
+  #sending: SendVm | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly serial: SerialBackend,
+    readonly notice: Notice,
+  ) {
+    this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
+  }
+
+  async boot(plan: BootPlan, reboot: boolean): Promise<void> {
+    const { machine, cpuid, files } = await bootMachine(plan, this.#serialPort());
+    this.#plan = { ...plan };
+    this.#reboot = reboot;
+    this.#cpuid = cpuid;
+    this.#files = files;
+    this.#adopt(machine);
+    this.#state = 'running';
+    machine.resume();
+  }
+
+  receive(host: string, port: number): void {
+    this.#incoming = new Incoming(host, port, {
+      createMachine: (hello) =>
+        Machine.create({ memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz }, this.#serialPort()),
+      onIncoming: (peer) => {
+        this.#state = 'incoming';
+        this.#peer = peer;
+      },
+      onRefused: (reasons) => {
+        this.#state = 'waiting';
+        this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`);
+      },
+      onRunning: (machine, hello) => this.#arrived(machine, hello),
+    });
+    void this.#incoming.outcome.then((outcome) => {
+      if (outcome.status === 'completed') {
+        this.notice(`all of the VM has arrived from ${this.#peer}`);
+      } else if (outcome.status === 'failed') {
+        void this.#fail('failed', `no VM came: ${describeError(outcome.reason)}`);
+      } else {
+        this.#linkLost(
+          `the link to ${this.#peer} was lost while ${outcome.pagesMissing} pages of the VM were still there (${describeError(outcome.reason)}). ` +
+            'The VM is halted; its state here is kept until `postcopy stop`',
+        );
+      }
+    });
+  }
+
+  #arrived(machine: Machine, hello: Hello): void {
+    const kernel = hello.files.find((file) => file.role === 'kernel');
+    const initrd = hello.files.find((file) => file.role === 'initrd');
+    this.#plan = {
+      kernel: kernel?.path ?? '',
+      ...(initrd === undefined ? {} : { initrd: initrd.path }),
+      cmdline: hello.cmdline,
+      memoryBytes: hello.memoryBytes,
+      cpus: hello.cpuid.length,
+    };
+    this.#reboot = hello.reboot;
+    this.#cpuid = hello.cpuid;
+    this.#files = hello.files;
+    this.#epoch = hello.epoch;
+    this.#adopt(machine);
+    this.#state = 'running';
+    this.notice(`the VM has come from ${this.#peer} and runs here`);
+  }
+
+  #adopt(machine: Machine): void {
+    this.#machine = machine;
+    machine.devices.on('power-off', () => void this.#afterArrival(() => this.#powerOff()));
+    machine.devices.on('reset', (source) => void this.#afterArrival(() => this.#reset(source)));
+    machine.devices.on('vcpu-stopped', (stop) => {
+      if (this.#machine !== machine || this.#ending) return;
+      const text = machine.vcpus[stop.vcpu]!.waitParked(1000)
+        ? describeStop(stop, machine.vcpus[stop.vcpu]!)
+        : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
+      void this.#afterArrival(() => this.#fail('failed', text));
+    });
+    machine.devices.on('failed', (error) => void this.#fail('failed', `the device worker failed: ${describeError(error)}`));
+  }
+
+  /** What ends or rebuilds a machine waits until all of its pages are here: page workers write into its RAM. */
+  async #afterArrival(action: () => Promise<void>): Promise<void> {
+    const outcome = await this.#incoming?.outcome;
+    if (outcome === undefined || outcome.status === 'completed') await action();
+  }
+
+  async #powerOff(): Promise<void> {
+    await this.#cancelSending('the guest powered itself off');
+    await this.#end({ reason: 'power-off', message: 'the guest powered itself off', exitCode: 0 });
+  }
+
+  async #reset(source: string): Promise<void> {
+    if (this.#ending) return;
+    await this.#cancelSending('the guest reset itself');
+    const plan = this.#plan!;
+    if (!this.#reboot) {
+      return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})`, exitCode: 0 });
+    }
+    this.notice(`the guest asked for a reset (${source}): it starts again`);
+    try {
+      await this.#machine?.close();
+      if (!this.#ending) await this.boot(plan, this.#reboot);
+    } catch (error) {
+      await this.#fail('failed', `the guest could not be started again: ${describeError(error)}`);
+    }
+  }
+
+  async #cancelSending(why: string): Promise<void> {
+    const sending = this.#sending;
+    if (sending === undefined) return;
+    sending.cancel(new PostcopyError('MIGRATION_FAILED', why));
+    await sending.outcome;
+  }
+
+  /** A fresh serial line between the machine and the backend; the machine's end. */
+  #serialPort(): number {
+    const [ours, machines] = native.socketPair();
+    this.serial.attach(new NodeSocket({ fd: ours }));
+    return machines;
+  }
+
+  status(): VmStatus {
+    const migration = this.#sending?.progress();
+    return {
+      name: this.name,
+      pid: process.pid,
+      version: VERSION,
+      state: this.#state,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      memoryBytes: this.#plan?.memoryBytes ?? 0,
+      cpus: this.#plan?.cpus ?? 0,
+      uptimeMs: (native.monotonicMicros() - this.#startedAt) / 1000,
+      ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
+      ...(this.#peer === undefined ? {} : { peer: this.#peer }),
+      ...(migration === undefined ? {} : { migration }),
+    };
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state === 'paused') return;
+    this.#require('running', 'paused');
+    await this.#machine!.pause();
+    this.#state = 'paused';
+  }
+
+  async resume(): Promise<void> {
+    if (this.#state === 'running') return;
+    this.#require('paused', 'resumed');
+    this.#machine!.resume();
+    this.#state = 'running';
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'handed-over') {
+      throw new PostcopyError(
+        'WRONG_STATE',
+        `${this.name} runs at ${this.#peer}, which still pulls its memory from here: to end this process now would destroy it`,
+      );
+    }
+    await this.#cancelSending('the VM was stopped');
+    setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped`, exitCode: 0 }));
+  }
+
+  attachConsole(stream: Duplex): void {
+    this.serial.addConsole(stream);
+  }
+
+  async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
+    this.#require('running', 'migrated');
+    if (this.#incoming !== undefined && !this.#incoming.complete) {
+      throw new PostcopyError('WRONG_STATE', `${this.name} is still arriving from ${this.#peer}: wait until all of it is here`);
+    }
+    const peer = `${request.host}:${request.port}`;
+    this.#state = 'migrating';
+    this.#problem = undefined;
+    this.#sending = new SendVm({
+      machine: this.#machine!,
+      hello: this.#hello(),
+      ...request,
+      onProgress,
+      onCommit: () => {
+        this.#state = 'handed-over';
+        this.#peer = peer;
+      },
+    });
+    const summary = await this.#sending.run();
+    this.#sending = undefined;
+    this.#afterSending(summary, peer);
+    return summary;
+  }
+
+  #afterSending(summary: MigrationSummary, peer: string): void {
+    if (summary.status === 'completed') {
+      this.#state = 'migrated';
+      setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}`, exitCode: 0 }));
+    } else if (summary.status === 'link-lost') {
+      this.#linkLost(
+        `the link to ${peer} was lost after the VM was handed over (${summary.error?.message}). ` +
+          'The VM does not run here; what is left of its memory here is kept until `postcopy stop`',
+      );
+    } else if (!this.#ending) {
+      this.#state = 'running';
+      this.#problem = summary.error?.message;
+      this.notice(`the migration to ${peer} failed, the VM runs on here: ${summary.error?.message}`);
+    }
+  }
+
+  #hello(): Hello {
+    const plan = this.#plan!;
+    const machine = this.#machine!;
+    return {
+      release: VERSION,
+      name: this.name,
+      epoch: this.#epoch + 1,
+      memoryBytes: plan.memoryBytes,
+      cpuid: this.#cpuid,
+      tscKhz: machine.tscKhz,
+      xsaveBytes: machine.xsaveBytes,
+      files: this.#files,
+      cmdline: plan.cmdline,
+      reboot: this.#reboot,
+      bulkChannels: BULK_CHANNELS,
+    };
+  }
+
+  #require(state: VmState, wish: string): void {
+    if (this.#state === state) return;
+    throw new PostcopyError('WRONG_STATE', `${this.name} is ${this.#state}: only a VM that is ${state} can be ${wish}`);
+  }
+
+  #linkLost(text: string): void {
+    this.#state = 'link-lost';
+    this.#problem = text;
+    this.notice(text);
+  }
+
+  async #fail(reason: 'failed', message: string): Promise<void> {
+    await this.#cancelSending(message);
+    await this.#end({ reason, message, exitCode: 1 });
+  }
+
+  async #end(end: VmEnd): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
+    await this.#incoming?.close();
+    await this.#machine?.close();
+    this.#settleEnded(end);
+  }
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { describeError, PostcopyError } from '../errors.js';
+import { checkVmSettings, type VmConfig } from './vm-config.js';
+
+/** Settings by name, not checked yet; those that are undefined were not given. */
+export type RawSettings = Record<string, unknown>;
+
+/**
+ * The VM of `--config FILE.json` (if any) with the flags put over it: a flag wins over the file. Relative paths in the
+ * file begin at the file's directory, those in flags at the working directory. Throws BAD_CONFIG with all problems.
+ */
+export function loadVmConfig(file: string | undefined, flags: RawSettings): VmConfig {
+  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  if (file === undefined) return checkVmSettings(given);
+  const settings = { ...readSettings(file), ...given };
+  try {
+    return checkVmSettings(settings);
+  } catch (error) {
+    // Which of the two a setting came from is plain from its name; which file it was is not.
+    if (error instanceof PostcopyError) throw new PostcopyError(error.code, prefixLines(file, error.message), error);
+    throw error;
+  }
+}
+
+function readSettings(file: string): RawSettings {
+  const settings = parseJson(file, readText(file));
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
+    throw new PostcopyError('BAD_CONFIG', `${file}: must be a JSON object like {"kernel": "vmlinuz", "memory": "1G"}`);
+  }
+  return withPathsFrom(dirname(resolve(file)), settings as RawSettings);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new PostcopyError('BAD_CONFIG', `${file}: the configuration file cannot be read`, error);
+  }
+}
+
+function parseJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new PostcopyError('BAD_CONFIG', `${file}: is not JSON: ${describeError(error)}`);
+  }
+}
+
+const PATH_SETTINGS = ['kernel', 'initrd'];
+
+function withPathsFrom(base: string, settings: RawSettings): RawSettings {
+  const result = { ...settings };
+  for (const key of PATH_SETTINGS) {
+    const path = result[key];
+    if (typeof path === 'string' && path !== '') result[key] = resolve(base, path);
+  }
+  const serial = typeof result.serial === 'string' ? /^(file|unix):(.+)$/s.exec(result.serial) : null;
+  if (serial !== null) result.serial = `${serial[1]}:${resolve(base, serial[2]!)}`;
+  return result;
+}
+
+function prefixLines(file: string, message: string): string {
+  return message
+    .split('\n')
+    .map((line) => `${file}: ${line}`)
+    .join('\n');
+}

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import { PostcopyError } from '../errors.js';
+import { COM1_PORT, COM1_PORTS } from '../memory/layout.js';
+import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
+import { Bus } from './bus.js';
+import type { DeviceHost } from './device-host.js';
+import { ResetControl, resetControlStateSchema } from './reset-control.js';
+import { Serial, serialStateSchema } from './serial.js';
+
+export type { DeviceHost } from './device-host.js';
+
+/** Version of DeviceState; a device that changes what it saves counts it up. */
+const STATE_VERSION = 1;
+
+const deviceStateSchema = z.strictObject({
+  version: z.literal(STATE_VERSION),
+  serial: serialStateSchema,
+  acpiPm: acpiPmStateSchema,
+  resetControl: resetControlStateSchema,
+});
+
+/** State of all devices as a plain object of numbers, booleans and arrays. */
+export type DeviceState = z.infer<typeof deviceStateSchema>;
+
+const QUADWORD_BYTES = 8;
+const QUADWORD_ONES = 0xffff_ffff_ffff_ffffn;
+
+/** All device models of a VM. For one thread, the device worker; every call finishes at once. */
+export class DeviceSet {
+  readonly #ports = new Bus();
+  readonly #mmio = new Bus();
+  readonly #serial: Serial;
+  readonly #acpiPm: AcpiPm;
+  readonly #resetControl: ResetControl;
+
+  constructor(host: DeviceHost) {
+    this.#serial = new Serial(host);
+    this.#acpiPm = new AcpiPm(host);
+    this.#resetControl = new ResetControl(host);
+    this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
+    this.#acpiPm.addTo(this.#ports);
+    this.#resetControl.addTo(this.#ports);
+  }
+
+  /** `size` is 1, 2 or 4. */
+  portRead(port: number, size: number): number {
+    return this.#ports.read(port, size);
+  }
+
+  portWrite(port: number, size: number, value: number): void {
+    this.#ports.write(port, size, value);
+  }
+
+  /** `size` is 1, 2, 4 or 8; a bigint for 8 only. */
+  mmioRead(address: number, size: number): number | bigint {
+    return size === QUADWORD_BYTES ? QUADWORD_ONES : this.#mmio.read(address, size);
+  }
+
+  /** No device has registers of 8 bytes: such a write is lost. */
+  mmioWrite(address: number, size: number, value: number | bigint): void {
+    if (size < QUADWORD_BYTES) this.#mmio.write(address, size, Number(value));
+  }
+
+  /** Bytes for the guest's serial port; what is beyond serialInputSpace() is dropped. */
+  serialInput(bytes: Uint8Array): void {
+    this.#serial.input(bytes);
+  }
+
+  /** Bytes that serialInput() takes now. It grows when the guest reads, that is after a portRead() or portWrite(). */
+  serialInputSpace(): number {
+    return this.#serial.inputSpace;
+  }
+
+  pressPowerButton(): void {
+    this.#acpiPm.pressPowerButton();
+  }
+
+  /** Changes nothing: the devices can go on if the migration fails. */
+  save(): DeviceState {
+    return {
+      version: STATE_VERSION,
+      serial: this.#serial.save(),
+      acpiPm: this.#acpiPm.save(),
+      resetControl: this.#resetControl.save(),
+    };
+  }
+
+  /**
+   * Takes over saved state, and drives the interrupt lines: call it when the irqchip's state is set already.
+   * Throws BAD_PEER, with nothing changed, for state that is none.
+   */
+  restore(state: unknown): void {
+    const parsed = deviceStateSchema.safeParse(state);
+    if (!parsed.success) {
+      throw new PostcopyError(
+        'BAD_PEER',
+        'the device state received cannot be used: use the same postcopy version on both hosts',
+        parsed.error,
+      );
+    }
+    this.#serial.restore(parsed.data.serial);
+    this.#acpiPm.restore(parsed.data.acpiPm);
+    this.#resetControl.restore(parsed.data.resetControl);
+  }
+}

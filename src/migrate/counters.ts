@@ -1,0 +1,31 @@
+/** What one page worker has done, in shared memory: it alone writes, others read. Doubles, so that none overflows. */
+const NAMES = [
+  'bytes', // sent, headers included
+  'pages', // sent
+  'received', // pages that the other end says it has
+  'installed', // pages
+  'zeroFaults', // faults answered here, on pages that were never written
+] as const;
+export type CounterName = (typeof NAMES)[number];
+
+export class Counters {
+  readonly buffer: SharedArrayBuffer;
+  readonly #cells: Float64Array;
+
+  constructor(buffer = new SharedArrayBuffer(NAMES.length * 8)) {
+    this.buffer = buffer;
+    this.#cells = new Float64Array(buffer);
+  }
+
+  get(name: CounterName): number {
+    return this.#cells[NAMES.indexOf(name)]!;
+  }
+
+  add(name: CounterName, amount: number): void {
+    this.#cells[NAMES.indexOf(name)]! += amount;
+  }
+
+  set(name: CounterName, value: number): void {
+    this.#cells[NAMES.indexOf(name)] = value;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The destination's side of the hand-over as pure code: events in, actions out. The driver (receive-vm.ts) feeds one
+ * event at a time and finishes its actions first.
+ *
+ *   checking -> accepted -> loading -> loaded -> running -> completing -> done
+ *       \ ->refused  \________\__________/          |
+ *                         failed                   lost
+ *
+ * failed: the guest never ran here, all of it is dropped. lost: the guest ran here and pages are missing; it is halted,
+ * what is here is kept. Once complete, the guest needs the source no more: a link that breaks then changes nothing.
+ */
+export type DestinationPhase =
+  | 'checking'
+  | 'refused'
+  | 'accepted'
+  | 'loading'
+  | 'loaded'
+  | 'running'
+  | 'completing'
+  | 'done'
+  | 'failed'
+  | 'lost';
+
+export type DestinationEvent =
+  | { type: 'checked' }
+  | { type: 'objections'; reasons: string[] }
+  | { type: 'state' }
+  | { type: 'state-loaded' }
+  | { type: 'commit' }
+  | { type: 'all-installed' }
+  | { type: 'bye' }
+  | { type: 'failure'; reason: Error };
+
+export type DestinationAction =
+  | { type: 'send-accept' }
+  | { type: 'send-refuse'; reasons: string[] }
+  | { type: 'load-state' }
+  | { type: 'send-loaded' }
+  | { type: 'run-guest' }
+  | { type: 'send-complete' }
+  | { type: 'send-abort'; reason: Error }
+  | { type: 'finish' }
+  | { type: 'discard'; reason: Error }
+  | { type: 'lose'; reason: Error };
+
+export interface DestinationStep {
+  phase: DestinationPhase;
+  actions: DestinationAction[];
+}
+
+type Forward = Partial<Record<DestinationPhase, Partial<Record<DestinationEvent['type'], DestinationStep>>>>;
+
+const FORWARD: Forward = {
+  checking: { checked: { phase: 'accepted', actions: [{ type: 'send-accept' }] } },
+  accepted: { state: { phase: 'loading', actions: [{ type: 'load-state' }] } },
+  loading: { 'state-loaded': { phase: 'loaded', actions: [{ type: 'send-loaded' }] } },
+  loaded: { commit: { phase: 'running', actions: [{ type: 'run-guest' }] } },
+  running: { 'all-installed': { phase: 'completing', actions: [{ type: 'send-complete' }] } },
+  completing: { bye: { phase: 'done', actions: [{ type: 'finish' }] } },
+};
+
+const ENDED: ReadonlySet<DestinationPhase> = new Set(['refused', 'done', 'failed', 'lost']);
+
+export function stepDestination(phase: DestinationPhase, event: DestinationEvent): DestinationStep {
+  if (ENDED.has(phase)) return { phase, actions: [] };
+  if (event.type === 'failure') return fail(phase, event.reason);
+  if (event.type === 'objections' && phase === 'checking') {
+    return { phase: 'refused', actions: [{ type: 'send-refuse', reasons: event.reasons }] };
+  }
+  return FORWARD[phase]?.[event.type] ?? fail(phase, new Error(`the source sent ${event.type} out of turn, while ${phase}`));
+}
+
+function fail(phase: DestinationPhase, reason: Error): DestinationStep {
+  if (phase === 'completing') return { phase: 'done', actions: [{ type: 'finish' }] };
+  if (phase === 'running') return { phase: 'lost', actions: [{ type: 'lose', reason }] };
+  return { phase: 'failed', actions: [{ type: 'send-abort', reason }, { type: 'discard', reason }] };
+}

@@ -1,0 +1,106 @@
+/** Waits on a port for one VM: lets in one migration at a time, goes on waiting when that VM was refused. */
+import { Socket as NodeSocket } from 'node:net';
+import { PostcopyError } from '../../errors.js';
+import { native, type Socket } from '../../native.js';
+import { ControlConnection } from '../control-connection.js';
+import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../preamble.js';
+import { PROTOCOL_VERSION } from '../protocol.js';
+import type { AcceptedChannel } from './accepted-channel.js';
+import { Listener } from './listener.js';
+import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.js';
+
+export interface IncomingHooks extends ReceiveHooks {
+  onIncoming(peer: string): void;
+  onRefused(reasons: string[]): void;
+}
+
+export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' }>;
+
+export class Incoming {
+  readonly outcome: Promise<IncomingOutcome>;
+  readonly #listener: Listener;
+  readonly #hooks: IncomingHooks;
+  readonly #host: string;
+  #settle!: (outcome: IncomingOutcome) => void;
+  #current: ReceiveVm | undefined;
+  #complete = false;
+  #listening = true;
+
+  constructor(host: string, port: number, hooks: IncomingHooks) {
+    this.#host = host;
+    this.#hooks = hooks;
+    this.#listener = new Listener(host, port);
+    this.#listener.on('channel', (channel) => this.#admit(channel));
+    this.outcome = new Promise((resolve) => (this.#settle = resolve));
+  }
+
+  /** host:port */
+  get listen(): string {
+    return `${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${this.#listener.port}`;
+  }
+
+  /** All of the VM is here. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  get pagesMissing(): number {
+    return this.#current?.pagesMissing ?? 0;
+  }
+
+  /** Stops listening; a VM on its way is given up, as if the link had broken. */
+  async close(): Promise<void> {
+    if (this.#current === undefined) {
+      this.#settle({ status: 'failed', reason: new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came') });
+    } else {
+      this.#current.cancel(new PostcopyError('MIGRATION_FAILED', 'the destination was stopped'));
+      await this.#current.outcome;
+    }
+    await this.#stopListening();
+  }
+
+  async #stopListening(): Promise<void> {
+    if (!this.#listening) return;
+    this.#listening = false;
+    await this.#listener.close();
+  }
+
+  #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
+    const socket = new native.Socket(null, socketHandle);
+    const answer = (verdict: Verdict) => {
+      try {
+        socket.send(encodeVerdict(preamble, verdict), 0, PREAMBLE_BYTES);
+      } catch {
+        // gone already; its other channels will tell
+      }
+      if (verdict !== 'welcome') socket.close();
+    };
+    if (preamble.version !== PROTOCOL_VERSION) return answer('version');
+    if (preamble.channel === 'control') {
+      if (this.#current !== undefined) return answer('busy');
+      answer('welcome');
+      return this.#begin(socket, peer, preamble.id);
+    }
+    const current = this.#current;
+    if (current === undefined || Buffer.compare(current.id, preamble.id) !== 0) return answer('stranger');
+    // The welcome goes out first: once attached, the socket is the worker's.
+    answer('welcome');
+    if (!current.attach(preamble.channel, preamble.index, socket)) socket.close();
+  }
+
+  #begin(socket: Socket, peer: string, id: Uint8Array): void {
+    const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer);
+    this.#current = new ReceiveVm(control, id, this.#hooks);
+    this.#hooks.onIncoming(peer);
+    void this.#current.outcome.then(async (outcome) => {
+      if (outcome.status === 'refused') {
+        this.#current = undefined;
+        this.#hooks.onRefused(outcome.reasons);
+        return;
+      }
+      this.#complete = outcome.status === 'completed';
+      await this.#stopListening();
+      this.#settle(outcome);
+    });
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * Takes a VM from another host: drives the hand-over (hand-over.ts decides, this acts) on the main thread's event loop,
+ * while page workers receive and install the pages.
+ */
+import { describeError, PostcopyError } from '../../errors.js';
+import { pagesFor } from '../../memory/page-size.js';
+import { decodeRamMap } from '../../memory/ram-map.js';
+import { native, type Socket } from '../../native.js';
+import type { Machine } from '../../run/machine.js';
+import type { ControlConnection } from '../control-connection.js';
+import { EventQueue } from '../event-queue.js';
+import { MemoryMeter } from '../memory-meter.js';
+import type { Body, Hello, Message, State } from '../message.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
+import { objectionsTo, tscObjections } from './check-hello.js';
+import {
+  stepDestination,
+  type DestinationAction,
+  type DestinationEvent,
+  type DestinationPhase,
+} from './hand-over.js';
+import { DestinationPageChannels } from './page-channels.js';
+
+export interface ReceiveHooks {
+  /** Builds the machine that the VM will live in. */
+  createMachine(hello: Hello): Promise<Machine>;
+  /** The VM runs here. */
+  onRunning(machine: Machine, hello: Hello): void;
+}
+
+export type ReceiveOutcome =
+  | { status: 'completed'; machine: Machine; hello: Hello }
+  /** The VM was refused; another may come. */
+  | { status: 'refused'; reasons: string[] }
+  /** Before COMMIT: the guest never ran here. */
+  | { status: 'failed'; reason: Error }
+  /** After COMMIT: the guest stands still here, short of pages. */
+  | { status: 'lost'; reason: Error; machine: Machine; pagesMissing: number };
+
+const DEADLINES: Partial<Record<DestinationPhase, number>> = {
+  checking: ANSWER_TIMEOUT_MS,
+  accepted: ANSWER_TIMEOUT_MS,
+  loading: HAND_OVER_TIMEOUT_MS,
+  loaded: HAND_OVER_TIMEOUT_MS,
+};
+
+/** One VM on its way here. */
+export class ReceiveVm {
+  readonly #control: ControlConnection;
+  readonly #hooks: ReceiveHooks;
+  readonly #events = new EventQueue<DestinationEvent>((event) => this.#handle(event));
+  readonly #meter = new MemoryMeter(0);
+  readonly #done: Promise<ReceiveOutcome>;
+  #finish!: (outcome: ReceiveOutcome) => void;
+  #phase: DestinationPhase = 'checking';
+  #deadline: NodeJS.Timeout | undefined;
+  #progressTimer: NodeJS.Timeout | undefined;
+  #hello: Hello | undefined;
+  #machine: Machine | undefined;
+  #channels: DestinationPageChannels | undefined;
+  #state: State | undefined;
+  #commit: Body<'commit'> | undefined;
+  #commitAt = 0;
+  #pagesExpected = 0;
+  #allInstalled = false;
+
+  constructor(
+    control: ControlConnection,
+    readonly id: Uint8Array,
+    hooks: ReceiveHooks,
+  ) {
+    this.#control = control;
+    this.#hooks = hooks;
+    this.#done = new Promise((resolve) => (this.#finish = resolve));
+    control.on('message', (message) => this.#receive(message));
+    control.on('broken', (reason) => this.#failure(reason));
+    this.#enter('checking');
+  }
+
+  get outcome(): Promise<ReceiveOutcome> {
+    return this.#done;
+  }
+
+  get pagesMissing(): number {
+    return this.#pagesExpected - (this.#channels?.sum('installed') ?? 0);
+  }
+
+  get faultsWaiting(): number {
+    return this.#channels?.faultsWaiting ?? 0;
+  }
+
+  /** A page channel of this migration. False if it is not one that was agreed on. */
+  attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
+    return this.#phase === 'accepted' && (this.#channels?.attach(kind, index, socket) ?? false);
+  }
+
+  /** Gives the VM up, as if the link had broken. */
+  cancel(reason: PostcopyError): void {
+    this.#failure(reason);
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'hello':
+        if (this.#hello !== undefined) return this.#failure(new PostcopyError('BAD_PEER', 'the source sent HELLO twice'));
+        this.#hello = message.body;
+        void this.#prepare(message.body);
+        return;
+      case 'state':
+        this.#state = message.body;
+        return this.#events.push({ type: 'state' });
+      case 'commit':
+        this.#commitAt = native.monotonicMicros();
+        this.#commit = message.body;
+        return this.#events.push({ type: 'commit' });
+      case 'bye':
+        return this.#events.push({ type: 'bye' });
+      case 'abort':
+        return this.#failure(new PostcopyError('MIGRATION_FAILED', `the source gave up: ${message.body.reason}`));
+      default:
+        return this.#failure(new PostcopyError('BAD_PEER', `the source sent ${message.type}, which is the destination's to send`));
+    }
+  }
+
+  #failure(reason: Error): void {
+    this.#events.push({ type: 'failure', reason });
+  }
+
+  /** Checks, then makes ready everything that takes time, so that none of it is left when the guest has stopped. */
+  async #prepare(hello: Hello): Promise<void> {
+    try {
+      const objections = await objectionsTo(hello);
+      if (objections.length === 0) objections.push(...(await this.#build(hello)));
+      this.#events.push(objections.length === 0 ? { type: 'checked' } : { type: 'objections', reasons: objections });
+    } catch (error) {
+      this.#events.push({ type: 'objections', reasons: [describeError(error)] });
+    }
+  }
+
+  async #build(hello: Hello): Promise<string[]> {
+    const machine = await this.#hooks.createMachine(hello);
+    this.#machine = machine;
+    const scaling = (native.kvmProbe().capabilities['tscControl'] ?? 0) > 0;
+    const objections = tscObjections(hello.tscKhz, machine.tscKhz, scaling);
+    const { xsaveBytes } = machine;
+    if (xsaveBytes !== hello.xsaveBytes) {
+      objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
+    }
+    if (objections.length > 0) return objections;
+    this.#channels = await DestinationPageChannels.create(machine.memory, pagesFor(hello.memoryBytes), hello.bulkChannels, {
+      allInstalled: () => this.#pagesAreIn(),
+      failed: (reason) => this.#failure(reason),
+    });
+    return [];
+  }
+
+  #pagesAreIn(): void {
+    this.#allInstalled = true;
+    if (this.#phase === 'running') this.#events.push({ type: 'all-installed' });
+  }
+
+  async #handle(event: DestinationEvent): Promise<void> {
+    const step = stepDestination(this.#phase, event);
+    if (step.phase !== this.#phase) this.#enter(step.phase);
+    for (const action of step.actions) {
+      try {
+        await this.#act(action);
+      } catch (error) {
+        this.#failure(error as Error);
+        return;
+      }
+    }
+  }
+
+  #enter(phase: DestinationPhase): void {
+    this.#phase = phase;
+    clearTimeout(this.#deadline);
+    const timeout = DEADLINES[phase];
+    if (timeout === undefined) return;
+    this.#deadline = setTimeout(() => {
+      this.#failure(new PostcopyError('MIGRATION_FAILED', `the source was silent for ${timeout / 1000} s while ${phase}`));
+    }, timeout);
+  }
+
+  async #act(action: DestinationAction): Promise<void> {
+    switch (action.type) {
+      case 'send-accept':
+        return this.#control.send('accept', {});
+      case 'send-refuse':
+        this.#control.send('refuse', { reasons: action.reasons });
+        return this.#dropAll({ status: 'refused', reasons: action.reasons });
+      case 'load-state':
+        return this.#loadState();
+      case 'send-loaded':
+        return this.#control.send('loaded', {});
+      case 'run-guest':
+        return this.#runGuest();
+      case 'send-complete':
+        return this.#sendComplete();
+      case 'send-abort':
+        return this.#control.send('abort', { reason: describeError(action.reason) });
+      case 'discard':
+        return this.#dropAll({ status: 'failed', reason: action.reason });
+      case 'finish':
+        return this.#finishWell();
+      case 'lose':
+        return this.#lose(action.reason);
+    }
+  }
+
+  async #loadState(): Promise<void> {
+    const state = this.#state!;
+    if (!this.#channels!.attached) throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
+    if (state.vcpus.length !== this.#machine!.cpus) {
+      throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
+    }
+    this.#pagesExpected = this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
+    if (this.#pagesExpected === 0) this.#allInstalled = true;
+    await this.#machine!.restore({ ...state, devices: state.devices });
+    this.#events.push({ type: 'state-loaded' });
+  }
+
+  #runGuest(): void {
+    const commit = this.#commit!;
+    if (commit.epoch !== this.#hello!.epoch) {
+      throw new PostcopyError('BAD_PEER', `COMMIT of epoch ${commit.epoch}; HELLO announced ${this.#hello!.epoch}`);
+    }
+    this.#channels!.handOver();
+    const paused = commit.pausedMicros + native.monotonicMicros() - this.#commitAt;
+    this.#machine!.resumeAfter({ ...this.#state!, devices: this.#state!.devices }, paused);
+    this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
+    this.#hooks.onRunning(this.#machine!, this.#hello!);
+    this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_INTERVAL_MS);
+    if (this.#allInstalled) this.#events.push({ type: 'all-installed' });
+  }
+
+  #reportProgress(): void {
+    this.#control.send('progress', {
+      memoryBytes: this.#meter.sample(),
+      pagesInstalled: this.#channels!.sum('installed'),
+      faultsWaiting: this.#channels!.faultsWaiting,
+    });
+  }
+
+  #sendComplete(): void {
+    clearInterval(this.#progressTimer);
+    this.#channels!.unregister();
+    this.#reportProgress();
+    const waits = this.#channels!.waits();
+    this.#control.send('complete', {
+      faultWaitUs: waits.summary(),
+      vcpuBlockedMs: waits.sum / 1000,
+      peakBytes: this.#meter.peak,
+    });
+  }
+
+  async #finishWell(): Promise<void> {
+    this.#control.close();
+    await this.#channels!.close();
+    this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello! });
+  }
+
+  /** Nothing of the VM stays here. Its vCPUs have never run, so no fault of theirs can go wrong. */
+  async #dropAll(outcome: ReceiveOutcome): Promise<void> {
+    this.#control.close();
+    await this.#machine?.close();
+    await this.#channels?.close();
+    this.#settle(outcome);
+  }
+
+  /** vCPUs park where they can; those that wait for a page go on waiting, so the userfaultfd stays open. */
+  async #lose(reason: Error): Promise<void> {
+    clearInterval(this.#progressTimer);
+    for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
+    const pagesMissing = this.pagesMissing;
+    this.#control.close();
+    await this.#channels!.close(true);
+    this.#settle({ status: 'lost', reason, machine: this.#machine!, pagesMissing });
+  }
+
+  #settle(outcome: ReceiveOutcome): void {
+    clearTimeout(this.#deadline);
+    clearInterval(this.#progressTimer);
+    this.#finish(outcome);
+  }
+}

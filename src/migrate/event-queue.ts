@@ -1,0 +1,26 @@
+/**
+ * Drives a pure state machine: events are taken one at a time, and the actions of one are finished before the next is
+ * looked at, whatever comes in meanwhile.
+ */
+export class EventQueue<Event> {
+  readonly #waiting: Event[] = [];
+  #busy = false;
+
+  /** `handle` must not throw. */
+  constructor(readonly handle: (event: Event) => Promise<void>) {}
+
+  push(event: Event): void {
+    this.#waiting.push(event);
+    if (!this.#busy) void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#busy = true;
+    for (;;) {
+      const event = this.#waiting.shift();
+      if (event === undefined) break;
+      await this.handle(event);
+    }
+    this.#busy = false;
+  }
+}

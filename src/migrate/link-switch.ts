@@ -1,0 +1,44 @@
+/**
+ * What the main thread tells the page workers of one migration, in shared memory: a worker looks at it between two
+ * system calls, or sleeps on it.
+ */
+const PHASE = 0;
+const STOP = 1;
+
+const PHASE_PREPARED = 0;
+/** Source: the destination runs the guest: push, and free what it acknowledges. Destination: COMMIT has come. */
+const PHASE_HANDED_OVER = 1;
+
+export class LinkSwitch {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(buffer = new SharedArrayBuffer(8)) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+  }
+
+  get handedOver(): boolean {
+    return Atomics.load(this.#words, PHASE) === PHASE_HANDED_OVER;
+  }
+
+  handOver(): void {
+    Atomics.store(this.#words, PHASE, PHASE_HANDED_OVER);
+    Atomics.notify(this.#words, PHASE);
+  }
+
+  /** A link that closes from now on was closed by us. */
+  stop(): void {
+    Atomics.store(this.#words, STOP, 1);
+    Atomics.notify(this.#words, PHASE);
+  }
+
+  get stopped(): boolean {
+    return Atomics.load(this.#words, STOP) !== 0;
+  }
+
+  /** Sleeps until the hand-over or for `timeoutMs`. */
+  waitForHandOver(timeoutMs: number): void {
+    Atomics.wait(this.#words, PHASE, PHASE_PREPARED, timeoutMs);
+  }
+}

@@ -1,0 +1,80 @@
+/** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
+import { z } from 'zod';
+import { BULK_CHANNELS_MAX } from './protocol.js';
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
+const count = z.number().int().nonnegative();
+const micros = z.number().nonnegative();
+
+const file = z.object({ role: z.enum(['kernel', 'initrd']), path: z.string(), bytes: count, sha256: z.string().length(64) });
+
+export const hello = z.object({
+  /** Version of the postcopy release, for messages. */
+  release: z.string(),
+  name: z.string(),
+  /** Hand-overs so far, plus one. */
+  epoch: count,
+  memoryBytes: count,
+  /** Packed struct kvm_cpuid_entry2, one array a vCPU. */
+  cpuid: z.array(bytes).min(1).max(4096),
+  tscKhz: count,
+  /** Bytes of struct kvm_xsave with its extension. */
+  xsaveBytes: count,
+  /** Files that a reset of the guest reads again. */
+  files: z.array(file).max(8),
+  cmdline: z.string(),
+  reboot: z.boolean(),
+  bulkChannels: z.number().int().min(1).max(BULK_CHANNELS_MAX),
+});
+export type Hello = z.infer<typeof hello>;
+
+const vcpu = z.object({
+  regs: bytes,
+  sregs: bytes,
+  debugregs: bytes,
+  xcrs: bytes,
+  xsave: bytes,
+  mpState: bytes,
+  vcpuEvents: bytes,
+  lapic: bytes,
+  msrs: bytes,
+});
+
+export const state = z.object({
+  vcpus: z.array(vcpu),
+  chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
+  clock: bytes,
+  devices: z.unknown(),
+  /** ram-map.ts */
+  ramMap: bytes,
+});
+export type State = z.infer<typeof state>;
+
+const waits = z.object({ count, mean: micros, p50: micros, p90: micros, p99: micros, max: micros });
+
+export const complete = z.object({ faultWaitUs: waits, vcpuBlockedMs: z.number().nonnegative(), peakBytes: count });
+export type Complete = z.infer<typeof complete>;
+
+/** By type: number on the wire and body. */
+export const MESSAGES = {
+  hello: { tag: 1, body: hello },
+  accept: { tag: 2, body: z.object({}) },
+  refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
+  state: { tag: 4, body: state },
+  loaded: { tag: 5, body: z.object({}) },
+  /** pausedMicros: how long the guest has stood still when this arrives, as far as the source can tell. */
+  commit: { tag: 6, body: z.object({ epoch: count, pausedMicros: micros }) },
+  /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */
+  running: { tag: 7, body: z.object({ afterMicros: micros }) },
+  /** memoryBytes: guest RAM that is resident plus what the migration took, now. */
+  progress: { tag: 8, body: z.object({ memoryBytes: count, pagesInstalled: count, faultsWaiting: count }) },
+  complete: { tag: 9, body: complete },
+  bye: { tag: 10, body: z.object({}) },
+  ping: { tag: 11, body: z.object({ sentAt: z.number() }) },
+  pong: { tag: 12, body: z.object({ sentAt: z.number() }) },
+  abort: { tag: 13, body: z.object({ reason: z.string() }) },
+} as const;
+
+export type MessageType = keyof typeof MESSAGES;
+export type Body<T extends MessageType> = z.infer<(typeof MESSAGES)[T]['body']>;
+export type Message = { [T in MessageType]: { type: T; body: Body<T> } }[MessageType];

@@ -1,0 +1,77 @@
+/**
+ * Page workers: threads that move pages with synchronous addon calls and never return to their event loop while they do.
+ * This is the main thread's handle for one, and the other side of it in the worker.
+ */
+import { EventEmitter } from 'node:events';
+import { parentPort, Worker } from 'node:worker_threads';
+import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
+
+/** worker.terminate() takes effect between system calls, so none of a page worker's may last for ever. */
+export const LONGEST_WAIT_MS = 500;
+
+type FromWorker = { type: 'ready' } | { type: 'event'; name: string; value: number } | { type: 'failed'; message: string; code: ErrorCode };
+
+/** Tells the main thread of something, by name. */
+export type Report = (event: string, value?: number) => void;
+
+interface PageWorkerEvents {
+  /** Of the worker's own making, with a number. */
+  event: [name: string, value: number];
+  failed: [reason: PostcopyError];
+}
+
+export class PageWorker<Job> extends EventEmitter<PageWorkerEvents> {
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+
+  private constructor(worker: Worker) {
+    super();
+    this.#worker = worker;
+    this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()));
+    worker.on('message', (message: FromWorker) => this.#receive(message));
+    worker.on('error', (error) => this.emit('failed', new PostcopyError('INTERNAL', 'a page worker failed', error)));
+  }
+
+  /** Loads the worker's code; it waits for its job. */
+  static async start<Job>(module: URL): Promise<PageWorker<Job>> {
+    const worker = new PageWorker<Job>(new Worker(module));
+    await new Promise<void>((resolve, reject) => {
+      worker.#worker.once('message', () => resolve());
+      worker.#worker.once('error', reject);
+    });
+    return worker;
+  }
+
+  /** Once. */
+  run(job: Job): void {
+    this.#worker.postMessage(job);
+  }
+
+  /** Resolves when the thread is gone. Wake it first, or it goes within LONGEST_WAIT_MS. */
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+    await this.#exited;
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === 'event') this.emit('event', message.name, message.value);
+    else if (message.type === 'failed') {
+      this.emit('failed', new PostcopyError(message.code, message.message));
+    }
+  }
+}
+
+/** In the worker: takes the one job and does it. What it throws is reported as a failure of the migration. */
+export function servePageJob<Job>(work: (job: Job, report: Report) => void): void {
+  const port = parentPort!;
+  port.once('message', (job: Job) => {
+    try {
+      work(job, (name, value = 0) => port.postMessage({ type: 'event', name, value } satisfies FromWorker));
+    } catch (error) {
+      // A system call that failed on a socket is a lost link; our own errors say what they are.
+      const code = error instanceof PostcopyError ? error.code : 'LINK_LOST';
+      port.postMessage({ type: 'failed', message: describeError(error), code } satisfies FromWorker);
+    }
+  });
+  port.postMessage({ type: 'ready' } satisfies FromWorker);
+}

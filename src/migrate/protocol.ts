@@ -1,0 +1,50 @@
+/**
+ * The wire protocol of a migration, version 1.
+ *
+ * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
+ * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
+ *
+ *   control   one       messages of the hand-over, both directions (message.ts, frame.ts)
+ *   urgent    one       REQUEST to the source, PAGE to the destination (page-frames.ts)
+ *   bulk      1 to 16   EXTENT to the destination, RECEIVED to the source (page-frames.ts)
+ *
+ * source                                            destination
+ *   HELLO  version, shape, CPUID, files         ->    checks all of it
+ *                                               <-  ACCEPT, or REFUSE with every reason at once
+ *   opens urgent and bulk channels              ->    everything that takes time is made ready
+ *   stops the vCPUs
+ *   STATE  CPU, chips, clock, devices, RAM map  ->    loads it; may REQUEST pages from here on
+ *                                               <-  LOADED
+ *   COMMIT epoch                                ->    from here the source never runs this epoch again
+ *                                               <-  RUNNING
+ *                                               <-  REQUEST pages     (urgent)
+ *   PAGE                                        ->                    (urgent)
+ *   EXTENT of pages                             ->                    (bulk)
+ *                                               <-  RECEIVED, cumulative: the source frees up to here
+ *                                               <-  COMPLETE
+ *   BYE                                         ->
+ *
+ * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS takes the link for lost. Before
+ * COMMIT either side may send ABORT. A closed connection never means success.
+ *
+ * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
+ */
+export const PROTOCOL_VERSION = 1;
+
+/** Silence on the control channel after which the link counts as lost. */
+export const LINK_TIMEOUT_MS = 5000;
+export const PING_INTERVAL_MS = 500;
+/** Between two reports of the destination while pages come in. */
+export const PROGRESS_INTERVAL_MS = 20;
+
+/** Longest wait for the other side in each phase before COMMIT, and for RUNNING after it. */
+export const CONNECT_TIMEOUT_MS = 5000;
+export const ANSWER_TIMEOUT_MS = 30_000;
+export const HAND_OVER_TIMEOUT_MS = 10_000;
+
+export const BULK_CHANNELS_MAX = 16;
+
+/** Pages in one EXTENT at most: what the destination installs with one system call. */
+export const EXTENT_PAGES_MAX = 64;
+/** Pages in one REQUEST at most. */
+export const REQUEST_PAGES_MAX = 64;

@@ -1,0 +1,255 @@
+/**
+ * Sends a VM to another host: drives the hand-over (hand-over.ts decides, this acts) on the main thread's event loop,
+ * while page workers move the pages.
+ */
+import { randomBytes } from 'node:crypto';
+import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
+import { describeError, PostcopyError } from '../../errors.js';
+import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
+import { encodeRamMap } from '../../memory/ram-map.js';
+import { native } from '../../native.js';
+import type { MachineState } from '../../run/machine-state.js';
+import type { Machine } from '../../run/machine.js';
+import type { ControlConnection } from '../control-connection.js';
+import { EventQueue } from '../event-queue.js';
+import type { Complete, Hello, Message } from '../message.js';
+import { MIGRATION_ID_BYTES } from '../preamble.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
+import { connectControl } from './connect-control.js';
+import { RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
+import { SourcePageChannels } from './page-channels.js';
+import { SendMetrics } from './send-metrics.js';
+
+export interface SendOptions {
+  machine: Machine;
+  /** What the destination is told; bulkChannels is how many are opened. */
+  hello: Hello;
+  host: string;
+  port: number;
+  onProgress(progress: MigrationProgress): void;
+  /** COMMIT is about to go out: from here on the VM is not ours any more. */
+  onCommit(): void;
+}
+
+const PROGRESS_INTERVAL_MS = 100;
+/** Round trips measured while the destination gets ready; the shortest counts. */
+const PINGS = 4;
+
+/** Longest stay in a phase; the others end by the link's watch. */
+const DEADLINES: Partial<Record<SourcePhase, number>> = {
+  greeting: ANSWER_TIMEOUT_MS,
+  preparing: ANSWER_TIMEOUT_MS,
+  stopping: HAND_OVER_TIMEOUT_MS,
+  loading: HAND_OVER_TIMEOUT_MS,
+  committed: HAND_OVER_TIMEOUT_MS,
+};
+
+const SHOWN: Record<SourcePhase, MigrationPhase> = {
+  connecting: 'connecting',
+  greeting: 'preparing',
+  preparing: 'preparing',
+  stopping: 'handing-over',
+  loading: 'handing-over',
+  committed: 'handing-over',
+  draining: 'pulling',
+  done: 'complete',
+  failed: 'failed',
+  lost: 'link-lost',
+};
+
+/** One migration away from here. */
+export class SendVm {
+  readonly #options: SendOptions;
+  readonly #id = new Uint8Array(randomBytes(MIGRATION_ID_BYTES));
+  readonly #events = new EventQueue<SourceEvent>((event) => this.#handle(event));
+  readonly #channels: SourcePageChannels;
+  readonly #metrics: SendMetrics;
+  readonly #progressTimer: NodeJS.Timeout;
+  readonly #done: Promise<MigrationSummary>;
+  #finish!: (summary: MigrationSummary) => void;
+  #phase: SourcePhase = 'connecting';
+  #deadline: NodeJS.Timeout | undefined;
+  #control: ControlConnection | undefined;
+  #state: MachineState | undefined;
+  #ramMap = new Uint8Array(0);
+  #parkedAt = 0;
+  #committedAt = 0;
+  #runsAfterMicros = 0;
+  #complete: Complete | undefined;
+
+  constructor(options: SendOptions) {
+    this.#options = options;
+    const { memory } = options.machine;
+    const pages = pagesFor(memory.bytes);
+    this.#channels = new SourcePageChannels(memory, pages, (reason) => this.#events.push({ type: 'failure', reason }));
+    this.#metrics = new SendMetrics(
+      pages,
+      bytesOfPages(pagesIn(memory.dataExtents())),
+      () => this.#channels,
+      () => this.#control?.bytesSent ?? 0,
+    );
+    this.#done = new Promise((resolve) => (this.#finish = resolve));
+    this.#progressTimer = setInterval(() => this.#report(), PROGRESS_INTERVAL_MS);
+  }
+
+  /** Resolves when the migration is over, however it ended. */
+  async run(): Promise<MigrationSummary> {
+    try {
+      this.#control = await connectControl(this.#options.host, this.#options.port, this.#id);
+      this.#control.on('message', (message) => this.#receive(message));
+      this.#control.on('broken', (reason) => this.#events.push({ type: 'failure', reason }));
+      this.#events.push({ type: 'connected' });
+    } catch (error) {
+      this.#events.push({ type: 'failure', reason: error as Error });
+    }
+    return this.#done;
+  }
+
+  /** The same as run() gives, for others who wait. */
+  get outcome(): Promise<MigrationSummary> {
+    return this.#done;
+  }
+
+  /** Ends the migration if that is still possible: before COMMIT the guest goes on here. */
+  cancel(reason: PostcopyError): void {
+    this.#events.push({ type: 'failure', reason });
+  }
+
+  progress(): MigrationProgress {
+    return this.#metrics.progress(SHOWN[this.#phase]);
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'accept':
+      case 'loaded':
+        return this.#events.push({ type: message.type });
+      case 'refuse':
+        return this.#events.push({ type: 'refuse', reasons: message.body.reasons });
+      case 'running':
+        this.#runsAfterMicros = message.body.afterMicros;
+        return this.#events.push({ type: 'running' });
+      case 'progress':
+        return this.#metrics.destinationReports(message.body);
+      case 'complete':
+        this.#complete = message.body;
+        return this.#events.push({ type: 'complete' });
+      case 'abort':
+        return this.#failure(new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`));
+      default:
+        return this.#failure(new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`));
+    }
+  }
+
+  #failure(reason: Error): void {
+    this.#events.push({ type: 'failure', reason });
+  }
+
+  async #handle(event: SourceEvent): Promise<void> {
+    const step = stepSource(this.#phase, event);
+    if (step.phase !== this.#phase) this.#enter(step.phase);
+    for (const action of step.actions) {
+      try {
+        await this.#act(action);
+      } catch (error) {
+        this.#failure(error as Error);
+        return;
+      }
+    }
+  }
+
+  #enter(phase: SourcePhase): void {
+    this.#phase = phase;
+    clearTimeout(this.#deadline);
+    const timeout = DEADLINES[phase];
+    if (timeout === undefined) return;
+    this.#deadline = setTimeout(() => {
+      this.#failure(new PostcopyError('MIGRATION_FAILED', `the destination did not answer for ${timeout / 1000} s while ${phase}`));
+    }, timeout);
+  }
+
+  async #act(action: SourceAction): Promise<void> {
+    switch (action.type) {
+      case 'send-hello':
+        return this.#control!.send('hello', this.#options.hello);
+      case 'open-channels':
+        return this.#openChannels();
+      case 'stop-and-capture':
+        return this.#stopAndCapture();
+      case 'send-state':
+        return this.#control!.send('state', { ...this.#state!, ramMap: this.#ramMap });
+      case 'send-commit':
+        return this.#sendCommit();
+      case 'start-push':
+        this.#metrics.downtime(this.#committedAt - this.#parkedAt + this.#oneWayMicros() + this.#runsAfterMicros);
+        return this.#channels.startPush();
+      case 'send-bye':
+        return this.#control!.send('bye', {});
+      case 'send-abort':
+        return this.#control!.send('abort', { reason: describeError(action.reason) });
+      case 'resume-guest':
+        return this.#options.machine.resume();
+      case 'finish':
+        return this.#end('completed');
+      case 'fail':
+        return this.#end('failed', action.reason);
+      case 'lose':
+        return this.#end('link-lost', action.reason);
+    }
+  }
+
+  async #openChannels(): Promise<void> {
+    for (let i = 0; i < PINGS; i++) this.#control!.ping();
+    await this.#channels.open(this.#options.host, this.#options.port, this.#id, this.#options.hello.bulkChannels);
+    this.#events.push({ type: 'channels-open' });
+  }
+
+  /** The guest stands still from here. What holds data is looked up last: saving state may touch guest memory. */
+  async #stopAndCapture(): Promise<void> {
+    const { machine } = this.#options;
+    this.#parkedAt = await machine.pause();
+    this.#state = await machine.save();
+    const extents = machine.memory.dataExtents();
+    this.#metrics.dataPages(pagesIn(extents));
+    this.#channels.offer(extents);
+    this.#ramMap = new Uint8Array(encodeRamMap(extents));
+    this.#events.push({ type: 'captured' });
+  }
+
+  #sendCommit(): void {
+    this.#options.onCommit();
+    this.#committedAt = native.monotonicMicros();
+    const pausedMicros = this.#committedAt - this.#parkedAt + this.#oneWayMicros();
+    this.#control!.send('commit', { epoch: this.#options.hello.epoch, pausedMicros });
+  }
+
+  #oneWayMicros(): number {
+    return this.#control!.roundTripMicros / 2;
+  }
+
+  #report(): void {
+    this.#options.onProgress(this.progress());
+  }
+
+  async #end(status: MigrationSummary['status'], reason?: Error): Promise<void> {
+    clearTimeout(this.#deadline);
+    clearInterval(this.#progressTimer);
+    this.#metrics.end();
+    this.#report();
+    const error = reason instanceof RefusedError ? new PostcopyError('REFUSED', `${this.#peer} refuses the VM: ${reason.message}`) : reason;
+    const summary = this.#metrics.summary(status, error, this.#complete);
+    this.#control?.close();
+    await this.#channels.close();
+    this.#finish(summary);
+  }
+
+  get #peer(): string {
+    return `${this.#options.host}:${this.#options.port}`;
+  }
+}
+
+function pagesIn(extents: Uint32Array): number {
+  let pages = 0;
+  for (let i = 1; i < extents.length; i += 2) pages += extents[i]!;
+  return pages;
+}

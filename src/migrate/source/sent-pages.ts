@@ -1,0 +1,69 @@
+/**
+ * Pages sent on one channel and not acknowledged yet, oldest first. They are kept until the destination has them: only
+ * then is there a second copy.
+ */
+import { PostcopyError } from '../../errors.js';
+import type { NativeMemory } from '../../native.js';
+
+/** Extents in flight on one channel; a channel's socket buffers hold far fewer. */
+const ROOM = 1 << 16;
+
+export class SentPages {
+  readonly #extents = new Uint32Array(ROOM * 2);
+  #head = 0;
+  #tail = 0;
+  #sent = 0;
+  #received = 0;
+  #released = 0;
+
+  constructor(readonly memory: NativeMemory) {}
+
+  get full(): boolean {
+    return this.#tail - this.#head >= ROOM;
+  }
+
+  /** All that was sent has been acknowledged. */
+  get empty(): boolean {
+    return this.#received === this.#sent;
+  }
+
+  get received(): number {
+    return this.#received;
+  }
+
+  add(first: number, count: number): void {
+    const at = (this.#tail++ % ROOM) * 2;
+    this.#extents[at] = first;
+    this.#extents[at + 1] = count;
+    this.#sent += count;
+  }
+
+  /** `cumulative`: pages of this channel that the destination has, as it says. */
+  acknowledge(cumulative: number): void {
+    if (cumulative < this.#received || cumulative > this.#sent) {
+      throw new PostcopyError('BAD_PEER', `the destination acknowledges ${cumulative} pages; ${this.#sent} were sent`);
+    }
+    this.#received = cumulative;
+  }
+
+  /** Gives acknowledged pages back to the host, neighbours together. */
+  release(): void {
+    let first = 0;
+    let count = 0;
+    while (this.#head < this.#tail) {
+      const at = (this.#head % ROOM) * 2;
+      const pages = this.#extents[at + 1]!;
+      if (this.#released + pages > this.#received) break;
+      this.#released += pages;
+      this.#head++;
+      if (count > 0 && this.#extents[at] === first + count) {
+        count += pages;
+        continue;
+      }
+      if (count > 0) this.memory.release(first, count);
+      first = this.#extents[at]!;
+      count = pages;
+    }
+    if (count > 0) this.memory.release(first, count);
+  }
+}

@@ -1,0 +1,95 @@
+/** Builds a machine and loads a guest into it, step by step. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { writeAcpiTables } from '../acpi/write-tables.js';
+import { bootRegisters } from '../boot/cpu-registers.js';
+import { guestCpuid } from '../boot/cpuid.js';
+import { loadKernel } from '../boot/load-kernel.js';
+import { PostcopyError } from '../errors.js';
+import { GuestMemory } from '../memory/guest-memory.js';
+import { native } from '../native.js';
+import { Machine } from './machine.js';
+
+/** What it takes to boot a guest, and to boot it again after a reset, here or on the host it has moved to. */
+export interface BootPlan {
+  kernel: string;
+  initrd?: string;
+  cmdline: string;
+  memoryBytes: number;
+  cpus: number;
+}
+
+/** A boot file as the destination of a migration is told of it. */
+export interface BootFile {
+  role: 'kernel' | 'initrd';
+  path: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Booted {
+  machine: Machine;
+  cpuid: Uint8Array[];
+  files: BootFile[];
+}
+
+/** A machine ready to run. `serialFd` is the machine's from now on. Throws with nothing left behind. */
+export async function bootMachine(plan: BootPlan, serialFd: number): Promise<Booted> {
+  const kernel = await readBootFile('kernel', plan.kernel);
+  const initrd = plan.initrd === undefined ? undefined : await readBootFile('initrd', plan.initrd);
+  const cpuid = cpuidOf(plan.cpus);
+  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, serialFd);
+  try {
+    const memory = new GuestMemory(machine.memory);
+    const rsdpAddress = writeAcpiTables(memory, { cpus: plan.cpus });
+    const files = {
+      kernel: kernel.content,
+      kernelPath: plan.kernel,
+      cmdline: plan.cmdline,
+      ...(initrd === undefined ? {} : { initrd: initrd.content, initrdPath: plan.initrd }),
+    };
+    const entry = loadKernel(memory, files, rsdpAddress);
+    const first = machine.vcpus[0]!;
+    const registers = bootRegisters(entry, first.getState('sregs'));
+    first.setState('sregs', registers.sregs);
+    first.setState('regs', registers.regs);
+    return { machine, cpuid, files: [kernel, ...(initrd === undefined ? [] : [initrd])].map((file) => file.description) };
+  } catch (error) {
+    await machine.close();
+    throw error;
+  }
+}
+
+async function readBootFile(role: BootFile['role'], path: string) {
+  let content: Uint8Array;
+  try {
+    content = await readFile(path);
+  } catch (error) {
+    throw new PostcopyError('BAD_KERNEL', `cannot read ${role} ${path}`, error);
+  }
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const description: BootFile = { role, path: resolve(path), bytes: content.length, sha256 };
+  return { content, description };
+}
+
+/** CPUID of each vCPU, from what this host's KVM can give. */
+function cpuidOf(cpus: number): Uint8Array[] {
+  const supported = native.kvmSupportedCpuid();
+  const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
+  const tscKhz = hostTscKhz();
+  return Array.from({ length: cpus }, (_, cpuIndex) => guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }));
+}
+
+/** The frequency KVM gives a vCPU here; it can be asked only of a vCPU. */
+function hostTscKhz(): number {
+  const vm = new native.Vm();
+  try {
+    const vcpu = new native.Vcpu(vm, 0);
+    const khz = vcpu.getTscKhz();
+    vcpu.close(1000);
+    return khz;
+  } finally {
+    vm.close();
+  }
+}

@@ -1,0 +1,23 @@
+import type { VcpuStop } from './exit-dispatch.js';
+
+/** What the device worker is started with. */
+export interface DeviceWorkerData {
+  vmHandle: number;
+  exitQueueHandle: number;
+  /** The worker's end of the serial line, a non-blocking Unix socket. */
+  serialFd: number;
+  /** eventfd: a request waits. */
+  wakeFd: number;
+}
+
+/** Main thread to device worker; each is answered, in order. */
+export type DeviceRequest = { type: 'save' } | { type: 'restore'; state: unknown } | { type: 'close' };
+
+/** Device worker to main thread. */
+export type DeviceReply =
+  | { type: 'ready' }
+  | { type: 'answer'; state?: unknown }
+  | { type: 'refused'; message: string }
+  | { type: 'power-off' }
+  | { type: 'reset'; source: string }
+  | { type: 'vcpu-stopped'; stop: VcpuStop };

@@ -1,0 +1,83 @@
+/**
+ * Takes vCPU exits from the exit queue and gives each to the device that owns its address. Runs on the device worker,
+ * one exit at a time, so devices need no locks.
+ */
+import type { ExitQueue } from '../native.js';
+
+/** struct ExitRecord in native/kvm/exit_queue.h, little-endian. */
+const RECORD_BYTES = 32;
+const RECORD = { vcpu: 0, kind: 4, isWrite: 8, size: 12, address: 16, data: 24 } as const;
+const KIND_PORT = 1;
+const KIND_MMIO = 2;
+const KIND_STOPPED = 3;
+
+/** More exits than this wait for the next turn; a vCPU has at most one. */
+const BATCH = 64;
+
+export interface DeviceBus {
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
+  mmioRead(address: number, size: number): number | bigint;
+  mmioWrite(address: number, size: number, value: number | bigint): void;
+}
+
+/** A vCPU that cannot go on: the KVM exit reason (0xffffffff: KVM_RUN itself failed, detail is the errno). */
+export interface VcpuStop {
+  vcpu: number;
+  reason: number;
+  detail: number;
+}
+
+export class ExitDispatch {
+  readonly #records = new Uint8Array(BATCH * RECORD_BYTES);
+  readonly #view = new DataView(this.#records.buffer);
+
+  constructor(
+    readonly queue: ExitQueue,
+    readonly bus: DeviceBus,
+    readonly stopped: (stop: VcpuStop) => void,
+  ) {}
+
+  /** Handles everything that waits. */
+  run(): void {
+    const count = this.queue.take(this.#records);
+    for (let at = 0; at < count * RECORD_BYTES; at += RECORD_BYTES) this.#handle(at);
+  }
+
+  #handle(at: number): void {
+    const view = this.#view;
+    const vcpu = view.getUint32(at + RECORD.vcpu, true);
+    const kind = view.getUint32(at + RECORD.kind, true);
+    const address = Number(view.getBigUint64(at + RECORD.address, true));
+    if (kind === KIND_STOPPED) {
+      this.stopped({ vcpu, reason: address, detail: Number(view.getBigUint64(at + RECORD.data, true)) });
+    } else if (kind === KIND_PORT) {
+      this.#port(at, vcpu, address);
+    } else if (kind === KIND_MMIO) {
+      this.#mmio(at, vcpu, address);
+    }
+  }
+
+  #port(at: number, vcpu: number, port: number): void {
+    const size = this.#view.getUint32(at + RECORD.size, true);
+    let value = 0;
+    if (this.#view.getUint32(at + RECORD.isWrite, true) !== 0) {
+      this.bus.portWrite(port, size, this.#view.getUint32(at + RECORD.data, true));
+    } else {
+      value = this.bus.portRead(port, size);
+    }
+    this.queue.complete(vcpu, value >>> 0, 0);
+  }
+
+  #mmio(at: number, vcpu: number, address: number): void {
+    const size = this.#view.getUint32(at + RECORD.size, true);
+    const raw = this.#view.getBigUint64(at + RECORD.data, true);
+    let value = 0n;
+    if (this.#view.getUint32(at + RECORD.isWrite, true) !== 0) {
+      this.bus.mmioWrite(address, size, size > 4 ? raw : Number(raw & 0xffffffffn));
+    } else {
+      value = BigInt.asUintN(64, BigInt(this.bus.mmioRead(address, size)));
+    }
+    this.queue.complete(vcpu, Number(value & 0xffffffffn), Number(value >> 32n));
+  }
+}

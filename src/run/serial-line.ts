@@ -1,0 +1,67 @@
+/**
+ * The device worker's end of the serial line: a Unix socket to the main thread. Never waits: a guest is not held up by
+ * whoever reads its console, so beyond a bound output is dropped, oldest last.
+ */
+import { native } from '../native.js';
+
+const MOST_UNSENT = 1024 * 1024;
+const READ_BYTES = 4096;
+
+export class SerialLine {
+  readonly #fd: number;
+  readonly #input = new Uint8Array(READ_BYTES);
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
+  #open = true;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Output waits for the other end. */
+  get blocked(): boolean {
+    return this.#unsentBytes > 0;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.#open || this.#unsentBytes + bytes.length > MOST_UNSENT) return;
+    this.#unsent.push(bytes.slice());
+    this.#unsentBytes += bytes.length;
+    this.flush();
+  }
+
+  flush(): void {
+    while (this.#open && this.#unsent.length > 0) {
+      const first = this.#unsent[0]!;
+      const sent = this.#guard(() => native.writeFd(this.#fd, first)) ?? 0;
+      this.#unsentBytes -= sent;
+      if (sent < first.length) {
+        this.#unsent[0] = first.subarray(sent);
+        return;
+      }
+      this.#unsent.shift();
+    }
+  }
+
+  /** What has come in, at most `most` bytes; undefined if nothing. */
+  read(most: number): Uint8Array | undefined {
+    if (most <= 0 || !this.#open) return undefined;
+    const got = this.#guard(() => native.readFd(this.#fd, this.#input.subarray(0, Math.min(most, READ_BYTES))));
+    if (got === 0) this.#open = false;
+    return got !== undefined && got > 0 ? this.#input.slice(0, got) : undefined;
+  }
+
+  /** The other end is gone when a transfer fails: the guest's output then goes nowhere. */
+  #guard(transfer: () => number): number | undefined {
+    try {
+      return transfer();
+    } catch {
+      this.#open = false;
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Everything KVM knows of a vCPU, as the kernel's own structures (stable ABI, x86-64), and the order in which it has to
+ * be put back. Documentation/virt/kvm/api.rst.
+ */
+import { PostcopyError } from '../errors.js';
+import type { NativeVcpu, VcpuStateName } from '../native.js';
+
+/** In the order of reading: mp_state first, because KVM then takes a pending INIT or SIPI, which changes the others. */
+const PARTS = [
+  'mpState',
+  'regs',
+  'sregs',
+  'debugregs',
+  'xcrs',
+  'xsave',
+  'lapic',
+  'vcpuEvents',
+] as const satisfies readonly VcpuStateName[];
+
+export type VcpuState = Record<(typeof PARTS)[number], Uint8Array> & {
+  /** Packed struct kvm_msr_entry. */
+  msrs: Uint8Array;
+};
+
+/** struct kvm_msr_entry: index, reserved, value. */
+const MSR_ENTRY_BYTES = 16;
+
+/** The time stamp counter (Intel SDM vol. 4): set at COMMIT, when the length of the pause is known. */
+export const MSR_IA32_TSC = 0x10;
+/** An absolute TSC value: means something only after the TSC and the LAPIC's timer mode are set. */
+export const MSR_IA32_TSC_DEADLINE = 0x6e0;
+/**
+ * Writing these makes KVM write the wall clock into guest memory, once (Documentation/virt/kvm/x86/msr.rst). That has
+ * happened at the source; done again it could hit a page that the guest has since put to another use.
+ */
+const MSR_KVM_WALL_CLOCK = 0x11;
+const MSR_KVM_WALL_CLOCK_NEW = 0x4b564d00;
+
+const SET_AT_COMMIT = new Set([MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE]);
+const NEVER_SET = new Set([MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK_NEW]);
+
+export function saveVcpu(vcpu: NativeVcpu, msrIndices: Uint32Array): VcpuState {
+  const state = {} as VcpuState;
+  for (const part of PARTS) state[part] = vcpu.getState(part);
+  state.msrs = vcpu.getMsrs(msrIndices);
+  return state;
+}
+
+/**
+ * Puts a vCPU back as it was, but for its time (restoreTime). CPUID must be set. The order matters: sregs hold the APIC
+ * base that the LAPIC needs and CR4/XCR0 bits that XSAVE needs; debug registers and events come last, so that nothing
+ * before clears them.
+ */
+export function restoreVcpu(vcpu: NativeVcpu, state: VcpuState): void {
+  for (const part of ['sregs', 'regs', 'xcrs', 'xsave'] as const) vcpu.setState(part, state[part]);
+  setMsrs(vcpu, selectMsrs(state.msrs, (index) => !SET_AT_COMMIT.has(index) && !NEVER_SET.has(index)));
+  for (const part of ['lapic', 'debugregs', 'mpState', 'vcpuEvents'] as const) vcpu.setState(part, state[part]);
+}
+
+/** Sets the TSC to its saved value plus `ticks`, then the deadline of the LAPIC timer, which is relative to it. */
+export function restoreTime(vcpu: NativeVcpu, state: VcpuState, ticks: bigint): void {
+  const entries = selectMsrs(state.msrs, (index) => SET_AT_COMMIT.has(index));
+  const view = viewOf(entries);
+  for (let at = 0; at < entries.length; at += MSR_ENTRY_BYTES) {
+    if (view.getUint32(at, true) !== MSR_IA32_TSC) continue;
+    view.setBigUint64(at + 8, BigInt.asUintN(64, view.getBigUint64(at + 8, true) + ticks), true);
+  }
+  setMsrs(vcpu, entries);
+}
+
+/** A copy of the entries whose index is wanted, in order: the TSC (0x10) comes before its deadline (0x6e0). */
+function selectMsrs(msrs: Uint8Array, wanted: (index: number) => boolean): Uint8Array {
+  const view = viewOf(msrs);
+  const selected: { index: number; entry: Uint8Array }[] = [];
+  for (let at = 0; at + MSR_ENTRY_BYTES <= msrs.length; at += MSR_ENTRY_BYTES) {
+    const index = view.getUint32(at, true);
+    if (wanted(index)) selected.push({ index, entry: msrs.subarray(at, at + MSR_ENTRY_BYTES) });
+  }
+  selected.sort((a, b) => a.index - b.index);
+  const copy = new Uint8Array(selected.length * MSR_ENTRY_BYTES);
+  selected.forEach(({ entry }, i) => copy.set(entry, i * MSR_ENTRY_BYTES));
+  return copy;
+}
+
+/**
+ * KVM stops at an MSR that it does not let us set. Where the vCPU has that value already (an MSR that is read-only on
+ * this host), there is nothing to set; anything else would be a guest with other state than it left with.
+ */
+function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
+  const view = viewOf(entries);
+  for (let at = 0; at < entries.length; ) {
+    at += vcpu.setMsrs(entries.subarray(at)) * MSR_ENTRY_BYTES;
+    if (at >= entries.length) return;
+    const index = view.getUint32(at, true);
+    const value = view.getBigUint64(at + 8, true);
+    const present = vcpu.getMsrs(Uint32Array.of(index));
+    if (present.length === 0 || viewOf(present).getBigUint64(8, true) !== value) {
+      throw new PostcopyError('HOST_LACKS', `this host's KVM does not take MSR 0x${index.toString(16)} = 0x${value.toString(16)}`);
+    }
+    at += MSR_ENTRY_BYTES;
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

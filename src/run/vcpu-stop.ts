@@ -1,0 +1,24 @@
+/** What it means when a vCPU cannot go on, in words, with its registers. */
+import { describeRegisters } from '../boot/cpu-registers.js';
+import type { NativeVcpu } from '../native.js';
+import type { VcpuStop } from './exit-dispatch.js';
+
+/** KVM_EXIT_* of <linux/kvm.h>, those that end a guest. */
+const REASONS: Record<number, (stop: VcpuStop) => string> = {
+  0: () => 'KVM does not know why it stopped (KVM_EXIT_UNKNOWN)',
+  8: () => 'triple fault (KVM_EXIT_SHUTDOWN): an exception could not be delivered, most often a broken IDT or stack',
+  9: (stop) => `the CPU refused the guest's state (KVM_EXIT_FAIL_ENTRY, reason 0x${stop.detail.toString(16)})`,
+  17: (stop) => `KVM internal error, suberror ${stop.detail}${suberror(stop.detail)} (KVM_EXIT_INTERNAL_ERROR)`,
+  24: (stop) => `system event ${stop.detail} (KVM_EXIT_SYSTEM_EVENT)`,
+  0xffffffff: (stop) => `KVM_RUN failed with errno ${stop.detail}`,
+};
+
+function suberror(code: number): string {
+  return code === 1 ? ': an instruction that KVM could not emulate' : '';
+}
+
+export function describeStop(stop: VcpuStop, vcpu: NativeVcpu): string {
+  const reason = REASONS[stop.reason]?.(stop) ?? `unexpected KVM exit ${stop.reason}`;
+  const registers = describeRegisters(vcpu.getState('regs'), vcpu.getState('sregs'));
+  return `the guest cannot go on: vCPU ${stop.vcpu}: ${reason}\n${registers}`;
+}

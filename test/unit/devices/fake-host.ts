@@ -1,0 +1,27 @@
+import type { DeviceHost } from '../../../src/devices/device-host.js';
+
+/** Records what devices do. */
+export class FakeHost implements DeviceHost {
+  readonly output: number[] = [];
+  /** `gsi:level`, in order. */
+  readonly irqs: string[] = [];
+  /** Power-off and resets, in order. */
+  readonly events: string[] = [];
+  micros = 0;
+
+  setIrq(gsi: number, level: boolean): void {
+    this.irqs.push(`${gsi}:${level ? 1 : 0}`);
+  }
+  serialOutput(bytes: Uint8Array): void {
+    this.output.push(...bytes);
+  }
+  powerOff(): void {
+    this.events.push('power-off');
+  }
+  reset(source: string): void {
+    this.events.push(`reset by ${source}`);
+  }
+  nowMicros(): number {
+    return this.micros;
+  }
+}
