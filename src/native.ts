@@ -89,6 +89,8 @@ export interface NativeVm {
   readonly exitQueueHandle: number;
   createIrqchip(tssAddress: number, identityMapAddress: number): void;
   setMemory(slot: number, guestAddress: number, memory: NativeMemory, offset: number, bytes: number): void;
+  /** Packed struct kvm_irq_routing_entry (48 bytes): the pins of PIC and IOAPIC that each GSI drives. */
+  setRouting(entries: Uint8Array): void;
   setIrq(gsi: number, level: boolean): void;
   /** The kernel's structure for it (struct kvm_irqchip, kvm_pit_state2, kvm_clock_data). */
   getState(name: VmStateName): Uint8Array;

@@ -56,6 +56,16 @@ int kvm_set_msrs(int vcpu, const void* entries, uint32_t count) {
   return call_msrs(vcpu, KVM_SET_MSRS, (void*)entries, count);
 }
 
+int kvm_set_gsi_routing(int vm, const void* entries, uint32_t count) {
+  struct kvm_irq_routing* list = calloc(1, sizeof *list + count * sizeof list->entries[0]);
+  if (list == NULL) return -1;
+  list->nr = count;
+  memcpy(list->entries, entries, count * sizeof list->entries[0]);
+  int result = ioctl(vm, KVM_SET_GSI_ROUTING, list);
+  free(list);
+  return result;
+}
+
 uint32_t kvm_xsave_bytes(void) { return sizeof(struct kvm_xsave); }
 
 int kvm_get_xsave(int vcpu, void* xsave) { return ioctl(vcpu, KVM_GET_XSAVE, xsave); }

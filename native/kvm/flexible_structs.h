@@ -18,6 +18,9 @@ int kvm_get_msr_indices(int kvm, uint32_t* indices, uint32_t* count);
 int kvm_get_msrs(int vcpu, void* entries, uint32_t count);
 int kvm_set_msrs(int vcpu, const void* entries, uint32_t count);
 
+// `entries`: packed struct kvm_irq_routing_entry.
+int kvm_set_gsi_routing(int vm, const void* entries, uint32_t count);
+
 // sizeof(struct kvm_xsave); with KVM_CAP_XSAVE2 the state can be larger, and only kvm_get_xsave2 reads it whole.
 uint32_t kvm_xsave_bytes(void);
 int kvm_get_xsave(int vcpu, void* xsave);

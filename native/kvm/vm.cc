@@ -8,6 +8,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "kvm/flexible_structs.h"
 #include "memory/guest_memory.h"
 #include "util/args.h"
 #include "util/env_data.h"
@@ -122,6 +123,20 @@ Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// setRouting(entries: packed struct kvm_irq_routing_entry): which pins of PIC and IOAPIC a GSI drives.
+Napi::Value Vm::SetRouting(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Uint8Array entries = BytesArg(info, 0, "entries");
+  size_t count = entries.ByteLength() / sizeof(kvm_irq_routing_entry);
+  if (entries.ByteLength() != count * sizeof(kvm_irq_routing_entry)) {
+    throw Napi::RangeError::New(env, "entries must be whole struct kvm_irq_routing_entry");
+  }
+  if (kvm_set_gsi_routing(ref_.Get(env).fd.Get(), entries.Data(), static_cast<uint32_t>(count)) < 0) {
+    throw SystemError(env, errno, "KVM_SET_GSI_ROUTING");
+  }
+  return env.Undefined();
+}
+
 // setIrq(gsi, level: boolean)
 Napi::Value Vm::SetIrq(const Napi::CallbackInfo& info) {
   kvm_irq_level irq{};
@@ -170,6 +185,7 @@ void Vm::Init(Napi::Env env, Napi::Object exports) {
       env, "Vm",
       {InstanceAccessor<&Vm::Handle>("handle"), InstanceAccessor<&Vm::ExitQueueHandle>("exitQueueHandle"),
        InstanceMethod<&Vm::CreateIrqchip>("createIrqchip"), InstanceMethod<&Vm::SetMemory>("setMemory"),
+       InstanceMethod<&Vm::SetRouting>("setRouting"),
        InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::GetState>("getState"),
        InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
   EnvData::Of(env).vm = Napi::Persistent(constructor);

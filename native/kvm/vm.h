@@ -33,6 +33,7 @@ class Vm : public Napi::ObjectWrap<Vm> {
   Napi::Value ExitQueueHandle(const Napi::CallbackInfo& info);
   Napi::Value CreateIrqchip(const Napi::CallbackInfo& info);
   Napi::Value SetMemory(const Napi::CallbackInfo& info);
+  Napi::Value SetRouting(const Napi::CallbackInfo& info);
   Napi::Value SetIrq(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);
   Napi::Value SetState(const Napi::CallbackInfo& info);

@@ -23,6 +23,7 @@ interface PageWorkerEvents {
 export class PageWorker<Job> extends EventEmitter<PageWorkerEvents> {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
+  #hasJob = false;
 
   private constructor(worker: Worker) {
     super();
@@ -44,12 +45,13 @@ export class PageWorker<Job> extends EventEmitter<PageWorkerEvents> {
 
   /** Once. */
   run(job: Job): void {
+    this.#hasJob = true;
     this.#worker.postMessage(job);
   }
 
-  /** Resolves when the thread is gone. Wake it first, or it goes within LONGEST_WAIT_MS. */
+  /** Resolves when the thread is gone. A worker at its job is told to stop and woken before; one without is ended. */
   async end(): Promise<void> {
-    await this.#worker.terminate();
+    if (!this.#hasJob) await this.#worker.terminate();
     await this.#exited;
   }
 

@@ -2,6 +2,7 @@
  * One machine: the KVM VM, guest RAM, vCPUs with their threads, and the device worker. Built empty; a boot or a
  * migration gives it its first state.
  */
+import { interruptRouting } from '../boot/interrupt-routing.js';
 import { PostcopyError } from '../errors.js';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
@@ -49,6 +50,7 @@ export class Machine {
       const vm = new native.Vm();
       undo.push(() => vm.close());
       vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
+      vm.setRouting(interruptRouting());
       ramRegions(shape.memoryBytes).forEach((region, slot) =>
         vm.setMemory(slot, region.guestAddress, memory, region.ramOffset, region.bytes),
       );
@@ -97,8 +99,9 @@ export class Machine {
 
   /** Everything but time. */
   async restore(state: MachineState): Promise<void> {
-    await this.devices.restore(state.devices);
     restoreKvmState(this.vm, this.vcpus, state);
+    // After the interrupt controllers: the devices raise the lines that were high, which KVM does not keep.
+    await this.devices.restore(state.devices);
   }
 
   /** Clocks go on where they stood, plus the pause; then the vCPUs run. */

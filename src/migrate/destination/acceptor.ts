@@ -71,7 +71,8 @@ function loop(): void {
     });
     native.poll(set, greetings.length + 1, LONGEST_WAIT_MS);
     greetings = greetings.filter((greeting, i) => greet(greeting, set[(i + 1) * 3 + 2] !== 0));
-    if (set[2] !== 0) acceptAll();
+    // Its end is told by a shutdown of the listening socket, which makes it readable as well.
+    if (set[2] !== 0 && Atomics.load(stopped, 0) === 0) acceptAll();
   }
   for (const greeting of greetings) greeting.socket.close();
 }
