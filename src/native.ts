@@ -20,8 +20,8 @@ export interface NativeMemory {
   /** Copies RAM into the array; waits, as a vCPU does, for a page that is missing: never from a page worker. */
   read(offset: number, into: Uint8Array): void;
   write(offset: number, from: Uint8Array): void;
-  /** [first page, pages] pairs of the runs that hold data, in order; found without reading RAM. */
-  dataExtents(): Uint32Array;
+  /** [first page, pages] pairs of the runs among these pages that hold data, in order; found without reading RAM. */
+  dataExtents(first: number, count: number): Uint32Array;
   /** Gives pages back to the host; they read as zero from then on. */
   release(first: number, count: number): void;
   close(): void;

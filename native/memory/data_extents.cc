@@ -49,7 +49,7 @@ uint64_t ZeroFrame(int pagemap) {
 
 class ExtentFinder {
  public:
-  explicit ExtentFinder(const Ram& ram) : ram_(ram) {}
+  ExtentFinder(const Ram& ram, uint64_t first, uint64_t count) : ram_(ram), first_(first), end_(first + count) {}
 
   std::vector<Ram::Extent> Find() {
     if (ram_.backing_ == Backing::kMemfd) return BySeek();
@@ -63,8 +63,8 @@ class ExtentFinder {
     std::vector<page_region> regions(1024);
     pm_scan_arg scan{};
     scan.size = sizeof scan;
-    scan.start = reinterpret_cast<uint64_t>(ram_.Base());
-    scan.end = scan.start + ram_.Bytes();
+    scan.start = reinterpret_cast<uint64_t>(ram_.Page(first_));
+    scan.end = reinterpret_cast<uint64_t>(ram_.Page(end_));
     scan.vec = reinterpret_cast<uint64_t>(regions.data());
     scan.vec_len = regions.size();
     scan.category_inverted = PAGE_IS_PFNZERO;
@@ -90,8 +90,8 @@ class ExtentFinder {
     uint64_t zero_frame = ZeroFrame(pagemap);
     uint64_t first_entry = reinterpret_cast<uintptr_t>(ram_.Base()) / kPageSize;
     std::vector<uint64_t> entries(64 * 1024);
-    for (uint64_t page = 0; page < ram_.Pages();) {
-      size_t wanted = std::min<uint64_t>(entries.size(), ram_.Pages() - page) * sizeof(uint64_t);
+    for (uint64_t page = first_; page < end_;) {
+      size_t wanted = std::min<uint64_t>(entries.size(), end_ - page) * sizeof(uint64_t);
       ssize_t got = pread(pagemap, entries.data(), wanted, static_cast<off_t>((first_entry + page) * sizeof(uint64_t)));
       if (got <= 0) Fail("read /proc/self/pagemap");
       size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
@@ -106,13 +106,15 @@ class ExtentFinder {
   }
 
   std::vector<Ram::Extent> BySeek() {
-    off_t end = static_cast<off_t>(ram_.Bytes());
-    for (off_t at = 0; at < end;) {
+    off_t end = static_cast<off_t>(end_ * kPageSize);
+    for (off_t at = static_cast<off_t>(first_ * kPageSize); at < end;) {
       off_t data = lseek(ram_.memfd_.Get(), at, SEEK_DATA);
       if (data < 0 && errno == ENXIO) break;
       if (data < 0) Fail("lseek SEEK_DATA");
+      if (data >= end) break;
       off_t hole = lseek(ram_.memfd_.Get(), data, SEEK_HOLE);
       if (hole < 0) Fail("lseek SEEK_HOLE");
+      hole = std::min(hole, end);
       Append(extents_, data / kPageSize, (hole - data) / kPageSize);
       at = hole;
     }
@@ -120,9 +122,13 @@ class ExtentFinder {
   }
 
   const Ram& ram_;
+  uint64_t first_;
+  uint64_t end_;
   std::vector<Ram::Extent> extents_;
 };
 
-std::vector<Ram::Extent> Ram::DataExtents() const { return ExtentFinder(*this).Find(); }
+std::vector<Ram::Extent> Ram::DataExtents(uint64_t first, uint64_t count) const {
+  return ExtentFinder(*this, first, count).Find();
+}
 
 }  // namespace postcopy

@@ -73,10 +73,14 @@ Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// dataExtents(): Uint32Array of [first page, pages] pairs, in order.
+// dataExtents(first, count): Uint32Array of [first page, pages] pairs, in order.
 Napi::Value GuestMemory::DataExtents(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t first = UintArg(info, 0, "first");
+  uint64_t count = UintArg(info, 1, "count");
+  if (!ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
   try {
-    std::vector<Ram::Extent> extents = ref_.Get(info.Env()).DataExtents();
+    std::vector<Ram::Extent> extents = ram.DataExtents(first, count);
     Napi::Uint32Array result = Napi::Uint32Array::New(info.Env(), extents.size() * 2);
     if (!extents.empty()) memcpy(result.Data(), extents.data(), extents.size() * sizeof(Ram::Extent));
     return result;

@@ -37,8 +37,8 @@ class Ram {
     uint32_t first;
     uint32_t count;
   };
-  // Runs of pages that hold data, in order, found without reading a byte of RAM. Throws std::system_error.
-  std::vector<Extent> DataExtents() const;
+  // Runs of pages that hold data among these, in order, found without reading a byte of RAM. Throws std::system_error.
+  std::vector<Extent> DataExtents(uint64_t first, uint64_t count) const;
 
  private:
   uint8_t* base_ = nullptr;

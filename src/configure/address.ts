@@ -9,7 +9,8 @@ export interface Address {
 
 export const PORT_MAX = 65535;
 /** RFC 1123, 2.1: labels of letters, digits and inner hyphens; 253 characters is what the DNS can carry. */
-const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$/;
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$/;
 const ONLY_DIGITS_AND_DOTS = /^[\d.]+$/;
 
 /** A host name or an IP address, as it goes into Address.host. */

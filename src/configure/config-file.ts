@@ -18,7 +18,7 @@ export function loadVmConfig(file: string | undefined, flags: RawSettings): VmCo
     return checkVmSettings(settings);
   } catch (error) {
     // Which of the two a setting came from is plain from its name; which file it was is not.
-    if (error instanceof PostcopyError) throw new PostcopyError(error.code, prefixLines(file, error.message), error);
+    if (error instanceof PostcopyError) throw new PostcopyError(error.code, prefixLines(file, error.message));
     throw error;
   }
 }

@@ -3,10 +3,7 @@ import { PostcopyError } from '../errors.js';
 
 /** Where the guest's serial port goes. Paths are absolute. */
 export type SerialSetting =
-  | { kind: 'stdio' }
-  | { kind: 'null' }
-  | { kind: 'file'; path: string }
-  | { kind: 'unix'; path: string };
+  { kind: 'stdio' } | { kind: 'null' } | { kind: 'file'; path: string } | { kind: 'unix'; path: string };
 
 /** sun_path of unix(7) holds 108 bytes, one of them the NUL. */
 export const SOCKET_PATH_BYTES_MAX = 107;

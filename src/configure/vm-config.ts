@@ -72,14 +72,16 @@ type Context = z.RefinementCtx;
 
 function checkMemory(text: string, context: Context): number {
   const bytes = parseSize(text);
-  const problem = bytes === undefined ? `'${text}' is no size: give a number with K, M, G or T, like 512M` : memoryProblem(bytes);
+  const problem =
+    bytes === undefined ? `'${text}' is no size: give a number with K, M, G or T, like 512M` : memoryProblem(bytes);
   if (problem === undefined) return bytes!;
   context.addIssue({ code: 'custom', message: problem });
   return z.NEVER;
 }
 
 function memoryProblem(bytes: number): string | undefined {
-  if (bytes < MEMORY_BYTES_MIN) return `${formatSize(bytes)} is too little: a guest needs ${formatSize(MEMORY_BYTES_MIN)}`;
+  if (bytes < MEMORY_BYTES_MIN)
+    return `${formatSize(bytes)} is too little: a guest needs ${formatSize(MEMORY_BYTES_MIN)}`;
   if (bytes > MEMORY_BYTES_MAX) return `${formatSize(bytes)} is too much: the limit is ${formatSize(MEMORY_BYTES_MAX)}`;
   return bytes % MIB === 0 ? undefined : 'must be a whole number of MiB';
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '../errors.js';
 
 /** Life of a VM process, as `postcopy status` shows it. */
 export type VmState =
@@ -83,9 +84,9 @@ export interface VmService {
   attachConsole(stream: Duplex): void;
 }
 
-/** How a VM process ended; `run` and `receive` print the message and exit with the code. */
+/** How a VM process ended; `run` and `receive` print the message and exit with the code's number, 0 without one. */
 export interface VmEnd {
-  reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed' | 'link-lost';
+  reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed';
   message: string;
-  exitCode: number;
+  code?: ErrorCode;
 }

@@ -7,7 +7,7 @@ import { PostcopyError } from '../errors.js';
 import { MESSAGES, type Body, type Message, type MessageType } from './message.js';
 
 export const FRAME_HEADER_BYTES = 8;
-/** STATE with the RAM map of a large, scattered guest is the longest; the map of 1 TiB at its worst is below this. */
+/** RAM and STATE hold a RAM map; that of 1 TiB at its most scattered is below this. */
 export const FRAME_BODY_BYTES_MAX = 1024 * 1024 * 1024;
 /** Any other message. */
 export const SMALL_BODY_BYTES_MAX = 1024 * 1024;
@@ -66,7 +66,7 @@ export class FrameDecoder {
 function checkHeader(length: number, tag: number): MessageType {
   const type = BY_TAG.get(tag);
   if (type === undefined) throw new PostcopyError('BAD_PEER', `message of unknown type ${tag}`);
-  const most = type === 'state' ? FRAME_BODY_BYTES_MAX : SMALL_BODY_BYTES_MAX;
+  const most = type === 'state' || type === 'ram' ? FRAME_BODY_BYTES_MAX : SMALL_BODY_BYTES_MAX;
   if (length > most) throw new PostcopyError('BAD_PEER', `${type} message of ${length} bytes; ${most} at most`);
   return type;
 }

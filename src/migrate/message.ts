@@ -45,7 +45,7 @@ export const state = z.object({
   chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
   clock: bytes,
   devices: z.unknown(),
-  /** ram-map.ts */
+  /** ram-map.ts: pages that hold data and were not in RAM. */
   ramMap: bytes,
 });
 export type State = z.infer<typeof state>;
@@ -72,6 +72,8 @@ export const MESSAGES = {
   bye: { tag: 10, body: z.object({}) },
   ping: { tag: 11, body: z.object({ sentAt: z.number() }) },
   pong: { tag: 12, body: z.object({ sentAt: z.number() }) },
+  /** ram-map.ts: pages that hold data while the guest still runs at the source. */
+  ram: { tag: 14, body: z.object({ ramMap: bytes }) },
   abort: { tag: 13, body: z.object({ reason: z.string() }) },
 } as const;
 

@@ -9,6 +9,14 @@ import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 /** worker.terminate() takes effect between system calls, so none of a page worker's may last for ever. */
 export const LONGEST_WAIT_MS = 500;
 
+/**
+ * Priorities (nice) of page workers: faults before everything else on the host, bulk before the guest's own load, which
+ * only waits longer for its pages if it keeps them from coming. Not real-time: SCHED_FIFO runs into throttling. Without
+ * the right to raise it, a worker runs at the usual priority.
+ */
+export const FAULT_NICE = -20;
+export const BULK_NICE = -10;
+
 type FromWorker = { type: 'ready' } | { type: 'event'; name: string; value: number } | { type: 'failed'; message: string; code: ErrorCode };
 
 /** Tells the main thread of something, by name. */

@@ -12,8 +12,10 @@
  *   HELLO  version, shape, CPUID, files         ->    checks all of it
  *                                               <-  ACCEPT, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
+ *   RAM    map of pages that hold data          ->
  *   stops the vCPUs
- *   STATE  CPU, chips, clock, devices, RAM map  ->    loads it; may REQUEST pages from here on
+ *   STATE  CPU, chips, clock, devices,
+ *          pages that hold data since RAM       ->    loads it; may REQUEST pages from here on
  *                                               <-  LOADED
  *   COMMIT epoch                                ->    from here the source never runs this epoch again
  *                                               <-  RUNNING

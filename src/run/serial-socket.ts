@@ -27,7 +27,8 @@ export async function openUnixTarget(hub: SerialHub, path: string): Promise<Seri
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
-  if (!found.isSocket()) throw new PostcopyError('BAD_CONFIG', `${path} exists and is no socket: remove it, or choose another path`);
+  if (!found.isSocket())
+    throw new PostcopyError('BAD_CONFIG', `${path} exists and is no socket: remove it, or choose another path`);
   if (await someoneListens(path)) {
     throw new PostcopyError('ADDRESS_IN_USE', `another process listens on ${path}: choose another path`);
   }

@@ -11,7 +11,7 @@ import type {
   VmState,
   VmStatus,
 } from '../control/service.js';
-import { describeError, PostcopyError } from '../errors.js';
+import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { Incoming } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
 import { SendVm } from '../migrate/source/send-vm.js';
@@ -111,7 +111,7 @@ class LocalVm implements VmProcess {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
       } else if (outcome.status === 'failed') {
-        void this.#fail('failed', `no VM came: ${describeError(outcome.reason)}`);
+        void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
       } else {
         this.#linkLost(
           `the link to ${this.#peer} was lost while ${outcome.pagesMissing} pages of the VM were still there (${describeError(outcome.reason)}). ` +
@@ -149,9 +149,9 @@ class LocalVm implements VmProcess {
       const text = machine.vcpus[stop.vcpu]!.waitParked(1000)
         ? describeStop(stop, machine.vcpus[stop.vcpu]!)
         : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
-      void this.#afterArrival(() => this.#fail('failed', text));
+      void this.#afterArrival(() => this.#fail('GUEST_FAILED', text));
     });
-    machine.devices.on('failed', (error) => void this.#fail('failed', `the device worker failed: ${describeError(error)}`));
+    machine.devices.on('failed', (error) => void this.#fail('INTERNAL', `the device worker failed: ${describeError(error)}`));
   }
 
   /** What ends or rebuilds a machine waits until all of its pages are here: page workers write into its RAM. */
@@ -162,7 +162,7 @@ class LocalVm implements VmProcess {
 
   async #powerOff(): Promise<void> {
     await this.#cancelSending('the guest powered itself off');
-    await this.#end({ reason: 'power-off', message: 'the guest powered itself off', exitCode: 0 });
+    await this.#end({ reason: 'power-off', message: 'the guest powered itself off' });
   }
 
   async #reset(source: string): Promise<void> {
@@ -170,14 +170,14 @@ class LocalVm implements VmProcess {
     await this.#cancelSending('the guest reset itself');
     const plan = this.#plan!;
     if (!this.#reboot) {
-      return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})`, exitCode: 0 });
+      return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})` });
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
       await this.#machine?.close();
       if (!this.#ending) await this.boot(plan, this.#reboot);
     } catch (error) {
-      await this.#fail('failed', `the guest could not be started again: ${describeError(error)}`);
+      await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }
   }
 
@@ -234,7 +234,7 @@ class LocalVm implements VmProcess {
       );
     }
     await this.#cancelSending('the VM was stopped');
-    setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped`, exitCode: 0 }));
+    setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped` }));
   }
 
   attachConsole(stream: Duplex): void {
@@ -268,7 +268,7 @@ class LocalVm implements VmProcess {
   #afterSending(summary: MigrationSummary, peer: string): void {
     if (summary.status === 'completed') {
       this.#state = 'migrated';
-      setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}`, exitCode: 0 }));
+      setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}` }));
     } else if (summary.status === 'link-lost') {
       this.#linkLost(
         `the link to ${peer} was lost after the VM was handed over (${summary.error?.message}). ` +
@@ -310,9 +310,9 @@ class LocalVm implements VmProcess {
     this.notice(text);
   }
 
-  async #fail(reason: 'failed', message: string): Promise<void> {
+  async #fail(code: ErrorCode, message: string): Promise<void> {
     await this.#cancelSending(message);
-    await this.#end({ reason, message, exitCode: 1 });
+    await this.#end({ reason: 'failed', message, code });
   }
 
   async #end(end: VmEnd): Promise<void> {

@@ -92,17 +92,16 @@ export class DestinationPageChannels {
   }
 
   /**
-   * What the source has: [first page, pages] pairs. From now on faults are answered right, so RAM may be touched.
-   * Returns the number of pages.
+   * What the source has: [first page, pages] pairs; in several parts, none of them twice. Once all of it is told, faults
+   * are answered right and RAM may be touched.
    */
-  expect(extents: Uint32Array): number {
-    let pages = 0;
-    for (let i = 0; i < extents.length; i += 2) {
-      this.#missing.setRange(extents[i]!, extents[i + 1]!);
-      pages += extents[i + 1]!;
-    }
-    Atomics.store(this.#left, 0, pages);
-    return pages;
+  expect(extents: Uint32Array): void {
+    for (let i = 0; i < extents.length; i += 2) this.#missing.setRange(extents[i]!, extents[i + 1]!);
+    Atomics.store(this.#left, 0, this.#missing.count());
+  }
+
+  get pagesMissing(): number {
+    return Atomics.load(this.#left, 0);
   }
 
   /** COMMIT has come. */

@@ -11,6 +11,7 @@ import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import { MemoryMeter } from '../memory-meter.js';
 import type { Body, Hello, Message, State } from '../message.js';
+import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
 import {
@@ -61,7 +62,6 @@ export class ReceiveVm {
   #state: State | undefined;
   #commit: Body<'commit'> | undefined;
   #commitAt = 0;
-  #pagesExpected = 0;
   #allInstalled = false;
 
   constructor(
@@ -82,7 +82,7 @@ export class ReceiveVm {
   }
 
   get pagesMissing(): number {
-    return this.#pagesExpected - (this.#channels?.sum('installed') ?? 0);
+    return this.#channels?.pagesMissing ?? 0;
   }
 
   get faultsWaiting(): number {
@@ -106,6 +106,8 @@ export class ReceiveVm {
         this.#hello = message.body;
         void this.#prepare(message.body);
         return;
+      case 'ram':
+        return this.#expectRam(message.body.ramMap);
       case 'state':
         this.#state = message.body;
         return this.#events.push({ type: 'state' });
@@ -119,6 +121,16 @@ export class ReceiveVm {
         return this.#failure(new PostcopyError('MIGRATION_FAILED', `the source gave up: ${message.body.reason}`));
       default:
         return this.#failure(new PostcopyError('BAD_PEER', `the source sent ${message.type}, which is the destination's to send`));
+    }
+  }
+
+  /** No event of the hand-over: it only saves time after the guest has stopped. */
+  #expectRam(ramMap: Uint8Array): void {
+    try {
+      if (this.#phase !== 'accepted') throw new PostcopyError('BAD_PEER', 'the source sent RAM out of turn');
+      this.#channels!.expect(decodeRamMap(ramMap, this.#channels!.pages));
+    } catch (error) {
+      this.#failure(error as Error);
     }
   }
 
@@ -151,6 +163,7 @@ export class ReceiveVm {
       allInstalled: () => this.#pagesAreIn(),
       failed: (reason) => this.#failure(reason),
     });
+    await rehearseLoading(machine);
     return [];
   }
 
@@ -214,8 +227,8 @@ export class ReceiveVm {
     if (state.vcpus.length !== this.#machine!.cpus) {
       throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
     }
-    this.#pagesExpected = this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
-    if (this.#pagesExpected === 0) this.#allInstalled = true;
+    this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
+    if (this.#channels!.pagesMissing === 0) this.#allInstalled = true;
     await this.#machine!.restore({ ...state, devices: state.devices });
     this.#events.push({ type: 'state-loaded' });
   }

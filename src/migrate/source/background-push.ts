@@ -9,7 +9,7 @@ import { native, POLLIN } from '../../native.js';
 import { Counters } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { EXTENT_HEADER_BYTES, getCount, RECEIVED_BYTES, TAG_END, TAG_EXTENT, TAG_RECEIVED } from '../page-frames.js';
-import { LONGEST_WAIT_MS, servePageJob, type Report } from '../page-worker.js';
+import { BULK_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../page-worker.js';
 import { inOrder } from '../prefetch/in-order.js';
 import { EXTENT_PAGES_MAX } from '../protocol.js';
 import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
@@ -113,4 +113,7 @@ class BackgroundPush {
 
 const POLL_SET = new Int32Array([-1, POLLIN, 0]);
 
-servePageJob<SourceJob>((job, report) => new BackgroundPush(job, report).run());
+servePageJob<SourceJob>((job, report) => {
+  native.setThreadNice(BULK_NICE);
+  new BackgroundPush(job, report).run();
+});

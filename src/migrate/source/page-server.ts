@@ -8,15 +8,13 @@ import { native, POLLIN } from '../../native.js';
 import { Counters } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { getCount, PAGE_HEADER_BYTES, REQUEST_HEADER_BYTES, TAG_PAGE, TAG_REQUEST } from '../page-frames.js';
-import { LONGEST_WAIT_MS, servePageJob, type Report } from '../page-worker.js';
+import { FAULT_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../page-worker.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { REQUEST_PAGES_MAX } from '../protocol.js';
 import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
 import { openChannel } from './open-channel.js';
 import { SentPages } from './sent-pages.js';
 
-/** Faults go before everything else on this host. Without the right to raise it, the worker runs at the usual priority. */
-const NICE = -20;
 
 class PageServer {
   readonly #memory;
@@ -102,6 +100,6 @@ class PageServer {
 }
 
 servePageJob<SourceJob>((job, report) => {
-  native.setThreadNice(NICE);
+  native.setThreadNice(FAULT_NICE);
   new PageServer(job, report).serve();
 });

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
-import { encodeRamMap } from '../../memory/ram-map.js';
+import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { MachineState } from '../../run/machine-state.js';
 import type { Machine } from '../../run/machine.js';
@@ -14,6 +14,7 @@ import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import type { Complete, Hello, Message } from '../message.js';
 import { MIGRATION_ID_BYTES } from '../preamble.js';
+import { rehearseEncoding } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { connectControl } from './connect-control.js';
 import { RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
@@ -71,7 +72,8 @@ export class SendVm {
   #deadline: NodeJS.Timeout | undefined;
   #control: ControlConnection | undefined;
   #state: MachineState | undefined;
-  #ramMap = new Uint8Array(0);
+  #offered: Uint32Array = new Uint32Array(0);
+  #ramMap: Uint8Array = new Uint8Array(0);
   #parkedAt = 0;
   #committedAt = 0;
   #runsAfterMicros = 0;
@@ -84,7 +86,7 @@ export class SendVm {
     this.#channels = new SourcePageChannels(memory, pages, (reason) => this.#events.push({ type: 'failure', reason }));
     this.#metrics = new SendMetrics(
       pages,
-      bytesOfPages(pagesIn(memory.dataExtents())),
+      bytesOfPages(pagesIn(memory.dataExtents(0, pages))),
       () => this.#channels,
       () => this.#control?.bytesSent ?? 0,
     );
@@ -198,21 +200,29 @@ export class SendVm {
     }
   }
 
+  /** Everything that takes time and can be done while the guest still runs. */
   async #openChannels(): Promise<void> {
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id, this.#options.hello.bulkChannels);
+    rehearseEncoding(this.#options.machine);
+    this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
+    this.#channels.offer(this.#offered);
+    this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
     this.#events.push({ type: 'channels-open' });
   }
 
-  /** The guest stands still from here. What holds data is looked up last: saving state may touch guest memory. */
+  /**
+   * The guest stands still from here. Pages that have come to hold data since RAM was sent are looked up last: saving
+   * state may touch guest memory.
+   */
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
     this.#parkedAt = await machine.pause();
     this.#state = await machine.save();
-    const extents = machine.memory.dataExtents();
-    this.#metrics.dataPages(pagesIn(extents));
-    this.#channels.offer(extents);
-    this.#ramMap = new Uint8Array(encodeRamMap(extents));
+    const since = newExtents(machine.memory, this.#offered);
+    this.#metrics.dataPages(pagesIn(this.#offered) + pagesIn(since));
+    this.#channels.offer(since);
+    this.#ramMap = encodeRamMap(since);
     this.#events.push({ type: 'captured' });
   }
 
@@ -246,10 +256,4 @@ export class SendVm {
   get #peer(): string {
     return `${this.#options.host}:${this.#options.port}`;
   }
-}
-
-function pagesIn(extents: Uint32Array): number {
-  let pages = 0;
-  for (let i = 1; i < extents.length; i += 2) pages += extents[i]!;
-  return pages;
 }

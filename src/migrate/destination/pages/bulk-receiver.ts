@@ -4,7 +4,7 @@ import { PAGE_SIZE } from '../../../memory/page-size.js';
 import { native, POLLIN } from '../../../native.js';
 import { LinkSwitch } from '../../link-switch.js';
 import { EXTENT_HEADER_BYTES, putCount, RECEIVED_BYTES, TAG_END, TAG_EXTENT, TAG_RECEIVED } from '../../page-frames.js';
-import { LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
+import { BULK_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
 import { EXTENT_PAGES_MAX, LINK_TIMEOUT_MS } from '../../protocol.js';
 import type { DestinationJob } from './jobs.js';
 import { PageInstaller } from './page-installer.js';
@@ -57,4 +57,7 @@ class BulkReceiver {
   }
 }
 
-servePageJob<DestinationJob>((job, report) => new BulkReceiver(job, report).run());
+servePageJob<DestinationJob>((job, report) => {
+  native.setThreadNice(BULK_NICE);
+  new BulkReceiver(job, report).run();
+});

@@ -6,13 +6,11 @@ import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN } from '../../../native.js';
 import { LinkSwitch } from '../../link-switch.js';
 import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../page-frames.js';
-import { LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
+import { FAULT_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
 import type { DestinationJob } from './jobs.js';
 import { PageInstaller } from './page-installer.js';
 import { RequestQueue } from './request-queue.js';
 
-/** Faults go before everything else on this host. Without the right to raise it, the worker runs at the usual priority. */
-const NICE = -20;
 const FAULT_BATCH = 64;
 const STAGED_PAGES = 32;
 /** With nothing to do for that long, the source is told what has come. */
@@ -103,7 +101,7 @@ class FaultWorker {
 }
 
 servePageJob<DestinationJob>((job, report) => {
-  native.setThreadNice(NICE);
+  native.setThreadNice(FAULT_NICE);
   const worker = new FaultWorker(job, report);
   try {
     worker.run();

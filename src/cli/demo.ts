@@ -1,0 +1,85 @@
+/** `postcopy demo`: the project's guest, under load, migrated here between two processes, verified. */
+import { parseSize } from '../configure/size.js';
+import { PostcopyError } from '../errors.js';
+import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../guest/trial.js';
+import { MIB } from '../memory/page-size.js';
+import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
+import { openLiveLine } from './live-line.js';
+import { progressLine } from './migration-text.js';
+import { printJson, say, type Output } from './output.js';
+
+export interface DemoOptions {
+  memory: string;
+  workingSet: string;
+  cpus: string;
+  pattern: string;
+  json?: boolean;
+}
+
+const SETTLE_MS = 1000;
+
+export async function demoCommand(options: DemoOptions, output: Output): Promise<number> {
+  const trial = checkOptions(options);
+  const line = await openLiveLine(options.json !== true);
+  let result: TrialResult;
+  try {
+    result = await runTrial({
+      ...trial,
+      onStep: (text) => {
+        line.clear();
+        say(output, text);
+      },
+      onProgress: (progress) => line.show(progressLine('the guest', progress)),
+    });
+  } finally {
+    line.clear();
+  }
+  if (options.json === true) printJson(output, result);
+  else output.out(demoText(result));
+  return isGood(result) ? EXIT_OK : EXIT_CODES.INTERNAL;
+}
+
+function checkOptions(options: DemoOptions): TrialOptions {
+  const memoryBytes = parseSize(options.memory);
+  const workingSetBytes = parseSize(options.workingSet);
+  const cpus = Number(options.cpus);
+  const pattern = PATTERNS.find((name) => name === options.pattern);
+  if (memoryBytes === undefined || workingSetBytes === undefined) {
+    throw new PostcopyError('BAD_CONFIG', '--memory and --working-set must be sizes, like 1G or 512M');
+  }
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 16) throw new PostcopyError('BAD_CONFIG', '--cpus must be 1 to 16');
+  if (pattern === undefined) throw new PostcopyError('BAD_CONFIG', `--pattern must be one of ${PATTERNS.join(', ')}`);
+  // The guest itself, its page tables and its ledger need some of its memory.
+  if (workingSetBytes > memoryBytes - 16 * MIB - memoryBytes / 64) {
+    throw new PostcopyError('BAD_CONFIG', '--working-set must leave the guest some of its --memory');
+  }
+  return { memoryBytes, workingSetBytes, cpus, pattern, settleMs: SETTLE_MS };
+}
+
+function isGood({ summary, during, verdict }: TrialResult): boolean {
+  return summary.status === 'completed' && during.bad + verdict.bad + verdict.outside_bad === 0 && summary.pages.resent === 0;
+}
+
+function demoText(result: TrialResult): string {
+  const { summary, during, verdict, lostUs } = result;
+  const ms = (micros: number) => `${(micros / 1000).toFixed(2)} ms`;
+  const us = (micros: number) => `${Math.round(micros)} us`;
+  const mib = (bytes: number) => `${Math.round(bytes / MIB)} MiB`;
+  const { faultWaitUs: wait, pages, memory } = summary;
+  return [
+    '',
+    'What the guest felt',
+    `  longest stall          ${ms(during.longest_us)}`,
+    `  downtime               ${ms(summary.downtimeMs * 1000)}`,
+    `  fault wait             ${us(wait.mean)} mean, ${us(wait.p50)} p50, ${us(wait.p99)} p99, ${wait.count} faults`,
+    `  work lost              ${ms(lostUs)} of full speed`,
+    'What it took',
+    `  total time             ${Math.round(summary.totalMs)} ms`,
+    `  on the wire            ${mib(summary.wireBytes)}; ${pages.sent} pages, ${pages.demanded} of them on demand, ${pages.resent} twice`,
+    `  memory, both ends      ${mib(memory.sumPeakBytes)} at its peak`,
+    'Is it whole',
+    `  checked by the guest   ${verdict.pages} pages of its work, ${verdict.bad + during.bad} bad; ${verdict.outside} never written, ${verdict.outside_bad} bad`,
+    isGood(result) ? 'Every page verified.' : 'NOT WHOLE: this is a bug, please report it.',
+    '',
+  ].join('\n');
+}

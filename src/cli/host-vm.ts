@@ -1,0 +1,78 @@
+/** The foreground process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
+import type { SerialSetting } from '../configure/serial-setting.js';
+import { claimName, type LockFile } from '../control/claim-name.js';
+import type { VmEnd } from '../control/service.js';
+import { startControlServer } from '../control/server.js';
+import { openSerialBackend, type SerialBackend, type SerialOptions } from '../run/serial-backend.js';
+import type { VmProcess } from '../run/vm-process.js';
+import { Cleanup } from './cleanup.js';
+import { EndRequest } from './end-request.js';
+import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { createLogger, type LogLevel } from './log.js';
+import { say, type Output } from './output.js';
+import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
+
+export interface HostedVm {
+  name: string;
+  serial: SerialSetting;
+  /** Builds the VM. Throws PostcopyError with nothing left behind. */
+  start(serial: SerialBackend): Promise<VmProcess>;
+  /** Called once it is there. */
+  started?(vm: VmProcess): void;
+}
+
+export interface HostVmOptions {
+  output: Output;
+  logLevel: LogLevel;
+  lockFile: LockFile;
+  stdio?: SerialOptions['stdio'];
+}
+
+/** Runs the VM until it is over here, tells how it ended, and returns the exit code. */
+export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<number> {
+  const cleanup = new Cleanup();
+  const end = new EndRequest();
+  let result: VmEnd | undefined;
+  try {
+    const logger = await createLogger(options.logLevel);
+    const claim = claimName(hosted.name, options.lockFile);
+    cleanup.add(releaseAtExit(() => claim.release()));
+    cleanup.add(onEndSignals((signal) => endOnSignal(signal, end)));
+
+    // The name answers before the VM starts. The serial backend closes first: consoles get the guest's last words.
+    let vm: VmProcess | undefined;
+    const server = await startControlServer({ path: claim.socketPath, service: () => vm, logger });
+    cleanup.add(() => server.close());
+    const serial = await openSerialBackend(hosted.serial, { onQuit: () => void end.ask(), stdio: options.stdio });
+    cleanup.add(() => serial.close());
+    if (end.wanted) return EXIT_OK;
+
+    vm = await hosted.start(serial);
+    const there = vm;
+    end.vmIsThere(() => there.stop());
+    hosted.started?.(vm);
+    logger.info({ vm: hosted.name }, 'VM process ready');
+    result = await vm.ended;
+    logger.info({ vm: hosted.name, ...result }, 'VM over');
+    return result.code === undefined ? EXIT_OK : EXIT_CODES[result.code];
+  } finally {
+    await cleanup.run();
+    // Last, because the terminal is no longer raw now.
+    if (result !== undefined && result.message !== '') say(options.output, result.message);
+  }
+}
+
+/** Also when the process is ended by process.exit() or an uncaught error. */
+function releaseAtExit(release: () => void): () => void {
+  process.once('exit', release);
+  return () => {
+    process.off('exit', release);
+    release();
+  };
+}
+
+function endOnSignal(signal: EndSignal, end: EndRequest): void {
+  if (end.ask()) return;
+  // Asked for twice: the end of the guest is not waited for. Exit handlers restore the terminal and remove the files.
+  process.exit(exitCodeOfSignal(signalNumber(signal)));
+}

@@ -1,0 +1,11 @@
+import { PostcopyError } from '../errors.js';
+import type { Native } from '../native.js';
+
+/** The addon, loaded when a command needs it. Throws HOST_LACKS where it was not built for this host. */
+export async function loadNative(): Promise<Native> {
+  try {
+    return (await import('../native.js')).native;
+  } catch (error) {
+    throw new PostcopyError('HOST_LACKS', 'the native addon cannot be loaded: run "npm rebuild postcopy"', error);
+  }
+}

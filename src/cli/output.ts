@@ -1,0 +1,29 @@
+/** Where a command writes; injected, so that tests read it. */
+export interface Output {
+  /** Results, to standard output. */
+  out(text: string): void;
+  /** Everything else, to standard error. */
+  err(text: string): void;
+}
+
+export const processOutput: Output = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+/** C0 and C1 control characters, ESC among them. */
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/g;
+
+/** Text from another process or host, harmless for a terminal and on one line. */
+export function plain(text: string): string {
+  return text.replace(CONTROL_CHARACTERS, '?');
+}
+
+/** `postcopy: ...` on standard error, for each line of the message. */
+export function say(output: Output, message: string): void {
+  for (const line of message.split('\n')) output.err(`postcopy: ${plain(line)}\n`);
+}
+
+export function printJson(output: Output, value: unknown): void {
+  output.out(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,8 @@
+import { EXIT_OK } from './exit-codes.js';
+import { withClient } from './with-client.js';
+
+/** `postcopy pause`: stops the VM's vCPUs until `resume`. */
+export async function pauseCommand(name: string): Promise<number> {
+  await withClient(name, (client) => client.pause());
+  return EXIT_OK;
+}

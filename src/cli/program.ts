@@ -1,0 +1,149 @@
+/**
+ * The command line. Commands are loaded when they are called: inside an emulated host, loading all of them takes
+ * seconds.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
+import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
+import { processOutput, say, type Output } from './output.js';
+import { reportError } from './report-error.js';
+import { packageVersion } from './version.js';
+
+const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
+const HELP_FOOTER = `
+Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
+Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
+7 address in use, 8 unreachable, 9 bad peer, 10 refused, 11 wrong state, 12 migration failed and the VM runs on,
+13 link lost after the hand-over, 14 guest failed.`;
+
+/** Runs one command line (without node and script) and returns its exit code; never throws. */
+export async function runProgram(words: string[], output: Output = processOutput): Promise<number> {
+  let exitCode = EXIT_OK;
+  const program = createProgram(output, (code) => (exitCode = code));
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // --help and --version end this way too, with exit code 0; everything else commander throws is wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    reportError(output, error, program.opts<{ logLevel?: LogLevel }>().logLevel ?? DEFAULT_LOG_LEVEL);
+    return exitCodeOfError(error);
+  }
+}
+
+function createProgram(output: Output, done: (exitCode: number) => void): Command {
+  const program = new Command('postcopy')
+    .description('Runs KVM guests and moves them, live, to another host by post-copy.')
+    .version(packageVersion())
+    .addOption(
+      new Option('--log-level <level>', 'of the log on standard error').choices(LOG_LEVELS).default(DEFAULT_LOG_LEVEL),
+    )
+    .addHelpText('after', HELP_FOOTER)
+    .configureOutput({
+      writeOut: (text) => output.out(text),
+      writeErr: (text) => output.err(text),
+      outputError: (text) => say(output, text.trim().replace(/^error: /, '')),
+    })
+    .exitOverride();
+  addHostCommands(program, output, done);
+  addClientCommands(program, output, done);
+  addHostChecks(program, output, done);
+  return program;
+}
+
+type Done = (exitCode: number) => void;
+
+function addHostCommands(program: Command, output: Output, done: Done): void {
+  program
+    .command('run')
+    .description('boot a VM and stay with it')
+    .option('--name <name>', 'of the VM')
+    .option('--config <file>', 'JSON with any of the settings below; what is given here wins')
+    .option('--kernel <file>', 'a Linux bzImage, or an ELF file with a PVH entry')
+    .option('--initrd <file>', 'initial RAM disk')
+    .option('--cmdline <text>', 'kernel command line')
+    .option('--memory <size>', 'guest RAM, like 512M (default 1G)')
+    .option('--cpus <number>', 'vCPUs, 1 to 16 (default 2)')
+    .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
+    .option('--no-reboot', "end when the guest resets, don't restart it")
+    .action(async (_options: object, command: Command) => {
+      const { runCommand } = await import('./run.js');
+      done(await runCommand(command.optsWithGlobals(), output));
+    });
+  program
+    .command('receive')
+    .description('wait for one VM from another host, run it and stay with it')
+    .requiredOption('--name <name>', 'of the VM on this host')
+    .requiredOption('--listen <host:port>', 'where to wait for it')
+    .option('--serial <setting>', SERIAL_HELP, 'stdio')
+    .action(async (_options: object, command: Command) => {
+      const { receiveCommand } = await import('./receive.js');
+      done(await receiveCommand(command.optsWithGlobals(), output));
+    });
+}
+
+function addClientCommands(program: Command, output: Output, done: Done): void {
+  program
+    .command('migrate <name> <host:port>')
+    .description('move a VM to the host where "postcopy receive" waits')
+    .option('--json', 'print the summary as one JSON object')
+    .action(async (name: string, to: string, options: { json?: boolean }) => {
+      const { migrateCommand } = await import('./migrate.js');
+      done(await migrateCommand(name, to, options, output));
+    });
+  program
+    .command('status <name>')
+    .description('what a VM is doing')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, options: { json?: boolean }) => {
+      const { statusCommand } = await import('./status.js');
+      done(await statusCommand(name, options, output));
+    });
+  program
+    .command('list')
+    .description('the VMs of this host')
+    .option('--json', 'print one JSON array')
+    .action(async (options: { json?: boolean }) => {
+      const { listCommand } = await import('./list.js');
+      done(await listCommand(options, output));
+    });
+  program
+    .command('stop <name>')
+    .description('end a VM at once, as a power cut does')
+    .action(async (name: string) => done(await (await import('./stop.js')).stopCommand(name)));
+  program
+    .command('pause <name>')
+    .description("stop a VM's vCPUs")
+    .action(async (name: string) => done(await (await import('./pause.js')).pauseCommand(name)));
+  program
+    .command('resume <name>')
+    .description('let a paused VM go on')
+    .action(async (name: string) => done(await (await import('./resume.js')).resumeCommand(name)));
+  program
+    .command('console <name>')
+    .description("join this terminal to a VM's serial console")
+    .action(async (name: string) => done(await (await import('./console.js')).consoleCommand(name, output)));
+}
+
+function addHostChecks(program: Command, output: Output, done: Done): void {
+  program
+    .command('doctor')
+    .description('what this host has and lacks, and how to get it')
+    .option('--json', 'print one JSON object')
+    .action(async (options: { json?: boolean }) => {
+      const { doctorCommand } = await import('./doctor.js');
+      done(await doctorCommand(options, output));
+    });
+  program
+    .command('demo')
+    .description("postcopy's own guest, under load, migrated here between two processes and verified")
+    .option('--memory <size>', 'guest RAM', '1G')
+    .option('--working-set <size>', 'what it works on', '512M')
+    .option('--cpus <number>', 'vCPUs', '2')
+    .option('--pattern <name>', 'of its accesses: uniform, sequential or hotcold', 'uniform')
+    .option('--json', 'print one JSON object')
+    .action(async (_options: object, command: Command) => {
+      const { demoCommand } = await import('./demo.js');
+      done(await demoCommand(command.optsWithGlobals(), output));
+    });
+}

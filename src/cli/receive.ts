@@ -1,0 +1,32 @@
+import { formatAddress, parseAddress } from '../configure/address.js';
+import { parseSerialSetting } from '../configure/serial-setting.js';
+import { checkVmName } from '../configure/vm-name.js';
+import { receiveVm } from '../run/vm-process.js';
+import { hostVm } from './host-vm.js';
+import { loadNative } from './load-native.js';
+import type { LogLevel } from './log.js';
+import { say, type Output } from './output.js';
+
+export interface ReceiveCommandOptions {
+  name: string;
+  listen: string;
+  serial: string;
+  logLevel: LogLevel;
+}
+
+/** `postcopy receive`: waits for one VM from another host, runs it, and stays with it. */
+export async function receiveCommand(options: ReceiveCommandOptions, output: Output): Promise<number> {
+  const name = checkVmName(options.name);
+  const address = parseAddress(options.listen, 'listen');
+  const serial = parseSerialSetting(options.serial);
+  const { lockFile } = await loadNative();
+  return hostVm(
+    {
+      name,
+      serial,
+      start: (backend) => receiveVm({ name, ...address }, backend, (text) => say(output, text)),
+      started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
+    },
+    { output, logLevel: options.logLevel, lockFile },
+  );
+}

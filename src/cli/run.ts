@@ -1,0 +1,46 @@
+import { loadVmConfig } from '../configure/config-file.js';
+import { requireHostMemory } from '../configure/host-memory.js';
+import type { VmConfig } from '../configure/vm-config.js';
+import { startVm } from '../run/vm-process.js';
+import { hostVm } from './host-vm.js';
+import { loadNative } from './load-native.js';
+import type { LogLevel } from './log.js';
+import { say, type Output } from './output.js';
+
+export interface RunOptions {
+  name?: string;
+  config?: string;
+  kernel?: string;
+  initrd?: string;
+  cmdline?: string;
+  memory?: string;
+  cpus?: string;
+  serial?: string;
+  /** False with --no-reboot. */
+  reboot: boolean;
+  logLevel: LogLevel;
+}
+
+/** `postcopy run`: boots a VM and stays with it. */
+export async function runCommand(options: RunOptions, output: Output): Promise<number> {
+  const config = configOf(options);
+  requireHostMemory(config.memoryBytes);
+  const { lockFile } = await loadNative();
+  return hostVm(
+    {
+      name: config.name,
+      serial: config.serial,
+      start: (serial) => startVm(config, serial, (text) => say(output, text)),
+      started: () => {
+        if (config.serial.kind === 'stdio' && process.stdin.isTTY)
+          say(output, 'Ctrl-a x ends the VM, Ctrl-a a types Ctrl-a');
+      },
+    },
+    { output, logLevel: options.logLevel, lockFile },
+  );
+}
+
+function configOf({ config, logLevel: _logLevel, reboot, ...flags }: RunOptions): VmConfig {
+  // The flag can only say no; without it the file decides.
+  return loadVmConfig(config, { ...flags, reboot: reboot ? undefined : false });
+}

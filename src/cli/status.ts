@@ -1,0 +1,34 @@
+import type { VmStatus } from '../control/service.js';
+import { EXIT_OK } from './exit-codes.js';
+import { progressLine } from './migration-text.js';
+import { printJson, type Output } from './output.js';
+import { formatFields } from './table.js';
+import { formatDuration, formatSize } from './units.js';
+import { withClient } from './with-client.js';
+
+export interface StatusOptions {
+  json?: boolean;
+}
+
+/** `postcopy status`: what a VM of this host is doing. */
+export async function statusCommand(name: string, options: StatusOptions, output: Output): Promise<number> {
+  const status = await withClient(name, (client) => client.status());
+  if (options.json === true) printJson(output, status);
+  else output.out(statusText(status));
+  return EXIT_OK;
+}
+
+export function statusText(status: VmStatus): string {
+  return formatFields([
+    ['name', status.name],
+    ['state', status.state],
+    ['problem', status.problem],
+    ['process', `${status.pid}, postcopy ${status.version}`],
+    ['memory', formatSize(status.memoryBytes)],
+    ['vCPUs', String(status.cpus)],
+    ['up for', formatDuration(status.uptimeMs)],
+    ['listens on', status.listen],
+    ['peer', status.peer],
+    ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
+  ]);
+}

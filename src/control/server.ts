@@ -1,0 +1,118 @@
+import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Duplex } from 'node:stream';
+import type { z } from 'zod';
+import { describeProblems } from '../configure/vm-config.js';
+import { PostcopyError } from '../errors.js';
+import { errorAnswer, errorBody } from './answer-error.js';
+import { answerUpgrade } from './console-upgrade.js';
+import { answerMigrate } from './migrate-route.js';
+import {
+  CONSOLE_PATH,
+  CONSOLE_PROTOCOL,
+  MIGRATE_PATH,
+  PAUSE_PATH,
+  RESUME_PATH,
+  STOP_PATH,
+  VM_PATH,
+} from './protocol.js';
+import { emptyRequestSchema, migrateRequestSchema } from './requests.js';
+import type { MigrateRequest, VmService } from './service.js';
+
+export interface ControlServer {
+  /** Lets answers that are under way finish (for a short time), ends consoles, and removes the socket. */
+  close(): Promise<void>;
+}
+
+export interface ControlServerOptions {
+  /** Of NAME.sock; nothing may be there (claimName() sees to that). */
+  path: string;
+  /** The VM; undefined while it is still being built, and requests get WRONG_STATE. */
+  service: () => VmService | undefined;
+  logger?: FastifyBaseLogger;
+}
+
+/** An answer that a client does not read is given up when the process ends. */
+const LAST_ANSWERS_MS = 2000;
+const UPGRADE_REQUIRED = 426;
+/** Nobody but the owner connects. */
+const SOCKET_UMASK = 0o177;
+
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const server = fastify({
+    ...(options.logger === undefined ? {} : { loggerInstance: options.logger }),
+    // 'idle': connections that wait for nothing are closed, answers under way go out.
+    forceCloseConnections: 'idle',
+  });
+  const consoles = new Set<Duplex>();
+  answerErrors(server);
+  addRoutes(server, () => requireVm(options.service()));
+  server.server.on('upgrade', (request, stream, early) => {
+    consoles.add(stream);
+    stream.once('close', () => consoles.delete(stream));
+    answerUpgrade(request, stream, early, () => requireVm(options.service()));
+  });
+  await listen(server, options.path);
+  return { close: () => closeServer(server, consoles) };
+}
+
+function addRoutes(server: FastifyInstance, vm: () => VmService): void {
+  const empty = { schema: { body: emptyRequestSchema } };
+  server.get(VM_PATH, () => vm().status());
+  server.post(PAUSE_PATH, empty, async () => (await vm().pause(), {}));
+  server.post(RESUME_PATH, empty, async () => (await vm().resume(), {}));
+  server.post(STOP_PATH, empty, async () => (await vm().stop(), {}));
+  server.post(MIGRATE_PATH, { schema: { body: migrateRequestSchema } }, (request, reply) =>
+    answerMigrate(vm(), request.body as MigrateRequest, reply),
+  );
+  server.get(CONSOLE_PATH, (_request, reply) =>
+    reply
+      .code(UPGRADE_REQUIRED)
+      .header('upgrade', CONSOLE_PROTOCOL)
+      .send(errorBody('BAD_CONFIG', `${CONSOLE_PATH} needs "Upgrade: ${CONSOLE_PROTOCOL}"`)),
+  );
+}
+
+function answerErrors(server: FastifyInstance): void {
+  server.setValidatorCompiler<z.ZodType>(({ schema }) => (data: unknown) => {
+    const result = schema.safeParse(data);
+    if (result.success) return { value: result.data };
+    return { error: new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('; ')) };
+  });
+  server.setErrorHandler((error, _request, reply) => {
+    const { status, body } = errorAnswer(error);
+    return reply.code(status).send(body);
+  });
+  server.setNotFoundHandler((request: FastifyRequest, reply) =>
+    reply.code(404).send(errorBody('BAD_CONFIG', `this VM has no ${request.method} ${request.url}`)),
+  );
+}
+
+function requireVm(service: VmService | undefined): VmService {
+  if (service === undefined) throw new PostcopyError('WRONG_STATE', 'the VM is still starting: try again in a moment');
+  return service;
+}
+
+async function listen(server: FastifyInstance, path: string): Promise<void> {
+  await server.ready();
+  const before = process.umask(SOCKET_UMASK);
+  try {
+    await server.listen({ path });
+  } catch (error) {
+    throw new PostcopyError('HOST_LACKS', `cannot listen on the control socket ${path}`, error);
+  } finally {
+    process.umask(before);
+  }
+}
+
+async function closeServer(server: FastifyInstance, consoles: Set<Duplex>): Promise<void> {
+  // Upgraded connections are not the HTTP server's to end. Those that the serial backend has ended send their last.
+  const endConsoles = (which: (console: Duplex) => boolean) =>
+    [...consoles].filter(which).forEach((it) => it.destroy());
+  endConsoles((console) => !console.writableEnded);
+  const giveUp = setTimeout(() => {
+    server.server.closeAllConnections();
+    endConsoles(() => true);
+  }, LAST_ANSWERS_MS);
+  await server.close();
+  clearTimeout(giveUp);
+}

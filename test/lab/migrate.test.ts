@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clockShift, clockWentBack } from '../support/lab/guest-lines.js';
+import { GuestVm, type Migration } from '../support/lab/guest-vm.js';
+import type { LabHost } from '../support/lab/host.js';
+import { Lab } from '../support/lab/lab.js';
+
+// A stock Debian guest moves between two hosts with stock Linux, and back, and notices nothing but the downtime.
+
+const PORT = 7000;
+/** How far a clock of the guest may drift against this machine's, besides the downtime: emulation is uneven. */
+const CLOCK_TOLERANCE_MS = 500;
+const TICKS_LIMIT_MS = 60_000;
+const VERIFY_LIMIT_MS = 120_000;
+const END_LIMIT_MS = 60_000;
+const TICKS_BEFORE = 20;
+const TICKS_AFTER = 30;
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.start({ name: 'migrate' });
+});
+afterAll(() => lab?.close());
+
+async function move(vm: GuestVm, to: LabHost): Promise<void> {
+  const source = vm.here;
+  const receiver = await vm.receive(to, PORT);
+  await vm.console.moreTicks(TICKS_BEFORE, TICKS_LIMIT_MS);
+  const ticksAtSource = vm.console.ticks.length;
+  const migration = await vm.migrate(to, PORT, receiver);
+  expectComplete(migration);
+  expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
+  await vm.console.moreTicks(TICKS_AFTER, TICKS_LIMIT_MS);
+  expectNothingNoticed(vm, migration, ticksAtSource);
+  await vm.console.verifyPattern(VERIFY_LIMIT_MS);
+  expect(await vm.console.newKernelComplaints()).toEqual([]);
+}
+
+function expectComplete({ code, summary, stderr }: Migration): void {
+  expect({ code, status: summary?.status, stderr }).toMatchObject({ code: 0, status: 'completed' });
+  expect(summary.pages.resent).toBe(0);
+  expect(summary.pages.sent + summary.pages.absent).toBe(summary.pages.total);
+  expect(summary.pages.demanded + summary.pages.pushed).toBe(summary.pages.sent);
+}
+
+function expectNothingNoticed(vm: GuestVm, { summary }: Migration, ticksAtSource: number): void {
+  const { ticks } = vm.console;
+  const first = ticks[0]?.number ?? 0;
+  // Not one tick lost, doubled or torn, on either console.
+  expect(ticks.map((tick) => tick.number)).toEqual(ticks.map((_, index) => first + index));
+  expect(clockWentBack(ticks)).toBe(false);
+  expect(ticks.at(-1)?.errors).toBe(0);
+  const before = ticks.slice(ticksAtSource - TICKS_BEFORE, ticksAtSource);
+  const shift = clockShift(before, ticks.slice(-TICKS_AFTER));
+  console.info(`downtime ${summary.downtimeMs} ms, total ${summary.totalMs} ms, clocks`, shift, summary.pages);
+  for (const ms of Object.values(shift)) {
+    expect(ms).toBeLessThan(CLOCK_TOLERANCE_MS);
+    expect(ms).toBeGreaterThan(-summary.downtimeMs - CLOCK_TOLERANCE_MS);
+  }
+}
+
+describe.each([{ cpus: 1 }, { cpus: 2 }])('a stock guest with $cpus vCPU', ({ cpus }) => {
+  const vm = new GuestVm(`vm${cpus}`);
+
+  test('boots on host 1, all CPUs online', async () => {
+    await vm.run(lab.host(1), { cpus });
+    await vm.console.moreTicks(TICKS_BEFORE, TICKS_LIMIT_MS);
+    expect(vm.console.ticks.at(-1)?.cpus).toBe(cpus);
+    await vm.console.verifyPattern(VERIFY_LIMIT_MS);
+    // An emulated CPU is cause enough for warnings at boot, but not for these.
+    const complaints = await vm.console.newKernelComplaints();
+    expect(complaints.filter((line) => /lockup|stall|blocked for more than|hogged/i.test(line))).toEqual([]);
+  });
+
+  test('moves to host 2 while it works', () => move(vm, lab.host(2)));
+
+  test('and back to host 1', () => move(vm, lab.host(1)));
+
+  test('reboots where it is', async () => {
+    const before = vm.console.text.length;
+    vm.console.send('reboot');
+    await vm.console.waitFor(/LAB reboot[^]*LAB ready [^]*LAB tick n=5 /, TICKS_LIMIT_MS);
+    expect(vm.console.text.slice(before)).toContain(`LAB ready cpus=${cpus} `);
+  });
+
+  test('powers off, and its process ends well', async () => {
+    vm.console.send('poweroff');
+    expect(await vm.here.process.ended(END_LIMIT_MS)).toBe(0);
+    for (const host of lab.hosts) {
+      expect(await host.run('ls /run/postcopy')).toBe('');
+      expect((await host.exec('ls /dev/shm /run/*.serial 2>/dev/null')).stdout.replace(/\/dev\/shm:\s*/, '')).toBe('');
+    }
+  });
+});

@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const OUTPUT_LIMIT = 64 * 1024 * 1024;
+const TIME_LIMIT_MS = 120_000;
+
+/** Runs a program on this machine; its output. Throws with what it printed. */
+export async function runHere(program: string, args: string[], options: { cwd?: string } = {}): Promise<string> {
+  try {
+    const { stdout } = await run(program, args, { ...options, maxBuffer: OUTPUT_LIMIT, timeout: TIME_LIMIT_MS });
+    return stdout;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new Error(`The lab needs the program ${program}: run scripts/lab, which installs it.`, { cause });
+    }
+    throw new Error(`${program} ${args.join(' ')} failed: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,108 @@
+import { parseReport, parseTicks, type PatternReport, type TimedTick } from './guest-lines.js';
+import { quote, type LabHost } from './host.js';
+import type { RemoteProcess } from './remote-process.js';
+
+const ANSWER_LIMIT_MS = 30_000;
+const JOIN_LIMIT_MS = 60_000;
+
+/** Joins the unix socket of `postcopy ... --serial unix:PATH`, which may have yet to appear. */
+export async function joinSerial(host: LabHost, socket: string): Promise<RemoteProcess> {
+  const end = host.spawn(`lab-agent join ${quote(socket)}`);
+  await end.output(/joined/, JOIN_LIMIT_MS);
+  return end;
+}
+
+/**
+ * The serial console of a guest, wherever it runs: what it printed on each host it was on, in one text. Join the next
+ * host's socket before the guest gets there, so that nothing it prints there is missed.
+ */
+export class GuestConsole {
+  readonly #ends: RemoteProcess[] = [];
+  readonly #complaints = new Set<string>();
+
+  /** From now on the guest is at this end; what it printed elsewhere comes before. */
+  follow(end: RemoteProcess): void {
+    this.#ends.push(end);
+  }
+
+  /** Everything printed so far, across hosts. */
+  get text(): string {
+    return this.#ends.map((end) => end.stdout).join('');
+  }
+
+  get ticks(): TimedTick[] {
+    return parseTicks(this.text).map((tick) => ({ ...tick, arrivedMs: this.#arrival(tick.end) }));
+  }
+
+  /** Waits until the host joined last has printed a match. */
+  waitFor(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
+    return this.#here.output(pattern, timeoutMs);
+  }
+
+  /** Waits for `count` more ticks on the host joined last. */
+  async moreTicks(count: number, timeoutMs: number): Promise<void> {
+    const end = this.#here;
+    const goal = parseTicks(end.stdout).length + count;
+    await end.until(`bring ${count} ticks`, () => parseTicks(end.stdout).length >= goal || undefined, timeoutMs);
+  }
+
+  /** The guest's account of its pattern memory, now. */
+  async report(): Promise<PatternReport> {
+    return parseReport(await this.#ask('report', /LAB report [^\n]*(?=\n)/g));
+  }
+
+  /** Waits until every page of the pattern was checked at least once from now. Throws on any error in it. */
+  async verifyPattern(timeoutMs: number): Promise<PatternReport> {
+    const start = await this.report();
+    const deadline = Date.now() + timeoutMs;
+    // One pass is under way: only the one after it begins and ends from now on.
+    for (let now = start; ; now = await this.report()) {
+      if (now.errors > 0) throw new Error(`The guest's memory is not what it wrote: ${now.line}`);
+      if (now.passes >= start.passes + 2) return now;
+      if (Date.now() > deadline) throw new Error(`The guest checks no more: ${now.line}, at first ${start.line}`);
+      await this.moreTicks(2, timeoutMs);
+    }
+  }
+
+  /**
+   * Lines in the guest's kernel log that complain (lockups, stalls, warnings) and were not there at the last call. An
+   * emulated CPU makes any kernel complain at boot: ask once after it.
+   */
+  async newKernelComplaints(): Promise<string[]> {
+    const before = this.#here.stdout.length;
+    await this.#ask('dmesg-check', /LAB dmesg bad=\d+ [^\n]*(?=\n)/g);
+    const lines = this.#here.stdout.slice(before).match(/LAB dmesg-line [^\n]*/g) ?? [];
+    const fresh = lines.filter((line) => !this.#complaints.has(line));
+    fresh.forEach((line) => this.#complaints.add(line));
+    return fresh;
+  }
+
+  send(command: string): void {
+    this.#here.write(`${command}\n`);
+  }
+
+  // When the text up to `length` had come, across hosts.
+  #arrival(length: number): number {
+    let start = 0;
+    for (const end of this.#ends) {
+      const chunk = end.arrivals.find((arrival) => start + arrival.length >= length);
+      if (chunk !== undefined) return chunk.time;
+      start += end.stdout.length;
+    }
+    return NaN;
+  }
+
+  get #here(): RemoteProcess {
+    const end = this.#ends.at(-1);
+    if (end === undefined) throw new Error('The console has not joined a host.');
+    return end;
+  }
+
+  async #ask(command: string, answer: RegExp): Promise<string> {
+    const end = this.#here;
+    const answers = (): string[] => Array.from(end.stdout.matchAll(answer), (match) => match[0]);
+    const before = answers().length;
+    this.send(command);
+    return end.until(`answer "${command}"`, () => answers()[before], ANSWER_LIMIT_MS);
+  }
+}

@@ -1,0 +1,97 @@
+import type { MigrationSummary } from '../../../src/control/service.js';
+import { GuestConsole, joinSerial } from './guest-console.js';
+import type { LabHost } from './host.js';
+import { inHost } from './paths.js';
+import type { RemoteProcess } from './remote-process.js';
+
+const START_LIMIT_MS = 60_000;
+const MIGRATE_LIMIT_MS = 180_000;
+const CONTROL_LIMIT_MS = 30_000;
+
+export interface GuestSettings {
+  cpus: number;
+  memoryMib?: number;
+  /** Pattern memory in the guest. */
+  patternMib?: number;
+  /** Each pattern process sleeps this long after every 64 pages; more leaves more of the emulated CPU to others. */
+  restUs?: number;
+}
+
+export interface Migration {
+  /** Of `postcopy migrate`. */
+  code: number;
+  summary: MigrationSummary;
+  stderr: string;
+}
+
+const serialSocket = (name: string): string => `/run/${name}.serial`;
+
+/** One stock Linux guest under `postcopy`, and the processes it lives in on its way between hosts. */
+export class GuestVm {
+  readonly console = new GuestConsole();
+  /** The `postcopy run` or `receive` process on each host the VM was on, in order; the last one has it. */
+  readonly processes: { host: LabHost; process: RemoteProcess }[] = [];
+
+  constructor(readonly name: string) {}
+
+  /** Boots it; resolves when it ticks. */
+  async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 48, restUs = 1000 }: GuestSettings): Promise<void> {
+    const cmdline = `console=ttyS0 panic=-1 quiet lab.pattern_mib=${patternMib} lab.rest_us=${restUs}`;
+    const machine = `--memory ${memoryMib}M --cpus ${cpus} --serial unix:${serialSocket(this.name)}`;
+    const boot = `--kernel ${inHost.guestKernel} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
+    const process = host.spawn(`postcopy run --name ${this.name} ${boot} ${machine}`);
+    this.processes.push({ host, process });
+    this.console.follow(await this.#orItsEnd(joinSerial(host, serialSocket(this.name))));
+    await this.#orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));
+  }
+
+  /** Starts `postcopy receive` on the host; resolves when it listens. */
+  async receive(host: LabHost, port: number): Promise<RemoteProcess> {
+    const serial = `--serial unix:${serialSocket(this.name)}`;
+    const process = host.spawn(`postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial}`);
+    const listening = host.run(`until netstat -ltn | grep -q ':${port} '; do sleep 0.2; done`, {
+      timeoutMs: START_LIMIT_MS,
+    });
+    await Promise.race([listening, this.#failOnEnd(process)]);
+    return process;
+  }
+
+  /** `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. */
+  async migrate(to: LabHost, port: number, receiver: RemoteProcess): Promise<Migration> {
+    const end = await joinSerial(to, serialSocket(this.name));
+    const command = `postcopy migrate ${this.name} ${to.address}:${port} --json`;
+    const { stdout, stderr, code } = await this.here.host.exec(command, { timeoutMs: MIGRATE_LIMIT_MS });
+    if (code === 0) this.#moved(to, receiver, end);
+    return { code, stderr, summary: JSON.parse(stdout || 'null') as MigrationSummary };
+  }
+
+  /** The state in `postcopy status --json` on a host. */
+  async state(host: LabHost): Promise<string> {
+    const text = await host.run(`postcopy status ${this.name} --json`, { timeoutMs: CONTROL_LIMIT_MS });
+    return (JSON.parse(text) as { state: string }).state;
+  }
+
+  get here(): { host: LabHost; process: RemoteProcess } {
+    const here = this.processes.at(-1);
+    if (here === undefined) throw new Error(`${this.name} was not started.`);
+    return here;
+  }
+
+  #moved(host: LabHost, process: RemoteProcess, end: RemoteProcess): void {
+    this.processes.push({ host, process });
+    this.console.follow(end);
+  }
+
+  #orItsEnd<T>(wait: Promise<T>): Promise<T> {
+    return Promise.race([wait, this.#failOnEnd(this.here.process)]);
+  }
+
+  // For a race only: never resolves.
+  #failOnEnd(process: RemoteProcess): Promise<never> {
+    return new Promise((_resolve, reject) => {
+      const fail = (): void => reject(new Error(`"${process.command}" ended early: ${process.describeOutput()}`));
+      if (process.code === undefined && process.lost === undefined) process.once('end', fail);
+      else fail();
+    });
+  }
+}

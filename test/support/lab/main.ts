@@ -1,0 +1,65 @@
+import { parseArgs } from 'node:util';
+import { Lab } from './lab.js';
+import { quote } from './host.js';
+import { runInHost, shellInHost } from './run-in-host.js';
+
+const MS_PER_SECOND = 1000;
+const USAGE_ERROR = 2;
+const FAILURE = 1;
+
+const usage = `Usage: scripts/lab run [OPTIONS] -- COMMAND [ARGUMENT...]
+       scripts/lab shell [OPTIONS]
+
+Boots a virtual KVM host with stock Linux and this project, built, in it. COMMAND runs in the project's folder
+there; its output and its exit code are this command's. One argument is a shell command, more are words.
+
+  --memory MIB     of the host (2048)
+  --cpus N         of the host (1)
+  --timeout S      for the command, seconds (1800)
+`;
+
+const options = {
+  memory: { type: 'string', default: '2048' },
+  cpus: { type: 'string', default: '1' },
+  timeout: { type: 'string', default: '1800' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+function count(name: string, text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new Error(`--${name} takes a number, not "${text}".`);
+  return Number(text);
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const [action, ...words] = positionals;
+  const known = (action === 'run' && words.length > 0) || (action === 'shell' && words.length === 0);
+  if (values.help || !known) {
+    process.stderr.write(usage);
+    return values.help ? 0 : USAGE_ERROR;
+  }
+  const lab = await Lab.start({
+    name: action,
+    hosts: 1,
+    memoryMib: count('memory', values.memory),
+    cpus: count('cpus', values.cpus),
+  });
+  // QEMU ends with this process (qemu-process.ts); the sockets' folder is what would stay.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => void lab.close().finally(() => process.exit(FAILURE)));
+  }
+  try {
+    if (action === 'shell') return await shellInHost(lab);
+    const command = words.length === 1 ? words.join() : words.map(quote).join(' ');
+    return await runInHost(lab, command, count('timeout', values.timeout) * MS_PER_SECOND);
+  } finally {
+    await lab.close();
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`lab: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = FAILURE;
+}

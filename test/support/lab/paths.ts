@@ -1,0 +1,32 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// Found from the package file, because this code also runs compiled, from elsewhere in the project.
+function findProjectRoot(from: string): string {
+  if (existsSync(join(from, 'package.json')) && existsSync(join(from, 'test', 'fixtures'))) return from;
+  const parent = dirname(from);
+  if (parent === from) throw new Error('The lab is not inside the project.');
+  return findProjectRoot(parent);
+}
+
+export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
+
+/** Sources of the programs that run inside the virtual hosts, and inside their guests. */
+export const hostFixtures = join(projectRoot, 'test', 'fixtures', 'lab-host');
+export const guestFixtures = join(projectRoot, 'test', 'fixtures', 'lab-guest');
+
+/** A folder of the lab's own, made if missing. Nothing in it is precious: images and logs. */
+export function labFolder(name: 'images' | 'logs'): string {
+  const folder = join(projectRoot, '.lab', name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Where things are inside a virtual host. */
+export const inHost = {
+  project: '/postcopy',
+  nodeModules: '/usr/lib/node_modules',
+  guestKernel: '/boot/vmlinuz',
+  guestInitrd: '/boot/lab-guest.cpio',
+} as const;

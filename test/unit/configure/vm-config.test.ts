@@ -1,0 +1,139 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadVmConfig } from '../../../src/configure/config-file.js';
+import { meminfoBytes, requireHostMemory } from '../../../src/configure/host-memory.js';
+import { PostcopyError } from '../../../src/errors.js';
+
+const MIB = 1024 * 1024;
+let directory: string;
+beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'postcopy-config-'))));
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function file(content: unknown): string {
+  const path = join(directory, 'vm.json');
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+function problems(config: string | undefined, flags: Record<string, unknown>): string[] {
+  try {
+    loadVmConfig(config, flags);
+  } catch (error) {
+    expect(error).toBeInstanceOf(PostcopyError);
+    expect(error).toMatchObject({ code: 'BAD_CONFIG' });
+    return (error as Error).message.split('\n');
+  }
+  throw new Error('nothing was thrown');
+}
+
+const least = { name: 'vm1', kernel: 'vmlinuz' };
+
+describe('flags alone', () => {
+  it('gives defaults to what is not said', () => {
+    expect(loadVmConfig(undefined, { ...least, initrd: undefined })).toEqual({
+      name: 'vm1',
+      kernel: 'vmlinuz',
+      cmdline: '',
+      memoryBytes: 1024 * MIB,
+      cpus: 2,
+      serial: { kind: 'stdio' },
+      reboot: true,
+    });
+  });
+
+  it('takes everything', () => {
+    const flags = { ...least, initrd: 'i', cmdline: 'a=b c', memory: '64M', cpus: '16', serial: 'file:log', reboot: false };
+    expect(loadVmConfig(undefined, flags)).toEqual({
+      name: 'vm1',
+      kernel: 'vmlinuz',
+      initrd: 'i',
+      cmdline: 'a=b c',
+      memoryBytes: 64 * MIB,
+      cpus: 16,
+      serial: { kind: 'file', path: resolve('log') },
+      reboot: false,
+    });
+  });
+
+  it.each([
+    [{ memory: '63M' }, 'memory: 63 MiB is too little: a guest needs 64 MiB'],
+    [{ memory: '100T' }, 'memory: 100 TiB is too much: the limit is 8 TiB'],
+    [{ memory: '65537K' }, 'memory: must be a whole number of MiB'],
+    [{ memory: '1' }, "memory: '1' is no size: give a number with K, M, G or T, like 512M"],
+    [{ memory: 1024 }, 'memory: must be a size in quotes, like "1G"'],
+    [{ cpus: '0' }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: 17 }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: 1.5 }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: '2x' }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: null }, 'cpus: must be a number from 1 to 16'],
+    [{ name: '../x' }, /^name: use 1 to 64 letters/],
+    [{ kernel: '' }, 'kernel: is no path'],
+    [{ kernel: undefined }, 'kernel: give the kernel to boot (--kernel FILE)'],
+    [{ initrd: 'a\0' }, 'initrd: is no path'],
+    [{ serial: 'tty' }, /^serial: 'tty' is no serial port setting/],
+    [{ serial: 1 }, 'serial: must be text'],
+    [{ reboot: 'no' }, 'reboot: must be true or false'],
+    [{ disk: 'x' }, 'disk: there is no such setting'],
+  ])('%j is one problem', (change, line) => {
+    const found = problems(undefined, { ...least, ...change });
+    expect(found).toEqual([typeof line === 'string' ? line : expect.stringMatching(line)]);
+  });
+
+  it('tells all problems at once', () => {
+    expect(problems(undefined, { memory: '1', cpus: '99', disk: 1 })).toHaveLength(5);
+  });
+});
+
+describe('with a file', () => {
+  it('puts flags over it, and reads its paths from where it is', () => {
+    const config = file({ name: 'a', kernel: 'boot/k', initrd: '/i', memory: '2G', cpus: 4, serial: 'unix:s', reboot: false });
+    expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
+      name: 'b',
+      kernel: join(directory, 'boot/k'),
+      initrd: '/i',
+      cmdline: '',
+      memoryBytes: 2048 * MIB,
+      cpus: 1,
+      serial: { kind: 'unix', path: join(directory, 's') },
+      reboot: false,
+    });
+  });
+
+  it('names the file in every problem', () => {
+    const config = file({ name: 'a', kernle: 'k' });
+    expect(problems(config, {})).toEqual([
+      `${config}: kernel: give the kernel to boot (--kernel FILE)`,
+      `${config}: kernle: there is no such setting`,
+    ]);
+  });
+
+  it.each([
+    ['{', 'is not JSON'],
+    ['[]', 'must be a JSON object'],
+    ['null', 'must be a JSON object'],
+    ['"x"', 'must be a JSON object'],
+  ])('refuses %s', (text, why) => expect(problems(file(text), least)[0]).toContain(why));
+
+  it('says when it cannot be read', () => {
+    const path = join(directory, 'missing.json');
+    expect(() => loadVmConfig(path, least)).toThrow(`${path}: the configuration file cannot be read`);
+  });
+});
+
+describe('host memory', () => {
+  const meminfo = 'MemTotal:       2097152 kB\nMemFree:          1 kB\nMemAvailable:    1048576 kB\n';
+
+  it('reads /proc/meminfo', () => {
+    expect(meminfoBytes(meminfo, 'MemAvailable')).toBe(1024 * MIB);
+    expect(meminfoBytes(meminfo, 'Mem')).toBeUndefined();
+  });
+
+  it('refuses what does not fit', () => {
+    requireHostMemory(1024 * MIB, meminfo);
+    requireHostMemory(1024 * MIB, 'nothing');
+    expect(() => requireHostMemory(1025 * MIB, meminfo)).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
+    expect(() => requireHostMemory(2048 * MIB, meminfo)).toThrow('2 GiB of memory do not fit this host, which has 1 GiB');
+  });
+});

@@ -1,0 +1,81 @@
+import type { Duplex } from 'node:stream';
+import type {
+  MigrateRequest,
+  MigrationProgress,
+  MigrationSummary,
+  VmService,
+  VmStatus,
+} from '../../../src/control/service.js';
+
+export const STATUS: VmStatus = {
+  name: 'vm1',
+  pid: 4711,
+  version: '0.1.0',
+  state: 'running',
+  memoryBytes: 1073741824,
+  cpus: 2,
+  uptimeMs: 65_000,
+};
+
+export const PROGRESS: MigrationProgress = {
+  phase: 'pulling',
+  pagesLeft: 1024,
+  pagesTotal: 262144,
+  bytesPerSecond: 1e9,
+  faultsWaiting: 3,
+  elapsedMs: 120,
+};
+
+export const SUMMARY: MigrationSummary = {
+  status: 'completed',
+  mode: 'post-copy',
+  totalMs: 1234.5,
+  downtimeMs: 1.5,
+  wireBytes: 541_000_000,
+  pages: { total: 262144, sent: 131072, demanded: 1000, pushed: 130072, absent: 131072, resent: 0 },
+  faultWaitUs: { count: 1000, mean: 45.1, p50: 30, p90: 60, p99: 200, max: 4000 },
+  vcpuBlockedMs: 45.1,
+  memory: { sourcePeakBytes: 6e8, destinationPeakBytes: 6e8, sumPeakBytes: 7e8 },
+};
+
+/** A VM that does what a test tells it. */
+export class FakeVm implements VmService {
+  calls: string[] = [];
+  current: VmStatus = STATUS;
+  /** Thrown by pause(), resume() and stop(). */
+  refusal: unknown;
+  onMigrate: (request: MigrateRequest, onProgress: (progress: MigrationProgress) => void) => Promise<MigrationSummary> =
+    async () => SUMMARY;
+  onConsole: (stream: Duplex) => void = (stream) => stream.pipe(stream);
+
+  status(): VmStatus {
+    return this.current;
+  }
+
+  pause(): Promise<void> {
+    return this.#act('pause');
+  }
+
+  resume(): Promise<void> {
+    return this.#act('resume');
+  }
+
+  stop(): Promise<void> {
+    return this.#act('stop');
+  }
+
+  migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
+    this.calls.push(`migrate ${request.host} ${request.port}`);
+    return this.onMigrate(request, onProgress);
+  }
+
+  attachConsole(stream: Duplex): void {
+    this.calls.push('console');
+    this.onConsole(stream);
+  }
+
+  async #act(name: string): Promise<void> {
+    this.calls.push(name);
+    if (this.refusal !== undefined) throw this.refusal;
+  }
+}
