@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from './native.js';
+
+const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
 
 /** Of this release, from package.json. */
-export const VERSION = (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
+export const VERSION = (JSON.parse(text) as { version: string }).version;

@@ -7,7 +7,7 @@ import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
 import { reportError } from './report-error.js';
-import { packageVersion } from './version.js';
+import { VERSION } from '../version.js';
 
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
 const HELP_FOOTER = `
@@ -34,7 +34,7 @@ export async function runProgram(words: string[], output: Output = processOutput
 function createProgram(output: Output, done: (exitCode: number) => void): Command {
   const program = new Command('postcopy')
     .description('Runs KVM guests and moves them, live, to another host by post-copy.')
-    .version(packageVersion())
+    .version(VERSION)
     .addOption(
       new Option('--log-level <level>', 'of the log on standard error').choices(LOG_LEVELS).default(DEFAULT_LOG_LEVEL),
     )

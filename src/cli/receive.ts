@@ -1,7 +1,6 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import { parseSerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
-import { receiveVm } from '../run/vm-process.js';
 import { hostVm } from './host-vm.js';
 import { loadNative } from './load-native.js';
 import type { LogLevel } from './log.js';
@@ -20,6 +19,8 @@ export async function receiveCommand(options: ReceiveCommandOptions, output: Out
   const address = parseAddress(options.listen, 'listen');
   const serial = parseSerialSetting(options.serial);
   const { lockFile } = await loadNative();
+  // After the checks: it needs the addon, and a wrong option is told also where there is none.
+  const { receiveVm } = await import('../run/vm-process.js');
   return hostVm(
     {
       name,

@@ -1,7 +1,6 @@
 import { loadVmConfig } from '../configure/config-file.js';
 import { requireHostMemory } from '../configure/host-memory.js';
 import type { VmConfig } from '../configure/vm-config.js';
-import { startVm } from '../run/vm-process.js';
 import { hostVm } from './host-vm.js';
 import { loadNative } from './load-native.js';
 import type { LogLevel } from './log.js';
@@ -26,6 +25,8 @@ export async function runCommand(options: RunOptions, output: Output): Promise<n
   const config = configOf(options);
   requireHostMemory(config.memoryBytes);
   const { lockFile } = await loadNative();
+  // After the checks: it needs the addon, and a wrong option is told also where there is none.
+  const { startVm } = await import('../run/vm-process.js');
   return hostVm(
     {
       name: config.name,

@@ -1,0 +1,21 @@
+/**
+ * postcopy as a library: run a VM in this process, receive one, or talk to the process of one.
+ *
+ * A process that holds a VM must end only after the VM's `ended` has resolved.
+ */
+export { PostcopyError, describeError, type ErrorCode } from './errors.js';
+export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-config.js';
+export { VmClient } from './control/client.js';
+export type {
+  MigrateRequest,
+  MigrationPhase,
+  MigrationProgress,
+  MigrationSummary,
+  VmEnd,
+  VmService,
+  VmState,
+  VmStatus,
+} from './control/service.js';
+export { openSerialBackend, type SerialBackend } from './run/serial-backend.js';
+export { receiveVm, startVm, type Notice, type ReceiveOptions, type VmProcess } from './run/vm-process.js';
+export { VERSION } from './version.js';

@@ -1,0 +1,52 @@
+/** The package as it is published: what is in it runs without a compiler. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const root = new URL('../..', import.meta.url).pathname;
+const work = mkdtempSync(join(tmpdir(), 'postcopy-package-'));
+const installed = join(work, 'installed');
+
+beforeAll(() => {
+  const tree = join(work, 'tree');
+  for (const entry of ['package.json', 'binding.gyp', 'native', 'dist', 'README.md', 'LICENSE']) {
+    cpSync(join(root, entry), join(tree, entry), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+  run('npm', ['run', 'prebuild'], tree);
+  const tarball = run('npm', ['pack', '--ignore-scripts', '--silent'], tree).trim();
+  execFileSync('mkdir', ['-p', installed]);
+  run('tar', ['xzf', join(tree, tarball), '--strip-components=1', '-C', installed], work);
+  symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'));
+}, 300_000);
+
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+function run(command: string, words: string[], cwd: string, env: NodeJS.ProcessEnv = process.env): string {
+  return execFileSync(command, words, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+test('installs without a compiler', () => {
+  const none = '/bin/false';
+  run('npm', ['run', 'install'], installed, { ...process.env, CC: none, CXX: none, PYTHON: none });
+  expect(() => run('ls', ['build'], installed)).toThrow();
+});
+
+test('runs from the tarball, its own guest included', () => {
+  expect(run('node', ['dist/cli/main.js', '--version'], installed).trim()).toMatch(/^\d+\.\d+\.\d+$/);
+  const report = JSON.parse(run('node', ['dist/cli/main.js', 'doctor', '--json'], installed)) as {
+    checks: { name: string; level: string }[];
+  };
+  expect(report.checks.find(({ name }) => name === 'guest runs')?.level).toBe('ok');
+});
+
+test('has an index to embed it by', () => {
+  const code = "import('postcopy').then((m) => console.log(Object.keys(m).sort().join()))";
+  symlinkSync(installed, join(work, 'postcopy'));
+  execFileSync('mkdir', ['-p', join(work, 'user/node_modules')]);
+  symlinkSync(installed, join(work, 'user/node_modules/postcopy'));
+  const exported = run('node', ['--input-type=module', '-e', code], join(work, 'user')).trim().split(',');
+  expect(exported).toEqual(expect.arrayContaining(['PostcopyError', 'VmClient', 'receiveVm', 'startVm']));
+});

@@ -1,0 +1,185 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { hostVm, type HostedVm } from '../../../src/cli/host-vm.js';
+import type { SerialSetting } from '../../../src/configure/serial-setting.js';
+import { VmClient } from '../../../src/control/client.js';
+import type { VmEnd } from '../../../src/control/service.js';
+import { PostcopyError } from '../../../src/errors.js';
+import type { VmProcess } from '../../../src/run/vm-process.js';
+import { FakeLocks } from '../control/fake-lock.js';
+import { FakeVm, STATUS } from '../control/fake-vm.js';
+import { FakeOutput } from './fake-output.js';
+
+const STOPPED: VmEnd = { reason: 'stopped', message: 'vm1 was stopped' };
+
+class FakeProcess extends FakeVm implements VmProcess {
+  end: (how: VmEnd) => void = () => {};
+  readonly ended = new Promise<VmEnd>((resolve) => (this.end = resolve));
+
+  override async stop(): Promise<void> {
+    await super.stop();
+    this.end(STOPPED);
+  }
+}
+
+let directory: string;
+let output: FakeOutput;
+let locks: FakeLocks;
+let vm: FakeProcess;
+let signalsBefore: number;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'postcopy-host-'));
+  vi.stubEnv('POSTCOPY_RUNTIME_DIR', join(directory, 'run'));
+  output = new FakeOutput();
+  locks = new FakeLocks();
+  vm = new FakeProcess();
+  signalsBefore = process.listenerCount('SIGTERM');
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  // Whatever happened: nothing may be left.
+  expect(existsSync(join(directory, 'run')) ? readdirSync(join(directory, 'run')) : []).toEqual([]);
+  expect(readdirSync(directory).filter((file) => file !== 'run')).toEqual([]);
+  expect(process.listenerCount('SIGTERM')).toBe(signalsBefore);
+  rmSync(directory, { recursive: true });
+});
+
+function host(change: Partial<HostedVm> = {}): Promise<number> {
+  const hosted: HostedVm = { name: 'vm1', serial: { kind: 'null' }, start: async () => vm, ...change };
+  return hostVm(hosted, { output, logLevel: 'silent', lockFile: locks.lockFile });
+}
+
+async function talk<T>(what: (client: VmClient) => Promise<T>): Promise<T> {
+  const client = new VmClient('vm1');
+  try {
+    return await what(client);
+  } finally {
+    await client.close();
+  }
+}
+
+describe('a VM process', () => {
+  it('serves its VM until it is over, says how it ended and exits with its code', async () => {
+    const code = host();
+    await vi.waitFor(async () => expect(await talk((client) => client.status())).toEqual(STATUS));
+    vm.end({ reason: 'failed', message: 'triple fault\nrip 0', code: 'GUEST_FAILED' });
+    expect(await code).toBe(14);
+    expect(output.stderr).toBe('postcopy: triple fault\npostcopy: rip 0\n');
+    await expect(talk((client) => client.status())).rejects.toMatchObject({ code: 'NO_SUCH_VM' });
+  });
+
+  it('answers before the VM is built', async () => {
+    let built: () => void = () => {};
+    const code = host({ start: () => new Promise((resolve) => (built = () => resolve(vm))) });
+    await vi.waitFor(() => expect(talk((client) => client.status())).rejects.toMatchObject({ code: 'WRONG_STATE' }));
+    built();
+    await vi.waitFor(async () => expect((await talk((client) => client.status())).name).toBe('vm1'));
+    vm.end(STOPPED);
+    expect(await code).toBe(0);
+  });
+
+  it('is stopped over its socket, and the answer arrives', async () => {
+    const code = host();
+    await vi.waitFor(() => talk((client) => client.stop()));
+    expect(await code).toBe(0);
+    expect(output.stderr).toBe('postcopy: vm1 was stopped\n');
+  });
+
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('ends cleanly on %s', async (signal) => {
+    const code = host({ started: () => process.kill(process.pid, signal) });
+    expect(await code).toBe(0);
+    expect(vm.calls).toEqual(['stop']);
+  });
+
+  it('ends as soon as it is built when it was told so before', async () => {
+    const code = host({
+      start: async () => {
+        process.kill(process.pid, 'SIGTERM');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        expect(vm.calls).toEqual([]);
+        return vm;
+      },
+    });
+    expect(await code).toBe(0);
+    expect(vm.calls).toEqual(['stop']);
+  });
+
+  it('does not wait for the guest at the second signal', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never);
+    vm.stop = () => new Promise(() => {});
+    const code = host({ started: () => process.kill(process.pid, 'SIGTERM') });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(exit).not.toHaveBeenCalled();
+    process.kill(process.pid, 'SIGINT');
+    await vi.waitFor(() => expect(exit).toHaveBeenCalledWith(130));
+    vm.end(STOPPED);
+    await code;
+  });
+
+  it('survives a stop that fails', async () => {
+    vm.refusal = new PostcopyError('WRONG_STATE', 'ending already');
+    const code = host({
+      started: () => {
+        process.kill(process.pid, 'SIGTERM');
+        setTimeout(() => vm.end(STOPPED), 50);
+      },
+    });
+    expect(await code).toBe(0);
+  });
+});
+
+describe('nothing is left behind', () => {
+  it('when the VM cannot be built', async () => {
+    const serial: SerialSetting = { kind: 'unix', path: join(directory, 'serial') };
+    const start = async () => {
+      expect(existsSync(serial.path)).toBe(true);
+      throw new PostcopyError('BAD_KERNEL', 'k: is no kernel');
+    };
+    await expect(host({ serial, start })).rejects.toMatchObject({ code: 'BAD_KERNEL' });
+    expect(output.stderr).toBe('');
+  });
+
+  it('when the serial port cannot be opened', async () => {
+    const start = vi.fn();
+    const serial: SerialSetting = { kind: 'file', path: join(directory, 'missing', 'log') };
+    await expect(host({ serial, start })).rejects.toMatchObject({ code: 'BAD_CONFIG' });
+    expect(start).not.toHaveBeenCalled();
+  });
+
+  it('when the name is in use, and the other one goes on', async () => {
+    const first = host();
+    await vi.waitFor(() => talk((client) => client.status()));
+    locks.taken.add(join(directory, 'run', 'vm1.lock'));
+    await expect(host({ start: vi.fn() })).rejects.toMatchObject({ code: 'NAME_IN_USE' });
+    expect((await talk((client) => client.status())).pid).toBe(STATUS.pid);
+    vm.end(STOPPED);
+    expect(await first).toBe(0);
+  });
+});
+
+it('lets a second console read what came before, and ends both with the VM', async () => {
+  const { socketPair, Collected } = await import('../run/socket-pair.js');
+  const code = host({
+    start: async (serial) => {
+      vm.onConsole = (stream) => serial.addConsole(stream);
+      const sockets = mkdtempSync(join(tmpdir(), 'postcopy-port-'));
+      const [port, guest] = await socketPair(sockets);
+      rmSync(sockets, { recursive: true });
+      serial.attach(port);
+      guest.write('booted\n');
+      return vm;
+    },
+  });
+  const stream = await vi.waitFor(() => talk((client) => client.console()));
+  const seen = new Collected(stream);
+  await seen.until((text) => text === 'booted\n');
+  const late = new Collected(await talk((client) => client.console()));
+  await late.until((text) => text === 'booted\n');
+  vm.end(STOPPED);
+  expect(await code).toBe(0);
+  expect(await seen.untilClosed()).toBe('booted\n');
+  expect(await late.untilClosed()).toBe('booted\n');
+});

@@ -1,0 +1,235 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { consoleCommand } from '../../../src/cli/console.js';
+import { listCommand } from '../../../src/cli/list.js';
+import { runProgram } from '../../../src/cli/program.js';
+import { ensureRuntimeDirectory, socketPath } from '../../../src/control/runtime-directory.js';
+import { startControlServer, type ControlServer } from '../../../src/control/server.js';
+import { PostcopyError } from '../../../src/errors.js';
+import { FakeLocks, leaveDeadSocket } from '../control/fake-lock.js';
+import { FakeVm, PROGRESS, STATUS, SUMMARY } from '../control/fake-vm.js';
+import { Collected } from '../run/socket-pair.js';
+import { FakeOutput } from './fake-output.js';
+
+let directory: string;
+let vm: FakeVm;
+const servers: ControlServer[] = [];
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'postcopy-cli-'));
+  vi.stubEnv('POSTCOPY_RUNTIME_DIR', directory);
+  vm = new FakeVm();
+  await serve('vm1', () => vm);
+});
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+  vi.unstubAllEnvs();
+  rmSync(directory, { recursive: true });
+});
+
+async function serve(name: string, service: () => FakeVm | undefined): Promise<void> {
+  ensureRuntimeDirectory();
+  servers.push(await startControlServer({ path: socketPath(name), service }));
+}
+
+async function call(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const output = new FakeOutput();
+  const code = await runProgram(words, output);
+  return { code, stdout: output.stdout, stderr: output.stderr };
+}
+
+describe('usage', () => {
+  it('--version and --help', async () => {
+    expect(await call('--version')).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
+    const help = await call('--help');
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const command of ['run', 'receive', 'migrate', 'status', 'list', 'stop', 'pause', 'resume', 'console', 'doctor', 'demo']) {
+      expect(help.stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    }
+    expect((await call('run', '--help')).stdout).toContain('--no-reboot');
+  });
+
+  it.each([
+    [['frobnicate'], "postcopy: unknown command 'frobnicate'"],
+    [['run', '--fast'], "postcopy: unknown option '--fast'"],
+    [['status'], "postcopy: missing required argument 'name'"],
+    [['migrate', 'vm1'], "postcopy: missing required argument 'host:port'"],
+    [['stop', 'vm1', 'vm2'], 'postcopy: too many arguments'],
+    [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
+    [['--log-level', 'loud', 'list'], "postcopy: option '--log-level <level>' argument 'loud' is invalid"],
+  ])('%j is wrong usage', async (words, line) => {
+    const { code, stdout, stderr } = await call(...words);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^postcopy: [^\n]+\n$/);
+    expect(stderr).toContain(line);
+  });
+
+  it('nothing at all shows the help, and is wrong usage', async () => {
+    const { code, stderr } = await call();
+    expect(code).toBe(2);
+    expect(stderr).toContain('Usage: postcopy');
+  });
+
+  it.each([
+    [['run'], ['name: give', 'kernel: give']],
+    [['run', '--name', 'x', '--kernel', 'k', '--memory', '1', '--cpus', 'many'], ['memory:', 'cpus:']],
+    [['run', '--config', '/nowhere.json'], ['/nowhere.json: the configuration file cannot be read']],
+    [['receive', '--name', 'x', '--listen', '7000'], ["'7000' is no HOST:PORT"]],
+    [['receive', '--name', '.', '--listen', 'h:1'], ["'.' is no name"]],
+    [['receive', '--name', 'x', '--listen', 'h:1', '--serial', 'x'], ["'x' is no serial port setting"]],
+    [['migrate', 'vm1', 'host2'], ["'host2' is no HOST:PORT"]],
+    [['status', 'a/b'], ["'a/b' is no name"]],
+  ])('%j cannot be used', async (words, parts) => {
+    const { code, stderr } = await call(...words);
+    expect(code).toBe(2);
+    const lines = stderr.trimEnd().split('\n');
+    expect(lines).toEqual(parts.map((part) => expect.stringContaining(`postcopy: ${part}`)));
+  });
+
+  it('a guest that does not fit the host is refused at once', async () => {
+    const { code, stderr } = await call('run', '--name', 'x', '--kernel', 'k', '--memory', '8T');
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^postcopy: the guest's 8 TiB of memory do not fit this host/);
+  });
+});
+
+describe('a VM', () => {
+  it.each(['pause', 'resume', 'stop'])('%s', async (action) => {
+    expect(await call(action, 'vm1')).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(vm.calls).toEqual([action]);
+    vm.refusal = new PostcopyError('WRONG_STATE', 'not now');
+    expect(await call(action, 'vm1')).toEqual({ code: 11, stdout: '', stderr: 'postcopy: not now\n' });
+  });
+
+  it.each(['status', 'pause', 'resume', 'stop', 'console'])('%s says when there is none', async (action) => {
+    const { code, stderr } = await call(action, 'vm2');
+    expect(code).toBe(6);
+    expect(stderr).toMatch(/^postcopy: no VM named vm2 runs on this host.*\n$/);
+  });
+
+  it('status, for people and as JSON', async () => {
+    expect((await call('status', 'vm1')).stdout).toMatch(/^name +vm1\nstate +running\n/);
+    const { stdout } = await call('status', 'vm1', '--json');
+    expect(JSON.parse(stdout)).toEqual(STATUS);
+  });
+});
+
+describe('list', () => {
+  it('shows those that live, start, and are dead, and cleans up after the dead', async () => {
+    await serve('young', () => undefined);
+    await leaveDeadSocket(socketPath('dead'));
+    const locks = new FakeLocks();
+    const output = new FakeOutput();
+    expect(await listCommand({ json: true }, output, locks.lockFile)).toBe(0);
+    expect(JSON.parse(output.stdout)).toEqual([
+      { name: 'dead', state: 'dead', problem: expect.any(String) },
+      STATUS,
+      { name: 'young', state: 'starting', problem: expect.any(String) },
+    ]);
+    expect(readdirSync(directory).sort()).toEqual(['vm1.sock', 'young.sock']);
+  });
+
+  it('leaves those alone whose process lives and does not listen', async () => {
+    await leaveDeadSocket(socketPath('busy'));
+    const locks = new FakeLocks();
+    locks.taken.add(join(directory, 'busy.lock'));
+    const output = new FakeOutput();
+    await listCommand({}, output, locks.lockFile);
+    expect(output.stdout).toMatch(/^busy +unreachable /m);
+    expect(readdirSync(directory)).toContain('busy.sock');
+  });
+});
+
+describe('migrate', () => {
+  it('prints a table', async () => {
+    vm.onMigrate = async (_request, onProgress) => {
+      onProgress(PROGRESS);
+      return SUMMARY;
+    };
+    const { code, stdout } = await call('migrate', 'vm1', 'host2:7000');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^vm1 runs at host2:7000, moved completely in 1\.2 s\nmode /);
+    expect(vm.calls).toEqual(['migrate host2 7000']);
+  });
+
+  it('prints exactly one JSON object', async () => {
+    const { code, stdout, stderr } = await call('migrate', 'vm1', '[::1]:7000', '--json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.match(/\n/g)).toHaveLength(1);
+    expect(JSON.parse(stdout)).toEqual(SUMMARY);
+  });
+
+  it.each([
+    ['failed' as const, 12, 'postcopy: the migration failed, vm1 runs on here: no room\n'],
+    ['link-lost' as const, 13, 'postcopy: the migration lost its link, vm1 is at the destination and lacks pages: no room\n'],
+  ])('says when it %s', async (status, exitCode, line) => {
+    const summary = { ...SUMMARY, status, error: { code: 'REFUSED', message: 'no room' } };
+    vm.onMigrate = async () => summary;
+    const { code, stdout, stderr } = await call('migrate', 'vm1', 'host2:7000', '--json');
+    expect({ code, stderr }).toEqual({ code: exitCode, stderr: line });
+    expect(JSON.parse(stdout)).toEqual(summary);
+  });
+
+  it('says when the VM cannot migrate now', async () => {
+    vm.onMigrate = async () => Promise.reject(new PostcopyError('WRONG_STATE', 'it migrates already'));
+    expect(await call('migrate', 'vm1', 'host2:7000')).toEqual({
+      code: 11,
+      stdout: '',
+      stderr: 'postcopy: it migrates already\n',
+    });
+  });
+});
+
+describe('console', () => {
+  class Terminal extends PassThrough {
+    readonly isTTY = true;
+    raw: boolean[] = [];
+    setRawMode(raw: boolean) {
+      this.raw.push(raw);
+    }
+  }
+
+  it('joins a terminal until Ctrl-]', async () => {
+    const input = new Terminal();
+    const screen = new PassThrough();
+    const seen = new Collected(screen);
+    const output = new FakeOutput();
+    const code = consoleCommand('vm1', output, { input, output: screen });
+    input.write('ls\r');
+    await seen.until((text) => text === 'ls\r');
+    expect(input.raw).toEqual([true]);
+    input.write('x\x1dy');
+    expect(await code).toBe(0);
+    expect(input.raw).toEqual([true, false]);
+    expect(output.stderr).toBe('postcopy: console of vm1: Ctrl-] leaves it\npostcopy: left the console of vm1\n');
+    expect(seen.text).not.toContain('y');
+  });
+
+  it('ends with the VM', async () => {
+    vm.onConsole = (stream) => stream.end('bye');
+    const input = new Terminal();
+    const screen = new PassThrough();
+    const seen = new Collected(screen);
+    const output = new FakeOutput();
+    expect(await consoleCommand('vm1', output, { input, output: screen })).toBe(0);
+    expect(seen.text).toBe('bye');
+    expect(input.raw).toEqual([true, false]);
+    expect(output.stderr).toContain('closed by its process');
+  });
+
+  it('passes a pipe on as it is', async () => {
+    const input = new PassThrough();
+    const screen = new PassThrough();
+    const seen = new Collected(screen);
+    vm.onConsole = (stream) => stream.on('data', (bytes: Buffer) => (bytes.includes('.') ? stream.end(bytes) : stream.write(bytes)));
+    const done = consoleCommand('vm1', new FakeOutput(), { input, output: screen });
+    input.write('a\x1db');
+    await seen.until((text) => text === 'a\x1db');
+    input.end('.');
+    expect(await done).toBe(0);
+    expect(seen.text).toBe('a\x1db.');
+  });
+});

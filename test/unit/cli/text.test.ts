@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { listText } from '../../../src/cli/list.js';
+import { progressLine, summaryText } from '../../../src/cli/migration-text.js';
+import { plain } from '../../../src/cli/output.js';
+import { reportError } from '../../../src/cli/report-error.js';
+import { statusText } from '../../../src/cli/status.js';
+import { formatDuration, formatMicros } from '../../../src/cli/units.js';
+import { PostcopyError } from '../../../src/errors.js';
+import { PROGRESS, STATUS, SUMMARY } from '../control/fake-vm.js';
+import { FakeOutput } from './fake-output.js';
+
+it.each([
+  [0, '0 ms'],
+  [12.34, '12.3 ms'],
+  [4500, '4.5 s'],
+  [200_000, '3 min 20 s'],
+  [7_500_000, '2 h 5 min'],
+  [273_600_000, '3 d 4 h'],
+])('%d ms', (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+it.each([
+  [28.44, '28.4 us'],
+  [4000, '4 ms'],
+])('%d us', (us, text) => expect(formatMicros(us)).toBe(text));
+
+it('shows text of others without their control characters', () => {
+  expect(plain('a\x1b[2Jb\r\nc\x9b1m')).toBe('a?[2Jb??c?1m');
+});
+
+it('shows a migration on one line', () => {
+  expect(progressLine('vm1', PROGRESS)).toBe(
+    'vm1: pulling, 1024 pages (4 MiB) left, 953.7 MiB/s, 3 faults waiting, 120 ms',
+  );
+});
+
+describe('the summary', () => {
+  it('tells the outcome and the figures', () => {
+    expect(summaryText('vm1', 'host2:7000', SUMMARY)).toBe(
+      `vm1 runs at host2:7000, moved completely in 1.2 s
+mode              post-copy
+total time        1.2 s
+downtime          1.5 ms
+on the wire       515.9 MiB
+guest memory      262144 pages (1 GiB)
+  sent            131072 pages (512 MiB): 1000 demanded, 130072 pushed
+  sent again      0 pages
+  never written   131072 pages (512 MiB)
+fault wait        1000 faults, mean 45.1 us
+  p50 / p90       30 us / 60 us
+  p99 / max       200 us / 4 ms
+vCPUs blocked     45.1 ms
+memory, peak      source 572.2 MiB, destination 572.2 MiB
+  both at a time  667.6 MiB
+`,
+    );
+  });
+
+  it('tells where the VM is when it failed', () => {
+    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'failed' })).toMatch(/^vm1 was not moved and runs on here\n/);
+    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(/^vm1 is at h:1 but lacks pages/);
+  });
+});
+
+it('shows a status', () => {
+  expect(statusText({ ...STATUS, state: 'waiting', listen: '[::]:7000' })).toBe(
+    `name        vm1
+state       waiting
+process     4711, postcopy 0.1.0
+memory      1 GiB
+vCPUs       2
+up for      1 min 5 s
+listens on  [::]:7000
+`,
+  );
+});
+
+it('shows a list', () => {
+  expect(listText([])).toBe('no VMs\n');
+  expect(listText([STATUS, { name: 'old', state: 'dead', problem: 'gone' }])).toBe(
+    `NAME  STATE    PID   MEMORY  VCPUS  UP         NOTE
+vm1   running  4711  1 GiB   2      1 min 5 s
+old   dead     -     -       -      -          gone
+`,
+  );
+});
+
+describe('errors', () => {
+  const error = new PostcopyError('BAD_CONFIG', 'one\ntwo', new Error('why'));
+
+  it('are a line each', () => {
+    const output = new FakeOutput();
+    reportError(output, error, 'warn');
+    expect(output.stderr).toBe('postcopy: one\npostcopy: two (why)\n');
+  });
+
+  it('show stack and causes for debugging', () => {
+    const output = new FakeOutput();
+    reportError(output, error, 'debug');
+    expect(output.stderr).toMatch(/text\.test\.ts[^]*caused by Error: why\n {4}at /);
+  });
+
+  it('that nobody expected are marked', () => {
+    const output = new FakeOutput();
+    reportError(output, new TypeError('x'), 'warn');
+    expect(output.stderr).toBe('postcopy: internal error: x (--log-level debug shows where)\n');
+  });
+});
