@@ -57,8 +57,9 @@ function row(entry: ListEntry): string[] {
     entry.name,
     entry.state,
     String(entry.pid),
-    formatSize(entry.memoryBytes),
-    String(entry.cpus),
+    // `receive` knows the VM's shape when it has come.
+    entry.memoryBytes === 0 ? '-' : formatSize(entry.memoryBytes),
+    entry.cpus === 0 ? '-' : String(entry.cpus),
     formatDuration(entry.uptimeMs),
     note,
   ];

@@ -20,7 +20,8 @@ export async function migrateCommand(
   const destination = parseAddress(to, 'connect');
   const summary = await migrate(name, destination, options.json !== true);
   if (options.json === true) printJson(output, summary);
-  else output.out(summaryText(name, formatAddress(destination), summary));
+  // Of a migration that never handed over there are no figures worth a table.
+  else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
   if (summary.status !== 'completed') say(output, failureLine(name, summary));
   return exitCodeOfMigration(summary.status);
 }

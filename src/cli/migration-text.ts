@@ -23,7 +23,6 @@ export function summaryText(name: string, destination: string, summary: Migratio
 
 function outcome(name: string, destination: string, { status, totalMs }: MigrationSummary): string {
   if (status === 'completed') return `${name} runs at ${destination}, moved completely in ${formatDuration(totalMs)}`;
-  if (status === 'failed') return `${name} was not moved and runs on here`;
   return `${name} is at ${destination} but lacks pages: the link was lost after the hand-over`;
 }
 

@@ -24,8 +24,9 @@ export function statusText(status: VmStatus): string {
     ['state', status.state],
     ['problem', status.problem],
     ['process', `${status.pid}, postcopy ${status.version}`],
-    ['memory', formatSize(status.memoryBytes)],
-    ['vCPUs', String(status.cpus)],
+    // `receive` knows the VM's shape when it has come.
+    ['memory', status.memoryBytes === 0 ? undefined : formatSize(status.memoryBytes)],
+    ['vCPUs', status.cpus === 0 ? undefined : String(status.cpus)],
     ['up for', formatDuration(status.uptimeMs)],
     ['listens on', status.listen],
     ['peer', status.peer],

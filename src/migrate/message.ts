@@ -62,8 +62,8 @@ export const MESSAGES = {
   refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
   state: { tag: 4, body: state },
   loaded: { tag: 5, body: z.object({}) },
-  /** pausedMicros: how long the guest has stood still when this arrives, as far as the source can tell. */
-  commit: { tag: 6, body: z.object({ epoch: count, pausedMicros: micros }) },
+  /** sinceClockMicros: how long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
+  commit: { tag: 6, body: z.object({ epoch: count, sinceClockMicros: micros }) },
   /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */
   running: { tag: 7, body: z.object({ afterMicros: micros }) },
   /** memoryBytes: guest RAM that is resident plus what the migration took, now. */

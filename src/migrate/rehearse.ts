@@ -36,7 +36,7 @@ export function rehearseEncoding(machine: Machine): void {
 /** Destination: saves the fresh machine's own state, sends it through the codec, and loads it again. */
 export async function rehearseLoading(machine: Machine): Promise<void> {
   for (let run = 0; run < RUNS; run++) {
-    const saved: MachineState = await machine.save();
+    const { state: saved } = await machine.save();
     const [message] = new FrameDecoder().push(encodeMessage('state', { ...saved, ramMap: new Uint8Array(0) }));
     if (message?.type === 'state') await machine.restore(message.body as MachineState);
   }

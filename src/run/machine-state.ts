@@ -1,5 +1,5 @@
 /** The state of a whole machine apart from its RAM, as plain data that crosses in STATE. */
-import type { NativeVcpu, NativeVm, VmStateName } from '../native.js';
+import { native, type NativeVcpu, type NativeVm, type VmStateName } from '../native.js';
 import { restoreTime, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
 
 const CHIPS = ['picMaster', 'picSlave', 'ioapic', 'pit'] as const satisfies readonly VmStateName[];
@@ -17,14 +17,19 @@ export interface MachineState {
 /** struct kvm_clock_data: clock in ns, flags, realtime, host_tsc. */
 const CLOCK = { bytes: 48, nanoseconds: 0 } as const;
 
-/** Of parked vCPUs. May dirty guest memory (steal time): look for pages that hold data after this. */
-export function saveKvmState(vm: NativeVm, vcpus: NativeVcpu[], msrIndices: Uint32Array): Omit<MachineState, 'devices'> {
+export type KvmState = Omit<MachineState, 'devices'>;
+
+/**
+ * Of parked vCPUs. May dirty guest memory (steal time): look for pages that hold data after this. The kvmclock is read
+ * last, right behind the TSCs; `clockAt` is monotonicMicros() of that.
+ */
+export function saveKvmState(vm: NativeVm, vcpus: NativeVcpu[], msrIndices: Uint32Array): { state: KvmState; clockAt: number } {
   for (const vcpu of vcpus) vcpu.notePaused();
-  const clock = vm.getState('clock');
-  const states = vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices));
   const chips = {} as MachineState['chips'];
   for (const chip of CHIPS) chips[chip] = vm.getState(chip);
-  return { vcpus: states, chips, clock };
+  const states = vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices));
+  const clock = vm.getState('clock');
+  return { state: { vcpus: states, chips, clock }, clockAt: native.monotonicMicros() };
 }
 
 /** Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. */
@@ -34,15 +39,15 @@ export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: Machin
 }
 
 /**
- * Starts the guest's clocks at their saved value plus the time the guest has stood still, so that it neither loses the
- * downtime nor sees a jump beyond it. Both kvmclock and TSC move on by the same time.
+ * Starts the guest's clocks at their saved value plus the time since, so that the guest neither loses the downtime nor
+ * sees a jump beyond it. Both kvmclock and TSC move on by the same time.
  */
-export function startClocks(vm: NativeVm, vcpus: NativeVcpu[], state: MachineState, pausedMicros: number, tscKhz: number): void {
+export function startClocks(vm: NativeVm, vcpus: NativeVcpu[], state: MachineState, sinceMicros: number, tscKhz: number): void {
   const clock = new Uint8Array(CLOCK.bytes);
   const nanoseconds = new DataView(state.clock.buffer, state.clock.byteOffset).getBigUint64(CLOCK.nanoseconds, true);
-  const paused = BigInt(Math.round(pausedMicros * 1000));
-  new DataView(clock.buffer).setBigUint64(CLOCK.nanoseconds, nanoseconds + paused, true);
+  const since = BigInt(Math.round(sinceMicros * 1000));
+  new DataView(clock.buffer).setBigUint64(CLOCK.nanoseconds, nanoseconds + since, true);
   vm.setState('clock', clock);
-  const ticks = BigInt(Math.round((pausedMicros * tscKhz) / 1000));
+  const ticks = BigInt(Math.round((sinceMicros * tscKhz) / 1000));
   vcpus.forEach((vcpu, i) => restoreTime(vcpu, state.vcpus[i]!, ticks));
 }

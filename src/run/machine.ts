@@ -91,10 +91,11 @@ export class Machine {
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
-  /** Of a paused machine. */
-  async save(): Promise<MachineState> {
+  /** Of a paused machine. `clockAt`: monotonicMicros() when its clocks were read. */
+  async save(): Promise<{ state: MachineState; clockAt: number }> {
     const devices = await this.devices.save();
-    return { ...saveKvmState(this.vm, this.vcpus, this.#msrIndices), devices };
+    const { state, clockAt } = saveKvmState(this.vm, this.vcpus, this.#msrIndices);
+    return { state: { ...state, devices }, clockAt };
   }
 
   /** Everything but time. */
@@ -104,9 +105,9 @@ export class Machine {
     await this.devices.restore(state.devices);
   }
 
-  /** Clocks go on where they stood, plus the pause; then the vCPUs run. */
-  resumeAfter(state: MachineState, pausedMicros: number): void {
-    startClocks(this.vm, this.vcpus, state, pausedMicros, this.tscKhz);
+  /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
+  resumeAfter(state: MachineState, sinceMicros: number): void {
+    startClocks(this.vm, this.vcpus, state, sinceMicros, this.tscKhz);
     this.resume();
   }
 

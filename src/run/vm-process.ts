@@ -105,6 +105,10 @@ class LocalVm implements VmProcess {
         this.#state = 'waiting';
         this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`);
       },
+      onNotBegun: (reason) => {
+        this.#state = 'waiting';
+        this.notice(`no VM came from ${this.#peer}: ${describeError(reason)}; still waiting for one`);
+      },
       onRunning: (machine, hello) => this.#arrived(machine, hello),
     });
     void this.#incoming.outcome.then((outcome) => {

@@ -51,7 +51,10 @@ async function memoryObjections(hello: Hello): Promise<string[]> {
 async function fileObjections(file: Hello['files'][number]): Promise<string[]> {
   const copy = `copy it from the source host`;
   try {
-    const { size } = await stat(file.path);
+    const found = await stat(file.path);
+    // Reading a device or a FIFO may never end.
+    if (!found.isFile()) return [`${file.role} ${file.path} is no regular file here: ${copy}`];
+    const { size } = found;
     if (size !== file.bytes) return [`${file.role} ${file.path} has ${size} bytes here, ${file.bytes} at the source: ${copy}`];
     const hash = createHash('sha256');
     await pipeline(createReadStream(file.path), hash);

@@ -1,4 +1,7 @@
-/** Waits on a port for one VM: lets in one migration at a time, goes on waiting when that VM was refused. */
+/**
+ * Waits on a port for one VM: lets in one migration at a time, goes on waiting when that VM was refused or its source was
+ * gone before anything was agreed.
+ */
 import { Socket as NodeSocket } from 'node:net';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
@@ -12,9 +15,11 @@ import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.
 export interface IncomingHooks extends ReceiveHooks {
   onIncoming(peer: string): void;
   onRefused(reasons: string[]): void;
+  /** The VM that was announced does not come; it goes on waiting. */
+  onNotBegun(reason: Error): void;
 }
 
-export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' }>;
+export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' | 'not-begun' }>;
 
 export class Incoming {
   readonly outcome: Promise<IncomingOutcome>;
@@ -25,6 +30,7 @@ export class Incoming {
   #current: ReceiveVm | undefined;
   #complete = false;
   #listening = true;
+  #closing = false;
 
   constructor(host: string, port: number, hooks: IncomingHooks) {
     this.#host = host;
@@ -50,11 +56,11 @@ export class Incoming {
 
   /** Stops listening; a VM on its way is given up, as if the link had broken. */
   async close(): Promise<void> {
-    if (this.#current === undefined) {
+    this.#closing = true;
+    this.#current?.cancel(new PostcopyError('MIGRATION_FAILED', 'the destination was stopped'));
+    const outcome = await this.#current?.outcome;
+    if (outcome === undefined || mayTakeAnother(outcome)) {
       this.#settle({ status: 'failed', reason: new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came') });
-    } else {
-      this.#current.cancel(new PostcopyError('MIGRATION_FAILED', 'the destination was stopped'));
-      await this.#current.outcome;
     }
     await this.#stopListening();
   }
@@ -77,7 +83,7 @@ export class Incoming {
     };
     if (preamble.version !== PROTOCOL_VERSION) return answer('version');
     if (preamble.channel === 'control') {
-      if (this.#current !== undefined) return answer('busy');
+      if (this.#closing || this.#current !== undefined) return answer('busy');
       answer('welcome');
       return this.#begin(socket, peer, preamble.id);
     }
@@ -93,9 +99,11 @@ export class Incoming {
     this.#current = new ReceiveVm(control, id, this.#hooks);
     this.#hooks.onIncoming(peer);
     void this.#current.outcome.then(async (outcome) => {
-      if (outcome.status === 'refused') {
+      if (mayTakeAnother(outcome)) {
         this.#current = undefined;
-        this.#hooks.onRefused(outcome.reasons);
+        if (this.#closing) return;
+        if (outcome.status === 'refused') this.#hooks.onRefused(outcome.reasons);
+        else this.#hooks.onNotBegun(outcome.reason);
         return;
       }
       this.#complete = outcome.status === 'completed';
@@ -103,4 +111,8 @@ export class Incoming {
       this.#settle(outcome);
     });
   }
+}
+
+function mayTakeAnother(outcome: ReceiveOutcome): outcome is Exclude<ReceiveOutcome, IncomingOutcome> {
+  return outcome.status === 'refused' || outcome.status === 'not-begun';
 }

@@ -6,11 +6,12 @@ import { describeError, PostcopyError } from '../../errors.js';
 import { pagesFor } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
 import { native, type Socket } from '../../native.js';
+import type { MachineState } from '../../run/machine-state.js';
 import type { Machine } from '../../run/machine.js';
 import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import { MemoryMeter } from '../memory-meter.js';
-import type { Body, Hello, Message, State } from '../message.js';
+import type { Body, Hello, Message } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
@@ -33,6 +34,8 @@ export type ReceiveOutcome =
   | { status: 'completed'; machine: Machine; hello: Hello }
   /** The VM was refused; another may come. */
   | { status: 'refused'; reasons: string[] }
+  /** It broke before ACCEPT, when nothing was agreed: another may come. */
+  | { status: 'not-begun'; reason: Error }
   /** Before COMMIT: the guest never ran here. */
   | { status: 'failed'; reason: Error }
   /** After COMMIT: the guest stands still here, short of pages. */
@@ -54,12 +57,16 @@ export class ReceiveVm {
   readonly #done: Promise<ReceiveOutcome>;
   #finish!: (outcome: ReceiveOutcome) => void;
   #phase: DestinationPhase = 'checking';
+  #preparing: Promise<void> | undefined;
+  #accepted = false;
   #deadline: NodeJS.Timeout | undefined;
   #progressTimer: NodeJS.Timeout | undefined;
   #hello: Hello | undefined;
   #machine: Machine | undefined;
   #channels: DestinationPageChannels | undefined;
-  #state: State | undefined;
+  #state: MachineState | undefined;
+  /** RAM map of pages that hold data and were not in RAM. */
+  #newRam: Uint8Array = new Uint8Array(0);
   #commit: Body<'commit'> | undefined;
   #commitAt = 0;
   #allInstalled = false;
@@ -104,12 +111,13 @@ export class ReceiveVm {
       case 'hello':
         if (this.#hello !== undefined) return this.#failure(new PostcopyError('BAD_PEER', 'the source sent HELLO twice'));
         this.#hello = message.body;
-        void this.#prepare(message.body);
+        this.#preparing = this.#prepare(message.body);
         return;
       case 'ram':
         return this.#expectRam(message.body.ramMap);
       case 'state':
-        this.#state = message.body;
+        this.#newRam = message.body.ramMap;
+        this.#state = { ...message.body, devices: message.body.devices };
         return this.#events.push({ type: 'state' });
       case 'commit':
         this.#commitAt = native.monotonicMicros();
@@ -198,6 +206,7 @@ export class ReceiveVm {
   async #act(action: DestinationAction): Promise<void> {
     switch (action.type) {
       case 'send-accept':
+        this.#accepted = true;
         return this.#control.send('accept', {});
       case 'send-refuse':
         this.#control.send('refuse', { reasons: action.reasons });
@@ -213,7 +222,7 @@ export class ReceiveVm {
       case 'send-abort':
         return this.#control.send('abort', { reason: describeError(action.reason) });
       case 'discard':
-        return this.#dropAll({ status: 'failed', reason: action.reason });
+        return this.#dropAll({ status: this.#accepted ? 'failed' : 'not-begun', reason: action.reason });
       case 'finish':
         return this.#finishWell();
       case 'lose':
@@ -227,9 +236,9 @@ export class ReceiveVm {
     if (state.vcpus.length !== this.#machine!.cpus) {
       throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
     }
-    this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
+    this.#channels!.expect(decodeRamMap(this.#newRam, this.#channels!.pages));
     if (this.#channels!.pagesMissing === 0) this.#allInstalled = true;
-    await this.#machine!.restore({ ...state, devices: state.devices });
+    await this.#machine!.restore(state);
     this.#events.push({ type: 'state-loaded' });
   }
 
@@ -239,8 +248,8 @@ export class ReceiveVm {
       throw new PostcopyError('BAD_PEER', `COMMIT of epoch ${commit.epoch}; HELLO announced ${this.#hello!.epoch}`);
     }
     this.#channels!.handOver();
-    const paused = commit.pausedMicros + native.monotonicMicros() - this.#commitAt;
-    this.#machine!.resumeAfter({ ...this.#state!, devices: this.#state!.devices }, paused);
+    const sinceClock = commit.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
+    this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
     this.#hooks.onRunning(this.#machine!, this.#hello!);
     this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_INTERVAL_MS);
@@ -276,6 +285,7 @@ export class ReceiveVm {
   /** Nothing of the VM stays here. Its vCPUs have never run, so no fault of theirs can go wrong. */
   async #dropAll(outcome: ReceiveOutcome): Promise<void> {
     this.#control.close();
+    await this.#preparing; // a machine may just be in the making
     await this.#machine?.close();
     await this.#channels?.close();
     this.#settle(outcome);

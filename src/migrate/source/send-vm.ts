@@ -75,6 +75,7 @@ export class SendVm {
   #offered: Uint32Array = new Uint32Array(0);
   #ramMap: Uint8Array = new Uint8Array(0);
   #parkedAt = 0;
+  #clockAt = 0;
   #committedAt = 0;
   #runsAfterMicros = 0;
   #complete: Complete | undefined;
@@ -218,7 +219,9 @@ export class SendVm {
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
     this.#parkedAt = await machine.pause();
-    this.#state = await machine.save();
+    const { state, clockAt } = await machine.save();
+    this.#state = state;
+    this.#clockAt = clockAt;
     const since = newExtents(machine.memory, this.#offered);
     this.#metrics.dataPages(pagesIn(this.#offered) + pagesIn(since));
     this.#channels.offer(since);
@@ -229,8 +232,8 @@ export class SendVm {
   #sendCommit(): void {
     this.#options.onCommit();
     this.#committedAt = native.monotonicMicros();
-    const pausedMicros = this.#committedAt - this.#parkedAt + this.#oneWayMicros();
-    this.#control!.send('commit', { epoch: this.#options.hello.epoch, pausedMicros });
+    const sinceClockMicros = this.#committedAt - this.#clockAt + this.#oneWayMicros();
+    this.#control!.send('commit', { epoch: this.#options.hello.epoch, sinceClockMicros });
   }
 
   #oneWayMicros(): number {

@@ -45,7 +45,19 @@ describe('usage', () => {
     expect(await call('--version')).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
     const help = await call('--help');
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const command of ['run', 'receive', 'migrate', 'status', 'list', 'stop', 'pause', 'resume', 'console', 'doctor', 'demo']) {
+    for (const command of [
+      'run',
+      'receive',
+      'migrate',
+      'status',
+      'list',
+      'stop',
+      'pause',
+      'resume',
+      'console',
+      'doctor',
+      'demo',
+    ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
     }
     expect((await call('run', '--help')).stdout).toContain('--no-reboot');
@@ -75,7 +87,10 @@ describe('usage', () => {
 
   it.each([
     [['run'], ['name: give', 'kernel: give']],
-    [['run', '--name', 'x', '--kernel', 'k', '--memory', '1', '--cpus', 'many'], ['memory:', 'cpus:']],
+    [
+      ['run', '--name', 'x', '--kernel', 'k', '--memory', '1', '--cpus', 'many'],
+      ['memory:', 'cpus:'],
+    ],
     [['run', '--config', '/nowhere.json'], ['/nowhere.json: the configuration file cannot be read']],
     [['receive', '--name', 'x', '--listen', '7000'], ["'7000' is no HOST:PORT"]],
     [['receive', '--name', '.', '--listen', 'h:1'], ["'.' is no name"]],
@@ -164,13 +179,26 @@ describe('migrate', () => {
 
   it.each([
     ['failed' as const, 12, 'postcopy: the migration failed, vm1 runs on here: no room\n'],
-    ['link-lost' as const, 13, 'postcopy: the migration lost its link, vm1 is at the destination and lacks pages: no room\n'],
+    [
+      'link-lost' as const,
+      13,
+      'postcopy: the migration lost its link, vm1 is at the destination and lacks pages: no room\n',
+    ],
   ])('says when it %s', async (status, exitCode, line) => {
     const summary = { ...SUMMARY, status, error: { code: 'REFUSED', message: 'no room' } };
     vm.onMigrate = async () => summary;
     const { code, stdout, stderr } = await call('migrate', 'vm1', 'host2:7000', '--json');
     expect({ code, stderr }).toEqual({ code: exitCode, stderr: line });
     expect(JSON.parse(stdout)).toEqual(summary);
+  });
+
+  it('shows no table of a migration that failed', async () => {
+    vm.onMigrate = async () => ({ ...SUMMARY, status: 'failed', error: { code: 'REFUSED', message: 'no room' } });
+    expect(await call('migrate', 'vm1', 'host2:7000')).toEqual({
+      code: 12,
+      stdout: '',
+      stderr: 'postcopy: the migration failed, vm1 runs on here: no room\n',
+    });
   });
 
   it('says when the VM cannot migrate now', async () => {
@@ -224,7 +252,8 @@ describe('console', () => {
     const input = new PassThrough();
     const screen = new PassThrough();
     const seen = new Collected(screen);
-    vm.onConsole = (stream) => stream.on('data', (bytes: Buffer) => (bytes.includes('.') ? stream.end(bytes) : stream.write(bytes)));
+    vm.onConsole = (stream) =>
+      stream.on('data', (bytes: Buffer) => (bytes.includes('.') ? stream.end(bytes) : stream.write(bytes)));
     const done = consoleCommand('vm1', new FakeOutput(), { input, output: screen });
     input.write('a\x1db');
     await seen.until((text) => text === 'a\x1db');

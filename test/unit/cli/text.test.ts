@@ -55,8 +55,7 @@ memory, peak      source 572.2 MiB, destination 572.2 MiB
     );
   });
 
-  it('tells where the VM is when it failed', () => {
-    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'failed' })).toMatch(/^vm1 was not moved and runs on here\n/);
+  it('tells where the VM is when the link was lost', () => {
     expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(/^vm1 is at h:1 but lacks pages/);
   });
 });
@@ -72,6 +71,12 @@ up for      1 min 5 s
 listens on  [::]:7000
 `,
   );
+});
+
+it('shows no shape of a VM that has not come yet', () => {
+  const waiting = { ...STATUS, state: 'waiting' as const, memoryBytes: 0, cpus: 0, listen: 'h:1' };
+  expect(statusText(waiting)).not.toMatch(/memory|vCPUs/);
+  expect(listText([waiting])).toMatch(/^vm1 +waiting +4711 +- +- +1 min 5 s +listens on h:1$/m);
 });
 
 it('shows a list', () => {

@@ -38,7 +38,8 @@ describe('parseAddress', () => {
     expect(() => parseAddress(text, 'connect')).toThrow(why);
   });
 
-  it('takes port 0 to listen only', () => expect(parseAddress('0.0.0.0:0', 'listen')).toEqual({ host: '0.0.0.0', port: 0 }));
+  it('takes port 0 to listen only', () =>
+    expect(parseAddress('0.0.0.0:0', 'listen')).toEqual({ host: '0.0.0.0', port: 0 }));
 
   it.each(['host2:7000', '[::1]:7000'])('writes %s as it was read', (text) =>
     expect(formatAddress(parseAddress(text, 'connect'))).toBe(text),

@@ -44,7 +44,15 @@ describe('flags alone', () => {
   });
 
   it('takes everything', () => {
-    const flags = { ...least, initrd: 'i', cmdline: 'a=b c', memory: '64M', cpus: '16', serial: 'file:log', reboot: false };
+    const flags = {
+      ...least,
+      initrd: 'i',
+      cmdline: 'a=b c',
+      memory: '64M',
+      cpus: '16',
+      serial: 'file:log',
+      reboot: false,
+    };
     expect(loadVmConfig(undefined, flags)).toEqual({
       name: 'vm1',
       kernel: 'vmlinuz',
@@ -88,7 +96,15 @@ describe('flags alone', () => {
 
 describe('with a file', () => {
   it('puts flags over it, and reads its paths from where it is', () => {
-    const config = file({ name: 'a', kernel: 'boot/k', initrd: '/i', memory: '2G', cpus: 4, serial: 'unix:s', reboot: false });
+    const config = file({
+      name: 'a',
+      kernel: 'boot/k',
+      initrd: '/i',
+      memory: '2G',
+      cpus: 4,
+      serial: 'unix:s',
+      reboot: false,
+    });
     expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
       name: 'b',
       kernel: join(directory, 'boot/k'),
@@ -134,6 +150,8 @@ describe('host memory', () => {
     requireHostMemory(1024 * MIB, meminfo);
     requireHostMemory(1024 * MIB, 'nothing');
     expect(() => requireHostMemory(1025 * MIB, meminfo)).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
-    expect(() => requireHostMemory(2048 * MIB, meminfo)).toThrow('2 GiB of memory do not fit this host, which has 1 GiB');
+    expect(() => requireHostMemory(2048 * MIB, meminfo)).toThrow(
+      '2 GiB of memory do not fit this host, which has 1 GiB',
+    );
   });
 });

@@ -1,9 +1,26 @@
-import { chmodSync, existsSync, fstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { claimName, removeDeadName } from '../../../src/control/claim-name.js';
-import { ensureRuntimeDirectory, listNames, lockPath, runtimeDirectory, socketPath } from '../../../src/control/runtime-directory.js';
+import {
+  ensureRuntimeDirectory,
+  listNames,
+  lockPath,
+  runtimeDirectory,
+  socketPath,
+} from '../../../src/control/runtime-directory.js';
 import { FakeLocks, leaveDeadSocket } from './fake-lock.js';
 
 let parent: string;

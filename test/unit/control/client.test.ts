@@ -72,7 +72,9 @@ describe('with a VM', () => {
       await new Promise((resolve) => setTimeout(resolve, 10));
       throw new PostcopyError('UNREACHABLE', 'host2 does not answer');
     };
-    await expect(client.migrate(TO, () => {})).rejects.toEqual(new PostcopyError('UNREACHABLE', 'host2 does not answer'));
+    await expect(client.migrate(TO, () => {})).rejects.toEqual(
+      new PostcopyError('UNREACHABLE', 'host2 does not answer'),
+    );
   });
 
   it('joins the console, which outlives the client', async () => {
@@ -94,7 +96,10 @@ describe('with a VM', () => {
 
 describe('without a VM', () => {
   it('says so when there is no socket', async () => {
-    await expect(client.status()).rejects.toMatchObject({ code: 'NO_SUCH_VM', message: expect.stringContaining('vm1') });
+    await expect(client.status()).rejects.toMatchObject({
+      code: 'NO_SUCH_VM',
+      message: expect.stringContaining('vm1'),
+    });
     await expect(client.migrate(TO, () => {})).rejects.toMatchObject({ code: 'NO_SUCH_VM' });
     await expect(client.console()).rejects.toMatchObject({ code: 'NO_SUCH_VM' });
   });
@@ -176,7 +181,9 @@ describe('with something else on the socket', () => {
   );
 
   it('reads lines that come in any pieces', async () => {
-    const text = Buffer.from(`${JSON.stringify({ ...PROGRESS, phase: 'pülling' })}\n${JSON.stringify({ summary: SUMMARY })}\n`);
+    const text = Buffer.from(
+      `${JSON.stringify({ ...PROGRESS, phase: 'pülling' })}\n${JSON.stringify({ summary: SUMMARY })}\n`,
+    );
     await serve(async (_request, answer) => {
       for (let at = 0; at < text.length; at += 7) {
         answer.write(text.subarray(at, at + 7));
@@ -196,6 +203,9 @@ describe('with something else on the socket', () => {
 
   it('notices a process that dies with a request', async () => {
     await serve((request) => request.socket.destroy());
-    await expect(client.pause()).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringContaining('vm1') });
+    await expect(client.pause()).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringContaining('vm1'),
+    });
   });
 });

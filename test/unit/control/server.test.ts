@@ -109,7 +109,11 @@ describe('requests', () => {
 
 describe('migrate', () => {
   const migrate = (body: unknown) => ask('POST', '/v1/vm/migrate', JSON.stringify(body));
-  const lines = (text: string) => text.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown);
+  const lines = (text: string) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
 
   it('streams progress and ends with the summary', async () => {
     vm.onMigrate = async (_request, onProgress) => {

@@ -6,13 +6,18 @@ import type { Probes } from '../../../src/doctor/probes.js';
 import { canRunVms, runChecks } from '../../../src/doctor/run-checks.js';
 
 const CPUINFO = [0, 1]
-  .map((cpu) => `processor\t: ${cpu}\nvendor_id\t: GenuineIntel\nmodel name\t: Fast CPU\nflags\t\t: fpu vmx constant_tsc nonstop_tsc\n`)
+  .map(
+    (cpu) =>
+      `processor\t: ${cpu}\nvendor_id\t: GenuineIntel\nmodel name\t: Fast CPU\nflags\t\t: fpu vmx constant_tsc nonstop_tsc\n`,
+  )
   .join('\n');
-const LIMITS = 'Max open files            1048576              1048576              files\nMax locked memory         unlimited            unlimited            bytes\n';
+const LIMITS =
+  'Max open files            1048576              1048576              files\nMax locked memory         unlimited            unlimited            bytes\n';
 
 const FILES: Record<string, string> = {
   '/proc/cpuinfo': CPUINFO,
-  '/proc/meminfo': 'MemAvailable:    8388608 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n',
+  '/proc/meminfo':
+    'MemAvailable:    8388608 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n',
   '/proc/self/limits': LIMITS,
   '/sys/devices/system/clocksource/clocksource0/current_clocksource': 'tsc\n',
   '/sys/kernel/mm/transparent_hugepage/enabled': 'always [madvise] never\n',
@@ -21,8 +26,23 @@ const FILES: Record<string, string> = {
 
 const CAPABILITIES = Object.fromEntries(
   [
-    'irqchip', 'userMemory', 'setTssAddress', 'extCpuid', 'pit2', 'pitState2', 'vcpuEvents', 'debugregs', 'xcrs', 'xsave',
-    'mpState', 'adjustClock', 'immediateExit', 'tscControl', 'getTscKhz', 'kvmclockCtrl', 'asyncPageFault',
+    'irqchip',
+    'userMemory',
+    'setTssAddress',
+    'extCpuid',
+    'pit2',
+    'pitState2',
+    'vcpuEvents',
+    'debugregs',
+    'xcrs',
+    'xsave',
+    'mpState',
+    'adjustClock',
+    'immediateExit',
+    'tscControl',
+    'getTscKhz',
+    'kvmclockCtrl',
+    'asyncPageFault',
   ].map((name) => [name, 1]),
 );
 
@@ -87,12 +107,36 @@ it('a good host is all ok', async () => {
 const ordinaryCpu = CPUINFO.replaceAll(' vmx', '');
 it.each<[string, Host, Level, string, string]>([
   ['kvm', { kvm: fails('ENOENT') }, 'fail', 'there is no /dev/kvm', 'modprobe kvm_intel'],
-  ['kvm', { kvm: fails('ENOENT'), files: { '/proc/cpuinfo': CPUINFO.replaceAll('vmx', 'svm') } }, 'fail', 'there is no', 'modprobe kvm_amd'],
-  ['kvm', { kvm: fails('ENOENT'), files: { '/proc/cpuinfo': ordinaryCpu } }, 'fail', 'there is no', 'enable virtualization in the firmware'],
-  ['kvm', { kvm: fails('ENOENT'), files: { '/proc/misc': '232 kvm\n' } }, 'fail', 'is missing', 'mknod /dev/kvm c 10 232'],
+  [
+    'kvm',
+    { kvm: fails('ENOENT'), files: { '/proc/cpuinfo': CPUINFO.replaceAll('vmx', 'svm') } },
+    'fail',
+    'there is no',
+    'modprobe kvm_amd',
+  ],
+  [
+    'kvm',
+    { kvm: fails('ENOENT'), files: { '/proc/cpuinfo': ordinaryCpu } },
+    'fail',
+    'there is no',
+    'enable virtualization in the firmware',
+  ],
+  [
+    'kvm',
+    { kvm: fails('ENOENT'), files: { '/proc/misc': '232 kvm\n' } },
+    'fail',
+    'is missing',
+    'mknod /dev/kvm c 10 232',
+  ],
   ['kvm', { kvm: fails('EACCES') }, 'fail', 'not permitted (EACCES)', 'run as root, or as a member of the group kvm'],
   ['kvm', { kvm: fails('ENODEV'), exists: () => true }, 'fail', 'cannot be used (ENODEV)', 'modprobe kvm_intel'],
-  ['kvm', { kvm: () => ({ apiVersion: 11, capabilities: {} }) }, 'fail', 'API version 11, 12 is needed', 'current Linux kernel'],
+  [
+    'kvm',
+    { kvm: () => ({ apiVersion: 11, capabilities: {} }) },
+    'fail',
+    'API version 11, 12 is needed',
+    'current Linux kernel',
+  ],
   [
     'kvm capabilities',
     { kvm: () => ({ apiVersion: 12, capabilities: { ...CAPABILITIES, pit2: 0, xsave: 0 } }) },
@@ -107,17 +151,33 @@ it.each<[string, Host, Level, string, string]>([
     'no TSC scaling',
     'VMs run without it',
   ],
-  ['userfaultfd', { userfaultfd: fails('EPERM') }, 'fail', 'not permitted (EPERM)', 'sysctl vm.unprivileged_userfaultfd=1'],
+  [
+    'userfaultfd',
+    { userfaultfd: fails('EPERM') },
+    'fail',
+    'not permitted (EPERM)',
+    'sysctl vm.unprivileged_userfaultfd=1',
+  ],
   ['userfaultfd', { userfaultfd: fails('ENOSYS') }, 'fail', 'this kernel has none', 'CONFIG_USERFAULTFD=y'],
   ['userfaultfd', { userfaultfd: fails('EINVAL') }, 'fail', 'cannot be used (EINVAL)', 'run as root'],
   [
     'userfaultfd sysctl',
-    { uid: 1000, userfaultfd: () => ({ path: 'syscall', features: 0 }), files: { '/proc/sys/vm/unprivileged_userfaultfd': '0\n' } },
+    {
+      uid: 1000,
+      userfaultfd: () => ({ path: 'syscall', features: 0 }),
+      files: { '/proc/sys/vm/unprivileged_userfaultfd': '0\n' },
+    },
     'warn',
     'is 0 and this is not root',
     'sysctl vm.unprivileged_userfaultfd=1',
   ],
-  ['memory', { files: { '/proc/meminfo': 'MemAvailable:   65535 kB\n' } }, 'fail', '64.0 MiB available', 'smallest guest has 64 MiB'],
+  [
+    'memory',
+    { files: { '/proc/meminfo': 'MemAvailable:   65535 kB\n' } },
+    'fail',
+    '64.0 MiB available',
+    'smallest guest has 64 MiB',
+  ],
   ['memory', { files: { '/proc/meminfo': 'MemAvailable:   65536 kB\n' } }, 'warn', '64 MiB available', '--memory'],
   ['memory', { files: { '/proc/meminfo': undefined } }, 'warn', 'does not tell', 'mount /proc'],
   [
@@ -127,16 +187,34 @@ it.each<[string, Host, Level, string, string]>([
     'anonymous never',
     'echo madvise >',
   ],
-  ['transparent huge pages', { files: { '/sys/kernel/mm/transparent_hugepage/enabled': undefined } }, 'warn', 'has none', 'slower'],
+  [
+    'transparent huge pages',
+    { files: { '/sys/kernel/mm/transparent_hugepage/enabled': undefined } },
+    'warn',
+    'has none',
+    'slower',
+  ],
   ['cpu', { files: { '/proc/cpuinfo': CPUINFO.split('\n\n')[0] } }, 'warn', '1 CPU', '2 or more'],
   ['cpu', { files: { '/proc/cpuinfo': undefined } }, 'fail', 'cannot be read', 'mount /proc'],
-  ['tsc', { files: { '/proc/cpuinfo': CPUINFO.replaceAll(' nonstop_tsc', '') } }, 'warn', 'not nonstop_tsc; clock source tsc', 'invtsc'],
+  [
+    'tsc',
+    { files: { '/proc/cpuinfo': CPUINFO.replaceAll(' nonstop_tsc', '') } },
+    'warn',
+    'not nonstop_tsc; clock source tsc',
+    'invtsc',
+  ],
   ['kernel', { kernelRelease: '5.14.21' }, 'warn', '5.14.21', 'before 5.15'],
   ['kernel', { kernelRelease: 'unknown' }, 'warn', 'unknown', '5.15 or later'],
   ['pagemap scan', { kernelRelease: '6.6.99' }, 'warn', 'not in this kernel', 'Linux 6.7 has it'],
   ['user', { uid: 1000 }, 'warn', 'uid 1000, not root', 'run as root'],
   ['runtime directory', { canWrite: () => false }, 'fail', '/run/postcopy cannot be written', 'POSTCOPY_RUNTIME_DIR'],
-  ['open files', { files: { '/proc/self/limits': LIMITS.replaceAll('1048576', '256') } }, 'warn', '256', 'ulimit -n 1024'],
+  [
+    'open files',
+    { files: { '/proc/self/limits': LIMITS.replaceAll('1048576', '256') } },
+    'warn',
+    '256',
+    'ulimit -n 1024',
+  ],
   [
     'locked memory',
     { uid: 1000, files: { '/proc/self/limits': LIMITS.replace('unlimited', '8388608') } },
@@ -163,7 +241,8 @@ it.each([
 });
 
 it('tells how many huge pages are reserved', async () => {
-  const meminfo = 'MemAvailable: 8388608 kB\nHugePages_Total:     512\nHugePages_Free:      500\nHugepagesize:       2048 kB\n';
+  const meminfo =
+    'MemAvailable: 8388608 kB\nHugePages_Total:     512\nHugePages_Free:      500\nHugepagesize:       2048 kB\n';
   expect(await check('reserved huge pages', { files: { '/proc/meminfo': meminfo } })).toMatchObject({
     level: 'ok',
     found: '512 of 2 MiB, 500 free',
@@ -171,7 +250,12 @@ it('tells how many huge pages are reserved', async () => {
 });
 
 it('reads /proc/cpuinfo that says little', () => {
-  expect(parseCpuInfo('')).toEqual({ vendor: 'unknown vendor', model: 'unknown model', count: 0, flags: new Set(['']) });
+  expect(parseCpuInfo('')).toEqual({
+    vendor: 'unknown vendor',
+    model: 'unknown model',
+    count: 0,
+    flags: new Set(['']),
+  });
 });
 
 describe('the guest', () => {
