@@ -101,11 +101,13 @@ export interface NativeVm {
 
 /** The device worker's end of the mailbox between vCPU threads and devices. */
 export interface ExitQueue {
-  /** Readable while accesses wait. */
+  /** Readable while a vCPU waits for an answer. */
   readonly fd: number;
+  /** Readable when a posted write has waited long enough for an access that somebody waits for. */
+  readonly postedFd: number;
   /** Fills 32-byte records (layout: run/exit-dispatch.ts), returns their number. The array is aligned to 8 bytes. */
   take(records: Uint8Array): number;
-  /** Answers a vCPU's access with 64 bits (0 for a write); the vCPU goes on. */
+  /** Answers a vCPU's read with 64 bits; the vCPU goes on. Writes are posted: nobody waits for them. */
   complete(vcpu: number, low: number, high: number): void;
 }
 

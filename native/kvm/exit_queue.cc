@@ -1,6 +1,7 @@
 #include "kvm/exit_queue.h"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -9,45 +10,64 @@
 
 namespace postcopy {
 
-ExitQueue::ExitQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!event_.Valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
+ExitQueue::ExitQueue()
+    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), posted_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+  if (!event_.Valid() || !posted_.Valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
 
-void ExitQueue::Post(const ExitRecord& record) {
-  waiting_.push_back(record);
+void ExitQueue::Signal() {
   uint64_t one = 1;
   [[maybe_unused]] ssize_t written = write(event_.Get(), &one, sizeof one);  // EAGAIN: signalled already
 }
 
-bool ExitQueue::Access(const ExitRecord& record, uint64_t& answer) {
+void ExitQueue::SignalLater() {
+  itimerspec delay{};
+  delay.it_value.tv_nsec = kPostedDelayNs;
+  timerfd_settime(posted_.Get(), 0, &delay, nullptr);
+}
+
+bool ExitQueue::Read(const ExitRecord& record, uint64_t& answer) {
   std::unique_lock lock(mutex_);
   if (closed_) return false;
   if (answers_.size() <= record.vcpu) answers_.resize(record.vcpu + 1);
   answers_[record.vcpu].ready = false;
-  Post(record);
+  waiting_.push_back(record);
+  Signal();
   answered_.wait(lock, [&] { return closed_ || answers_[record.vcpu].ready; });
   answer = answers_[record.vcpu].data;
   return !closed_;
 }
 
+bool ExitQueue::Write(const ExitRecord& record) {
+  std::unique_lock lock(mutex_);
+  if (waiting_.size() >= kMaxPosted) {
+    Signal();
+    taken_.wait(lock, [&] { return closed_ || waiting_.size() < kMaxPosted; });
+  }
+  if (closed_) return false;
+  if (waiting_.empty()) SignalLater();
+  waiting_.push_back(record);
+  return true;
+}
+
 void ExitQueue::Report(const ExitRecord& record) {
   std::lock_guard lock(mutex_);
-  Post(record);
+  waiting_.push_back(record);
+  Signal();
 }
 
 size_t ExitQueue::Take(ExitRecord* into, size_t room) {
   std::lock_guard lock(mutex_);
   uint64_t drained;
   [[maybe_unused]] ssize_t got = read(event_.Get(), &drained, sizeof drained);
+  got = read(posted_.Get(), &drained, sizeof drained);
   size_t count = 0;
   for (; count < room && !waiting_.empty(); count++) {
     into[count] = waiting_.front();
     waiting_.pop_front();
   }
-  if (!waiting_.empty()) {
-    uint64_t one = 1;
-    got = write(event_.Get(), &one, sizeof one);
-  }
+  if (!waiting_.empty()) Signal();
+  taken_.notify_all();
   return count;
 }
 
@@ -62,6 +82,7 @@ void ExitQueue::Close() {
   std::lock_guard lock(mutex_);
   closed_ = true;
   answered_.notify_all();
+  taken_.notify_all();
 }
 
 // new ExitQueue(null, handle): the handle comes from Vm.exitQueueHandle
@@ -72,6 +93,10 @@ ExitQueueObject::ExitQueueObject(const Napi::CallbackInfo& info) : Napi::ObjectW
 
 Napi::Value ExitQueueObject::Fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ref_.Get(info.Env()).Fd());
+}
+
+Napi::Value ExitQueueObject::PostedFd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).PostedFd());
 }
 
 // take(records: Uint8Array): number of 32-byte records written.
@@ -85,7 +110,7 @@ Napi::Value ExitQueueObject::Take(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), count);
 }
 
-// complete(vcpu, low: 32 bits, high: 32 bits): answers the access of a vCPU, which goes on.
+// complete(vcpu, low: 32 bits, high: 32 bits): answers the read of a vCPU, which goes on.
 Napi::Value ExitQueueObject::Complete(const Napi::CallbackInfo& info) {
   uint32_t vcpu = static_cast<uint32_t>(UintArg(info, 0, "vcpu", UINT32_MAX));
   uint64_t low = UintArg(info, 1, "low", UINT32_MAX);
@@ -97,6 +122,7 @@ Napi::Value ExitQueueObject::Complete(const Napi::CallbackInfo& info) {
 void ExitQueueObject::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("ExitQueue", DefineClass(env, "ExitQueue",
                                        {InstanceAccessor<&ExitQueueObject::Fd>("fd"),
+                                        InstanceAccessor<&ExitQueueObject::PostedFd>("postedFd"),
                                         InstanceMethod<&ExitQueueObject::Take>("take"),
                                         InstanceMethod<&ExitQueueObject::Complete>("complete")}));
 }

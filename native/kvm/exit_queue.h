@@ -28,18 +28,23 @@ struct ExitRecord {
 };
 static_assert(sizeof(ExitRecord) == 32);
 
-// The mailbox between vCPU threads and the device worker: a vCPU posts an access and waits for its answer, so there is
-// at most one a vCPU. The eventfd is readable while records wait.
+// The mailbox between vCPU threads and the device worker. A read waits for its answer. A write is posted: the vCPU goes
+// on, and the device sees it in order before any later access, or kPostedDelayNs after it at the latest. So a burst of
+// writes to a serial port costs one wake-up and not one each.
 class ExitQueue {
  public:
   // Throws std::system_error.
   ExitQueue();
 
+  // Readable when somebody waits for an answer, and when a posted write has waited long enough.
   int Fd() const { return event_.Get(); }
+  int PostedFd() const { return posted_.Get(); }
 
-  // vCPU thread: posts and waits. False when the queue was closed instead of answered.
-  bool Access(const ExitRecord& record, uint64_t& answer);
-  // vCPU thread: posts without waiting.
+  // vCPU thread: a read; waits for its answer. False when the queue was closed instead.
+  bool Read(const ExitRecord& record, uint64_t& answer);
+  // vCPU thread: a write. Waits only while kMaxPosted are before it. False when the queue was closed.
+  bool Write(const ExitRecord& record);
+  // vCPU thread: the end of the vCPU.
   void Report(const ExitRecord& record);
 
   // Device worker.
@@ -55,11 +60,17 @@ class ExitQueue {
     bool ready = false;
   };
 
-  void Post(const ExitRecord& record);
+  static constexpr size_t kMaxPosted = 256;
+  static constexpr long kPostedDelayNs = 1'000'000;
+
+  void Signal();
+  void SignalLater();
 
   Descriptor event_;
+  Descriptor posted_;
   std::mutex mutex_;
   std::condition_variable answered_;
+  std::condition_variable taken_;
   std::deque<ExitRecord> waiting_;
   std::vector<Answer> answers_;
   bool closed_ = false;
@@ -73,6 +84,7 @@ class ExitQueueObject : public Napi::ObjectWrap<ExitQueueObject> {
 
  private:
   Napi::Value Fd(const Napi::CallbackInfo& info);
+  Napi::Value PostedFd(const Napi::CallbackInfo& info);
   Napi::Value Take(const Napi::CallbackInfo& info);
   Napi::Value Complete(const Napi::CallbackInfo& info);
 

@@ -53,7 +53,7 @@ constexpr Capability kCapabilities[] = {
 };
 
 Descriptor OpenKvm(const Napi::CallbackInfo& info, size_t index) {
-  std::string path = info.Length() > index && info[index].IsString() ? StringArg(info, index, "path") : "/dev/kvm";
+  std::string path = info.Length() > index && !info[index].IsUndefined() ? StringArg(info, index, "path") : "/dev/kvm";
   Descriptor kvm(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!kvm.Valid()) throw SystemError(info.Env(), errno, "open", path);
   return kvm;

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -130,23 +131,28 @@ bool VcpuThread::HandleExit() {
 
 bool VcpuThread::HandlePort() {
   auto* data = reinterpret_cast<uint8_t*>(run_) + run_->io.data_offset;
+  const bool is_write = run_->io.direction == KVM_EXIT_IO_OUT;
   for (uint32_t i = 0; i < run_->io.count; i++, data += run_->io.size) {
-    bool is_write = run_->io.direction == KVM_EXIT_IO_OUT;
-    ExitRecord record{index_, ExitKind::kPort, is_write ? 1u : 0u, run_->io.size, run_->io.port, 0};
-    if (is_write) memcpy(&record.data, data, run_->io.size);
-    uint64_t answer = 0;
-    if (!vm_->exits->Access(record, answer)) return false;
-    if (!is_write) memcpy(data, &answer, run_->io.size);
+    if (!HandleAccess({index_, ExitKind::kPort, is_write, run_->io.size, run_->io.port, 0}, data)) return false;
   }
   return true;
 }
 
 bool VcpuThread::HandleMmio() {
-  ExitRecord record{index_, ExitKind::kMmio, run_->mmio.is_write, run_->mmio.len, run_->mmio.phys_addr, 0};
-  if (run_->mmio.is_write) memcpy(&record.data, run_->mmio.data, sizeof run_->mmio.data);
+  return HandleAccess({index_, ExitKind::kMmio, run_->mmio.is_write, run_->mmio.len, run_->mmio.phys_addr, 0},
+                      run_->mmio.data);
+}
+
+// `data`: where KVM has the bytes of a write, and wants those of a read. False when the queue was closed.
+bool VcpuThread::HandleAccess(ExitRecord record, uint8_t* data) {
+  const size_t bytes = std::min<size_t>(record.size, sizeof record.data);
+  if (record.is_write) {
+    memcpy(&record.data, data, bytes);
+    return vm_->exits->Write(record);
+  }
   uint64_t answer = 0;
-  if (!vm_->exits->Access(record, answer)) return false;
-  if (!run_->mmio.is_write) memcpy(run_->mmio.data, &answer, sizeof run_->mmio.data);
+  if (!vm_->exits->Read(record, answer)) return false;
+  memcpy(data, &answer, bytes);
   return true;
 }
 

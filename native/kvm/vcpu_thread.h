@@ -45,6 +45,7 @@ class VcpuThread {
   bool HandleExit();
   bool HandlePort();
   bool HandleMmio();
+  bool HandleAccess(ExitRecord record, uint8_t* data);
   void ReportStopped(uint32_t reason, uint64_t detail);
 
   std::shared_ptr<VmResource> vm_;

@@ -55,7 +55,7 @@ Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
     ref_.Attach(env, UintArg(info, 1, "handle", UINT32_MAX));
     return;
   }
-  std::string path = info.Length() > 0 && info[0].IsString() ? StringArg(info, 0, "path") : "/dev/kvm";
+  std::string path = info.Length() > 0 && !info[0].IsUndefined() ? StringArg(info, 0, "path") : "/dev/kvm";
   auto vm = std::make_shared<VmResource>();
   vm->kvm = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!vm->kvm.Valid()) throw SystemError(env, errno, "open", path);

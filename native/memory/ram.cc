@@ -52,6 +52,7 @@ Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing) {
 Ram::~Ram() { munmap(mapped_, mapped_bytes_); }
 
 int Ram::Release(uint64_t first, uint64_t count) {
+  if (count == 0) return 0;  // which fallocate(2) refuses
   if (backing_ == Backing::kMemfd) {
     int done = fallocate(memfd_.Get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                          static_cast<off_t>(first * kPageSize), static_cast<off_t>(count * kPageSize));

@@ -24,7 +24,11 @@ void SetOption(Napi::Env env, int fd, int level, int name, int value, const char
 
 void SetIfGiven(Napi::Env env, Napi::Object options, const char* key, int fd, int level, int name) {
   Napi::Value value = options.Get(key);
-  if (value.IsNumber()) SetOption(env, fd, level, name, value.As<Napi::Number>().Int32Value(), key);
+  if (value.IsUndefined()) return;
+  if (!value.IsNumber()) throw Napi::TypeError::New(env, std::string(key) + " must be a number");
+  double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= INT32_MAX)) throw Napi::RangeError::New(env, std::string(key) + " is out of range");
+  SetOption(env, fd, level, name, static_cast<int>(number), key);
 }
 
 }  // namespace
@@ -136,7 +140,7 @@ Napi::Value Socket::Receive(const Napi::CallbackInfo& info) {
   uint64_t offset = UintArg(info, 1, "offset");
   uint64_t minimum = UintArg(info, 2, "minimum");
   uint64_t maximum = UintArg(info, 3, "maximum");
-  double timeout_ms = NumberArg(info, 4, "timeoutMs");
+  double timeout_ms = TimeoutArg(info, 4, "timeoutMs");
   if (minimum > maximum || offset > into.ByteLength() || maximum > into.ByteLength() - offset) {
     throw Napi::RangeError::New(env, "bytes outside of the buffer");
   }

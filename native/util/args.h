@@ -26,6 +26,14 @@ inline uint64_t UintArg(const Napi::CallbackInfo& info, size_t index, const char
   return static_cast<uint64_t>(value);
 }
 
+// Milliseconds to wait, also parts of one; -1 for ever.
+inline double TimeoutArg(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  constexpr double kMost = 0x7fffffff;
+  double value = NumberArg(info, index, name);
+  if (value == -1 || (value >= 0 && value <= kMost)) return value;
+  throw Napi::RangeError::New(info.Env(), std::string(name) + " must be -1 or a number of milliseconds");
+}
+
 inline int FdArg(const Napi::CallbackInfo& info, size_t index, const char* name) {
   return static_cast<int>(UintArg(info, index, name, 0x7fffffff));
 }

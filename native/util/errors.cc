@@ -6,7 +6,7 @@ namespace postcopy {
 
 std::string ErrnoName(int error) {
   const char* name = strerrorname_np(error);
-  return name != nullptr ? name : "E" + std::to_string(error);
+  return name != nullptr ? std::string(name) : std::string("E").append(std::to_string(error));
 }
 
 Napi::Error SystemError(Napi::Env env, int error, const char* syscall, const std::string& detail) {

@@ -32,7 +32,7 @@ Napi::Value Poll(const Napi::CallbackInfo& info) {
   constexpr size_t kMaxDescriptors = 64;
   Napi::Int32Array set = Int32sArg(info, 0, "set");
   size_t count = UintArg(info, 1, "count", kMaxDescriptors);
-  double timeout_ms = NumberArg(info, 2, "timeoutMs");
+  double timeout_ms = TimeoutArg(info, 2, "timeoutMs");
   if (set.ElementLength() < count * 3) throw Napi::RangeError::New(info.Env(), "set is shorter than count triples");
 
   pollfd descriptors[kMaxDescriptors];
@@ -122,8 +122,11 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
 
 // setThreadNice(nice): priority of the calling thread (Linux keeps nice values per thread). False if not permitted.
 Napi::Value SetThreadNice(const Napi::CallbackInfo& info) {
-  int nice = static_cast<int>(NumberArg(info, 0, "nice"));
-  bool done = setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), nice) == 0;
+  double nice = NumberArg(info, 0, "nice");
+  if (!(nice >= -20 && nice <= 19) || nice != std::floor(nice)) {
+    throw Napi::RangeError::New(info.Env(), "nice must be a whole number from -20 to 19");
+  }
+  bool done = setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), static_cast<int>(nice)) == 0;
   return Napi::Boolean::New(info.Env(), done);
 }
 

@@ -2,7 +2,7 @@
 const NAMES = [
   'bytes', // sent, headers included
   'pages', // sent
-  'received', // pages that the other end says it has
+  'released', // pages given back to this host, because the other end has them
   'installed', // pages
   'zeroFaults', // faults answered here, on pages that were never written
 ] as const;

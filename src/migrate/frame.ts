@@ -5,12 +5,16 @@ import { decode, encode } from '@msgpack/msgpack';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { MESSAGES, type Body, type Message, type MessageType } from './message.js';
+import { nestsAtMost } from './nesting.js';
 
 export const FRAME_HEADER_BYTES = 8;
 /** RAM and STATE hold a RAM map; that of 1 TiB at its most scattered is below this. */
 export const FRAME_BODY_BYTES_MAX = 1024 * 1024 * 1024;
 /** Any other message. */
 export const SMALL_BODY_BYTES_MAX = 1024 * 1024;
+/** Beyond what any message holds: a body that claims more is refused before memory is taken for it. */
+const NESTING_MAX = 16;
+const ELEMENTS_MAX = 64 * 1024;
 
 const BY_TAG = new Map((Object.keys(MESSAGES) as MessageType[]).map((type) => [MESSAGES[type].tag as number, type]));
 
@@ -74,9 +78,10 @@ function checkHeader(length: number, tag: number): MessageType {
 function decodeBody(type: MessageType, bytes: Uint8Array): Message {
   let decoded: unknown;
   try {
-    decoded = decode(bytes);
+    if (!nestsAtMost(bytes, NESTING_MAX)) throw new RangeError(`it nests deeper than ${NESTING_MAX}`);
+    decoded = decode(bytes, { maxArrayLength: ELEMENTS_MAX, maxMapLength: ELEMENTS_MAX });
   } catch (error) {
-    throw new PostcopyError('BAD_PEER', `${type} message is not MessagePack`, error);
+    throw new PostcopyError('BAD_PEER', `${type} message is no MessagePack of ours`, error);
   }
   const checked = MESSAGES[type].body.safeParse(decoded);
   if (!checked.success) throw new PostcopyError('BAD_PEER', `bad ${type} message: ${z.prettifyError(checked.error)}`);

@@ -6,7 +6,12 @@ const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must
 const count = z.number().int().nonnegative();
 const micros = z.number().nonnegative();
 
-const file = z.object({ role: z.enum(['kernel', 'initrd']), path: z.string(), bytes: count, sha256: z.string().length(64) });
+const file = z.object({
+  role: z.enum(['kernel', 'initrd']),
+  path: z.string(),
+  bytes: count,
+  sha256: z.string().length(64),
+});
 
 export const hello = z.object({
   /** Version of the postcopy release, for messages. */
@@ -52,7 +57,13 @@ export type State = z.infer<typeof state>;
 
 const waits = z.object({ count, mean: micros, p50: micros, p90: micros, p99: micros, max: micros });
 
-export const complete = z.object({ faultWaitUs: waits, vcpuBlockedMs: z.number().nonnegative(), peakBytes: count });
+export const complete = z.object({
+  faultWaitUs: waits,
+  vcpuBlockedMs: z.number().nonnegative(),
+  /** Of this end's memory-meter.ts. */
+  peakBytes: count,
+  overheadBytes: count,
+});
 export type Complete = z.infer<typeof complete>;
 
 /** By type: number on the wire and body. */
@@ -66,8 +77,7 @@ export const MESSAGES = {
   commit: { tag: 6, body: z.object({ epoch: count, sinceClockMicros: micros }) },
   /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */
   running: { tag: 7, body: z.object({ afterMicros: micros }) },
-  /** memoryBytes: guest RAM that is resident plus what the migration took, now. */
-  progress: { tag: 8, body: z.object({ memoryBytes: count, pagesInstalled: count, faultsWaiting: count }) },
+  progress: { tag: 8, body: z.object({ pagesInstalled: count, faultsWaiting: count }) },
   complete: { tag: 9, body: complete },
   bye: { tag: 10, body: z.object({}) },
   ping: { tag: 11, body: z.object({ sentAt: z.number() }) },

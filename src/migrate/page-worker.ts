@@ -17,7 +17,10 @@ export const LONGEST_WAIT_MS = 500;
 export const FAULT_NICE = -20;
 export const BULK_NICE = -10;
 
-type FromWorker = { type: 'ready' } | { type: 'event'; name: string; value: number } | { type: 'failed'; message: string; code: ErrorCode };
+type FromWorker =
+  | { type: 'ready' }
+  | { type: 'event'; name: string; value: number }
+  | { type: 'failed'; message: string; code: ErrorCode };
 
 /** Tells the main thread of something, by name. */
 export type Report = (event: string, value?: number) => void;

@@ -34,12 +34,12 @@ export interface Booted {
   files: BootFile[];
 }
 
-/** A machine ready to run. `serialFd` is the machine's from now on. Throws with nothing left behind. */
-export async function bootMachine(plan: BootPlan, serialFd: number): Promise<Booted> {
+/** A machine ready to run. `openSerial` gives the guest's end of the serial line. Throws with nothing left behind. */
+export async function bootMachine(plan: BootPlan, openSerial: () => number): Promise<Booted> {
   const kernel = await readBootFile('kernel', plan.kernel);
   const initrd = plan.initrd === undefined ? undefined : await readBootFile('initrd', plan.initrd);
   const cpuid = cpuidOf(plan.cpus);
-  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, serialFd);
+  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, openSerial());
   try {
     const memory = new GuestMemory(machine.memory);
     const rsdpAddress = writeAcpiTables(memory, { cpus: plan.cpus });
@@ -54,7 +54,11 @@ export async function bootMachine(plan: BootPlan, serialFd: number): Promise<Boo
     const registers = bootRegisters(entry, first.getState('sregs'));
     first.setState('sregs', registers.sregs);
     first.setState('regs', registers.regs);
-    return { machine, cpuid, files: [kernel, ...(initrd === undefined ? [] : [initrd])].map((file) => file.description) };
+    return {
+      machine,
+      cpuid,
+      files: [kernel, ...(initrd === undefined ? [] : [initrd])].map((file) => file.description),
+    };
   } catch (error) {
     await machine.close();
     throw error;
@@ -78,7 +82,9 @@ function cpuidOf(cpus: number): Uint8Array[] {
   const supported = native.kvmSupportedCpuid();
   const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
   const tscKhz = hostTscKhz();
-  return Array.from({ length: cpus }, (_, cpuIndex) => guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }));
+  return Array.from({ length: cpus }, (_, cpuIndex) =>
+    guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }),
+  );
 }
 
 /** The frequency KVM gives a vCPU here; it can be asked only of a vCPU. */

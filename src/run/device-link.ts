@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { PostcopyError } from '../errors.js';
 import { native, type NativeVm } from '../native.js';
-import type { DeviceReply, DeviceRequest, DeviceWorkerData } from './device-messages.js';
+import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
 
 interface DeviceEvents {
@@ -19,31 +19,34 @@ interface Waiter {
 }
 
 export class DeviceLink extends EventEmitter<DeviceEvents> {
-  readonly #worker: Worker;
-  readonly #wakeFd: number;
+  readonly #worker = new Worker(new URL('./device-worker.js', import.meta.url));
+  readonly #wakeFd = native.createEventFd();
   readonly #waiting: Waiter[] = [];
+  readonly #loaded: Promise<unknown>;
+  #serving = false;
   #closed = false;
 
-  private constructor(worker: Worker, wakeFd: number) {
+  /** Starts the worker, which loads its code and waits for a machine. */
+  constructor() {
     super();
-    this.#worker = worker;
-    this.#wakeFd = wakeFd;
-    worker.on('message', (message: DeviceReply) => this.#receive(message));
-    worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('message', (message: DeviceReply) => this.#receive(message));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#loaded = this.#answer();
+    this.#loaded.catch(() => {}); // told to whoever gives it a machine
   }
 
-  /** Starts the worker and waits until it serves exits. It owns `serialFd` from now on. */
-  static async start(vm: NativeVm, serialFd: number): Promise<DeviceLink> {
-    const wakeFd = native.createEventFd();
-    const workerData: DeviceWorkerData = {
+  /** Serves the exits of a VM from now on. The worker owns `serialFd`. */
+  async serve(vm: NativeVm, serialFd: number): Promise<void> {
+    await this.#loaded;
+    const job: DeviceJob = {
       vmHandle: vm.handle,
       exitQueueHandle: vm.exitQueueHandle,
       serialFd,
-      wakeFd,
+      wakeFd: this.#wakeFd,
     };
-    const link = new DeviceLink(new Worker(new URL('./device-worker.js', import.meta.url), { workerData }), wakeFd);
-    await new Promise<unknown>((resolve, reject) => link.#waiting.push({ resolve, reject }));
-    return link;
+    this.#serving = true;
+    this.#worker.postMessage(job);
+    await this.#answer();
   }
 
   /** The devices' state; vCPUs must be parked, or it may change meanwhile. */
@@ -58,7 +61,8 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   async close(): Promise<void> {
     if (this.#closed) return;
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-    await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+    if (this.#serving) await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+    else await this.#worker.terminate();
     this.#closed = true;
     await exited;
     native.closeFd(this.#wakeFd);
@@ -66,17 +70,18 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
 
   #request(request: DeviceRequest): Promise<unknown> {
     if (this.#closed) return Promise.reject(new PostcopyError('INTERNAL', 'the device worker has ended'));
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request);
-      native.signalEventFd(this.#wakeFd);
-    });
+    this.#worker.postMessage(request);
+    native.signalEventFd(this.#wakeFd);
+    return this.#answer();
+  }
+
+  /** The next answer that belongs to nobody yet: they come in the order of the requests. */
+  #answer(): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
   #receive(message: DeviceReply): void {
     switch (message.type) {
-      case 'ready':
-        return this.#waiting.shift()?.resolve(undefined);
       case 'answer':
         return this.#waiting.shift()?.resolve(message.state);
       case 'refused':

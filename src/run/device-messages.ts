@@ -1,7 +1,7 @@
 import type { VcpuStop } from './exit-dispatch.js';
 
-/** What the device worker is started with. */
-export interface DeviceWorkerData {
+/** What the device worker is given, once, before any request. */
+export interface DeviceJob {
   vmHandle: number;
   exitQueueHandle: number;
   /** The worker's end of the serial line, a non-blocking Unix socket. */
@@ -13,9 +13,8 @@ export interface DeviceWorkerData {
 /** Main thread to device worker; each is answered, in order. */
 export type DeviceRequest = { type: 'save' } | { type: 'restore'; state: unknown } | { type: 'close' };
 
-/** Device worker to main thread. */
+/** Device worker to main thread. The first answer says that its code is loaded, the second that it serves its job. */
 export type DeviceReply =
-  | { type: 'ready' }
   | { type: 'answer'; state?: unknown }
   | { type: 'refused'; message: string }
   | { type: 'power-off' }

@@ -1,80 +1,105 @@
 /**
- * The device worker: all device models of one VM, on a thread of their own. It waits in poll(2) for vCPU exits, serial
- * input and requests of the main thread, and never returns to an event loop.
+ * The device worker: all device models of one VM, on a thread of their own. Once it has its job it waits in poll(2) for
+ * vCPU exits, serial input and requests of the main thread, and does not return to its event loop before it ends.
  */
-import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { DeviceSet } from '../devices/device-set.js';
 import { describeError } from '../errors.js';
-import { native, POLLIN, POLLOUT } from '../native.js';
-import type { DeviceReply, DeviceRequest, DeviceWorkerData } from './device-messages.js';
+import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
+import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
 import { ExitDispatch } from './exit-dispatch.js';
 import { SerialLine } from './serial-line.js';
-
-const port = parentPort as MessagePort;
-const data = workerData as DeviceWorkerData;
 
 /** worker.terminate() takes effect between system calls, so none may last for ever. */
 const LONGEST_WAIT_MS = 500;
 
+const port = parentPort as MessagePort;
 const reply = (message: DeviceReply): void => port.postMessage(message);
 
-const vm = new native.Vm(null, data.vmHandle);
-const exits = new native.ExitQueue(null, data.exitQueueHandle);
-const line = new SerialLine(data.serialFd);
-const devices = new DeviceSet({
-  setIrq: (gsi, level) => vm.setIrq(gsi, level),
-  serialOutput: (bytes) => line.write(bytes),
-  powerOff: () => reply({ type: 'power-off' }),
-  reset: (source) => reply({ type: 'reset', source }),
-  nowMicros: () => native.monotonicMicros(),
+class DeviceWorker {
+  readonly #job: DeviceJob;
+  readonly #exits: ExitQueue;
+  readonly #line: SerialLine;
+  readonly #devices: DeviceSet;
+  readonly #dispatch: ExitDispatch;
+
+  constructor(job: DeviceJob) {
+    const vm = new native.Vm(null, job.vmHandle);
+    this.#job = job;
+    this.#exits = new native.ExitQueue(null, job.exitQueueHandle);
+    this.#line = new SerialLine(job.serialFd);
+    this.#devices = new DeviceSet({
+      setIrq: (gsi, level) => vm.setIrq(gsi, level),
+      serialOutput: (bytes) => this.#line.write(bytes),
+      powerOff: () => reply({ type: 'power-off' }),
+      reset: (source) => reply({ type: 'reset', source }),
+      nowMicros: () => native.monotonicMicros(),
+    });
+    this.#dispatch = new ExitDispatch(this.#exits, this.#devices, (stop) => reply({ type: 'vcpu-stopped', stop }));
+  }
+
+  /** Until the main thread asks it to close. */
+  run(): void {
+    const { wakeFd, serialFd } = this.#job;
+    const set = new Int32Array(
+      [this.#exits.fd, this.#exits.postedFd, wakeFd, serialFd].flatMap((fd) => [fd, POLLIN, 0]),
+    );
+    const [exit, posted, wake, serial] = [2, 5, 8, 11];
+    for (;;) {
+      set[serial - 1] = this.#serialEvents();
+      native.poll(set, this.#line.open ? 4 : 3, LONGEST_WAIT_MS);
+      if (set[exit] !== 0 || set[posted] !== 0) this.#dispatch.run();
+      if (this.#line.open && set[serial] !== 0) this.#serial();
+      if (set[wake] !== 0 && !this.#answerAll()) return;
+    }
+  }
+
+  #serialEvents(): number {
+    const wantsInput = this.#line.open && this.#devices.serialInputSpace() > 0;
+    return (wantsInput ? POLLIN : 0) | (this.#line.blocked ? POLLOUT : 0);
+  }
+
+  #serial(): void {
+    this.#line.flush();
+    const input = this.#line.read(this.#devices.serialInputSpace());
+    if (input !== undefined) this.#devices.serialInput(input);
+  }
+
+  /** False when the last request was to close. */
+  #answerAll(): boolean {
+    native.drainEventFd(this.#job.wakeFd);
+    for (;;) {
+      const next = receiveMessageOnPort(port) as { message: DeviceRequest } | undefined;
+      if (next === undefined) return true;
+      try {
+        if (!this.#answer(next.message)) return false;
+      } catch (error) {
+        reply({ type: 'refused', message: describeError(error) });
+      }
+    }
+  }
+
+  #answer(request: DeviceRequest): boolean {
+    switch (request.type) {
+      case 'save':
+        while (this.#dispatch.run()); // writes that the parked vCPUs have posted
+        reply({ type: 'answer', state: this.#devices.save() });
+        return true;
+      case 'restore':
+        this.#devices.restore(request.state);
+        reply({ type: 'answer' });
+        return true;
+      case 'close':
+        reply({ type: 'answer' });
+        return false;
+    }
+  }
+}
+
+port.once('message', (job: DeviceJob) => {
+  const worker = new DeviceWorker(job);
+  reply({ type: 'answer' });
+  worker.run();
+  native.closeFd(job.serialFd);
 });
-const dispatch = new ExitDispatch(exits, devices, (stop) => reply({ type: 'vcpu-stopped', stop }));
-
-function answer(request: DeviceRequest): boolean {
-  switch (request.type) {
-    case 'save':
-      reply({ type: 'answer', state: devices.save() });
-      return true;
-    case 'restore':
-      devices.restore(request.state);
-      reply({ type: 'answer' });
-      return true;
-    case 'close':
-      reply({ type: 'answer' });
-      return false;
-  }
-}
-
-function answerAll(): boolean {
-  native.drainEventFd(data.wakeFd);
-  for (;;) {
-    const next = receiveMessageOnPort(port) as { message: DeviceRequest } | undefined;
-    if (next === undefined) return true;
-    try {
-      if (!answer(next.message)) return false;
-    } catch (error) {
-      reply({ type: 'refused', message: describeError(error) });
-    }
-  }
-}
-
-function loop(): void {
-  const set = new Int32Array([exits.fd, POLLIN, 0, data.wakeFd, POLLIN, 0, data.serialFd, 0, 0]);
-  for (;;) {
-    set[7] = (devices.serialInputSpace() > 0 && line.open ? POLLIN : 0) | (line.blocked ? POLLOUT : 0);
-    native.poll(set, line.open ? 3 : 2, LONGEST_WAIT_MS);
-    if (set[2] !== 0) dispatch.run();
-    if (line.open && set[8] !== 0) {
-      line.flush();
-      const input = line.read(devices.serialInputSpace());
-      if (input !== undefined) devices.serialInput(input);
-    }
-    if (set[5] !== 0 && !answerAll()) return;
-  }
-}
-
-reply({ type: 'ready' });
-loop();
-native.closeFd(data.serialFd);
-// Only now may the process forget this worker: the port would keep it alive.
-port.close();
+reply({ type: 'answer' });

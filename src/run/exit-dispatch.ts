@@ -11,7 +11,7 @@ const KIND_PORT = 1;
 const KIND_MMIO = 2;
 const KIND_STOPPED = 3;
 
-/** More exits than this wait for the next turn; a vCPU has at most one. */
+/** Exits taken at a time. */
 const BATCH = 64;
 
 export interface DeviceBus {
@@ -38,10 +38,11 @@ export class ExitDispatch {
     readonly stopped: (stop: VcpuStop) => void,
   ) {}
 
-  /** Handles everything that waits. */
-  run(): void {
+  /** Handles what waits, one batch of it: a guest that never pauses must not keep the device worker. True if it was full. */
+  run(): boolean {
     const count = this.queue.take(this.#records);
     for (let at = 0; at < count * RECORD_BYTES; at += RECORD_BYTES) this.#handle(at);
+    return count === BATCH;
   }
 
   #handle(at: number): void {
@@ -60,24 +61,21 @@ export class ExitDispatch {
 
   #port(at: number, vcpu: number, port: number): void {
     const size = this.#view.getUint32(at + RECORD.size, true);
-    let value = 0;
     if (this.#view.getUint32(at + RECORD.isWrite, true) !== 0) {
       this.bus.portWrite(port, size, this.#view.getUint32(at + RECORD.data, true));
     } else {
-      value = this.bus.portRead(port, size);
+      this.queue.complete(vcpu, this.bus.portRead(port, size) >>> 0, 0);
     }
-    this.queue.complete(vcpu, value >>> 0, 0);
   }
 
   #mmio(at: number, vcpu: number, address: number): void {
     const size = this.#view.getUint32(at + RECORD.size, true);
-    const raw = this.#view.getBigUint64(at + RECORD.data, true);
-    let value = 0n;
     if (this.#view.getUint32(at + RECORD.isWrite, true) !== 0) {
+      const raw = this.#view.getBigUint64(at + RECORD.data, true);
       this.bus.mmioWrite(address, size, size > 4 ? raw : Number(raw & 0xffffffffn));
     } else {
-      value = BigInt.asUintN(64, BigInt(this.bus.mmioRead(address, size)));
+      const value = BigInt.asUintN(64, BigInt(this.bus.mmioRead(address, size)));
+      this.queue.complete(vcpu, Number(value & 0xffffffffn), Number(value >> 32n));
     }
-    this.queue.complete(vcpu, Number(value & 0xffffffffn), Number(value >> 32n));
   }
 }

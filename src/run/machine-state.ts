@@ -1,4 +1,5 @@
 /** The state of a whole machine apart from its RAM, as plain data that crosses in STATE. */
+import { PostcopyError } from '../errors.js';
 import { native, type NativeVcpu, type NativeVm, type VmStateName } from '../native.js';
 import { restoreTime, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
 
@@ -23,7 +24,11 @@ export type KvmState = Omit<MachineState, 'devices'>;
  * Of parked vCPUs. May dirty guest memory (steal time): look for pages that hold data after this. The kvmclock is read
  * last, right behind the TSCs; `clockAt` is monotonicMicros() of that.
  */
-export function saveKvmState(vm: NativeVm, vcpus: NativeVcpu[], msrIndices: Uint32Array): { state: KvmState; clockAt: number } {
+export function saveKvmState(
+  vm: NativeVm,
+  vcpus: NativeVcpu[],
+  msrIndices: Uint32Array,
+): { state: KvmState; clockAt: number } {
   for (const vcpu of vcpus) vcpu.notePaused();
   const chips = {} as MachineState['chips'];
   for (const chip of CHIPS) chips[chip] = vm.getState(chip);
@@ -32,8 +37,17 @@ export function saveKvmState(vm: NativeVm, vcpus: NativeVcpu[], msrIndices: Uint
   return { state: { vcpus: states, chips, clock }, clockAt: native.monotonicMicros() };
 }
 
-/** Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. */
+/**
+ * Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. The clock is only
+ * looked at: startClocks comes after COMMIT, when there is no way back.
+ */
 export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: MachineState): void {
+  if (state.clock.length !== CLOCK.bytes) {
+    throw new PostcopyError(
+      'BAD_PEER',
+      `STATE has a clock of ${state.clock.length} bytes; it must have ${CLOCK.bytes}`,
+    );
+  }
   for (const chip of CHIPS) vm.setState(chip, state.chips[chip]);
   vcpus.forEach((vcpu, i) => restoreVcpu(vcpu, state.vcpus[i]!));
 }
@@ -42,7 +56,13 @@ export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: Machin
  * Starts the guest's clocks at their saved value plus the time since, so that the guest neither loses the downtime nor
  * sees a jump beyond it. Both kvmclock and TSC move on by the same time.
  */
-export function startClocks(vm: NativeVm, vcpus: NativeVcpu[], state: MachineState, sinceMicros: number, tscKhz: number): void {
+export function startClocks(
+  vm: NativeVm,
+  vcpus: NativeVcpu[],
+  state: MachineState,
+  sinceMicros: number,
+  tscKhz: number,
+): void {
   const clock = new Uint8Array(CLOCK.bytes);
   const nanoseconds = new DataView(state.clock.buffer, state.clock.byteOffset).getBigUint64(CLOCK.nanoseconds, true);
   const since = BigInt(Math.round(sinceMicros * 1000));

@@ -41,9 +41,12 @@ export class Machine {
     this.xsaveBytes = vcpus[0]!.getState('xsave').length;
   }
 
-  /** `serialFd`: the guest's end of the serial line, owned by the machine from now on. */
-  static async create(shape: MachineShape, serialFd: number): Promise<Machine> {
-    const undo: (() => void)[] = [];
+  /**
+   * `serialFd`: the guest's end of the serial line. It and `devices`, which may have been started before, are the
+   * machine's from now on.
+   */
+  static async create(shape: MachineShape, serialFd: number, devices = new DeviceLink()): Promise<Machine> {
+    const undo: (() => void)[] = [() => native.closeFd(serialFd)];
     try {
       const memory = new native.GuestMemory(shape.memoryBytes, 'anonymous');
       undo.push(() => memory.close());
@@ -61,9 +64,12 @@ export class Machine {
         return vcpu;
       });
       if (shape.tscKhz !== undefined) for (const vcpu of vcpus) vcpu.setTscKhz(shape.tscKhz);
-      return new Machine(memory, vm, vcpus, await DeviceLink.start(vm, serialFd));
+      undo.shift(); // the device worker's from here on
+      await devices.serve(vm, serialFd);
+      return new Machine(memory, vm, vcpus, devices);
     } catch (error) {
       for (const step of undo.reverse()) step();
+      await devices.close();
       throw new PostcopyError('HOST_LACKS', 'cannot build the virtual machine on this host', error);
     }
   }

@@ -53,7 +53,10 @@ export function saveVcpu(vcpu: NativeVcpu, msrIndices: Uint32Array): VcpuState {
  */
 export function restoreVcpu(vcpu: NativeVcpu, state: VcpuState): void {
   for (const part of ['sregs', 'regs', 'xcrs', 'xsave'] as const) vcpu.setState(part, state[part]);
-  setMsrs(vcpu, selectMsrs(state.msrs, (index) => !SET_AT_COMMIT.has(index) && !NEVER_SET.has(index)));
+  setMsrs(
+    vcpu,
+    selectMsrs(state.msrs, (index) => !SET_AT_COMMIT.has(index) && !NEVER_SET.has(index)),
+  );
   for (const part of ['lapic', 'debugregs', 'mpState', 'vcpuEvents'] as const) vcpu.setState(part, state[part]);
 }
 
@@ -88,14 +91,17 @@ function selectMsrs(msrs: Uint8Array, wanted: (index: number) => boolean): Uint8
  */
 function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
   const view = viewOf(entries);
-  for (let at = 0; at < entries.length; ) {
+  for (let at = 0; at < entries.length;) {
     at += vcpu.setMsrs(entries.subarray(at)) * MSR_ENTRY_BYTES;
     if (at >= entries.length) return;
     const index = view.getUint32(at, true);
     const value = view.getBigUint64(at + 8, true);
     const present = vcpu.getMsrs(Uint32Array.of(index));
     if (present.length === 0 || viewOf(present).getBigUint64(8, true) !== value) {
-      throw new PostcopyError('HOST_LACKS', `this host's KVM does not take MSR 0x${index.toString(16)} = 0x${value.toString(16)}`);
+      throw new PostcopyError(
+        'HOST_LACKS',
+        `this host's KVM does not take MSR 0x${index.toString(16)} = 0x${value.toString(16)}`,
+      );
     }
     at += MSR_ENTRY_BYTES;
   }

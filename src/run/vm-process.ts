@@ -18,7 +18,9 @@ import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
 import { bootMachine, type BootFile, type BootPlan } from './boot-machine.js';
+import { DeviceLink } from './device-link.js';
 import { Machine } from './machine.js';
+import { requireKvm, requireUserfaultfd } from './require-host.js';
 import type { SerialBackend } from './serial-backend.js';
 import { describeStop } from './vcpu-stop.js';
 
@@ -38,17 +40,20 @@ export type Notice = (text: string) => void;
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
 export async function startVm(config: VmConfig, serial: SerialBackend, notice: Notice = () => {}): Promise<VmProcess> {
+  requireKvm();
   const vm = new LocalVm(config.name, serial, notice);
   await vm.boot({ ...config }, config.reboot);
   return vm;
 }
 
-/** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if it cannot listen. */
+/** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
 export async function receiveVm(
   options: ReceiveOptions,
   serial: SerialBackend,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
+  requireKvm();
+  requireUserfaultfd();
   const vm = new LocalVm(options.name, serial, notice);
   vm.receive(options.host, options.port);
   return vm;
@@ -65,6 +70,8 @@ class LocalVm implements VmProcess {
   #problem: string | undefined;
   #peer: string | undefined;
   #machine: Machine | undefined;
+  /** A device worker that waits for the machine that comes. */
+  #idleDevices: DeviceLink | undefined;
   #plan: BootPlan | undefined;
   #reboot = true;
   #files: BootFile[] = [];
@@ -83,7 +90,7 @@ class LocalVm implements VmProcess {
   }
 
   async boot(plan: BootPlan, reboot: boolean): Promise<void> {
-    const { machine, cpuid, files } = await bootMachine(plan, this.#serialPort());
+    const { machine, cpuid, files } = await bootMachine(plan, () => this.#serialPort());
     this.#plan = { ...plan };
     this.#reboot = reboot;
     this.#cpuid = cpuid;
@@ -94,9 +101,13 @@ class LocalVm implements VmProcess {
   }
 
   receive(host: string, port: number): void {
-    this.#incoming = new Incoming(host, port, {
-      createMachine: (hello) =>
-        Machine.create({ memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz }, this.#serialPort()),
+    const incoming = new Incoming(host, port, {
+      createMachine: (hello) => {
+        const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
+        const devices = this.#idleDevices;
+        this.#idleDevices = undefined;
+        return Machine.create(shape, this.#serialPort(), devices);
+      },
       onIncoming: (peer) => {
         this.#state = 'incoming';
         this.#peer = peer;
@@ -111,7 +122,9 @@ class LocalVm implements VmProcess {
       },
       onRunning: (machine, hello) => this.#arrived(machine, hello),
     });
-    void this.#incoming.outcome.then((outcome) => {
+    this.#incoming = incoming;
+    this.#idleDevices = new DeviceLink();
+    void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
       } else if (outcome.status === 'failed') {
@@ -155,7 +168,10 @@ class LocalVm implements VmProcess {
         : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
       void this.#afterArrival(() => this.#fail('GUEST_FAILED', text));
     });
-    machine.devices.on('failed', (error) => void this.#fail('INTERNAL', `the device worker failed: ${describeError(error)}`));
+    machine.devices.on(
+      'failed',
+      (error) => void this.#fail('INTERNAL', `the device worker failed: ${describeError(error)}`),
+    );
   }
 
   /** What ends or rebuilds a machine waits until all of its pages are here: page workers write into its RAM. */
@@ -248,7 +264,10 @@ class LocalVm implements VmProcess {
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
     this.#require('running', 'migrated');
     if (this.#incoming !== undefined && !this.#incoming.complete) {
-      throw new PostcopyError('WRONG_STATE', `${this.name} is still arriving from ${this.#peer}: wait until all of it is here`);
+      throw new PostcopyError(
+        'WRONG_STATE',
+        `${this.name} is still arriving from ${this.#peer}: wait until all of it is here`,
+      );
     }
     const peer = `${request.host}:${request.port}`;
     this.#state = 'migrating';
@@ -324,6 +343,7 @@ class LocalVm implements VmProcess {
     this.#ending = true;
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
     await this.#incoming?.close();
+    await this.#idleDevices?.close();
     await this.#machine?.close();
     this.#settleEnded(end);
   }

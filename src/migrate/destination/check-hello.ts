@@ -44,7 +44,9 @@ async function memoryObjections(hello: Hello): Promise<string[]> {
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'));
   const bytes = Number(available?.[1] ?? 0) * 1024;
   if (bytes >= hello.memoryBytes) return [];
-  return [`it has ${mebibytesFor(hello.memoryBytes)} MiB of RAM; ${mebibytesFor(bytes)} MiB are available on this host`];
+  return [
+    `it has ${mebibytesFor(hello.memoryBytes)} MiB of RAM; ${mebibytesFor(bytes)} MiB are available on this host`,
+  ];
 }
 
 /** The guest reads them again when it is reset here, so they must be what it was booted from. */
@@ -55,7 +57,8 @@ async function fileObjections(file: Hello['files'][number]): Promise<string[]> {
     // Reading a device or a FIFO may never end.
     if (!found.isFile()) return [`${file.role} ${file.path} is no regular file here: ${copy}`];
     const { size } = found;
-    if (size !== file.bytes) return [`${file.role} ${file.path} has ${size} bytes here, ${file.bytes} at the source: ${copy}`];
+    if (size !== file.bytes)
+      return [`${file.role} ${file.path} has ${size} bytes here, ${file.bytes} at the source: ${copy}`];
     const hash = createHash('sha256');
     await pipeline(createReadStream(file.path), hash);
     if (hash.digest('hex') === file.sha256) return [];

@@ -10,16 +10,7 @@
  * what is here is kept. Once complete, the guest needs the source no more: a link that breaks then changes nothing.
  */
 export type DestinationPhase =
-  | 'checking'
-  | 'refused'
-  | 'accepted'
-  | 'loading'
-  | 'loaded'
-  | 'running'
-  | 'completing'
-  | 'done'
-  | 'failed'
-  | 'lost';
+  'checking' | 'refused' | 'accepted' | 'loading' | 'loaded' | 'running' | 'completing' | 'done' | 'failed' | 'lost';
 
 export type DestinationEvent =
   | { type: 'checked' }
@@ -67,11 +58,19 @@ export function stepDestination(phase: DestinationPhase, event: DestinationEvent
   if (event.type === 'objections' && phase === 'checking') {
     return { phase: 'refused', actions: [{ type: 'send-refuse', reasons: event.reasons }] };
   }
-  return FORWARD[phase]?.[event.type] ?? fail(phase, new Error(`the source sent ${event.type} out of turn, while ${phase}`));
+  return (
+    FORWARD[phase]?.[event.type] ?? fail(phase, new Error(`the source sent ${event.type} out of turn, while ${phase}`))
+  );
 }
 
 function fail(phase: DestinationPhase, reason: Error): DestinationStep {
   if (phase === 'completing') return { phase: 'done', actions: [{ type: 'finish' }] };
   if (phase === 'running') return { phase: 'lost', actions: [{ type: 'lose', reason }] };
-  return { phase: 'failed', actions: [{ type: 'send-abort', reason }, { type: 'discard', reason }] };
+  return {
+    phase: 'failed',
+    actions: [
+      { type: 'send-abort', reason },
+      { type: 'discard', reason },
+    ],
+  };
 }

@@ -10,9 +10,10 @@ import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../preamble.js';
 import { PROTOCOL_VERSION } from '../protocol.js';
 import type { AcceptedChannel } from './accepted-channel.js';
 import { Listener } from './listener.js';
+import { startPageWorkers, type PageWorkers } from './page-channels.js';
 import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.js';
 
-export interface IncomingHooks extends ReceiveHooks {
+export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorkers'> {
   onIncoming(peer: string): void;
   onRefused(reasons: string[]): void;
   /** The VM that was announced does not come; it goes on waiting. */
@@ -26,6 +27,8 @@ export class Incoming {
   readonly #listener: Listener;
   readonly #hooks: IncomingHooks;
   readonly #host: string;
+  /** Started while nobody waits for them. */
+  #pageWorkers: Promise<PageWorkers> | undefined = startPageWorkers();
   #settle!: (outcome: IncomingOutcome) => void;
   #current: ReceiveVm | undefined;
   #complete = false;
@@ -65,10 +68,18 @@ export class Incoming {
     await this.#stopListening();
   }
 
+  async #takePageWorkers(): Promise<PageWorkers> {
+    const workers = await (this.#pageWorkers ?? startPageWorkers());
+    this.#pageWorkers = undefined;
+    return workers;
+  }
+
   async #stopListening(): Promise<void> {
     if (!this.#listening) return;
     this.#listening = false;
     await this.#listener.close();
+    const unused = await this.#pageWorkers;
+    if (unused !== undefined) await Promise.all([unused.urgent, ...unused.bulk].map((worker) => worker.end()));
   }
 
   #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
@@ -96,7 +107,7 @@ export class Incoming {
 
   #begin(socket: Socket, peer: string, id: Uint8Array): void {
     const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer);
-    this.#current = new ReceiveVm(control, id, this.#hooks);
+    this.#current = new ReceiveVm(control, id, { ...this.#hooks, takePageWorkers: () => this.#takePageWorkers() });
     this.#hooks.onIncoming(peer);
     void this.#current.outcome.then(async (outcome) => {
       if (mayTakeAnother(outcome)) {

@@ -44,7 +44,11 @@ function listen(host: string, port: number): Socket {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EADDRINUSE') {
-      throw new PostcopyError('ADDRESS_IN_USE', `port ${port} on ${host} is in use: choose another with --listen`, error);
+      throw new PostcopyError(
+        'ADDRESS_IN_USE',
+        `port ${port} on ${host} is in use: choose another with --listen`,
+        error,
+      );
     }
     throw new PostcopyError('BAD_CONFIG', `cannot listen on ${host}:${port}`, error);
   }

@@ -17,6 +17,25 @@ interface PageChannel {
   socket?: Socket;
 }
 
+/** Page workers that have loaded their code and wait for a job. */
+export interface PageWorkers {
+  urgent: PageWorker<DestinationJob>;
+  bulk: PageWorker<DestinationJob>[];
+}
+
+/** Loading them takes longer than anything else that a VM on its way here needs. */
+export async function startPageWorkers(): Promise<PageWorkers> {
+  const [urgent, bulk] = await Promise.all([
+    PageWorker.start<DestinationJob>(new URL('./pages/fault-worker.js', import.meta.url)),
+    startBulkWorker(),
+  ]);
+  return { urgent, bulk: [bulk] };
+}
+
+function startBulkWorker(): Promise<PageWorker<DestinationJob>> {
+  return PageWorker.start(new URL('./pages/bulk-receiver.js', import.meta.url));
+}
+
 export interface PageChannelEvents {
   allInstalled(): void;
   failed(reason: PostcopyError): void;
@@ -42,13 +61,20 @@ export class DestinationPageChannels {
     this.#userfaultfd = new native.Userfaultfd(memory);
   }
 
-  /** Registers all of RAM and starts the workers; they wait for their channels. */
-  static async create(memory: NativeMemory, pages: number, bulk: number, events: PageChannelEvents) {
+  /** Registers all of RAM; `workers` (at least one for bulk) wait for their channels, more are started as needed. */
+  static async create(
+    memory: NativeMemory,
+    pages: number,
+    bulk: number,
+    workers: PageWorkers,
+    events: PageChannelEvents,
+  ) {
     const channels = new DestinationPageChannels(memory, pages, events);
+    channels.#urgent = channels.#channel(workers.urgent);
+    channels.#bulk = workers.bulk.map((worker) => channels.#channel(worker));
     try {
       channels.#userfaultfd.register(0, pages, false);
-      channels.#urgent = await channels.#start('./pages/fault-worker.js');
-      for (let i = 0; i < bulk; i++) channels.#bulk.push(await channels.#start('./pages/bulk-receiver.js'));
+      while (channels.#bulk.length < bulk) channels.#bulk.push(channels.#channel(await startBulkWorker()));
       return channels;
     } catch (error) {
       await channels.close();
@@ -56,8 +82,7 @@ export class DestinationPageChannels {
     }
   }
 
-  async #start(module: string): Promise<PageChannel> {
-    const worker = await PageWorker.start<DestinationJob>(new URL(module, import.meta.url));
+  #channel(worker: PageWorker<DestinationJob>): PageChannel {
     worker.on('failed', (reason) => this.#events.failed(reason));
     worker.on('event', (name) => {
       if (name === ALL_INSTALLED) this.#events.allInstalled();

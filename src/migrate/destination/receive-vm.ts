@@ -3,7 +3,7 @@
  * while page workers receive and install the pages.
  */
 import { describeError, PostcopyError } from '../../errors.js';
-import { pagesFor } from '../../memory/page-size.js';
+import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
 import { native, type Socket } from '../../native.js';
 import type { MachineState } from '../../run/machine-state.js';
@@ -15,17 +15,14 @@ import type { Body, Hello, Message } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
-import {
-  stepDestination,
-  type DestinationAction,
-  type DestinationEvent,
-  type DestinationPhase,
-} from './hand-over.js';
-import { DestinationPageChannels } from './page-channels.js';
+import { stepDestination, type DestinationAction, type DestinationEvent, type DestinationPhase } from './hand-over.js';
+import { DestinationPageChannels, type PageWorkers } from './page-channels.js';
 
 export interface ReceiveHooks {
   /** Builds the machine that the VM will live in. */
   createMachine(hello: Hello): Promise<Machine>;
+  /** Page workers, started before; this VM's from now on. Called once, after the VM was found acceptable. */
+  takePageWorkers(): Promise<PageWorkers>;
   /** The VM runs here. */
   onRunning(machine: Machine, hello: Hello): void;
 }
@@ -53,7 +50,7 @@ export class ReceiveVm {
   readonly #control: ControlConnection;
   readonly #hooks: ReceiveHooks;
   readonly #events = new EventQueue<DestinationEvent>((event) => this.#handle(event));
-  readonly #meter = new MemoryMeter(0);
+  readonly #meter: MemoryMeter;
   readonly #done: Promise<ReceiveOutcome>;
   #finish!: (outcome: ReceiveOutcome) => void;
   #phase: DestinationPhase = 'checking';
@@ -79,6 +76,7 @@ export class ReceiveVm {
     this.#control = control;
     this.#hooks = hooks;
     this.#done = new Promise((resolve) => (this.#finish = resolve));
+    this.#meter = new MemoryMeter(() => bytesOfPages(this.#channels?.sum('installed') ?? 0));
     control.on('message', (message) => this.#receive(message));
     control.on('broken', (reason) => this.#failure(reason));
     this.#enter('checking');
@@ -109,7 +107,8 @@ export class ReceiveVm {
   #receive(message: Message): void {
     switch (message.type) {
       case 'hello':
-        if (this.#hello !== undefined) return this.#failure(new PostcopyError('BAD_PEER', 'the source sent HELLO twice'));
+        if (this.#hello !== undefined)
+          return this.#failure(new PostcopyError('BAD_PEER', 'the source sent HELLO twice'));
         this.#hello = message.body;
         this.#preparing = this.#prepare(message.body);
         return;
@@ -128,7 +127,9 @@ export class ReceiveVm {
       case 'abort':
         return this.#failure(new PostcopyError('MIGRATION_FAILED', `the source gave up: ${message.body.reason}`));
       default:
-        return this.#failure(new PostcopyError('BAD_PEER', `the source sent ${message.type}, which is the destination's to send`));
+        return this.#failure(
+          new PostcopyError('BAD_PEER', `the source sent ${message.type}, which is the destination's to send`),
+        );
     }
   }
 
@@ -167,7 +168,9 @@ export class ReceiveVm {
       objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
     }
     if (objections.length > 0) return objections;
-    this.#channels = await DestinationPageChannels.create(machine.memory, pagesFor(hello.memoryBytes), hello.bulkChannels, {
+    const workers = await this.#hooks.takePageWorkers();
+    const pages = pagesFor(hello.memoryBytes);
+    this.#channels = await DestinationPageChannels.create(machine.memory, pages, hello.bulkChannels, workers, {
       allInstalled: () => this.#pagesAreIn(),
       failed: (reason) => this.#failure(reason),
     });
@@ -199,7 +202,9 @@ export class ReceiveVm {
     const timeout = DEADLINES[phase];
     if (timeout === undefined) return;
     this.#deadline = setTimeout(() => {
-      this.#failure(new PostcopyError('MIGRATION_FAILED', `the source was silent for ${timeout / 1000} s while ${phase}`));
+      this.#failure(
+        new PostcopyError('MIGRATION_FAILED', `the source was silent for ${timeout / 1000} s while ${phase}`),
+      );
     }, timeout);
   }
 
@@ -232,7 +237,8 @@ export class ReceiveVm {
 
   async #loadState(): Promise<void> {
     const state = this.#state!;
-    if (!this.#channels!.attached) throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
+    if (!this.#channels!.attached)
+      throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
     if (state.vcpus.length !== this.#machine!.cpus) {
       throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
     }
@@ -257,8 +263,8 @@ export class ReceiveVm {
   }
 
   #reportProgress(): void {
+    this.#meter.sample();
     this.#control.send('progress', {
-      memoryBytes: this.#meter.sample(),
       pagesInstalled: this.#channels!.sum('installed'),
       faultsWaiting: this.#channels!.faultsWaiting,
     });
@@ -273,6 +279,7 @@ export class ReceiveVm {
       faultWaitUs: waits.summary(),
       vcpuBlockedMs: waits.sum / 1000,
       peakBytes: this.#meter.peak,
+      overheadBytes: this.#meter.overhead,
     });
   }
 

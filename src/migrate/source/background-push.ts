@@ -106,8 +106,8 @@ class BackgroundPush {
     }
     this.#input.copyWithin(0, at, this.#inputBytes);
     this.#inputBytes -= at;
-    this.#counters.set('received', this.#sent.received);
     this.#sent.release();
+    this.#counters.set('released', this.#sent.released);
   }
 }
 

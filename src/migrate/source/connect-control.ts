@@ -34,7 +34,9 @@ async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
       if (have >= bytes) done();
     });
     socket.once('error', failed);
-    socket.once('close', () => failed(new PostcopyError('BAD_PEER', 'the other end closed the connection without an answer: it is no postcopy')));
+    socket.once('close', () =>
+      failed(new PostcopyError('BAD_PEER', 'the other end closed the connection without an answer: it is no postcopy')),
+    );
   }).finally(() => {
     socket.removeAllListeners('data');
     socket.removeAllListeners('close');

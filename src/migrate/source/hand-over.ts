@@ -75,14 +75,17 @@ export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
   if (event.type === 'refuse' && phase === 'greeting') {
     return fail(phase, new RefusedError(event.reasons));
   }
-  return FORWARD[phase]?.[event.type] ?? fail(phase, new Error(`the destination sent ${event.type} out of turn, while ${phase}`));
+  return (
+    FORWARD[phase]?.[event.type] ??
+    fail(phase, new Error(`the destination sent ${event.type} out of turn, while ${phase}`))
+  );
 }
 
 function fail(phase: SourcePhase, reason: Error): SourceStep {
   if (HANDED_OVER.has(phase)) return { phase: 'lost', actions: [{ type: 'lose', reason }] };
   const actions: SourceAction[] = [];
-  if (phase !== 'connecting') actions.push({ type: 'send-abort', reason });
   if (GUEST_STOPPED.has(phase)) actions.push({ type: 'resume-guest' });
+  if (phase !== 'connecting') actions.push({ type: 'send-abort', reason });
   actions.push({ type: 'fail', reason });
   return { phase: 'failed', actions };
 }

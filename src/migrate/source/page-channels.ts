@@ -19,28 +19,41 @@ interface PageChannel {
 export class SourcePageChannels {
   readonly unsent: PageBitmap;
   readonly #link = new LinkSwitch();
+  readonly #starting: Promise<PageChannel>[];
   readonly #channels: PageChannel[] = [];
 
   constructor(
     readonly memory: NativeMemory,
     pages: number,
+    bulkChannels: number,
     readonly failed: (reason: PostcopyError) => void,
   ) {
     this.unsent = new PageBitmap(pages);
+    const kinds = ['urgent', ...Array.from({ length: bulkChannels }, () => 'bulk' as const)] as const;
+    this.#starting = kinds.map((kind) => this.#start(kind));
+    for (const start of this.#starting) start.catch(() => {}); // told by open()
   }
 
-  /** Connects all channels and starts their workers. Throws when the destination does not take one. */
-  async open(host: string, port: number, id: Uint8Array, bulkChannels: number): Promise<void> {
-    const addresses: ChannelAddress[] = [{ host, port, id, channel: 'urgent', index: 0 }];
-    for (let index = 0; index < bulkChannels; index++) addresses.push({ host, port, id, channel: 'bulk', index });
-    await Promise.all(addresses.map((address) => this.#add(address)));
+  /** Connects all channels. Throws when the destination does not take one. */
+  async open(host: string, port: number, id: Uint8Array): Promise<void> {
+    const channels = await Promise.all(this.#starting);
+    await Promise.all(
+      channels.map((channel, i) =>
+        this.#open(channel, { host, port, id, channel: channel.kind, index: Math.max(0, i - 1) }),
+      ),
+    );
   }
 
-  async #add(address: ChannelAddress): Promise<void> {
-    const module = address.channel === 'urgent' ? './page-server.js' : './background-push.js';
+  async #start(kind: 'urgent' | 'bulk'): Promise<PageChannel> {
+    const module = kind === 'urgent' ? './page-server.js' : './background-push.js';
     const worker = await PageWorker.start<SourceJob>(new URL(module, import.meta.url));
-    const channel: PageChannel = { kind: address.channel, worker, counters: new Counters() };
+    const channel: PageChannel = { kind, worker, counters: new Counters() };
     this.#channels.push(channel);
+    return channel;
+  }
+
+  async #open(channel: PageChannel, address: ChannelAddress): Promise<void> {
+    const { worker } = channel;
     await new Promise<void>((resolve, reject) => {
       worker.on('event', (name, value) => {
         if (name !== CHANNEL_OPEN) return;
@@ -82,6 +95,7 @@ export class SourcePageChannels {
   /** Ends the workers and closes the channels. */
   async close(): Promise<void> {
     this.#link.stop();
+    await Promise.allSettled(this.#starting);
     const channels = this.#channels.splice(0);
     for (const { socket } of channels) socket?.shutdown();
     await Promise.all(channels.map(({ worker }) => worker.end()));

@@ -15,7 +15,6 @@ import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
 import { openChannel } from './open-channel.js';
 import { SentPages } from './sent-pages.js';
 
-
 class PageServer {
   readonly #memory;
   readonly #socket;
@@ -49,8 +48,13 @@ class PageServer {
       if (got === 0) return this.#closed();
       this.#inputBytes += got;
       this.#answerAll();
-      if (this.#link.handedOver) this.#sent.release();
+      if (this.#link.handedOver) this.#release();
     }
+  }
+
+  #release(): void {
+    this.#sent.release();
+    this.#counters.set('released', this.#sent.released);
   }
 
   #closed(): void {
@@ -69,7 +73,6 @@ class PageServer {
       const bytes = REQUEST_HEADER_BYTES + count * 4;
       if (this.#inputBytes - at < bytes) break;
       this.#sent.acknowledge(getCount(this.#inputWords, word + 2));
-      this.#counters.set('received', this.#sent.received);
       this.#send(word + REQUEST_HEADER_BYTES / 4, count);
       at += bytes;
     }

@@ -1,6 +1,7 @@
 /** What the source knows of a migration in figures: progress while it runs, the summary at its end. */
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { describeError, PostcopyError } from '../../errors.js';
+import { bytesOfPages } from '../../memory/page-size.js';
 import { native } from '../../native.js';
 import { MemoryMeter } from '../memory-meter.js';
 import type { Body, Complete } from '../message.js';
@@ -13,31 +14,32 @@ export class SendMetrics {
   readonly #startedAt = native.monotonicMicros();
   readonly #meter: MemoryMeter;
   readonly #sampler: NodeJS.Timeout;
-  #recentSource = 0;
-  #destinationPeak = 0;
-  #sumPeak = 0;
-  #destination: Body<'progress'> = { memoryBytes: 0, pagesInstalled: 0, faultsWaiting: 0 };
-  #dataPages = 0;
+  #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
+  #dataPages: number;
+  #inFlightPages = 0;
+  #hasStopped = false;
   #downtimeMicros = 0;
   #lastBytes = 0;
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
 
-  /** `dataBytes`: guest RAM that holds data at the beginning. */
+  /** `dataPages`: of guest RAM that hold data at the beginning. */
   constructor(
     readonly totalPages: number,
-    dataBytes: number,
+    dataPages: number,
     readonly channels: () => SourcePageChannels | undefined,
     readonly controlBytes: () => number,
   ) {
-    this.#meter = new MemoryMeter(dataBytes);
+    this.#dataPages = dataPages;
+    this.#meter = new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS);
     this.#sample();
   }
 
   /** Pages that hold data, once the guest has stopped. */
-  dataPages(pages: number): void {
-    this.#dataPages = pages;
+  stopped(dataPages: number): void {
+    this.#dataPages = dataPages;
+    this.#hasStopped = true;
   }
 
   downtime(micros: number): void {
@@ -46,20 +48,16 @@ export class SendMetrics {
 
   destinationReports(report: Body<'progress'>): void {
     this.#destination = report;
-    this.#countDestination(report.memoryBytes);
-  }
-
-  #countDestination(bytes: number): void {
-    this.#destinationPeak = Math.max(this.#destinationPeak, bytes);
-    // The report was made a little ago. The source only shrinks meanwhile: its largest sample since the report before
-    // makes the sum too large rather than too small.
-    this.#sumPeak = Math.max(this.#sumPeak, this.#recentSource + bytes);
-    this.#recentSource = this.#meter.sample();
   }
 
   #sample(): void {
-    this.#recentSource = Math.max(this.#recentSource, this.#meter.sample());
-    this.#sumPeak = Math.max(this.#sumPeak, this.#recentSource);
+    this.#meter.sample();
+    const sent = this.channels()?.sum('pages') ?? 0;
+    this.#inFlightPages = Math.max(this.#inFlightPages, sent - this.#released());
+  }
+
+  #released(): number {
+    return this.channels()?.sum('released') ?? 0;
   }
 
   progress(phase: MigrationPhase): MigrationProgress {
@@ -70,7 +68,7 @@ export class SendMetrics {
     this.#lastProgressAt = now;
     return {
       phase,
-      pagesLeft: Math.max(0, this.#dataPages - this.#destination.pagesInstalled),
+      pagesLeft: this.#hasStopped ? Math.max(0, this.#dataPages - this.#destination.pagesInstalled) : this.#dataPages,
       pagesTotal: this.totalPages,
       bytesPerSecond: Math.round(rate),
       faultsWaiting: this.#destination.faultsWaiting,
@@ -85,7 +83,6 @@ export class SendMetrics {
 
   summary(status: MigrationSummary['status'], reason?: Error, complete?: Complete): MigrationSummary {
     const channels = this.channels();
-    if (complete !== undefined) this.#countDestination(complete.peakBytes);
     return {
       status,
       mode: 'post-copy',
@@ -98,16 +95,25 @@ export class SendMetrics {
         sent: channels?.sum('pages') ?? 0,
         demanded: channels?.sum('pages', 'urgent') ?? 0,
         pushed: channels?.sum('pages', 'bulk') ?? 0,
-        absent: this.#dataPages === 0 ? 0 : this.totalPages - this.#dataPages,
+        absent: this.#hasStopped ? this.totalPages - this.#dataPages : 0,
         resent: Math.max(0, (channels?.sum('pages') ?? 0) - this.#dataPages),
       },
       faultWaitUs: complete?.faultWaitUs ?? NO_WAITS,
       vcpuBlockedMs: complete?.vcpuBlockedMs ?? 0,
-      memory: {
-        sourcePeakBytes: this.#meter.peak,
-        destinationPeakBytes: this.#destinationPeak,
-        sumPeakBytes: this.#sumPeak,
-      },
+      memory: this.#memory(complete),
+    };
+  }
+
+  /**
+   * Both ends at one time hold every page once, those in flight twice, and each its overhead; samples of two hosts could
+   * not be added, because guest RAM moves faster than clocks agree.
+   */
+  #memory(complete?: Complete): MigrationSummary['memory'] {
+    const overheads = this.#meter.overhead + (complete?.overheadBytes ?? 0);
+    return {
+      sourcePeakBytes: this.#meter.peak,
+      destinationPeakBytes: complete?.peakBytes ?? 0,
+      sumPeakBytes: bytesOfPages(this.#dataPages + this.#inFlightPages) + overheads,
     };
   }
 

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { describeError, PostcopyError } from '../../errors.js';
-import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
+import { pagesFor } from '../../memory/page-size.js';
 import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { MachineState } from '../../run/machine-state.js';
@@ -84,10 +84,12 @@ export class SendVm {
     this.#options = options;
     const { memory } = options.machine;
     const pages = pagesFor(memory.bytes);
-    this.#channels = new SourcePageChannels(memory, pages, (reason) => this.#events.push({ type: 'failure', reason }));
+    this.#channels = new SourcePageChannels(memory, pages, options.hello.bulkChannels, (reason) =>
+      this.#failure(reason),
+    );
     this.#metrics = new SendMetrics(
       pages,
-      bytesOfPages(pagesIn(memory.dataExtents(0, pages))),
+      pagesIn(memory.dataExtents(0, pages)),
       () => this.#channels,
       () => this.#control?.bytesSent ?? 0,
     );
@@ -140,7 +142,9 @@ export class SendVm {
       case 'abort':
         return this.#failure(new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`));
       default:
-        return this.#failure(new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`));
+        return this.#failure(
+          new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`),
+        );
     }
   }
 
@@ -167,7 +171,9 @@ export class SendVm {
     const timeout = DEADLINES[phase];
     if (timeout === undefined) return;
     this.#deadline = setTimeout(() => {
-      this.#failure(new PostcopyError('MIGRATION_FAILED', `the destination did not answer for ${timeout / 1000} s while ${phase}`));
+      this.#failure(
+        new PostcopyError('MIGRATION_FAILED', `the destination did not answer for ${timeout / 1000} s while ${phase}`),
+      );
     }, timeout);
   }
 
@@ -204,7 +210,7 @@ export class SendVm {
   /** Everything that takes time and can be done while the guest still runs. */
   async #openChannels(): Promise<void> {
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
-    await this.#channels.open(this.#options.host, this.#options.port, this.#id, this.#options.hello.bulkChannels);
+    await this.#channels.open(this.#options.host, this.#options.port, this.#id);
     rehearseEncoding(this.#options.machine);
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
@@ -223,7 +229,7 @@ export class SendVm {
     this.#state = state;
     this.#clockAt = clockAt;
     const since = newExtents(machine.memory, this.#offered);
-    this.#metrics.dataPages(pagesIn(this.#offered) + pagesIn(since));
+    this.#metrics.stopped(pagesIn(this.#offered) + pagesIn(since));
     this.#channels.offer(since);
     this.#ramMap = encodeRamMap(since);
     this.#events.push({ type: 'captured' });
@@ -249,7 +255,10 @@ export class SendVm {
     clearInterval(this.#progressTimer);
     this.#metrics.end();
     this.#report();
-    const error = reason instanceof RefusedError ? new PostcopyError('REFUSED', `${this.#peer} refuses the VM: ${reason.message}`) : reason;
+    const error =
+      reason instanceof RefusedError
+        ? new PostcopyError('REFUSED', `${this.#peer} refuses the VM: ${reason.message}`)
+        : reason;
     const summary = this.#metrics.summary(status, error, this.#complete);
     this.#control?.close();
     await this.#channels.close();

@@ -31,7 +31,13 @@ export class SentPages {
     return this.#received;
   }
 
+  get released(): number {
+    return this.#released;
+  }
+
+  /** Throws BAD_PEER when full: more would overwrite the oldest, and with them what may be released. */
   add(first: number, count: number): void {
+    if (this.full) throw new PostcopyError('BAD_PEER', `the destination has not acknowledged ${ROOM} pieces of memory`);
     const at = (this.#tail++ % ROOM) * 2;
     this.#extents[at] = first;
     this.#extents[at + 1] = count;

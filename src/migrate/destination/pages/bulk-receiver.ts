@@ -33,7 +33,8 @@ class BulkReceiver {
       if (!this.#receive(this.#header, EXTENT_HEADER_BYTES)) return;
       const tag = this.#headerWords[0]!;
       if (tag === TAG_END) continue; // the source closes when we are done
-      if (tag !== TAG_EXTENT) throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
+      if (tag !== TAG_EXTENT)
+        throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
       if (!this.#extent(this.#headerWords[1]!, this.#headerWords[2]!)) return;
     }
   }

@@ -50,7 +50,10 @@ export class PageInstaller {
 
   #check(first: number, count: number): void {
     if (first + count > this.missing.pages) {
-      throw new PostcopyError('BAD_PEER', `the source sent page ${first + count - 1}; the VM has ${this.missing.pages}`);
+      throw new PostcopyError(
+        'BAD_PEER',
+        `the source sent page ${first + count - 1}; the VM has ${this.missing.pages}`,
+      );
     }
     for (let page = first; page < first + count; page++) {
       if (!this.missing.has(page)) {

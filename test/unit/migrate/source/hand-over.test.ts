@@ -56,26 +56,26 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     failure: 'failed: send-abort fail',
   },
   stopping: {
-    connected: 'failed: send-abort resume-guest fail',
-    accept: 'failed: send-abort resume-guest fail',
-    refuse: 'failed: send-abort resume-guest fail',
-    'channels-open': 'failed: send-abort resume-guest fail',
+    connected: 'failed: resume-guest send-abort fail',
+    accept: 'failed: resume-guest send-abort fail',
+    refuse: 'failed: resume-guest send-abort fail',
+    'channels-open': 'failed: resume-guest send-abort fail',
     captured: 'loading: send-state',
-    loaded: 'failed: send-abort resume-guest fail',
-    running: 'failed: send-abort resume-guest fail',
-    complete: 'failed: send-abort resume-guest fail',
-    failure: 'failed: send-abort resume-guest fail',
+    loaded: 'failed: resume-guest send-abort fail',
+    running: 'failed: resume-guest send-abort fail',
+    complete: 'failed: resume-guest send-abort fail',
+    failure: 'failed: resume-guest send-abort fail',
   },
   loading: {
-    connected: 'failed: send-abort resume-guest fail',
-    accept: 'failed: send-abort resume-guest fail',
-    refuse: 'failed: send-abort resume-guest fail',
-    'channels-open': 'failed: send-abort resume-guest fail',
-    captured: 'failed: send-abort resume-guest fail',
+    connected: 'failed: resume-guest send-abort fail',
+    accept: 'failed: resume-guest send-abort fail',
+    refuse: 'failed: resume-guest send-abort fail',
+    'channels-open': 'failed: resume-guest send-abort fail',
+    captured: 'failed: resume-guest send-abort fail',
     loaded: 'committed: send-commit',
-    running: 'failed: send-abort resume-guest fail',
-    complete: 'failed: send-abort resume-guest fail',
-    failure: 'failed: send-abort resume-guest fail',
+    running: 'failed: resume-guest send-abort fail',
+    complete: 'failed: resume-guest send-abort fail',
+    failure: 'failed: resume-guest send-abort fail',
   },
   committed: {
     connected: 'lost: lose',
@@ -146,7 +146,7 @@ describe('stepSource', () => {
 
   it('says why it failed', () => {
     const { actions } = stepSource('loading', EVENTS.failure);
-    expect(actions).toEqual([{ type: 'send-abort', reason }, { type: 'resume-guest' }, { type: 'fail', reason }]);
+    expect(actions).toEqual([{ type: 'resume-guest' }, { type: 'send-abort', reason }, { type: 'fail', reason }]);
     expect(stepSource('draining', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
   });
 

@@ -1,0 +1,23 @@
+/** What a VM needs of this host, asked before anything is built or waited for. */
+import { PostcopyError } from '../errors.js';
+import { native } from '../native.js';
+
+const ADVICE = 'see `postcopy doctor` for how to get it';
+
+/** Throws HOST_LACKS. */
+export function requireKvm(): void {
+  mustHave('/dev/kvm', () => native.kvmProbe());
+}
+
+/** Throws HOST_LACKS. Only a VM that comes from another host needs it. */
+export function requireUserfaultfd(): void {
+  mustHave('userfaultfd', () => native.userfaultfdProbe());
+}
+
+function mustHave(what: string, probe: () => unknown): void {
+  try {
+    probe();
+  } catch (error) {
+    throw new PostcopyError('HOST_LACKS', `this host has no ${what} that can be used: ${ADVICE}`, error);
+  }
+}

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { objectionsTo, tscObjections } from '../../../../src/migrate/destination/check-hello.js';
+import type { Hello } from '../../../../src/migrate/message.js';
+
+const GIB = 2 ** 30;
+
+/** struct kvm_cpuid_entry2 of leaf 0: the highest leaf, and the vendor in EBX, EDX, ECX. */
+function vendorLeaf(vendor: string): Uint8Array {
+  const entry = new Uint8Array(40);
+  const text = Buffer.from(vendor, 'latin1');
+  entry.set(text.subarray(0, 4), 16);
+  entry.set(text.subarray(8, 12), 20);
+  entry.set(text.subarray(4, 8), 24);
+  return entry;
+}
+
+/** A host with eight vCPUs at most. */
+vi.mock('../../../../src/native.js', () => ({
+  native: {
+    kvmProbe: () => ({ apiVersion: 12, capabilities: { maxVcpus: 8 } }),
+    kvmSupportedCpuid: () => vendorLeaf('GenuineIntel'),
+  },
+}));
+
+describe('tscObjections', () => {
+  it.each([
+    ['the same frequency', 2_000_000, 2_000_000, false],
+    ['within what KVM tolerates, above', 2_000_500, 2_000_000, false],
+    ['within what KVM tolerates, below', 1_999_500, 2_000_000, false],
+    ['any frequency, with scaling', 3_000_000, 2_000_000, true],
+    ['a guest that does not know its own', 0, 2_000_000, false],
+    ['a host that does not know its own', 2_000_000, 0, false],
+  ])('has none against %s', (_, guest, host, scaling) => {
+    expect(tscObjections(guest, host, scaling)).toEqual([]);
+  });
+
+  it.each([2_000_501, 1_999_499, 3_000_000])('objects to %d kHz where only 2000000 can be had', (guest) => {
+    expect(tscObjections(guest, 2_000_000, false)).toEqual([
+      `its TSC runs at ${guest} kHz; this host's at 2000000 kHz, and its CPU cannot scale it`,
+    ]);
+  });
+});
+
+describe('objectionsTo', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'check-hello-'));
+  const kernel = join(directory, 'kernel');
+  writeFileSync(kernel, 'a kernel');
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  const sha256 = createHash('sha256').update('a kernel').digest('hex');
+  const hello: Hello = {
+    release: '0.1.0',
+    name: 'vm',
+    epoch: 1,
+    memoryBytes: 64 * 2 ** 20,
+    cpuid: [vendorLeaf('GenuineIntel')],
+    tscKhz: 0,
+    xsaveBytes: 4096,
+    files: [{ role: 'kernel', path: kernel, bytes: 8, sha256 }],
+    cmdline: '',
+    reboot: true,
+    bulkChannels: 1,
+  };
+  const withFile = (change: Partial<Hello['files'][number]>): Hello => ({
+    ...hello,
+    files: [{ ...hello.files[0]!, ...change }],
+  });
+
+  it('has none against a VM that fits', async () => {
+    expect(await objectionsTo(hello)).toEqual([]);
+  });
+
+  it.each([0, 4096, 64 * 2 ** 20 + 1])('objects to %d bytes of RAM', async (memoryBytes) => {
+    expect(await objectionsTo({ ...hello, memoryBytes })).toEqual([`${memoryBytes} bytes of RAM are no possible size`]);
+  });
+
+  it('objects to more RAM than is available', async () => {
+    const [objection] = await objectionsTo({ ...hello, memoryBytes: 8192 * GIB });
+    expect(objection).toMatch(/^it has 8388608 MiB of RAM; \d+ MiB are available on this host$/);
+  });
+
+  it('objects to more vCPUs than KVM gives', async () => {
+    const cpuid = (vcpus: number) => new Array<Uint8Array>(vcpus).fill(vendorLeaf('GenuineIntel'));
+    expect(await objectionsTo({ ...hello, cpuid: cpuid(8) })).toEqual([]);
+    expect(await objectionsTo({ ...hello, cpuid: cpuid(9) })).toEqual(['it has 9 vCPUs; this host can give 8']);
+  });
+
+  it('objects to another CPU', async () => {
+    const cpuid = [vendorLeaf('AuthenticAMD')];
+    expect(await objectionsTo({ ...hello, cpuid })).toEqual([
+      expect.stringMatching(/^this host's CPU lacks .*AuthenticAMD/),
+    ]);
+  });
+
+  it('objects to a file that is missing, of another size, of another content, or no file', async () => {
+    expect(await objectionsTo(withFile({ path: `${kernel}-2` }))).toEqual([
+      `kernel ${kernel}-2 cannot be read here (ENOENT): copy it from the source host`,
+    ]);
+    expect(await objectionsTo(withFile({ bytes: 9 }))).toEqual([
+      `kernel ${kernel} has 8 bytes here, 9 at the source: copy it from the source host`,
+    ]);
+    expect(await objectionsTo(withFile({ sha256: 'b'.repeat(64) }))).toEqual([
+      `kernel ${kernel} differs from the one at the source: copy it from the source host`,
+    ]);
+    expect(await objectionsTo(withFile({ path: directory }))).toEqual([
+      `kernel ${directory} is no regular file here: copy it from the source host`,
+    ]);
+  });
+
+  it('gives every reason at once', async () => {
+    const bad = { ...withFile({ path: '/nowhere' }), memoryBytes: 1 };
+    expect(await objectionsTo(bad)).toEqual([
+      expect.stringContaining('no possible size'),
+      expect.stringContaining('/nowhere'),
+    ]);
+  });
+});
