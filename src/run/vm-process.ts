@@ -66,6 +66,7 @@ class LocalVm implements VmProcess {
   readonly #startedAt = native.monotonicMicros();
   #settleEnded!: (end: VmEnd) => void;
   #ending = false;
+  #resetting = false;
   #state: VmState = 'waiting';
   #problem: string | undefined;
   #peer: string | undefined;
@@ -162,7 +163,8 @@ class LocalVm implements VmProcess {
     machine.devices.on('power-off', () => void this.#afterArrival(() => this.#powerOff()));
     machine.devices.on('reset', (source) => void this.#afterArrival(() => this.#reset(source)));
     machine.devices.on('vcpu-stopped', (stop) => {
-      if (this.#machine !== machine || this.#ending) return;
+      // Behind a reset it means nothing: what the guest does while its reset is under way.
+      if (this.#machine !== machine || this.#ending || this.#resetting) return;
       const text = machine.vcpus[stop.vcpu]!.waitParked(1000)
         ? describeStop(stop, machine.vcpus[stop.vcpu]!)
         : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
@@ -186,7 +188,8 @@ class LocalVm implements VmProcess {
   }
 
   async #reset(source: string): Promise<void> {
-    if (this.#ending) return;
+    if (this.#ending || this.#resetting) return;
+    this.#resetting = true;
     await this.#cancelSending('the guest reset itself');
     const plan = this.#plan!;
     if (!this.#reboot) {
@@ -196,6 +199,7 @@ class LocalVm implements VmProcess {
     try {
       await this.#machine?.close();
       if (!this.#ending) await this.boot(plan, this.#reboot);
+      this.#resetting = false;
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }

@@ -1,0 +1,260 @@
+/**
+ * What users give by mistake, hosts lack and other programs send: one clear line and the documented exit code, nothing
+ * left behind, and a VM that was running keeps running.
+ */
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { guestBinary } from '../../src/guest/guest-binary.js';
+import { useCleanRoom } from '../support/clean-room.js';
+import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
+import { complaints, postcopy, type CommandOptions } from '../support/postcopy.js';
+
+const room = useCleanRoom();
+
+const EXIT = { usage: 2, hostLacks: 3, badKernel: 4, nameInUse: 5, noSuchVm: 6, addressInUse: 7, failed: 12 };
+
+/** Runs a command that must fail, with one line that says why, and leave nothing. */
+async function fails(words: string[], code: number, why: RegExp, options: CommandOptions = {}): Promise<void> {
+  const end = await postcopy(words, options);
+  expect(complaints(end)).toEqual([expect.stringMatching(why)]);
+  expect(complaints(end)[0]).toMatch(/^postcopy: /);
+  expect(end.code).toBe(code);
+  const runtime = join(room, 'run');
+  expect(existsSync(runtime) ? readdirSync(runtime) : []).toEqual([]);
+}
+
+function run(...words: string[]): string[] {
+  return ['run', '--name', 'vm', '--memory', '64M', '--cpus', '1', '--serial', 'null', ...words];
+}
+
+function receive(...words: string[]): string[] {
+  return ['receive', '--name', 'vm', '--serial', 'null', ...words];
+}
+
+/** A file of the test's own. */
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(room, name);
+  writeFileSync(path, content);
+  onTestFinished(() => rmSync(path, { force: true }));
+  return path;
+}
+
+describe('run', () => {
+  const guest = () => readFileSync(guestBinary());
+
+  test('a kernel that is missing or cannot be read', async () => {
+    await fails(run('--kernel', join(room, 'none')), EXIT.badKernel, /cannot read kernel .*none.*ENOENT/);
+    await fails(run('--kernel', room), EXIT.badKernel, /cannot read kernel .*EISDIR/);
+    await fails(
+      run('--kernel', guestBinary(), '--initrd', join(room, 'none')),
+      EXIT.badKernel,
+      /cannot read initrd .*none/,
+    );
+  });
+
+  test.each([
+    ['text', () => 'this is no kernel\n', /is no kernel/],
+    ['an empty file', () => '', /is empty/],
+    ['an ELF file that ends in its header', () => guest().subarray(0, 40), /is a damaged ELF file/],
+    [
+      'an ELF file that ends in its program headers',
+      () => guest().subarray(0, 100),
+      /is a truncated or damaged ELF file/,
+    ],
+    ['an ELF file that ends in its code', () => guest().subarray(0, 8192), /is a truncated ELF file/],
+  ])('a kernel that is none: %s', async (_, content, why) => {
+    await fails(run('--kernel', file('kernel', content())), EXIT.badKernel, why);
+  });
+
+  test('more memory than the host has', async () => {
+    await fails(
+      run('--kernel', guestBinary(), '--memory', '7T'),
+      EXIT.hostLacks,
+      /7 TiB .*do not fit this host, which has/,
+    );
+  });
+
+  test('a serial port that cannot be opened', async () => {
+    await fails(run('--kernel', guestBinary(), '--serial', `file:${room}`), EXIT.usage, /serial port/);
+    await fails(run('--kernel', guestBinary(), '--serial', `unix:${room}/none/serial`), EXIT.usage, /serial port/);
+  });
+
+  test('a name in use; the VM that has it goes on', async () => {
+    const { vm, guest } = await startSource();
+    const { runtimeDirectory } = vm;
+    const end = await postcopy(run('--kernel', guestBinary()), { runtimeDirectory });
+    expect(end.code).toBe(EXIT.nameInUse);
+    expect(complaints(end)).toEqual([expect.stringMatching(/a VM named vm runs on this host already/)]);
+    const received = await postcopy(receive('--listen', '127.0.0.1:0'), { runtimeDirectory });
+    expect(received.code).toBe(EXIT.nameInUse);
+    expect(await verifyWhole(guest)).toBeGreaterThan(0);
+    expect(await vm.client.status()).toMatchObject({ state: 'running' });
+  });
+
+  test('no VM of that name', async () => {
+    for (const words of [
+      ['stop', 'nobody'],
+      ['console', 'nobody'],
+      ['migrate', 'nobody', '127.0.0.1:7000'],
+    ]) {
+      await fails(words, EXIT.noSuchVm, /no VM named nobody runs on this host/);
+    }
+  });
+});
+
+describe('receive', () => {
+  test('a port in use', async () => {
+    const { address } = await listening(() => {});
+    await fails(
+      receive('--listen', `127.0.0.1:${address.port}`),
+      EXIT.addressInUse,
+      /port \d+ on 127\.0\.0\.1 is in use/,
+    );
+  });
+
+  test('an address that this host does not have', async () => {
+    // TEST-NET-1 of RFC 5737.
+    await fails(receive('--listen', '192.0.2.1:0'), EXIT.usage, /cannot listen on 192\.0\.2\.1/);
+  });
+});
+
+/** Runs a command in a mount namespace of its own, after this. */
+function after(script: string): string[] {
+  return ['unshare', '--mount', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
+}
+
+describe('a host that lacks something', () => {
+  const NO_USERFAULTFD = 'mount --bind /dev/null /dev/userfaultfd';
+
+  test.each([
+    ['missing', 'mount -t tmpfs none /dev'],
+    ['no KVM', 'mount --bind /dev/null /dev/kvm'],
+  ])('/dev/kvm: %s', async (_, script) => {
+    const options = { within: after(script) };
+    await fails(
+      run('--kernel', guestBinary()),
+      EXIT.hostLacks,
+      /no \/dev\/kvm that can be used: see `postcopy doctor`/,
+      options,
+    );
+    await fails(
+      receive('--listen', '127.0.0.1:0'),
+      EXIT.hostLacks,
+      /no \/dev\/kvm that can be used: see `postcopy doctor`/,
+      options,
+    );
+  });
+
+  test('userfaultfd: forbidden', async () => {
+    // Without the device, the system call asks for CAP_SYS_PTRACE where vm.unprivileged_userfaultfd is 0.
+    const within = [...after(NO_USERFAULTFD), 'setpriv', '--bounding-set=-sys_ptrace'];
+    expect(readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim()).toBe('0');
+    await fails(
+      receive('--listen', '127.0.0.1:0'),
+      EXIT.hostLacks,
+      /no userfaultfd that can be used: see `postcopy doctor`/,
+      { within },
+    );
+  });
+});
+
+interface Listening {
+  server: Server;
+  address: { host: string; port: number };
+}
+
+/** A program that is no postcopy. */
+async function listening(onConnection: (socket: Socket) => void): Promise<Listening> {
+  return listen(createServer((socket) => onConnection(socket.on('error', () => {}))));
+}
+
+async function listen(server: Server): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { server, address: { host: '127.0.0.1', port: (server.address() as AddressInfo).port } };
+}
+
+/** The answer of a postcopy with another protocol version: magic, version 2, control channel, verdict, id. */
+function answerOfVersion2(preamble: Buffer): Buffer {
+  const answer = Buffer.from(preamble);
+  answer.write('POSTCOPY', 0, 'latin1');
+  answer.writeUInt16LE(2, 8);
+  answer[11] = 1;
+  return answer;
+}
+
+async function staysHere(source: LoadedVm, address: { host: string; port: number }, why: RegExp): Promise<void> {
+  const end = await postcopy(['migrate', 'vm', `${address.host}:${address.port}`], {
+    runtimeDirectory: source.vm.runtimeDirectory,
+  });
+  expect(complaints(end)).toEqual([expect.stringMatching(why)]);
+  expect(complaints(end)[0]).toMatch(/^postcopy: the migration failed, vm runs on here: /);
+  expect(end.code).toBe(EXIT.failed);
+  expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
+}
+
+describe('migrate to something that is no destination', () => {
+  test('nobody there, no postcopy, another version, no answer: the VM keeps running', async () => {
+    // Beside the others: it takes as long as a connection may.
+    const unanswered = startSource({ fillMib: 0 }).then(async (patient) => {
+      const silent = await listening((socket) => socket.resume());
+      await staysHere(patient, silent.address, /no answer|does not answer/);
+      expect(await answers(patient.vm, 5000)).toBe(true);
+    });
+    const source = await startSource();
+    const closed = await listening(() => {});
+    await new Promise((resolve) => closed.server.close(resolve));
+    await staysHere(
+      source,
+      closed.address,
+      /cannot reach 127\.0\.0\.1:\d+: is `postcopy receive` running there\?.*ECONNREFUSED/,
+    );
+
+    const web = await listen(createHttpServer((_request, response) => response.end('hello')));
+    await staysHere(source, web.address, /does not speak the postcopy protocol/);
+
+    const garbage = await listening((socket) => socket.write(Buffer.alloc(4096, 0xa5)));
+    await staysHere(source, garbage.address, /does not speak the postcopy protocol/);
+
+    const closing = await listening((socket) => socket.end());
+    await staysHere(source, closing.address, /no postcopy|cannot reach/);
+
+    const newer = await listening((socket) => socket.once('data', (bytes) => socket.write(answerOfVersion2(bytes))));
+    await staysHere(
+      source,
+      newer.address,
+      /speaks version 2 of the postcopy protocol, this end version 1: install the same/,
+    );
+
+    await staysHere(source, { host: 'host.invalid', port: 7000 }, /cannot reach host\.invalid:7000/);
+    await unanswered;
+    expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+  });
+
+  test('a destination that lacks the kernel, or has another: it refuses, goes on waiting, and takes the VM when it fits', async () => {
+    const kernel = join(room, 'kernel');
+    copyFileSync(guestBinary(), kernel);
+    onTestFinished(() => rmSync(kernel, { force: true }));
+    const source = await startSource({ kernel });
+    const destination = await startDestination();
+    rmSync(kernel);
+    await staysHere(source, destination.address, /refuses the VM: kernel .* cannot be read here \(ENOENT\): copy it/);
+    writeFileSync(kernel, 'another');
+    await staysHere(source, destination.address, /refuses the VM: kernel .* has \d+ bytes here, \d+ at the source/);
+    writeFileSync(kernel, readFileSync(guestBinary()).reverse());
+    await staysHere(source, destination.address, /refuses the VM: kernel .* differs from the one at the source/);
+    expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+    await work(source.guest);
+    copyFileSync(guestBinary(), kernel);
+    expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
+    expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+  });
+});

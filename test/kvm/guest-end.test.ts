@@ -1,0 +1,186 @@
+/** How a guest ends, or is held up: what is said, with which exit code, and what can be done meanwhile. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Duplex } from 'node:stream';
+import { expect, onTestFinished, test } from 'vitest';
+import { GuestConsole } from '../../src/guest/guest-console.js';
+import { useCleanRoom } from '../support/clean-room.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { answers, startDestination, startSource, verifyWhole } from '../support/guest-vms.js';
+import { complaints, postcopy } from '../support/postcopy.js';
+import { makeElf, MIB } from '../unit/boot/images.js';
+
+const room = useCleanRoom();
+
+const EXIT_GUEST_FAILED = 14;
+const EXIT_WRONG_STATE = 11;
+const REGISTERS = /^postcopy: rip +[0-9a-f]{16} /m;
+const NO_ANSWER_MS = 500;
+
+test('power-off', async () => {
+  const { vm, guest } = await startSource({ fillMib: 0 });
+  guest.send('poweroff');
+  expect(await vm.ended).toMatchObject({
+    code: 0,
+    signal: null,
+    stderr: expect.stringContaining('powered itself off'),
+  });
+});
+
+test('reset with --no-reboot', async () => {
+  const { vm, guest } = await startSource({ fillMib: 0 });
+  guest.send('reset_machine');
+  expect(await vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('asked for a reset') });
+});
+
+test('reset: the guest starts again, with fresh memory, on the same console', async () => {
+  const { vm, guest } = await startSource({ fillMib: 4, reboot: true });
+  await guest.command('reset_machine', 'ready');
+  await guest.synchronize();
+  // Nothing is filled: it does not remember.
+  await expect(guest.command('start', 'started')).rejects.toThrow('fill first');
+  expect(await vm.client.status()).toMatchObject({ state: 'running' });
+  await vm.client.stop();
+  expect((await vm.ended).stderr).toContain('starts again');
+});
+
+test('a guest that has moved resets: it starts again where it is', async () => {
+  const { vm } = await startSource({ fillMib: 4, reboot: true });
+  const to = await startDestination();
+  expect((await vm.client.migrate(to.address, () => {})).status).toBe('completed');
+  const moved = await to.vm.guest();
+  await moved.command('reset_machine', 'ready');
+  await moved.synchronize();
+  expect((await moved.command('fill mib=4', 'filled'))['pages']).toBe(1024);
+  expect(await verifyWhole(moved)).toBe(1024);
+  await to.vm.client.stop();
+  expect((await to.vm.ended).stderr).toContain('starts again');
+});
+
+test('power-off while pages are still at the source: they arrive, then it is over on both sides', async () => {
+  const source = await startSource({ fillMib: 32 });
+  const to = await startDestination();
+  const proxy = await CuttingProxy.open(to.address);
+  proxy.onPushed(1 << 20, async () => {
+    const moved = await to.vm.guest();
+    moved.send('poweroff');
+    await delay(NO_ANSWER_MS);
+  });
+  expect((await source.vm.client.migrate(proxy.address, () => {})).status).toBe('completed');
+  expect(await source.vm.ended).toMatchObject({ code: 0 });
+  expect(await to.vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('powered itself off') });
+  await proxy.close();
+});
+
+test('triple fault', async () => {
+  const { vm, guest } = await startSource({ fillMib: 0 });
+  guest.send('triple_fault');
+  const end = await vm.ended;
+  expect(end.code).toBe(EXIT_GUEST_FAILED);
+  expect(end.stderr).toMatch(/^postcopy: the guest cannot go on: vCPU 0: triple fault/m);
+  expect(end.stderr).toMatch(REGISTERS);
+});
+
+/** 32-bit code at the PVH entry that fetches its next instruction where there is no memory: `mov eax, 0xd0000000; jmp eax`. */
+const FETCH_FROM_HOLE = Buffer.from([0xb8, 0x00, 0x00, 0x00, 0xd0, 0xff, 0xe0]);
+
+test('an instruction that KVM cannot emulate', async () => {
+  const kernel = join(room, 'fetch-from-hole.elf');
+  writeFileSync(kernel, makeElf({ segments: [{ paddr: MIB, bytes: FETCH_FROM_HOLE }] }));
+  onTestFinished(() => rmSync(kernel));
+  const words = ['run', '--name', 'vm', '--kernel', kernel, '--memory', '64M', '--cpus', '1', '--serial', 'null'];
+  const end = await postcopy(words);
+  expect(end.code).toBe(EXIT_GUEST_FAILED);
+  expect(end.stderr).toMatch(/^postcopy: the guest cannot go on: vCPU 0: KVM internal error, suberror \d/m);
+  expect(end.stderr).toMatch(REGISTERS);
+  expect(end.stderr.toLowerCase()).toContain('d0000000');
+});
+
+test('all vCPUs halted for good: the VM is still there, can be paused, moved and stopped', async () => {
+  const { vm, guest } = await startSource({ fillMib: 4, cpus: 2 });
+  await guest.command('hlt', 'hlt');
+  await vm.client.pause();
+  await vm.client.resume();
+  const to = await startDestination();
+  expect((await vm.client.migrate(to.address, () => {})).status).toBe('completed');
+  expect(await to.vm.client.status()).toMatchObject({ state: 'running' });
+  expect(await answers(to.vm, NO_ANSWER_MS)).toBe(false);
+  await to.vm.client.stop();
+  expect((await to.vm.ended).code).toBe(0);
+});
+
+test('pause and resume', async () => {
+  const { vm, guest } = await startSource({ cpus: 2 });
+  const { runtimeDirectory } = vm;
+  expect(await postcopy(['pause', 'vm'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
+  expect(await vm.client.status()).toMatchObject({ state: 'paused' });
+  await vm.client.pause(); // again changes nothing
+  expect(await answers(vm, NO_ANSWER_MS)).toBe(false);
+
+  const { address } = await startDestination('other');
+  const refused = await postcopy(['migrate', 'vm', `${address.host}:${address.port}`], { runtimeDirectory });
+  expect(refused.code).toBe(EXIT_WRONG_STATE);
+  expect(complaints(refused)).toEqual([
+    expect.stringMatching(/^postcopy: vm is paused: only a VM that is running can be migrated/),
+  ]);
+
+  await vm.client.resume();
+  expect(await vm.client.status()).toMatchObject({ state: 'running' });
+  expect(await answers(vm, 5000)).toBe(true);
+  const { accesses, tsc_backwards: backwards } = await guest.report();
+  expect(accesses).toBeGreaterThan(0);
+  expect(backwards).toBe(0);
+  expect(await verifyWhole(guest)).toBeGreaterThan(0);
+});
+
+test('stop by signal', async () => {
+  const { vm } = await startSource();
+  vm.kill('SIGTERM');
+  expect(await vm.ended).toMatchObject({ code: 0, signal: null });
+});
+
+async function heardOn(stream: Duplex, text: string): Promise<string> {
+  let heard = '';
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    heard += (chunk as Buffer).toString('latin1');
+    if (heard.includes(text)) return heard;
+  }
+  throw new Error(`the console closed; heard only ${heard}`);
+}
+
+test('two consoles see the same, the later one also what was before', async () => {
+  const { vm } = await startSource({ fillMib: 0 });
+  const first = await vm.client.console();
+  const second = await vm.client.console();
+  const both = Promise.all([heardOn(first, '"text":"for-both"'), heardOn(second, '"text":"for-both"')]);
+  first.write('echo for-both\n');
+  for (const heard of await both) expect(heard).toContain('"event":"ready"');
+  first.destroy();
+  const alone = heardOn(second, '"text":"for-the-second"');
+  second.write('echo for-the-second\n');
+  await alone;
+  second.destroy();
+});
+
+test('--serial unix: and file:', async () => {
+  const path = join(room, 'serial.sock');
+  const { vm } = await startSource({ fillMib: 0, words: ['--serial', `unix:${path}`] });
+  const stream = connect(path);
+  const guest = new GuestConsole(stream);
+  await guest.synchronize();
+  await guest.command('fill mib=1', 'filled');
+  guest.close();
+  await vm.client.stop();
+  await vm.ended;
+
+  const log = join(room, 'serial.log');
+  onTestFinished(() => rmSync(log));
+  const logged = await startSource({ fillMib: 1, words: ['--serial', `file:${log}`] });
+  logged.guest.send('poweroff');
+  await logged.vm.ended;
+  const lines = readFileSync(log, 'utf8').split('\n');
+  expect(lines[0]).toMatch(/^\{"event":"ready","cpus":1,/);
+  expect(lines).toContain('{"event":"poweroff"}');
+});

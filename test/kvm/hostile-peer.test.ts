@@ -1,0 +1,223 @@
+/** Peers that break the protocol, by mistake or on purpose. */
+import { readdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Hello } from '../../src/migrate/message.js';
+import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
+import { encodePreamble } from '../../src/migrate/preamble.js';
+import { useCleanRoom } from '../support/clean-room.js';
+import { FakeChannel, FakeDestination, greet, type FakeLink } from '../support/fake-peers.js';
+import { answers, startDestination, startSource, verifyWhole, work, type WaitingVm } from '../support/guest-vms.js';
+
+useCleanRoom();
+
+const ID = new Uint8Array(16).fill(7);
+const OTHER_ID = new Uint8Array(16).fill(8);
+
+/** What a real source says first; nothing speaks against it until the test changes it. */
+async function realHello(): Promise<Hello> {
+  const source = await startSource({ memory: '64M', fillMib: 0 });
+  let heard: Hello | undefined;
+  const fake = await FakeDestination.open(async ({ hello, control }) => {
+    heard = hello;
+    control.socket.destroy();
+  });
+  expect((await source.vm.client.migrate(fake.address, () => {})).status).toBe('failed');
+  await source.vm.client.stop();
+  return heard!;
+}
+
+/** A real VM still comes in, after all that. */
+async function stillTakesAVm(destination: WaitingVm): Promise<void> {
+  await destination.vm.reach('waiting');
+  const source = await startSource();
+  expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
+  expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+}
+
+describe('a source that a destination must survive', () => {
+  test('what is no preamble, another version, a channel of no migration, and one that stalls', async () => {
+    const destination = await startDestination();
+    const strangers = [
+      Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'),
+      Buffer.alloc(1 << 16, 0xa5),
+      Buffer.alloc(32),
+      Buffer.from(encodePreamble('control', 0, ID)).fill(99, 10, 11),
+    ];
+    for (const bytes of strangers) {
+      const channel = FakeChannel.open(destination.address);
+      channel.write(bytes);
+      await channel.closed();
+    }
+    const newer = FakeChannel.open(destination.address);
+    const preamble = Buffer.from(encodePreamble('control', 0, ID));
+    preamble.writeUInt16LE(2, 8);
+    newer.write(preamble);
+    const answer = (await newer.take(32))!;
+    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual(['POSTCOPY', 1, 1]);
+    for (const kind of ['urgent', 'bulk'] as const) {
+      expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('stranger');
+    }
+    // It stays as it is while the VM comes.
+    const stalling = FakeChannel.open(destination.address);
+    stalling.write(encodePreamble('control', 0, ID).subarray(0, 31));
+    await stillTakesAVm(destination);
+  });
+
+  const hellos: [string, Partial<Hello>, RegExp][] = [
+    ['no RAM', { memoryBytes: 0 }, /0 bytes of RAM are no possible size/],
+    ['half a page', { memoryBytes: (64 << 20) + 2048 }, /no possible size/],
+    ['all the RAM there is', { memoryBytes: Number.MAX_SAFE_INTEGER - 4095 }, /MiB of RAM; \d+ MiB are available/],
+    ['too many vCPUs', { cpuid: Array.from({ length: 4096 }, () => new Uint8Array(40)) }, /it has 4096 vCPUs/],
+    ['half a CPUID entry', { cpuid: [new Uint8Array(39)] }, /./],
+    ['no CPUID entry', { cpuid: [new Uint8Array(0)] }, /./],
+    ['a TSC out of this world', { tscKhz: Number.MAX_SAFE_INTEGER }, /./],
+    ['no XSAVE state', { xsaveBytes: 1 }, /XSAVE/],
+    [
+      'a device for a kernel',
+      { files: [{ role: 'kernel', path: '/dev/zero', bytes: 0, sha256: '0'.repeat(64) }] },
+      /no regular file/,
+    ],
+    [
+      'a directory for a kernel',
+      { files: [{ role: 'kernel', path: '/', bytes: 4096, sha256: '0'.repeat(64) }] },
+      /no regular file/,
+    ],
+    ['a path that is none', { files: [{ role: 'kernel', path: 'a\0b', bytes: 0, sha256: '0'.repeat(64) }] }, /./],
+  ];
+
+  test('HELLO with absurd values: refused, with the reason', async () => {
+    const [hello, destination] = await Promise.all([realHello(), startDestination()]);
+    for (const [what, part, why] of hellos) {
+      const control = FakeChannel.open(destination.address);
+      expect(await greet(control, 'control', ID), what).toBe('welcome');
+      control.send('hello', { ...hello, ...part });
+      const refusal = await control.message('refuse');
+      expect(refusal?.reasons.join('\n'), what).toMatch(why);
+      await control.closed();
+      await destination.vm.reach('waiting');
+    }
+    await stillTakesAVm(destination);
+  });
+
+  test('messages before their time, and none at all: it goes on waiting', async () => {
+    const destination = await startDestination();
+    const firsts: ((control: FakeChannel) => void)[] = [
+      (control) => control.send('commit', { epoch: 1, sinceClockMicros: 0 }),
+      (control) => control.send('ram', { ramMap: new Uint8Array(0) }),
+      (control) => control.send('bye', {}),
+      (control) => control.send('running', { afterMicros: 0 }),
+      (control) => control.write(Buffer.alloc(64, 0xff)),
+      (control) => control.write(new Uint8Array([0xff, 0xff, 0xff, 0x3f, 1, 0, 0, 0])),
+      (control) => control.write(new Uint8Array([1, 0, 0, 0, 1, 0, 0, 0, 0xc1])),
+      (control) => control.send('abort', { reason: 'changed its mind' }),
+      (control) => void control.socket.end(),
+    ];
+    for (const first of firsts) {
+      const control = FakeChannel.open(destination.address);
+      expect(await greet(control, 'control', ID)).toBe('welcome');
+      first(control);
+      await control.closed();
+      await destination.vm.reach('waiting');
+    }
+    await stillTakesAVm(destination);
+  });
+
+  test('a second migration while one is under way is told that it is busy; the first goes on', async () => {
+    const destination = await startDestination();
+    const control = FakeChannel.open(destination.address);
+    expect(await greet(control, 'control', ID)).toBe('welcome');
+    const source = await startSource();
+    const summary = await source.vm.client.migrate(destination.address, () => {});
+    expect(summary).toMatchObject({
+      status: 'failed',
+      error: { message: expect.stringContaining('taking another VM') },
+    });
+    expect(await greet(FakeChannel.open(destination.address), 'urgent', OTHER_ID)).toBe('stranger');
+    control.socket.end();
+    await control.closed();
+    expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+    await work(source.guest);
+    await destination.vm.reach('waiting');
+    expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
+  });
+
+  test('machines that were built and then refused, or not built to the end, leave nothing open', async () => {
+    const [hello, destination] = await Promise.all([realHello(), startDestination()]);
+    const refused = async (part: Partial<Hello>) => {
+      const control = FakeChannel.open(destination.address);
+      await greet(control, 'control', ID);
+      control.send('hello', { ...hello, ...part });
+      expect(await control.message('refuse')).toBeDefined();
+      await control.closed();
+      await destination.vm.reach('waiting');
+    };
+    const count = (what: 'fd' | 'task') => readdirSync(`/proc/${destination.vm.pid}/${what}`).length;
+    const both = async () => {
+      await refused({ xsaveBytes: 1 });
+      await refused({ tscKhz: Number.MAX_SAFE_INTEGER });
+    };
+    await both();
+    const before = { fd: count('fd'), task: count('task') };
+    for (let i = 0; i < 4; i++) await both();
+    // What is closed by an event loop's turn is closed a moment later.
+    await expect.poll(() => count('fd') - before.fd).toBeLessThan(4);
+    await expect.poll(() => count('task') - before.task).toBeLessThan(4);
+    await stillTakesAVm(destination);
+  });
+});
+
+/** REQUEST with these page numbers; layout in page-frames.ts. */
+function request(received: number, pages: number[], count = pages.length): Uint8Array {
+  return new Uint8Array(new Uint32Array([TAG_REQUEST, count, received, 0, ...pages]).buffer);
+}
+
+describe('a destination that a source must survive', () => {
+  test.each<[string, Uint8Array]>([
+    ['a page outside of the RAM', request(0, [(128 << 20) / 4096])],
+    ['the last page number there is', request(0, [0xffffffff])],
+    ['too many pages', request(0, [], 65)],
+    ['pages received that were not sent', request(1, [])],
+    ['garbage', new Uint8Array(64).fill(0xa5)],
+  ])('before COMMIT, on the urgent channel: %s. The guest goes on', async (_, bytes) => {
+    const source = await startSource();
+    const fake = await FakeDestination.open(async ({ urgent }: FakeLink) => urgent.write(bytes));
+    const summary = await source.vm.client.migrate(fake.address, () => {});
+    expect(summary).toMatchObject({ status: 'failed', pages: { sent: 0 }, error: { code: 'BAD_PEER' } });
+    expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
+    expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+  });
+
+  test.each<[string, Uint8Array]>([
+    ['acknowledges what was not sent', new Uint8Array(new Uint32Array([TAG_RECEIVED, 0, 0, 1]).buffer)],
+    ['garbage', new Uint8Array(64).fill(0xa5)],
+  ])('after COMMIT, on the bulk channel: %s. What is there is kept', async (_, bytes) => {
+    const source = await startSource();
+    const fake = await FakeDestination.open(async ({ control, bulk }: FakeLink) => {
+      await control.message('state');
+      control.send('loaded', {});
+      await control.message('commit');
+      bulk.write(bytes);
+      control.send('running', { afterMicros: 0 });
+    });
+    const summary = await source.vm.client.migrate(fake.address, () => {});
+    expect(summary).toMatchObject({ status: 'link-lost', error: { code: 'BAD_PEER' } });
+    expect(await source.vm.client.status()).toMatchObject({ state: 'link-lost' });
+    expect(await answers(source.vm, 300)).toBe(false);
+    await source.vm.client.stop();
+    expect((await source.vm.ended).code).toBe(0);
+  });
+
+  test('messages out of turn: the guest goes on', async () => {
+    const source = await startSource();
+    for (const type of ['running', 'complete'] as const) {
+      const fake = await FakeDestination.open(async ({ control }: FakeLink) => {
+        if (type === 'running') control.send('running', { afterMicros: 0 });
+        else control.write(new Uint8Array([0, 0, 0, 0, 9, 0, 0, 0]));
+      });
+      const summary = await source.vm.client.migrate(fake.address, () => {});
+      expect(summary.status, type).toBe('failed');
+      expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+      await work(source.guest);
+    }
+  });
+});

@@ -1,0 +1,151 @@
+/** The other side of a migration, played by the test: it says what it should, until it says something else. */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { encodeMessage, FrameDecoder } from '../../src/migrate/frame.js';
+import type { Body, Hello, Message, MessageType } from '../../src/migrate/message.js';
+import {
+  decodePreamble,
+  encodePreamble,
+  encodeVerdict,
+  PREAMBLE_BYTES,
+  VERDICTS,
+  type Channel,
+  type Verdict,
+} from '../../src/migrate/preamble.js';
+
+/** One connection, read piece by piece. */
+export class FakeChannel {
+  readonly #decoder = new FrameDecoder();
+  readonly #messages: Message[] = [];
+  #bytes: Buffer = Buffer.alloc(0);
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(readonly socket: Socket) {
+    socket.on('data', (chunk: Buffer) => {
+      this.#bytes = Buffer.concat([this.#bytes, chunk]);
+      this.#wake();
+    });
+    socket.on('error', () => {}); // 'close' follows
+    socket.on('close', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  static open(address: { host: string; port: number }): FakeChannel {
+    const socket = connect(address);
+    onTestFinished(() => void socket.destroy());
+    return new FakeChannel(socket);
+  }
+
+  /** As many bytes; undefined if the other side closed before. */
+  async take(count: number): Promise<Buffer | undefined> {
+    while (this.#bytes.length < count) {
+      if (this.#ended) return undefined;
+      await this.#more();
+    }
+    const taken = this.#bytes.subarray(0, count);
+    this.#bytes = this.#bytes.subarray(count);
+    return taken;
+  }
+
+  /** Waits for a message of this type and drops others; undefined if the other side closed before. */
+  async message<T extends MessageType>(type: T): Promise<Body<T> | undefined> {
+    for (;;) {
+      const message = this.#messages.shift();
+      if (message?.type === type) return message.body as Body<T>;
+      if (message !== undefined) continue;
+      if (this.#bytes.length > 0) {
+        this.#messages.push(...this.#decoder.push(this.#bytes));
+        this.#bytes = Buffer.alloc(0);
+      } else if (this.#ended) {
+        return undefined;
+      } else {
+        await this.#more();
+      }
+    }
+  }
+
+  /** The other side has closed the connection. */
+  async closed(): Promise<void> {
+    while (!this.#ended) await this.#more();
+  }
+
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  send<T extends MessageType>(type: T, body: Body<T>): void {
+    this.write(encodeMessage(type, body));
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
+
+/** Connects a channel of the migration `id` (16 bytes) to a real destination; undefined if it says nothing. */
+export async function greet(
+  channel: FakeChannel,
+  kind: Channel,
+  id: Uint8Array,
+  index = 0,
+): Promise<Verdict | undefined> {
+  channel.write(encodePreamble(kind, index, id));
+  const answer = await channel.take(PREAMBLE_BYTES);
+  return answer === undefined ? undefined : VERDICTS[decodePreamble(answer).index];
+}
+
+export interface FakeLink {
+  control: FakeChannel;
+  urgent: FakeChannel;
+  bulk: FakeChannel;
+  hello: Hello;
+}
+
+/** Plays a destination for one migration, up to the page channels being open; then `play` goes on. */
+export class FakeDestination {
+  readonly #server: Server;
+  readonly #channels: Partial<Record<Channel, FakeChannel>> = {};
+  #hello: Hello | undefined;
+
+  private constructor(
+    server: Server,
+    readonly play: (link: FakeLink) => Promise<void>,
+  ) {
+    this.#server = server;
+    server.on('connection', (socket) => void this.#admit(new FakeChannel(socket)).catch(() => {}));
+  }
+
+  static async open(play: (link: FakeLink) => Promise<void>): Promise<FakeDestination> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const fake = new FakeDestination(server, play);
+    onTestFinished(() => fake.close());
+    return fake;
+  }
+
+  get address(): { host: string; port: number } {
+    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port };
+  }
+
+  async close(): Promise<void> {
+    for (const channel of Object.values(this.#channels)) channel.socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #admit(channel: FakeChannel): Promise<void> {
+    const preamble = decodePreamble(new Uint8Array((await channel.take(PREAMBLE_BYTES))!));
+    this.#channels[preamble.channel] = channel;
+    channel.write(encodeVerdict(preamble, 'welcome'));
+    if (preamble.channel === 'control') {
+      this.#hello = await channel.message('hello');
+      channel.send('accept', {});
+    }
+    const { control, urgent, bulk } = this.#channels;
+    if (control !== undefined && urgent !== undefined && bulk !== undefined) {
+      await this.play({ control, urgent, bulk, hello: this.#hello! });
+    }
+  }
+}
