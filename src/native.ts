@@ -73,12 +73,14 @@ export interface Socket {
   sendPages(memory: NativeMemory, headers: Uint8Array, headerBytes: number, extents: Uint32Array, count: number): void;
   /**
    * Receives at least `minimum`, at most `maximum` bytes; a smaller result means that the peer closed. Minimum 0 takes
-   * what is there. Waits `timeoutMs` (-1: for ever) for each part: code ETIMEDOUT.
+   * what is there, -1 when nothing is. Waits `timeoutMs` (-1: for ever) for each part: code ETIMEDOUT.
    */
   receive(into: Uint8Array, offset: number, minimum: number, maximum: number, timeoutMs: number): number;
   shutdown(): void;
   /** The descriptor, the caller's from now on; closes this object. */
   detachFd(): number;
+  /** This object lets go of the socket; the handle keeps it for others. Garbage collection does not run in a busy worker. */
+  detach(): void;
   close(): void;
 }
 

@@ -133,7 +133,7 @@ Napi::Value Socket::SendPages(const Napi::CallbackInfo& info) {
 }
 
 // receive(into, offset, minimum, maximum, timeoutMs): bytes received, at least minimum; fewer: the peer closed.
-// minimum 0 takes what is there without waiting. timeoutMs -1 waits for ever; code ETIMEDOUT.
+// minimum 0 takes what is there without waiting, -1 when nothing is. timeoutMs -1 waits for ever; code ETIMEDOUT.
 Napi::Value Socket::Receive(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array into = BytesArg(info, 0, "into");
@@ -147,6 +147,7 @@ Napi::Value Socket::Receive(const Napi::CallbackInfo& info) {
   size_t received = 0;
   int error = ReceiveSome(ref_.Get(env).Get(), into.Data() + offset, minimum, maximum,
                           timeout_ms < 0 ? -1 : static_cast<int>(timeout_ms), received);
+  if (error == EAGAIN) return Napi::Number::New(env, -1);
   if (error != 0) throw SystemError(env, error, "recv");
   return Napi::Number::New(env, static_cast<double>(received));
 }
@@ -164,6 +165,12 @@ Napi::Value Socket::DetachFd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
+// detach(): this object lets go of the socket; others, and the handle, keep it.
+Napi::Value Socket::Detach(const Napi::CallbackInfo& info) {
+  ref_.Detach();
+  return info.Env().Undefined();
+}
+
 Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
   ref_.Close();
   return info.Env().Undefined();
@@ -177,7 +184,8 @@ void Socket::Init(Napi::Env env, Napi::Object exports) {
                            InstanceMethod<&Socket::Accept>("accept"), InstanceMethod<&Socket::Configure>("configure"),
                            InstanceMethod<&Socket::Send>("send"), InstanceMethod<&Socket::SendPages>("sendPages"),
                            InstanceMethod<&Socket::Receive>("receive"), InstanceMethod<&Socket::Shutdown>("shutdown"),
-                           InstanceMethod<&Socket::DetachFd>("detachFd"), InstanceMethod<&Socket::Close>("close")}));
+                           InstanceMethod<&Socket::DetachFd>("detachFd"), InstanceMethod<&Socket::Detach>("detach"),
+                           InstanceMethod<&Socket::Close>("close")}));
 }
 
 }  // namespace postcopy

@@ -26,6 +26,7 @@ class Socket : public Napi::ObjectWrap<Socket> {
   Napi::Value Receive(const Napi::CallbackInfo& info);
   Napi::Value Shutdown(const Napi::CallbackInfo& info);
   Napi::Value DetachFd(const Napi::CallbackInfo& info);
+  Napi::Value Detach(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   SharedRef<Descriptor> ref_;

@@ -64,7 +64,7 @@ int ReceiveSome(int fd, uint8_t* into, size_t minimum, size_t maximum, int timeo
     } else if (got == 0) {
       return 0;
     } else if (errno == EAGAIN) {
-      if (received >= minimum) return 0;
+      if (minimum == 0) return EAGAIN;
       int error = WaitFor(fd, POLLIN, timeout_ms);
       if (error != 0) return error;
     } else if (errno != EINTR) {

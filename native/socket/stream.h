@@ -13,7 +13,8 @@ namespace postcopy {
 int SendAll(int fd, iovec* parts, size_t count);
 
 // Receives at least `minimum` and at most `maximum` bytes; `received` < `minimum` with result 0 means the peer closed.
-// Waits `timeout_ms` at most for each part that comes, -1 for ever; ETIMEDOUT then.
+// Waits `timeout_ms` at most for each part that comes, -1 for ever; ETIMEDOUT then. Minimum 0 never waits: EAGAIN when
+// nothing is there.
 int ReceiveSome(int fd, uint8_t* into, size_t minimum, size_t maximum, int timeout_ms, size_t& received);
 
 // Waits for `events`. 0, ETIMEDOUT or an errno value.

@@ -57,7 +57,9 @@ function checkOptions(options: DemoOptions): TrialOptions {
 }
 
 function isGood({ summary, during, verdict }: TrialResult): boolean {
-  return summary.status === 'completed' && during.bad + verdict.bad + verdict.outside_bad === 0 && summary.pages.resent === 0;
+  return (
+    summary.status === 'completed' && during.bad + verdict.bad + verdict.outside_bad === 0 && summary.pages.resent === 0
+  );
 }
 
 function demoText(result: TrialResult): string {

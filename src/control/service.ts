@@ -14,7 +14,8 @@ export type VmState =
   | 'stopped'
   | 'failed';
 
-export type MigrationPhase = 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+export type MigrationPhase =
+  'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
 
 export interface MigrationProgress {
   phase: MigrationPhase;

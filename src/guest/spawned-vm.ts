@@ -65,7 +65,8 @@ export class SpawnedVm {
       if (this.#over) throw new PostcopyError('INTERNAL', `${this.name} ended: ${this.#stderr.trim()}`);
       const status = await this.client.status().catch(() => undefined);
       if (status !== undefined && states.includes(status.state)) return status;
-      if (Date.now() > deadline) throw new PostcopyError('INTERNAL', `${this.name} is ${status?.state}, not ${states[0]}`);
+      if (Date.now() > deadline)
+        throw new PostcopyError('INTERNAL', `${this.name} is ${status?.state}, not ${states[0]}`);
       await delay(POLL_MS);
     }
   }

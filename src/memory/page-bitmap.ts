@@ -71,7 +71,7 @@ export class PageBitmap {
 
   #forWords(first: number, count: number, change: (word: number, mask: number) => void): void {
     const end = first + count;
-    for (let page = first; page < end; ) {
+    for (let page = first; page < end;) {
       const bit = page & 31;
       const bits = Math.min(32 - bit, end - page);
       const mask = bits === 32 ? -1 : ((1 << bits) - 1) << bit;

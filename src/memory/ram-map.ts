@@ -28,7 +28,10 @@ export function decodeRamMap(bytes: Uint8Array, pages: number): Uint32Array {
     const first = end + reader.next();
     const count = reader.next();
     if (count === 0 || first + count > pages) {
-      throw new PostcopyError('BAD_PEER', `RAM map has a run of ${count} pages at page ${first}; the VM has ${pages} pages`);
+      throw new PostcopyError(
+        'BAD_PEER',
+        `RAM map has a run of ${count} pages at page ${first}; the VM has ${pages} pages`,
+      );
     }
     extents.push(first, count);
     end = first + count;

@@ -48,6 +48,10 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     this.#socket.write(frame);
   }
 
+  get open(): boolean {
+    return !this.#closed;
+  }
+
   get bytesSent(): number {
     return this.#bytesSent;
   }

@@ -6,6 +6,8 @@ const PHASE = 0;
 const STOP = 1;
 
 const PHASE_PREPARED = 0;
+/** Destination: the page channels broke before COMMIT. Whoever leaves PREPARED first decides whether the guest may run. */
+const PHASE_BROKEN = 2;
 /** Source: the destination runs the guest: push, and free what it acknowledges. Destination: COMMIT has come. */
 const PHASE_HANDED_OVER = 1;
 
@@ -22,9 +24,20 @@ export class LinkSwitch {
     return Atomics.load(this.#words, PHASE) === PHASE_HANDED_OVER;
   }
 
-  handOver(): void {
-    Atomics.store(this.#words, PHASE, PHASE_HANDED_OVER);
+  get broken(): boolean {
+    return Atomics.load(this.#words, PHASE) === PHASE_BROKEN;
+  }
+
+  /** False if the link was broken before. */
+  handOver(): boolean {
+    const done = Atomics.compareExchange(this.#words, PHASE, PHASE_PREPARED, PHASE_HANDED_OVER) !== PHASE_BROKEN;
     Atomics.notify(this.#words, PHASE);
+    return done;
+  }
+
+  /** False if the hand-over was before. */
+  break(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_PREPARED, PHASE_BROKEN) !== PHASE_HANDED_OVER;
   }
 
   /** A link that closes from now on was closed by us. */

@@ -74,16 +74,23 @@ export class PageWorker<Job> extends EventEmitter<PageWorkerEvents> {
   }
 }
 
-/** In the worker: takes the one job and does it. What it throws is reported as a failure of the migration. */
-export function servePageJob<Job>(work: (job: Job, report: Report) => void): void {
+/**
+ * In the worker: takes the one job and does it. What it throws, or gives to `fail` and goes on, is a failure of the
+ * migration.
+ */
+export function servePageJob<Job>(work: (job: Job, report: Report, fail: (error: unknown) => void) => void): void {
   const port = parentPort!;
   port.once('message', (job: Job) => {
-    try {
-      work(job, (name, value = 0) => port.postMessage({ type: 'event', name, value } satisfies FromWorker));
-    } catch (error) {
+    const report: Report = (name, value = 0) => port.postMessage({ type: 'event', name, value } satisfies FromWorker);
+    const fail = (error: unknown): void => {
       // A system call that failed on a socket is a lost link; our own errors say what they are.
       const code = error instanceof PostcopyError ? error.code : 'LINK_LOST';
       port.postMessage({ type: 'failed', message: describeError(error), code } satisfies FromWorker);
+    };
+    try {
+      work(job, report, fail);
+    } catch (error) {
+      fail(error);
     }
   });
   port.postMessage({ type: 'ready' } satisfies FromWorker);

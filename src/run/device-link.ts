@@ -25,6 +25,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   readonly #loaded: Promise<unknown>;
   #serving = false;
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** Starts the worker, which loads its code and waits for a machine. */
   constructor() {
@@ -58,7 +59,12 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'restore', state });
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#closed) return;
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     if (this.#serving) await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());

@@ -1,7 +1,7 @@
 /** The state of a whole machine apart from its RAM, as plain data that crosses in STATE. */
 import { PostcopyError } from '../errors.js';
 import { native, type NativeVcpu, type NativeVm, type VmStateName } from '../native.js';
-import { restoreTime, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
+import { rereadTsc, restoreTime, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
 
 const CHIPS = ['picMaster', 'picSlave', 'ioapic', 'pit'] as const satisfies readonly VmStateName[];
 
@@ -29,10 +29,11 @@ export function saveKvmState(
   vcpus: NativeVcpu[],
   msrIndices: Uint32Array,
 ): { state: KvmState; clockAt: number } {
-  for (const vcpu of vcpus) vcpu.notePaused();
   const chips = {} as MachineState['chips'];
   for (const chip of CHIPS) chips[chip] = vm.getState(chip);
   const states = vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices));
+  // vCPU 0 last: the destination gives all vCPUs its offset.
+  for (let i = vcpus.length - 1; i >= 0; i--) rereadTsc(vcpus[i]!, states[i]!);
   const clock = vm.getState('clock');
   return { state: { vcpus: states, chips, clock }, clockAt: native.monotonicMicros() };
 }

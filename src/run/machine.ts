@@ -7,6 +7,7 @@ import { PostcopyError } from '../errors.js';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { DeviceLink } from './device-link.js';
+import { MTRRS } from './vcpu-state.js';
 import { restoreKvmState, saveKvmState, startClocks, type MachineState } from './machine-state.js';
 
 export interface MachineShape {
@@ -23,7 +24,8 @@ const PARK_WAIT_MS = 2;
 const CLOSE_WAIT_MS = 1000;
 
 export class Machine {
-  readonly #msrIndices = native.kvmMsrIndices();
+  readonly #msrIndices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
+  #closing: Promise<boolean> | undefined;
   /** The guest's TSC frequency; 0 if KVM does not say. */
   readonly tscKhz: number;
   /** Bytes of a vCPU's XSAVE state on this host. */
@@ -84,7 +86,10 @@ export class Machine {
 
   resume(): void {
     this.#running = true;
-    for (const vcpu of this.vcpus) vcpu.resume();
+    for (const vcpu of this.vcpus) {
+      vcpu.notePaused();
+      vcpu.resume();
+    }
   }
 
   /** Parks all vCPUs. Takes as long as the pages do that they wait for. Returns monotonicMicros() of the last one. */
@@ -121,7 +126,12 @@ export class Machine {
    * Stops and frees all. False if a vCPU still waits in the kernel for a page: then RAM and the VM stay until the
    * process ends, and a userfaultfd on them must stay open as long.
    */
-  async close(): Promise<boolean> {
+  close(): Promise<boolean> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<boolean> {
     this.#running = false;
     for (const vcpu of this.vcpus) vcpu.requestPause();
     const closed = this.vcpus.map((vcpu) => vcpu.close(CLOSE_WAIT_MS)).every(Boolean);

@@ -5,16 +5,19 @@
 import { PostcopyError } from '../errors.js';
 import type { NativeVcpu, VcpuStateName } from '../native.js';
 
-/** In the order of reading: mp_state first, because KVM then takes a pending INIT or SIPI, which changes the others. */
+/**
+ * In the order of reading: with mp_state KVM takes a pending INIT or SIPI, with the events it may deliver a pending
+ * exception's payload into CR2 or DR6; both change what is read after them.
+ */
 const PARTS = [
   'mpState',
+  'vcpuEvents',
   'regs',
   'sregs',
   'debugregs',
   'xcrs',
   'xsave',
   'lapic',
-  'vcpuEvents',
 ] as const satisfies readonly VcpuStateName[];
 
 export type VcpuState = Record<(typeof PARTS)[number], Uint8Array> & {
@@ -35,6 +38,16 @@ export const MSR_IA32_TSC_DEADLINE = 0x6e0;
  */
 const MSR_KVM_WALL_CLOCK = 0x11;
 const MSR_KVM_WALL_CLOCK_NEW = 0x4b564d00;
+
+/** MTRRs (Intel SDM vol. 3, 12.11): KVM has them and does not list them in KVM_GET_MSR_INDEX_LIST. */
+export const MTRRS = [
+  0x2ff,
+  0x250,
+  0x258,
+  0x259,
+  ...Array.from({ length: 8 }, (_, i) => 0x268 + i),
+  ...Array.from({ length: 16 }, (_, i) => 0x200 + i),
+];
 
 const SET_AT_COMMIT = new Set([MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE]);
 const NEVER_SET = new Set([MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK_NEW]);
@@ -58,6 +71,14 @@ export function restoreVcpu(vcpu: NativeVcpu, state: VcpuState): void {
     selectMsrs(state.msrs, (index) => !SET_AT_COMMIT.has(index) && !NEVER_SET.has(index)),
   );
   for (const part of ['lapic', 'debugregs', 'mpState', 'vcpuEvents'] as const) vcpu.setState(part, state[part]);
+}
+
+/** Puts the TSC as it is now into the state. */
+export function rereadTsc(vcpu: NativeVcpu, state: VcpuState): void {
+  const now = vcpu.getMsrs(Uint32Array.of(MSR_IA32_TSC));
+  for (let at = 0; at < state.msrs.length && now.length > 0; at += MSR_ENTRY_BYTES) {
+    if (viewOf(state.msrs).getUint32(at, true) === MSR_IA32_TSC) state.msrs.set(now, at);
+  }
 }
 
 /** Sets the TSC to its saved value plus `ticks`, then the deadline of the LAPIC timer, which is relative to it. */

@@ -66,7 +66,6 @@ class LocalVm implements VmProcess {
   readonly #startedAt = native.monotonicMicros();
   #settleEnded!: (end: VmEnd) => void;
   #ending = false;
-  #resetting = false;
   #state: VmState = 'waiting';
   #problem: string | undefined;
   #peer: string | undefined;
@@ -80,6 +79,7 @@ class LocalVm implements VmProcess {
   /** Hand-overs of this VM so far, on all hosts. */
   #epoch = 0;
   #incoming: Incoming | undefined;
+  #pausing: Promise<void> | undefined;
   #sending: SendVm | undefined;
 
   constructor(
@@ -92,6 +92,10 @@ class LocalVm implements VmProcess {
 
   async boot(plan: BootPlan, reboot: boolean): Promise<void> {
     const { machine, cpuid, files } = await bootMachine(plan, () => this.#serialPort());
+    if (this.#ending) {
+      await machine.close();
+      return;
+    }
     this.#plan = { ...plan };
     this.#reboot = reboot;
     this.#cpuid = cpuid;
@@ -160,15 +164,21 @@ class LocalVm implements VmProcess {
 
   #adopt(machine: Machine): void {
     this.#machine = machine;
-    machine.devices.on('power-off', () => void this.#afterArrival(() => this.#powerOff()));
-    machine.devices.on('reset', (source) => void this.#afterArrival(() => this.#reset(source)));
+    // The first that happens counts: a guest goes on for a moment behind its own reset, and may even fault there.
+    let over = false;
+    const once = (action: () => Promise<void>): void => {
+      if (over) return;
+      over = true;
+      void this.#afterArrival(action);
+    };
+    machine.devices.on('power-off', () => once(() => this.#powerOff()));
+    machine.devices.on('reset', (source) => once(() => this.#reset(source)));
     machine.devices.on('vcpu-stopped', (stop) => {
-      // Behind a reset it means nothing: what the guest does while its reset is under way.
-      if (this.#machine !== machine || this.#ending || this.#resetting) return;
+      if (over || this.#ending) return;
       const text = machine.vcpus[stop.vcpu]!.waitParked(1000)
         ? describeStop(stop, machine.vcpus[stop.vcpu]!)
         : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
-      void this.#afterArrival(() => this.#fail('GUEST_FAILED', text));
+      once(() => this.#fail('GUEST_FAILED', text));
     });
     machine.devices.on(
       'failed',
@@ -188,8 +198,7 @@ class LocalVm implements VmProcess {
   }
 
   async #reset(source: string): Promise<void> {
-    if (this.#ending || this.#resetting) return;
-    this.#resetting = true;
+    if (this.#ending) return;
     await this.#cancelSending('the guest reset itself');
     const plan = this.#plan!;
     if (!this.#reboot) {
@@ -199,7 +208,6 @@ class LocalVm implements VmProcess {
     try {
       await this.#machine?.close();
       if (!this.#ending) await this.boot(plan, this.#reboot);
-      this.#resetting = false;
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }
@@ -239,11 +247,18 @@ class LocalVm implements VmProcess {
   async pause(): Promise<void> {
     if (this.#state === 'paused') return;
     this.#require('running', 'paused');
+    // vCPUs take their time to park, perhaps for a page; nothing else may begin meanwhile.
+    this.#pausing ??= this.#park().finally(() => (this.#pausing = undefined));
+    await this.#pausing;
+  }
+
+  async #park(): Promise<void> {
     await this.#machine!.pause();
-    this.#state = 'paused';
+    if (this.#state === 'running') this.#state = 'paused';
   }
 
   async resume(): Promise<void> {
+    await this.#pausing;
     if (this.#state === 'running') return;
     this.#require('paused', 'resumed');
     this.#machine!.resume();
@@ -266,6 +281,7 @@ class LocalVm implements VmProcess {
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
+    await this.#pausing;
     this.#require('running', 'migrated');
     if (this.#incoming !== undefined && !this.#incoming.complete) {
       throw new PostcopyError(
@@ -274,8 +290,6 @@ class LocalVm implements VmProcess {
       );
     }
     const peer = `${request.host}:${request.port}`;
-    this.#state = 'migrating';
-    this.#problem = undefined;
     this.#sending = new SendVm({
       machine: this.#machine!,
       hello: this.#hello(),
@@ -286,6 +300,8 @@ class LocalVm implements VmProcess {
         this.#peer = peer;
       },
     });
+    this.#state = 'migrating';
+    this.#problem = undefined;
     const summary = await this.#sending.run();
     this.#sending = undefined;
     this.#afterSending(summary, peer);
@@ -338,6 +354,11 @@ class LocalVm implements VmProcess {
   }
 
   async #fail(code: ErrorCode, message: string): Promise<void> {
+    if (this.#state === 'handed-over' || this.#state === 'link-lost') {
+      // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
+      this.#problem = message;
+      return this.notice(message);
+    }
     await this.#cancelSending(message);
     await this.#end({ reason: 'failed', message, code });
   }

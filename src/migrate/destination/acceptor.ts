@@ -10,6 +10,8 @@ import type { AcceptorData, AcceptedChannel } from './accepted-channel.js';
 
 /** Connections whose preamble is not whole; more wait in the kernel's backlog. */
 const MOST_GREETING = 16;
+/** After accept(2) failed; the connection still waits, so poll(2) would not. */
+const ACCEPT_PAUSE_MS = 100;
 const GREETING_TIMEOUT_MICROS = 5_000_000;
 
 interface Greeting {
@@ -26,7 +28,7 @@ let greetings: Greeting[] = [];
 
 function acceptAll(): void {
   while (greetings.length < MOST_GREETING) {
-    const fd = listener.accept();
+    const fd = accept();
     if (fd < 0) return;
     greetings.push({
       socket: new native.Socket('adopt', fd),
@@ -37,19 +39,30 @@ function acceptAll(): void {
   }
 }
 
+/** -1 if no connection waits, or none can be taken now: too many are open, or memory is short. */
+function accept(): number {
+  try {
+    return listener.accept();
+  } catch {
+    native.poll(new Int32Array(0), 0, ACCEPT_PAUSE_MS);
+    return -1;
+  }
+}
+
 /** False when the connection has left this stage: handed on, or dropped. */
 function greet(greeting: Greeting, readable: boolean): boolean {
   try {
     if (readable) {
       const room = PREAMBLE_BYTES - greeting.have;
       const got = greeting.socket.receive(greeting.bytes, greeting.have, 0, room, 0);
-      greeting.have += got;
       if (got === 0) throw new Error('closed');
+      greeting.have += Math.max(0, got);
     }
     if (greeting.have === PREAMBLE_BYTES) {
       const preamble = decodePreamble(greeting.bytes);
       const accepted: AcceptedChannel = { preamble, socketHandle: greeting.socket.handle, peer: greeting.socket.peer };
       parentPort!.postMessage(accepted);
+      greeting.socket.detach();
       return false;
     }
     if (native.monotonicMicros() > greeting.deadline) throw new Error('too slow');

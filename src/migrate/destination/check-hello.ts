@@ -33,9 +33,9 @@ function cpuObjections(hello: Hello): string[] {
   return missing.length === 0 ? [] : [`this host's CPU lacks ${missing.join(', ')}`];
 }
 
-/** Given a frequency that this host has no way to give. `hostKhz`: of a vCPU as made here, 0 if unknown. */
-export function tscObjections(guestKhz: number, hostKhz: number, scaling: boolean): string[] {
-  if (scaling || guestKhz === 0 || hostKhz === 0) return [];
+/** `hostKhz`: of the vCPUs made here, after the guest's frequency was asked for; 0 if unknown. */
+export function tscObjections(guestKhz: number, hostKhz: number): string[] {
+  if (guestKhz === 0 || hostKhz === 0) return [];
   if (Math.abs(guestKhz - hostKhz) <= hostKhz * TSC_TOLERANCE) return [];
   return [`its TSC runs at ${guestKhz} kHz; this host's at ${hostKhz} kHz, and its CPU cannot scale it`];
 }
@@ -54,13 +54,14 @@ async function fileObjections(file: Hello['files'][number]): Promise<string[]> {
   const copy = `copy it from the source host`;
   try {
     const found = await stat(file.path);
-    // Reading a device or a FIFO may never end.
-    if (!found.isFile()) return [`${file.role} ${file.path} is no regular file here: ${copy}`];
+    // Reading a device or a FIFO may never end, nor some files of /proc, which say that they are empty.
+    if (!found.isFile() || found.size === 0)
+      return [`${file.role} ${file.path} is no regular file with content here: ${copy}`];
     const { size } = found;
     if (size !== file.bytes)
       return [`${file.role} ${file.path} has ${size} bytes here, ${file.bytes} at the source: ${copy}`];
     const hash = createHash('sha256');
-    await pipeline(createReadStream(file.path), hash);
+    await pipeline(createReadStream(file.path, { end: file.bytes - 1 }), hash);
     if (hash.digest('hex') === file.sha256) return [];
     return [`${file.role} ${file.path} differs from the one at the source: ${copy}`];
   } catch (error) {

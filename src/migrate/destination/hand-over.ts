@@ -52,8 +52,12 @@ const FORWARD: Forward = {
 
 const ENDED: ReadonlySet<DestinationPhase> = new Set(['refused', 'done', 'failed', 'lost']);
 
+export function isEnd(phase: DestinationPhase): boolean {
+  return ENDED.has(phase);
+}
+
 export function stepDestination(phase: DestinationPhase, event: DestinationEvent): DestinationStep {
-  if (ENDED.has(phase)) return { phase, actions: [] };
+  if (isEnd(phase)) return { phase, actions: [] };
   if (event.type === 'failure') return fail(phase, event.reason);
   if (event.type === 'objections' && phase === 'checking') {
     return { phase: 'refused', actions: [{ type: 'send-refuse', reasons: event.reasons }] };

@@ -40,6 +40,8 @@ export class Incoming {
     this.#hooks = hooks;
     this.#listener = new Listener(host, port);
     this.#listener.on('channel', (channel) => this.#admit(channel));
+    this.#listener.on('failed', (error) => this.#deaf(error));
+    this.#pageWorkers?.catch(() => {}); // told when they are taken
     this.outcome = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -66,6 +68,12 @@ export class Incoming {
       this.#settle({ status: 'failed', reason: new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came') });
     }
     await this.#stopListening();
+  }
+
+  /** A VM that is here, or on its way, does not need the port any more. */
+  #deaf(error: Error): void {
+    if (this.#current !== undefined) return;
+    this.#settle({ status: 'failed', reason: new PostcopyError('INTERNAL', 'can accept no more connections', error) });
   }
 
   async #takePageWorkers(): Promise<PageWorkers> {

@@ -7,6 +7,8 @@ import type { AcceptedChannel, AcceptorData } from './accepted-channel.js';
 
 interface ListenerEvents {
   channel: [channel: AcceptedChannel];
+  /** It accepts no more. */
+  failed: [error: Error];
 }
 
 export class Listener extends EventEmitter<ListenerEvents> {
@@ -27,6 +29,7 @@ export class Listener extends EventEmitter<ListenerEvents> {
     };
     this.#acceptor = new Worker(new URL('./acceptor.js', import.meta.url), { workerData });
     this.#acceptor.on('message', (channel: AcceptedChannel) => this.emit('channel', channel));
+    this.#acceptor.on('error', (error) => this.emit('failed', error));
     this.#exited = new Promise((resolve) => this.#acceptor.once('exit', () => resolve()));
   }
 

@@ -129,9 +129,13 @@ export class DestinationPageChannels {
     return Atomics.load(this.#left, 0);
   }
 
-  /** COMMIT has come. */
-  handOver(): void {
-    this.#link.handOver();
+  /** COMMIT has come. False if the channels broke before: then faults were answered with anything, and no guest may run. */
+  handOver(): boolean {
+    return this.#link.handOver();
+  }
+
+  get broken(): boolean {
+    return this.#link.broken;
   }
 
   sum(name: CounterName): number {

@@ -15,7 +15,7 @@ import type { Body, Hello, Message } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
-import { stepDestination, type DestinationAction, type DestinationEvent, type DestinationPhase } from './hand-over.js';
+import { isEnd, stepDestination, type DestinationAction, type DestinationEvent, type DestinationPhase } from './hand-over.js';
 import { DestinationPageChannels, type PageWorkers } from './page-channels.js';
 
 export interface ReceiveHooks {
@@ -161,8 +161,7 @@ export class ReceiveVm {
   async #build(hello: Hello): Promise<string[]> {
     const machine = await this.#hooks.createMachine(hello);
     this.#machine = machine;
-    const scaling = (native.kvmProbe().capabilities['tscControl'] ?? 0) > 0;
-    const objections = tscObjections(hello.tscKhz, machine.tscKhz, scaling);
+    const objections = tscObjections(hello.tscKhz, machine.tscKhz);
     const { xsaveBytes } = machine;
     if (xsaveBytes !== hello.xsaveBytes) {
       objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
@@ -190,6 +189,8 @@ export class ReceiveVm {
       try {
         await this.#act(action);
       } catch (error) {
+        // An ending is carried out to its end, whatever part of it fails.
+        if (isEnd(step.phase)) continue;
         this.#failure(error as Error);
         return;
       }
@@ -245,6 +246,7 @@ export class ReceiveVm {
     this.#channels!.expect(decodeRamMap(this.#newRam, this.#channels!.pages));
     if (this.#channels!.pagesMissing === 0) this.#allInstalled = true;
     await this.#machine!.restore(state);
+    if (this.#channels!.broken) throw new PostcopyError('LINK_LOST', 'the page channels broke while state was loaded');
     this.#events.push({ type: 'state-loaded' });
   }
 
@@ -253,7 +255,7 @@ export class ReceiveVm {
     if (commit.epoch !== this.#hello!.epoch) {
       throw new PostcopyError('BAD_PEER', `COMMIT of epoch ${commit.epoch}; HELLO announced ${this.#hello!.epoch}`);
     }
-    this.#channels!.handOver();
+    if (!this.#channels!.handOver()) throw new PostcopyError('LINK_LOST', 'the page channels broke before COMMIT');
     const sinceClock = commit.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
@@ -284,18 +286,24 @@ export class ReceiveVm {
   }
 
   async #finishWell(): Promise<void> {
-    this.#control.close();
-    await this.#channels!.close();
-    this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello! });
+    try {
+      this.#control.close();
+      await this.#channels!.close();
+    } finally {
+      this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello! });
+    }
   }
 
   /** Nothing of the VM stays here. Its vCPUs have never run, so no fault of theirs can go wrong. */
   async #dropAll(outcome: ReceiveOutcome): Promise<void> {
-    this.#control.close();
-    await this.#preparing; // a machine may just be in the making
-    await this.#machine?.close();
-    await this.#channels?.close();
-    this.#settle(outcome);
+    try {
+      this.#control.close();
+      await this.#preparing; // a machine may just be in the making
+      await this.#machine?.close();
+      await this.#channels?.close();
+    } finally {
+      this.#settle(outcome);
+    }
   }
 
   /** vCPUs park where they can; those that wait for a page go on waiting, so the userfaultfd stays open. */
@@ -303,9 +311,12 @@ export class ReceiveVm {
     clearInterval(this.#progressTimer);
     for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
     const pagesMissing = this.pagesMissing;
-    this.#control.close();
-    await this.#channels!.close(true);
-    this.#settle({ status: 'lost', reason, machine: this.#machine!, pagesMissing });
+    try {
+      this.#control.close();
+      await this.#channels!.close(true);
+    } finally {
+      this.#settle({ status: 'lost', reason, machine: this.#machine!, pagesMissing });
+    }
   }
 
   #settle(outcome: ReceiveOutcome): void {

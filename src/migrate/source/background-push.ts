@@ -91,6 +91,7 @@ class BackgroundPush {
     set[0] = this.#socket.fd;
     if (native.poll(set, 1, timeoutMs) === 0) return;
     const got = this.#socket.receive(this.#input, this.#inputBytes, 0, this.#input.length - this.#inputBytes, 0);
+    if (got < 0) return;
     if (got === 0) {
       if (this.#link.stopped) return;
       throw new PostcopyError('LINK_LOST', 'the destination closed a bulk channel');

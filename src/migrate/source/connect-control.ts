@@ -44,9 +44,8 @@ async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
     socket.pause();
   });
   const all = Buffer.concat(parts);
-  // The destination speaks next only when it is spoken to; a postcopy sends nothing behind its answer.
-  if (all.length > bytes) throw new PostcopyError('BAD_PEER', 'the other end does not speak the postcopy protocol');
-  return new Uint8Array(all);
+  if (all.length > bytes) socket.unshift(all.subarray(bytes)); // the first PING, perhaps
+  return new Uint8Array(all.subarray(0, bytes));
 }
 
 function within(

@@ -66,11 +66,16 @@ const FORWARD: Forward = {
 };
 
 const ENDED: ReadonlySet<SourcePhase> = new Set(['done', 'failed', 'lost']);
+
+export function isEnd(phase: SourcePhase): boolean {
+  return ENDED.has(phase);
+}
+
 const GUEST_STOPPED: ReadonlySet<SourcePhase> = new Set(['stopping', 'loading']);
 const HANDED_OVER: ReadonlySet<SourcePhase> = new Set(['committed', 'draining']);
 
 export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
-  if (ENDED.has(phase)) return { phase, actions: [] };
+  if (isEnd(phase)) return { phase, actions: [] };
   if (event.type === 'failure') return fail(phase, event.reason);
   if (event.type === 'refuse' && phase === 'greeting') {
     return fail(phase, new RefusedError(event.reasons));

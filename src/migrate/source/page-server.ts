@@ -45,6 +45,7 @@ class PageServer {
     while (!this.#link.stopped) {
       if (native.poll(set, 1, LONGEST_WAIT_MS) === 0) continue;
       const got = this.#socket.receive(this.#input, this.#inputBytes, 0, this.#input.length - this.#inputBytes, 0);
+      if (got < 0) continue;
       if (got === 0) return this.#closed();
       this.#inputBytes += got;
       this.#answerAll();

@@ -17,7 +17,7 @@ import { MIGRATION_ID_BYTES } from '../preamble.js';
 import { rehearseEncoding } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { connectControl } from './connect-control.js';
-import { RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
+import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
 import { SourcePageChannels } from './page-channels.js';
 import { SendMetrics } from './send-metrics.js';
 
@@ -56,6 +56,11 @@ const SHOWN: Record<SourcePhase, MigrationPhase> = {
   done: 'complete',
   failed: 'failed',
   lost: 'link-lost',
+};
+
+const LINK_GONE: SourceEvent = {
+  type: 'failure',
+  reason: new PostcopyError('LINK_LOST', 'the link was lost before COMMIT'),
 };
 
 /** One migration away from here. */
@@ -152,13 +157,17 @@ export class SendVm {
     this.#events.push({ type: 'failure', reason });
   }
 
-  async #handle(event: SourceEvent): Promise<void> {
+  async #handle(happened: SourceEvent): Promise<void> {
+    // COMMIT on a link that is known to be gone would hand the VM over to nobody.
+    const event: SourceEvent = happened.type === 'loaded' && !this.#control!.open ? LINK_GONE : happened;
     const step = stepSource(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
       try {
         await this.#act(action);
       } catch (error) {
+        // An ending is carried out to its end, whatever part of it fails.
+        if (isEnd(step.phase)) continue;
         this.#failure(error as Error);
         return;
       }
@@ -260,9 +269,12 @@ export class SendVm {
         ? new PostcopyError('REFUSED', `${this.#peer} refuses the VM: ${reason.message}`)
         : reason;
     const summary = this.#metrics.summary(status, error, this.#complete);
-    this.#control?.close();
-    await this.#channels.close();
-    this.#finish(summary);
+    try {
+      this.#control?.close();
+      await this.#channels.close();
+    } finally {
+      this.#finish(summary);
+    }
   }
 
   get #peer(): string {

@@ -22,6 +22,13 @@ describe('LinkSwitch', () => {
     expect([elsewhere.handedOver, elsewhere.stopped]).toEqual([true, true]);
   });
 
+  it('is handed over or broken, whichever comes first', () => {
+    const handed = new LinkSwitch();
+    expect([handed.handOver(), handed.break(), handed.handedOver, handed.broken]).toEqual([true, false, true, false]);
+    const broken = new LinkSwitch();
+    expect([broken.break(), broken.handOver(), broken.handedOver, broken.broken]).toEqual([true, false, false, true]);
+  });
+
   it('can be stopped without a hand-over', () => {
     const link = new LinkSwitch();
     link.stop();

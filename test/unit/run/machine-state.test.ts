@@ -109,28 +109,30 @@ describe('restoreKvmState', () => {
 });
 
 describe('saveKvmState', () => {
-  it('tells the vCPUs first that they were stopped, and reads the clock last', () => {
+  it('reads all TSCs again right before the clock, that of the first vCPU last', () => {
     const { vm, vcpus } = fakes(2);
     const log = vm.log;
     for (const vcpu of vcpus) {
-      vcpu.notePaused = () => (log.push('note'), true);
-      vcpu.getMsrs = () => (log.push('msrs'), new Uint8Array(0));
+      vcpu.getMsrs = (indices) => (
+        log.push(`msrs of ${vcpus.indexOf(vcpu)}: ${[...indices].join()}`),
+        new Uint8Array(0)
+      );
     }
     vm.state.set('clock', clockData(9n));
     const { state } = saveKvmState(
       vm.asVm(),
       vcpus.map((vcpu) => vcpu.asVcpu()),
-      Uint32Array.of(TSC),
+      Uint32Array.of(TSC, 0x1b),
     );
     expect(log).toEqual([
-      'note',
-      'note',
       'get picMaster',
       'get picSlave',
       'get ioapic',
       'get pit',
-      'msrs',
-      'msrs',
+      `msrs of 0: ${TSC},27`,
+      `msrs of 1: ${TSC},27`,
+      `msrs of 1: ${TSC}`,
+      `msrs of 0: ${TSC}`,
       'get clock',
     ]);
     expect(state.vcpus).toHaveLength(2);

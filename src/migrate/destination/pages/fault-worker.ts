@@ -7,6 +7,7 @@ import { native, POLLIN } from '../../../native.js';
 import { LinkSwitch } from '../../link-switch.js';
 import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../page-frames.js';
 import { FAULT_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
+import { LINK_TIMEOUT_MS } from '../../protocol.js';
 import type { DestinationJob } from './jobs.js';
 import { PageInstaller } from './page-installer.js';
 import { RequestQueue } from './request-queue.js';
@@ -25,6 +26,7 @@ class FaultWorker {
   readonly #staging = new Uint8Array(STAGED_PAGES * PAGE_FRAME_BYTES);
   readonly #stagingWords = new Uint32Array(this.#staging.buffer);
   #staged = 0;
+  #waitingSince: number | undefined;
 
   constructor(job: DestinationJob, report: Report) {
     this.#socket = new native.Socket(null, job.socketHandle);
@@ -37,7 +39,9 @@ class FaultWorker {
     const set = new Int32Array([this.#installer.userfaultfd.fd, POLLIN, 0, this.#socket.fd, POLLIN, 0]);
     let idle = false;
     while (!this.#link.stopped) {
-      if (native.poll(set, 2, idle ? LONGEST_WAIT_MS : IDLE_MS) === 0) {
+      const ready = native.poll(set, 2, idle ? LONGEST_WAIT_MS : IDLE_MS);
+      if (!this.#link.handedOver) this.#checkPatience();
+      if (ready === 0) {
         this.#requests.acknowledge(this.#installer.installed);
         idle = true;
         continue;
@@ -45,6 +49,22 @@ class FaultWorker {
       idle = false;
       if (set[2] !== 0) this.#readFaults();
       if (set[5] !== 0) this.#receivePages();
+    }
+  }
+
+  /**
+   * Before the hand-over a fault is the main thread's, in a system call of KVM that no signal ends: a source that is
+   * silent must not hold it for ever.
+   */
+  #checkPatience(): void {
+    if (this.#installer.pending.waiting === 0) {
+      this.#waitingSince = undefined;
+      return;
+    }
+    const now = native.monotonicMicros();
+    this.#waitingSince ??= now;
+    if (now - this.#waitingSince > LINK_TIMEOUT_MS * 1000) {
+      throw new PostcopyError('LINK_LOST', `the source has not sent a page for ${LINK_TIMEOUT_MS / 1000} s`);
     }
   }
 
@@ -70,6 +90,7 @@ class FaultWorker {
 
   #receivePages(): void {
     const got = this.#socket.receive(this.#staging, this.#staged, 0, this.#staging.length - this.#staged, 0);
+    if (got < 0) return;
     if (got === 0) {
       if (this.#link.stopped) return;
       throw new PostcopyError('LINK_LOST', 'the source closed the urgent channel');
@@ -100,14 +121,15 @@ class FaultWorker {
   }
 }
 
-servePageJob<DestinationJob>((job, report) => {
+servePageJob<DestinationJob>((job, report, fail) => {
   native.setThreadNice(FAULT_NICE);
   const worker = new FaultWorker(job, report);
   try {
     worker.run();
   } catch (error) {
-    if (new LinkSwitch(job.link).handedOver) throw error;
-    report('failed-before-commit');
+    // From here on either faults are answered with anything, or the guest may run; never both.
+    if (!new LinkSwitch(job.link).break()) throw error;
+    fail(error);
     worker.discard();
   }
 });
