@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 const root = new URL('..', import.meta.url).pathname;
 
 /**
- * unit: pure code. native: the addon alone. kvm: real guests on /dev/kvm (through dist/, so build first).
+ * unit: pure code. native: the addon alone. package: what is published. kvm: real guests on /dev/kvm (through dist/, so build first).
  * lab: two virtual hosts with stock Linux. Guests and hosts share two cores, so kvm and lab run one file at a time.
  */
 export default defineConfig({
@@ -12,6 +12,7 @@ export default defineConfig({
     projects: [
       { root, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { root, test: { name: 'native', include: ['test/native/**/*.test.ts'], pool: 'forks', fileParallelism: false } },
+      { root, test: { name: 'package', include: ['test/package/**/*.test.ts'] } },
       {
         root,
         test: {

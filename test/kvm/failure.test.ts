@@ -229,6 +229,20 @@ async function silentAfterCommit([failure, at]: [Failure, 'running' | 'push']): 
   await link.proxy.close();
 }
 
+test('the urgent channel alone breaks before COMMIT: no guest runs on pages that nobody sent', async () => {
+  const source = await startSource();
+  const link = await openLink();
+  link.proxy.onMessage('state', 'before', () => {
+    link.proxy.resetUrgent();
+    return 'forward';
+  });
+  const end = await migrate(source, link.proxy.address);
+  expect(end.code, end.stderr).toBe(EXIT_FAILED);
+  expect((await source.vm.client.status()).state).toBe('running');
+  expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+  await destinationGaveUp(link, 'urgent channel reset');
+});
+
 test('the source is killed before COMMIT: the destination never runs the guest', async () => {
   const cases: ['before' | 'after', MessageType][] = [
     ['before', 'accept'],

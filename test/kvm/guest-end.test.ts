@@ -135,6 +135,19 @@ test('pause and resume', async () => {
   expect(await verifyWhole(guest)).toBeGreaterThan(0);
 });
 
+test('pause and migrate at once: the VM is paused, and nothing is sent', async () => {
+  const { vm, guest } = await startSource();
+  const { address } = await startDestination('other');
+  const [paused, migrated] = await Promise.allSettled([vm.client.pause(), vm.client.migrate(address, () => {})]);
+  const state = (await vm.client.status().catch(() => undefined))?.state;
+  // Whichever came first: never both.
+  expect([paused.status, migrated.status].filter((status) => status === 'fulfilled')).toHaveLength(1);
+  if (paused.status === 'rejected') return;
+  expect(state).toBe('paused');
+  await vm.client.resume();
+  expect(await verifyWhole(guest)).toBeGreaterThan(0);
+});
+
 test('stop by signal', async () => {
   const { vm } = await startSource();
   vm.kill('SIGTERM');

@@ -26,6 +26,10 @@ async function realHello(): Promise<Hello> {
   return heard!;
 }
 
+function descriptors({ vm }: WaitingVm): number {
+  return readdirSync(`/proc/${vm.pid}/fd`).length;
+}
+
 /** A real VM still comes in, after all that. */
 async function stillTakesAVm(destination: WaitingVm): Promise<void> {
   await destination.vm.reach('waiting');
@@ -57,6 +61,11 @@ describe('a source that a destination must survive', () => {
     for (const kind of ['urgent', 'bulk'] as const) {
       expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('stranger');
     }
+    // Not one of them costs a descriptor.
+    const before = descriptors(destination);
+    for (let i = 0; i < 50; i++)
+      expect(await greet(FakeChannel.open(destination.address), 'bulk', ID)).toBe('stranger');
+    expect(descriptors(destination)).toBeLessThan(before + 10);
     // It stays as it is while the VM comes.
     const stalling = FakeChannel.open(destination.address);
     stalling.write(encodePreamble('control', 0, ID).subarray(0, 31));

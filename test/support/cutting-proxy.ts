@@ -32,6 +32,8 @@ export class CuttingProxy {
   #trap: Trap | undefined;
   #bulkTrap: { bytes: number; spring: Spring } | undefined;
   #silent = false;
+  /** To the destination. */
+  #urgent: Socket | undefined;
   #sprung = false;
 
   private constructor(target: { host: string; port: number }, server: Server) {
@@ -76,6 +78,11 @@ export class CuttingProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Only the destination's end of the urgent channel breaks, with a reset; the source's stays open. */
+  resetUrgent(): void {
+    this.#urgent?.resetAndDestroy();
+  }
+
   /** Nothing passes any more, and no connection breaks. */
   silence(): void {
     this.#silent = true;
@@ -98,7 +105,7 @@ export class CuttingProxy {
       socket.on('error', () => {}); // 'close' follows
       socket.on('close', () => {
         this.#sockets.delete(socket);
-        if (!this.#silent) other.destroy();
+        if (!this.#silent && socket !== this.#urgent) other.destroy();
       });
     }
     const channel = { kind: undefined } as ChannelState;
@@ -115,6 +122,7 @@ export class CuttingProxy {
         if (rest.length < PREAMBLE_BYTES) continue;
         begun = true;
         if (first === 'preamble') channel.kind = CHANNELS[rest[PREAMBLE_CHANNEL]!];
+        if (first === 'preamble' && channel.kind === 'urgent') this.#urgent = to;
         await this.#forward(to, rest.subarray(0, PREAMBLE_BYTES));
         rest = rest.subarray(PREAMBLE_BYTES);
       }

@@ -1,5 +1,5 @@
 /** The package as it is published: what is in it runs without a compiler. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,11 +36,15 @@ test('installs without a compiler', () => {
 
 test('runs from the tarball, its own guest included', () => {
   expect(run('node', ['dist/cli/main.js', '--version'], installed).trim()).toMatch(/^\d+\.\d+\.\d+$/);
-  const report = JSON.parse(run('node', ['dist/cli/main.js', 'doctor', '--json'], installed)) as {
-    checks: { name: string; level: string }[];
-  };
-  expect(report.checks.find(({ name }) => name === 'guest runs')?.level).toBe('ok');
+  // On a machine without a usable /dev/kvm it says so, as the checkout does.
+  expect(guestRuns(installed)).toBe(guestRuns(root));
 });
+
+function guestRuns(directory: string): string | undefined {
+  const { stdout } = spawnSync('node', ['dist/cli/main.js', 'doctor', '--json'], { cwd: directory, encoding: 'utf8' });
+  const { checks } = JSON.parse(stdout) as { checks: { name: string; level: string }[] };
+  return checks.find(({ name }) => name === 'guest runs')?.level;
+}
 
 test('has an index to embed it by', () => {
   const code = "import('postcopy').then((m) => console.log(Object.keys(m).sort().join()))";
