@@ -30,8 +30,13 @@ export class PageBitmap {
     return (Atomics.and(this.#words, page >>> 5, ~bit) & bit) !== 0;
   }
 
-  setRange(first: number, count: number): void {
-    this.#forWords(first, count, (word, mask) => Atomics.or(this.#words, word, mask));
+  /** Number of bits that were clear before. */
+  setRange(first: number, count: number): number {
+    let set = 0;
+    this.#forWords(first, count, (word, mask) => {
+      set += bitCount(~Atomics.or(this.#words, word, mask) & mask);
+    });
+    return set;
   }
 
   /** Number of bits that were set before. */
@@ -41,12 +46,6 @@ export class PageBitmap {
       cleared += bitCount(Atomics.and(this.#words, word, ~mask) & mask);
     });
     return cleared;
-  }
-
-  count(): number {
-    let total = 0;
-    for (let word = 0; word < this.#words.length; word++) total += bitCount(this.#words[word]!);
-    return total;
   }
 
   /** The first set bit at or after `from`; -1 if there is none. */

@@ -9,8 +9,8 @@ import type { State } from './message.js';
 
 const RUNS = 3;
 
-/** Source: STATE of the size this machine's will have. The machine runs meanwhile. */
-export function rehearseEncoding(machine: Machine): void {
+/** Source: saves the devices, and encodes STATE of the size this machine's will have. The machine runs meanwhile. */
+export async function rehearseCapture(machine: Machine): Promise<void> {
   const part = () => new Uint8Array(1024);
   const vcpu = {
     regs: part(),
@@ -30,7 +30,10 @@ export function rehearseEncoding(machine: Machine): void {
     devices: {},
     ramMap: part(),
   };
-  for (let run = 0; run < RUNS; run++) new FrameDecoder().push(encodeMessage('state', state));
+  for (let run = 0; run < RUNS; run++) {
+    await machine.devices.save();
+    new FrameDecoder().push(encodeMessage('state', state));
+  }
 }
 
 /** Destination: saves the fresh machine's own state, sends it through the codec, and loads it again. */

@@ -121,8 +121,9 @@ export class DestinationPageChannels {
    * are answered right and RAM may be touched.
    */
   expect(extents: Uint32Array): void {
-    for (let i = 0; i < extents.length; i += 2) this.#missing.setRange(extents[i]!, extents[i + 1]!);
-    Atomics.store(this.#left, 0, this.#missing.count());
+    for (let i = 0; i < extents.length; i += 2) {
+      Atomics.add(this.#left, 0, this.#missing.setRange(extents[i]!, extents[i + 1]!));
+    }
   }
 
   get pagesMissing(): number {

@@ -15,7 +15,13 @@ import type { Body, Hello, Message } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
-import { isEnd, stepDestination, type DestinationAction, type DestinationEvent, type DestinationPhase } from './hand-over.js';
+import {
+  isEnd,
+  stepDestination,
+  type DestinationAction,
+  type DestinationEvent,
+  type DestinationPhase,
+} from './hand-over.js';
 import { DestinationPageChannels, type PageWorkers } from './page-channels.js';
 
 export interface ReceiveHooks {

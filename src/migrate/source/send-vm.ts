@@ -14,7 +14,7 @@ import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import type { Complete, Hello, Message } from '../message.js';
 import { MIGRATION_ID_BYTES } from '../preamble.js';
-import { rehearseEncoding } from '../rehearse.js';
+import { rehearseCapture } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { connectControl } from './connect-control.js';
 import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
@@ -220,7 +220,7 @@ export class SendVm {
   async #openChannels(): Promise<void> {
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
-    rehearseEncoding(this.#options.machine);
+    await rehearseCapture(this.#options.machine);
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });

@@ -10,6 +10,10 @@ function pagesOf(bitmap: PageBitmap): number[] {
   return Array.from({ length: bitmap.pages }, (_, page) => page).filter((page) => bitmap.has(page));
 }
 
+function countOf(bitmap: PageBitmap): number {
+  return Array.from({ length: bitmap.pages }, (_, page) => bitmap.has(page)).filter(Boolean).length;
+}
+
 describe('PageBitmap', () => {
   it.each([0, 1, 30, 31, 32, 33, 63, 64, 99])('sets and clears page %d, and tells whether that changed it', (page) => {
     const bitmap = new PageBitmap(100);
@@ -37,9 +41,9 @@ describe('PageBitmap', () => {
   ])('sets and clears the range %d + %d, and nothing beside it', (first, count) => {
     const range = Array.from({ length: count }, (_, i) => first + i);
     const bitmap = new PageBitmap(100);
-    bitmap.setRange(first, count);
+    expect(bitmap.setRange(first, count)).toBe(count);
     expect(pagesOf(bitmap)).toEqual(range);
-    expect(bitmap.count()).toBe(count);
+    expect(countOf(bitmap)).toBe(count);
 
     bitmap.setRange(0, 100);
     expect(bitmap.clearRange(first, count)).toBe(count);
@@ -70,7 +74,7 @@ describe('PageBitmap', () => {
     expect(bitmap.claimRun(20, 8)).toBe(0);
     expect(bitmap.claimRun(28, 64)).toBe(22);
     expect(bitmap.claimRun(60, 64)).toBe(10);
-    expect(bitmap.count()).toBe(0);
+    expect(countOf(bitmap)).toBe(0);
   });
 
   it('is a set of pages, whatever is done to it', () => {
@@ -99,7 +103,7 @@ describe('PageBitmap', () => {
             expect(bitmap.claimRun(first, count)).toBe(run.length);
             for (const page of run) model.delete(page);
           }
-          expect(bitmap.count()).toBe(model.size);
+          expect(countOf(bitmap)).toBe(model.size);
         }
         expect(pagesOf(bitmap)).toEqual([...model].sort((a, b) => a - b));
       }),
@@ -143,6 +147,6 @@ describe('PageBitmap in two threads', () => {
     const all = claims.flatMap((pages) => [...pages]).sort((a, b) => a - b);
     expect(all).toHaveLength(PAGES);
     expect(all.every((page, i) => page === i)).toBe(true);
-    expect(bitmap.count()).toBe(0);
+    expect(countOf(bitmap)).toBe(0);
   });
 });
