@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const root = new URL('..', import.meta.url).pathname;
+/** Above 1 on emulated hosts: smaller guests, more time. */
+const scale = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
 
 /**
  * unit: pure code. native: the addon alone. package: what is published. kvm: real guests on /dev/kvm (through dist/, so build first).
@@ -20,8 +22,8 @@ export default defineConfig({
           include: ['test/kvm/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000 * scale,
+          hookTimeout: 120_000 * scale,
         },
       },
       {
