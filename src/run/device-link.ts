@@ -67,8 +67,13 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   async #close(): Promise<void> {
     if (this.#closed) return;
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-    if (this.#serving) await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
-    else await this.#worker.terminate();
+    if (this.#serving) {
+      await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+    } else {
+      // A worker that is ended while it loads its code leaves the files open that it is reading.
+      await this.#loaded.catch(() => {});
+      await this.#worker.terminate();
+    }
     this.#closed = true;
     await exited;
     native.closeFd(this.#wakeFd);
