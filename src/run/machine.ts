@@ -30,7 +30,6 @@ export class Machine {
   readonly tscKhz: number;
   /** Bytes of a vCPU's XSAVE state on this host. */
   readonly xsaveBytes: number;
-  #running = false;
 
   private constructor(
     readonly memory: NativeMemory,
@@ -76,16 +75,11 @@ export class Machine {
     }
   }
 
-  get running(): boolean {
-    return this.#running;
-  }
-
   get cpus(): number {
     return this.vcpus.length;
   }
 
   resume(): void {
-    this.#running = true;
     for (const vcpu of this.vcpus) {
       vcpu.notePaused();
       vcpu.resume();
@@ -94,7 +88,6 @@ export class Machine {
 
   /** Parks all vCPUs. Takes as long as the pages do that they wait for. Returns monotonicMicros() of the last one. */
   async pause(): Promise<number> {
-    this.#running = false;
     for (const vcpu of this.vcpus) vcpu.requestPause();
     for (const vcpu of this.vcpus) {
       while (!vcpu.waitParked(PARK_WAIT_MS)) await new Promise((resolve) => setImmediate(resolve));
@@ -132,7 +125,6 @@ export class Machine {
   }
 
   async #close(): Promise<boolean> {
-    this.#running = false;
     for (const vcpu of this.vcpus) vcpu.requestPause();
     const closed = this.vcpus.map((vcpu) => vcpu.close(CLOSE_WAIT_MS)).every(Boolean);
     await this.devices.close();

@@ -55,10 +55,6 @@ export class Incoming {
     return this.#complete;
   }
 
-  get pagesMissing(): number {
-    return this.#current?.pagesMissing ?? 0;
-  }
-
   /** Stops listening; a VM on its way is given up, as if the link had broken. */
   async close(): Promise<void> {
     this.#closing = true;

@@ -96,10 +96,6 @@ export class ReceiveVm {
     return this.#channels?.pagesMissing ?? 0;
   }
 
-  get faultsWaiting(): number {
-    return this.#channels?.faultsWaiting ?? 0;
-  }
-
   /** A page channel of this migration. False if it is not one that was agreed on. */
   attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
     return this.#phase === 'accepted' && (this.#channels?.attach(kind, index, socket) ?? false);
