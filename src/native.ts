@@ -24,6 +24,10 @@ export interface NativeMemory {
   dataExtents(first: number, count: number): Uint32Array;
   /** Gives pages back to the host; they read as zero from then on. */
   release(first: number, count: number): void;
+  /** Pages from `first` on that are alike: n if these n read zero, -n if they do not. Reads them. */
+  zeroRun(first: number, count: number): number;
+  /** Puts what these pages hold into huge pages (MADV_COLLAPSE, Linux 6.1); false if the kernel cannot now. */
+  collapse(first: number, count: number): boolean;
   close(): void;
 }
 
@@ -54,6 +58,8 @@ export interface SocketOptions {
   sendBuffer?: number;
   notSentLowat?: number;
   userTimeoutMs?: number;
+  /** Congestion control by name, of those the host has. */
+  congestion?: string;
 }
 
 /** A TCP socket used synchronously. A shutdown() from another thread ends every wait. */
@@ -71,6 +77,15 @@ export interface Socket {
   send(bytes: Uint8Array, offset: number, length: number): void;
   /** For each of `count` extents ([first, pages] pairs): its header, then its pages straight from guest RAM. */
   sendPages(memory: NativeMemory, headers: Uint8Array, headerBytes: number, extents: Uint32Array, count: number): void;
+  /** What fits now of that but for its first `skip` bytes, without waiting; the bytes sent. */
+  trySendPages(
+    memory: NativeMemory,
+    headers: Uint8Array,
+    headerBytes: number,
+    extents: Uint32Array,
+    count: number,
+    skip: number,
+  ): number;
   /**
    * Receives at least `minimum`, at most `maximum` bytes; a smaller result means that the peer closed. Minimum 0 takes
    * what is there, -1 when nothing is. Waits `timeoutMs` (-1: for ever) for each part: code ETIMEDOUT.
@@ -180,8 +195,8 @@ export interface Native {
   writeFd(fd: number, bytes: Uint8Array): number;
   /** A descriptor holding flock(2) LOCK_EX on the file; code EWOULDBLOCK if another process has it. */
   lockFile(path: string): number;
-  /** Priority of the calling thread; false if not permitted. */
-  setThreadNice(nice: number): boolean;
+  /** Name (15 bytes at most, as top -H shows it) and priority of the calling thread; false if that is not permitted. */
+  setThread(name: string, nice: number): boolean;
 
   kvmProbe(path?: string): KvmProbe;
   /** Packed struct kvm_cpuid_entry2 of what this host's KVM can give a guest. */

@@ -99,6 +99,28 @@ Napi::Value GuestMemory::Release(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// zeroRun(first, count): how many pages from `first` on are alike in being all zero, or not: positive if they are zero,
+// negative if not. Reads them.
+Napi::Value GuestMemory::ZeroRun(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t first = UintArg(info, 0, "first");
+  uint64_t count = UintArg(info, 1, "count", INT32_MAX);
+  if (count == 0 || !ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
+  const bool zero = ram.IsZero(first);
+  uint64_t run = 1;
+  while (run < count && ram.IsZero(first + run) == zero) run++;
+  return Napi::Number::New(info.Env(), zero ? static_cast<double>(run) : -static_cast<double>(run));
+}
+
+// collapse(first, count): MADV_COLLAPSE; false if the kernel has no huge page to give, or cannot now.
+Napi::Value GuestMemory::Collapse(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  uint64_t first = UintArg(info, 0, "first");
+  uint64_t count = UintArg(info, 1, "count");
+  if (!ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "collapse outside of guest RAM");
+  return Napi::Boolean::New(info.Env(), ram.Collapse(first, count) == 0);
+}
+
 Napi::Value GuestMemory::Close(const Napi::CallbackInfo& info) {
   ref_.Close();
   return info.Env().Undefined();
@@ -111,7 +133,8 @@ void GuestMemory::Init(Napi::Env env, Napi::Object exports) {
                    InstanceAccessor<&GuestMemory::BackingName>("backing"), InstanceMethod<&GuestMemory::Read>("read"),
                    InstanceMethod<&GuestMemory::Write>("write"),
                    InstanceMethod<&GuestMemory::DataExtents>("dataExtents"),
-                   InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::Close>("close")});
+                   InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::ZeroRun>("zeroRun"),
+                   InstanceMethod<&GuestMemory::Collapse>("collapse"), InstanceMethod<&GuestMemory::Close>("close")});
   EnvData::Of(env).guest_memory = Napi::Persistent(constructor);
   exports.Set("GuestMemory", constructor);
 }

@@ -25,6 +25,8 @@ class GuestMemory : public Napi::ObjectWrap<GuestMemory> {
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value DataExtents(const Napi::CallbackInfo& info);
   Napi::Value Release(const Napi::CallbackInfo& info);
+  Napi::Value ZeroRun(const Napi::CallbackInfo& info);
+  Napi::Value Collapse(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   SharedRef<Ram> ref_;

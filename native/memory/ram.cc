@@ -5,12 +5,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 namespace postcopy {
 namespace {
 
 constexpr size_t kHugePageSize = 2 << 20;
+
+#ifndef MADV_COLLAPSE  // Linux 6.1; Debian 12's C library does not know it
+#define MADV_COLLAPSE 25
+#endif
 
 [[noreturn]] void Fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
@@ -47,6 +52,8 @@ Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing) {
   // Guest memory has no place in a core dump, and a forked child must not get a copy-on-write view of it.
   madvise(base_, bytes_, MADV_DONTDUMP);
   madvise(base_, bytes_, MADV_DONTFORK);
+  // A guest runs faster on huge pages. Where the host has none to give (for memfd, often), 4 KiB pages do.
+  madvise(base_, bytes_, MADV_HUGEPAGE);
 }
 
 Ram::~Ram() { munmap(mapped_, mapped_bytes_); }
@@ -59,6 +66,17 @@ int Ram::Release(uint64_t first, uint64_t count) {
     return done == 0 ? 0 : errno;
   }
   return madvise(Page(first), count * kPageSize, MADV_DONTNEED) == 0 ? 0 : errno;
+}
+
+int Ram::Collapse(uint64_t first, uint64_t count) {
+  return madvise(Page(first), count * kPageSize, MADV_COLLAPSE) == 0 ? 0 : errno;
+}
+
+bool Ram::IsZero(uint64_t page) const {
+  const uint8_t* bytes = Page(page);
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  return word == 0 && memcmp(bytes, bytes + sizeof word, kPageSize - sizeof word) == 0;
 }
 
 }  // namespace postcopy

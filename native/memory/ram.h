@@ -33,6 +33,12 @@ class Ram {
   // Gives pages back to the host; they read as zero afterwards. Returns 0 or an errno value.
   int Release(uint64_t first, uint64_t count);
 
+  // Puts what these pages hold into huge pages. Returns 0 or an errno value; pages keep what they hold either way.
+  int Collapse(uint64_t first, uint64_t count);
+
+  // Whether a page reads zero; reads it.
+  bool IsZero(uint64_t page) const;
+
   struct Extent {
     uint32_t first;
     uint32_t count;

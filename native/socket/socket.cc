@@ -80,7 +80,7 @@ Napi::Value Socket::Accept(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-// configure({noDelay, sendBuffer, notSentLowat, userTimeoutMs}): TCP options, those given.
+// configure({noDelay, sendBuffer, notSentLowat, userTimeoutMs, congestion}): TCP options, those given.
 Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "options must be an object");
   Napi::Object options = info[0].As<Napi::Object>();
@@ -89,6 +89,13 @@ Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   SetIfGiven(info.Env(), options, "sendBuffer", fd, SOL_SOCKET, SO_SNDBUF);
   SetIfGiven(info.Env(), options, "notSentLowat", fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
   SetIfGiven(info.Env(), options, "userTimeoutMs", fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
+  Napi::Value congestion = options.Get("congestion");
+  if (congestion.IsString()) {
+    std::string name = congestion.As<Napi::String>().Utf8Value();
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), name.size()) < 0) {
+      throw SystemError(info.Env(), errno, "setsockopt", "congestion " + name);
+    }
+  }
   return info.Env().Undefined();
 }
 
@@ -106,30 +113,55 @@ Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// sendPages(memory, headers: Uint8Array, headerBytes, extents: Uint32Array of [first, pages], count): for each extent its
-// header and its pages, straight from guest RAM, in as few system calls as it takes.
+// The extents of a call as parts for sendmsg: each header, then its pages where they are in guest RAM.
+class PageParts {
+ public:
+  static constexpr uint64_t kMaxExtents = 1024;
+
+  // Arguments from `memory` on: memory, headers: Uint8Array, headerBytes, extents: Uint32Array of [first, pages], count.
+  explicit PageParts(const Napi::CallbackInfo& info) : ram_(GuestMemory::FromArg(info, 0)) {
+    Napi::Uint8Array headers = BytesArg(info, 1, "headers");
+    uint64_t header_bytes = UintArg(info, 2, "headerBytes", 4096);
+    Napi::Uint32Array extents = Uint32sArg(info, 3, "extents");
+    count_ = UintArg(info, 4, "count", kMaxExtents);
+    if (headers.ByteLength() < header_bytes * count_ || extents.ElementLength() < count_ * 2) {
+      throw Napi::RangeError::New(info.Env(), "headers or extents are shorter than count");
+    }
+    for (uint64_t i = 0; i < count_; i++) {
+      uint64_t first = extents[i * 2];
+      uint64_t pages = extents[i * 2 + 1];
+      if (!ram_->HasPages(first, pages)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
+      parts_[i * 2] = {headers.Data() + i * header_bytes, header_bytes};
+      parts_[i * 2 + 1] = {ram_->Page(first), pages * kPageSize};
+    }
+  }
+
+  iovec* Data() { return parts_; }
+  size_t Count() const { return count_ * 2; }
+
+ private:
+  std::shared_ptr<Ram> ram_;
+  uint64_t count_ = 0;
+  iovec parts_[kMaxExtents * 2];
+};
+
+// sendPages(memory, headers, headerBytes, extents, count): all of it, in as few system calls as it takes.
 Napi::Value Socket::SendPages(const Napi::CallbackInfo& info) {
-  constexpr uint64_t kMaxExtents = 1024;
-  Napi::Env env = info.Env();
-  std::shared_ptr<Ram> ram = GuestMemory::FromArg(info, 0);
-  Napi::Uint8Array headers = BytesArg(info, 1, "headers");
-  uint64_t header_bytes = UintArg(info, 2, "headerBytes", 4096);
-  Napi::Uint32Array extents = Uint32sArg(info, 3, "extents");
-  uint64_t count = UintArg(info, 4, "count", kMaxExtents);
-  if (headers.ByteLength() < header_bytes * count || extents.ElementLength() < count * 2) {
-    throw Napi::RangeError::New(env, "headers or extents are shorter than count");
-  }
-  iovec parts[kMaxExtents * 2];
-  for (uint64_t i = 0; i < count; i++) {
-    uint64_t first = extents[i * 2];
-    uint64_t pages = extents[i * 2 + 1];
-    if (!ram->HasPages(first, pages)) throw Napi::RangeError::New(env, "pages outside of guest RAM");
-    parts[i * 2] = {headers.Data() + i * header_bytes, header_bytes};
-    parts[i * 2 + 1] = {ram->Page(first), pages * kPageSize};
-  }
-  int error = SendAll(ref_.Get(env).Get(), parts, count * 2);
-  if (error != 0) throw SystemError(env, error, "sendmsg", "guest pages");
-  return env.Undefined();
+  PageParts parts(info);
+  int error = SendAll(ref_.Get(info.Env()).Get(), parts.Data(), parts.Count());
+  if (error != 0) throw SystemError(info.Env(), error, "sendmsg", "guest pages");
+  return info.Env().Undefined();
+}
+
+// trySendPages(memory, headers, headerBytes, extents, count, skip): what fits now of all but the first `skip` bytes,
+// without waiting; returns the bytes sent, 0 when nothing fits.
+Napi::Value Socket::TrySendPages(const Napi::CallbackInfo& info) {
+  PageParts parts(info);
+  uint64_t skip = UintArg(info, 5, "skip");
+  size_t sent = 0;
+  int error = SendWhatFits(ref_.Get(info.Env()).Get(), parts.Data(), parts.Count(), skip, sent);
+  if (error != 0) throw SystemError(info.Env(), error, "sendmsg", "guest pages");
+  return Napi::Number::New(info.Env(), static_cast<double>(sent));
 }
 
 // receive(into, offset, minimum, maximum, timeoutMs): bytes received, at least minimum; fewer: the peer closed.
@@ -183,6 +215,7 @@ void Socket::Init(Napi::Env env, Napi::Object exports) {
                            InstanceAccessor<&Socket::Port>("port"), InstanceAccessor<&Socket::Peer>("peer"),
                            InstanceMethod<&Socket::Accept>("accept"), InstanceMethod<&Socket::Configure>("configure"),
                            InstanceMethod<&Socket::Send>("send"), InstanceMethod<&Socket::SendPages>("sendPages"),
+                           InstanceMethod<&Socket::TrySendPages>("trySendPages"),
                            InstanceMethod<&Socket::Receive>("receive"), InstanceMethod<&Socket::Shutdown>("shutdown"),
                            InstanceMethod<&Socket::DetachFd>("detachFd"), InstanceMethod<&Socket::Detach>("detach"),
                            InstanceMethod<&Socket::Close>("close")}));

@@ -23,6 +23,7 @@ class Socket : public Napi::ObjectWrap<Socket> {
   Napi::Value Configure(const Napi::CallbackInfo& info);
   Napi::Value Send(const Napi::CallbackInfo& info);
   Napi::Value SendPages(const Napi::CallbackInfo& info);
+  Napi::Value TrySendPages(const Napi::CallbackInfo& info);
   Napi::Value Receive(const Napi::CallbackInfo& info);
   Napi::Value Shutdown(const Napi::CallbackInfo& info);
   Napi::Value DetachFd(const Napi::CallbackInfo& info);

@@ -54,6 +54,26 @@ int SendAll(int fd, iovec* parts, size_t count) {
   return 0;
 }
 
+int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t& sent) {
+  sent = 0;
+  count = Advance(parts, count, skip);
+  while (count > 0) {
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = std::min<size_t>(count, IOV_MAX);
+    ssize_t put = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put >= 0) {
+      sent += static_cast<size_t>(put);
+      count = Advance(parts, count, static_cast<size_t>(put));
+    } else if (errno == EAGAIN) {
+      return 0;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
 int ReceiveSome(int fd, uint8_t* into, size_t minimum, size_t maximum, int timeout_ms, size_t& received) {
   received = 0;
   for (;;) {

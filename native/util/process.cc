@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -120,12 +121,17 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), file.Release());
 }
 
-// setThreadNice(nice): priority of the calling thread (Linux keeps nice values per thread). False if not permitted.
-Napi::Value SetThreadNice(const Napi::CallbackInfo& info) {
-  double nice = NumberArg(info, 0, "nice");
+// setThread(name, nice): name and priority of the calling thread (Linux keeps nice values per thread). False if the
+// priority is not permitted.
+Napi::Value SetThread(const Napi::CallbackInfo& info) {
+  constexpr size_t kNameBytes = 15;
+  std::string name = StringArg(info, 0, "name");
+  double nice = NumberArg(info, 1, "nice");
+  if (name.size() > kNameBytes) throw Napi::RangeError::New(info.Env(), "name must be at most 15 bytes");
   if (!(nice >= -20 && nice <= 19) || nice != std::floor(nice)) {
     throw Napi::RangeError::New(info.Env(), "nice must be a whole number from -20 to 19");
   }
+  pthread_setname_np(pthread_self(), name.c_str());
   bool done = setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), static_cast<int>(nice)) == 0;
   return Napi::Boolean::New(info.Env(), done);
 }
@@ -143,7 +149,7 @@ void InitProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("readFd", Napi::Function::New(env, ReadFd));
   exports.Set("writeFd", Napi::Function::New(env, WriteFd));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
-  exports.Set("setThreadNice", Napi::Function::New(env, SetThreadNice));
+  exports.Set("setThread", Napi::Function::New(env, SetThread));
 }
 
 }  // namespace postcopy

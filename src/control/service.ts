@@ -41,8 +41,19 @@ export interface MigrationSummary {
   downtimeMs: number;
   /** Bytes handed to the sockets by the source, all channels, headers included. */
   wireBytes: number;
-  /** 4 KiB pages. total: guest RAM; absent: never written, not sent; resent: sent more than once (always 0 in post-copy). */
-  pages: { total: number; sent: number; demanded: number; pushed: number; absent: number; resent: number };
+  /**
+   * 4 KiB pages. total: guest RAM; absent: never written, not sent; zero: read zero (the rest of huge pages, mostly), not
+   * sent; resent: sent more than once (always 0 in post-copy).
+   */
+  pages: {
+    total: number;
+    sent: number;
+    demanded: number;
+    pushed: number;
+    absent: number;
+    zero: number;
+    resent: number;
+  };
   /** Microseconds from a fault read at the destination to its page installed. */
   faultWaitUs: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
   /** Sum of all fault waits: the time vCPUs stood still for pages. */

@@ -2,6 +2,7 @@
 const NAMES = [
   'bytes', // sent, headers included
   'pages', // sent
+  'zeroPages', // told to be zero instead of sent
   'released', // pages given back to this host, because the other end has them
   'installed', // pages
   'zeroFaults', // faults answered here, on pages that were never written

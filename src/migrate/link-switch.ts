@@ -1,6 +1,6 @@
 /**
  * What the main thread tells the page workers of one migration, in shared memory: a worker looks at it between two
- * system calls, or sleeps on it.
+ * system calls.
  */
 const PHASE = 0;
 const STOP = 1;
@@ -30,9 +30,7 @@ export class LinkSwitch {
 
   /** False if the link was broken before. */
   handOver(): boolean {
-    const done = Atomics.compareExchange(this.#words, PHASE, PHASE_PREPARED, PHASE_HANDED_OVER) !== PHASE_BROKEN;
-    Atomics.notify(this.#words, PHASE);
-    return done;
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_PREPARED, PHASE_HANDED_OVER) !== PHASE_BROKEN;
   }
 
   /** False if the hand-over was before. */
@@ -43,15 +41,9 @@ export class LinkSwitch {
   /** A link that closes from now on was closed by us. */
   stop(): void {
     Atomics.store(this.#words, STOP, 1);
-    Atomics.notify(this.#words, PHASE);
   }
 
   get stopped(): boolean {
     return Atomics.load(this.#words, STOP) !== 0;
-  }
-
-  /** Sleeps until the hand-over or for `timeoutMs`. */
-  waitForHandOver(timeoutMs: number): void {
-    Atomics.wait(this.#words, PHASE, PHASE_PREPARED, timeoutMs);
   }
 }

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { native } from '../native.js';
 
 /** Sampling takes at most this share of a thread's time: reading /proc costs milliseconds in an emulated host. */
-const MOST_TIME_SHARE = 0.05;
+const MOST_TIME_SHARE = 0.01;
 /** Guest RAM that came or went while a sample was taken; beyond this the overhead cannot be told from it. */
 const STEADY_BYTES = 1024 * 1024;
 

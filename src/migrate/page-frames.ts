@@ -5,6 +5,7 @@
  *   REQUEST   tag, pages n, pages received on this channel (64 bits), n page numbers     destination -> source
  *   PAGE      tag, page, then 4096 bytes                                                 source -> destination
  *   EXTENT    tag, first page, pages n, 0, then n x 4096 bytes                           source -> destination
+ *   ZERO      tag, first page, pages n, 0: these pages read zero                         source -> destination
  *   END       tag, 0, 0, 0: nothing more comes on this bulk channel                      source -> destination
  *   RECEIVED  tag, 0, pages received on this channel (64 bits)                           destination -> source
  */
@@ -13,6 +14,7 @@ import { PAGE_SIZE } from '../memory/page-size.js';
 export const TAG_REQUEST = 0x51455250; // "PREQ"
 export const TAG_PAGE = 0x45474150; // "PAGE"
 export const TAG_EXTENT = 0x54545850; // "PXTT"
+export const TAG_ZERO = 0x4f52455a; // "ZERO"
 export const TAG_END = 0x444e4550; // "PEND"
 export const TAG_RECEIVED = 0x56435250; // "PRCV"
 

@@ -11,11 +11,19 @@ export const LONGEST_WAIT_MS = 500;
 
 /**
  * Priorities (nice) of page workers: faults before everything else on the host, bulk before the guest's own load, which
- * only waits longer for its pages if it keeps them from coming. Not real-time: SCHED_FIFO runs into throttling. Without
- * the right to raise it, a worker runs at the usual priority.
+ * only waits longer for its pages if it keeps them from coming. A worker that does both must leave the vCPU whose page
+ * it has just installed a core to go on. Not real-time: SCHED_FIFO runs into throttling. Without the right to raise it,
+ * a worker runs at the usual priority.
  */
-export const FAULT_NICE = -20;
-export const BULK_NICE = -10;
+const FAULT_NICE = -20;
+const BULK_NICE = -10;
+const SHARED_NICE = -5;
+
+/** Of a worker that serves these channels. */
+export function niceFor(kinds: readonly string[]): number {
+  if (!kinds.includes('urgent')) return BULK_NICE;
+  return kinds.length > 1 ? SHARED_NICE : FAULT_NICE;
+}
 
 type FromWorker =
   | { type: 'ready' }

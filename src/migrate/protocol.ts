@@ -1,12 +1,12 @@
 /**
- * The wire protocol of a migration, version 1.
+ * The wire protocol of a migration, version 2.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
  *
  *   control   one       messages of the hand-over, both directions (message.ts, frame.ts)
  *   urgent    one       REQUEST to the source, PAGE to the destination (page-frames.ts)
- *   bulk      1 to 16   EXTENT to the destination, RECEIVED to the source (page-frames.ts)
+ *   bulk      1 to 16   EXTENT and ZERO to the destination, RECEIVED to the source (page-frames.ts)
  *
  * source                                            destination
  *   HELLO  version, shape, CPUID, files         ->    checks all of it
@@ -21,7 +21,7 @@
  *                                               <-  RUNNING
  *                                               <-  REQUEST pages     (urgent)
  *   PAGE                                        ->                    (urgent)
- *   EXTENT of pages                             ->                    (bulk)
+ *   EXTENT of pages, ZERO                       ->                    (bulk)
  *                                               <-  RECEIVED, cumulative: the source frees up to here
  *                                               <-  COMPLETE
  *   BYE                                         ->
@@ -31,7 +31,7 @@
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

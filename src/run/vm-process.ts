@@ -14,6 +14,9 @@ import type {
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { Incoming } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
+import type { SourceJob } from '../migrate/source/jobs.js';
+import type { PageWorker } from '../migrate/page-worker.js';
+import { startPageWorker } from '../migrate/source/page-channels.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
@@ -81,6 +84,8 @@ class LocalVm implements VmProcess {
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
   #sending: SendVm | undefined;
+  /** For a migration to come: what can be made ready before is. */
+  #pageWorker: Promise<PageWorker<SourceJob>> | undefined;
 
   constructor(
     readonly name: string,
@@ -103,6 +108,19 @@ class LocalVm implements VmProcess {
     this.#adopt(machine);
     this.#state = 'running';
     machine.resume();
+    this.#prepareToSend();
+  }
+
+  #prepareToSend(): void {
+    this.#pageWorker ??= startPageWorker();
+    this.#pageWorker.catch(() => {}); // told when it is taken
+  }
+
+  #takePageWorker(): Promise<PageWorker<SourceJob>> {
+    this.#prepareToSend();
+    const worker = this.#pageWorker!;
+    this.#pageWorker = undefined;
+    return worker;
   }
 
   receive(host: string, port: number): void {
@@ -132,6 +150,7 @@ class LocalVm implements VmProcess {
     void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
+        if (!this.#ending) this.#prepareToSend();
       } else if (outcome.status === 'failed') {
         void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
       } else {
@@ -293,6 +312,7 @@ class LocalVm implements VmProcess {
     this.#sending = new SendVm({
       machine: this.#machine!,
       hello: this.#hello(),
+      pageWorker: this.#takePageWorker(),
       ...request,
       onProgress,
       onCommit: () => {
@@ -320,6 +340,7 @@ class LocalVm implements VmProcess {
     } else if (!this.#ending) {
       this.#state = 'running';
       this.#problem = summary.error?.message;
+      this.#prepareToSend();
       this.notice(`the migration to ${peer} failed, the VM runs on here: ${summary.error?.message}`);
     }
   }
@@ -369,6 +390,7 @@ class LocalVm implements VmProcess {
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
     await this.#incoming?.close();
     await this.#idleDevices?.close();
+    await (await this.#pageWorker?.catch(() => undefined))?.end();
     await this.#machine?.close();
     this.#settleEnded(end);
   }

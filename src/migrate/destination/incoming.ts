@@ -10,10 +10,12 @@ import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../preamble.js';
 import { PROTOCOL_VERSION } from '../protocol.js';
 import type { AcceptedChannel } from './accepted-channel.js';
 import { Listener } from './listener.js';
-import { startPageWorkers, type PageWorkers } from './page-channels.js';
+import type { PageWorker } from '../page-worker.js';
+import { startPageWorker } from './page-channels.js';
+import type { DestinationJob } from './pages/jobs.js';
 import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.js';
 
-export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorkers'> {
+export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorker'> {
   onIncoming(peer: string): void;
   onRefused(reasons: string[]): void;
   /** The VM that was announced does not come; it goes on waiting. */
@@ -27,8 +29,8 @@ export class Incoming {
   readonly #listener: Listener;
   readonly #hooks: IncomingHooks;
   readonly #host: string;
-  /** Started while nobody waits for them. */
-  #pageWorkers: Promise<PageWorkers> | undefined = startPageWorkers();
+  /** Started while nobody waits for it. */
+  #pageWorker: Promise<PageWorker<DestinationJob>> | undefined = startPageWorker();
   #settle!: (outcome: IncomingOutcome) => void;
   #current: ReceiveVm | undefined;
   #complete = false;
@@ -41,7 +43,7 @@ export class Incoming {
     this.#listener = new Listener(host, port);
     this.#listener.on('channel', (channel) => this.#admit(channel));
     this.#listener.on('failed', (error) => this.#deaf(error));
-    this.#pageWorkers?.catch(() => {}); // told when they are taken
+    this.#pageWorker?.catch(() => {}); // told when it is taken
     this.outcome = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -72,18 +74,17 @@ export class Incoming {
     this.#settle({ status: 'failed', reason: new PostcopyError('INTERNAL', 'can accept no more connections', error) });
   }
 
-  async #takePageWorkers(): Promise<PageWorkers> {
-    const workers = await (this.#pageWorkers ?? startPageWorkers());
-    this.#pageWorkers = undefined;
-    return workers;
+  async #takePageWorker(): Promise<PageWorker<DestinationJob>> {
+    const worker = await (this.#pageWorker ?? startPageWorker());
+    this.#pageWorker = undefined;
+    return worker;
   }
 
   async #stopListening(): Promise<void> {
     if (!this.#listening) return;
     this.#listening = false;
     await this.#listener.close();
-    const unused = await this.#pageWorkers;
-    if (unused !== undefined) await Promise.all([unused.urgent, ...unused.bulk].map((worker) => worker.end()));
+    await (await this.#pageWorker)?.end();
   }
 
   #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
@@ -111,7 +112,7 @@ export class Incoming {
 
   #begin(socket: Socket, peer: string, id: Uint8Array): void {
     const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer);
-    this.#current = new ReceiveVm(control, id, { ...this.#hooks, takePageWorkers: () => this.#takePageWorkers() });
+    this.#current = new ReceiveVm(control, id, { ...this.#hooks, takePageWorker: () => this.#takePageWorker() });
     this.#hooks.onIncoming(peer);
     void this.#current.outcome.then(async (outcome) => {
       if (mayTakeAnother(outcome)) {

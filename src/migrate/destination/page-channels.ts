@@ -1,4 +1,5 @@
 /** The destination's urgent and bulk channels with their workers, and the userfaultfd they serve. */
+import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
@@ -7,33 +8,25 @@ import { LinkSwitch } from '../link-switch.js';
 import { PageWorker } from '../page-worker.js';
 import { LINK_TIMEOUT_MS } from '../protocol.js';
 import { WaitHistogram } from '../wait-histogram.js';
+import { planWorkers, type PlannedChannel } from '../worker-plan.js';
 import { ALL_INSTALLED, type DestinationJob } from './pages/jobs.js';
 import { PendingFaults } from './pages/pending-faults.js';
 
-interface PageChannel {
-  worker: PageWorker<DestinationJob>;
+interface PageChannel extends PlannedChannel {
   counters: Counters;
   waits: WaitHistogram;
   socket?: Socket;
 }
 
-/** Page workers that have loaded their code and wait for a job. */
-export interface PageWorkers {
-  urgent: PageWorker<DestinationJob>;
-  bulk: PageWorker<DestinationJob>[];
+/** A worker runs when all of its channels are there. */
+interface ChannelWorker {
+  worker: PageWorker<DestinationJob>;
+  channels: PageChannel[];
 }
 
-/** Loading them takes longer than anything else that a VM on its way here needs. */
-export async function startPageWorkers(): Promise<PageWorkers> {
-  const [urgent, bulk] = await Promise.all([
-    PageWorker.start<DestinationJob>(new URL('./pages/fault-worker.js', import.meta.url)),
-    startBulkWorker(),
-  ]);
-  return { urgent, bulk: [bulk] };
-}
-
-function startBulkWorker(): Promise<PageWorker<DestinationJob>> {
-  return PageWorker.start(new URL('./pages/bulk-receiver.js', import.meta.url));
+/** A page worker that has loaded its code and waits for a job: loading takes longer than all else a VM on its way needs. */
+export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
+  return PageWorker.start(new URL('./pages/page-receiver.js', import.meta.url));
 }
 
 export interface PageChannelEvents {
@@ -48,8 +41,7 @@ export class DestinationPageChannels {
   readonly #pending = new PendingFaults();
   readonly #link = new LinkSwitch();
   readonly #events: PageChannelEvents;
-  #urgent!: PageChannel;
-  #bulk: PageChannel[] = [];
+  readonly #workers: ChannelWorker[] = [];
 
   private constructor(
     readonly memory: NativeMemory,
@@ -61,20 +53,20 @@ export class DestinationPageChannels {
     this.#userfaultfd = new native.Userfaultfd(memory);
   }
 
-  /** Registers all of RAM; `workers` (at least one for bulk) wait for their channels, more are started as needed. */
+  /** Registers all of RAM; `first` and as many workers more as are needed wait for their channels. */
   static async create(
     memory: NativeMemory,
     pages: number,
     bulk: number,
-    workers: PageWorkers,
+    first: PageWorker<DestinationJob>,
     events: PageChannelEvents,
   ) {
     const channels = new DestinationPageChannels(memory, pages, events);
-    channels.#urgent = channels.#channel(workers.urgent);
-    channels.#bulk = workers.bulk.map((worker) => channels.#channel(worker));
+    const [firstPlan, ...plan] = planWorkers(bulk, availableParallelism());
+    channels.#add(first, firstPlan!);
     try {
       channels.#userfaultfd.register(0, pages, false);
-      while (channels.#bulk.length < bulk) channels.#bulk.push(channels.#channel(await startBulkWorker()));
+      for (const planned of plan) channels.#add(await startPageWorker(), planned);
       return channels;
     } catch (error) {
       await channels.close();
@@ -82,12 +74,13 @@ export class DestinationPageChannels {
     }
   }
 
-  #channel(worker: PageWorker<DestinationJob>): PageChannel {
+  #add(worker: PageWorker<DestinationJob>, plan: PlannedChannel[]): void {
     worker.on('failed', (reason) => this.#events.failed(reason));
     worker.on('event', (name) => {
       if (name === ALL_INSTALLED) this.#events.allInstalled();
     });
-    return { worker, counters: new Counters(), waits: new WaitHistogram() };
+    const channels = plan.map((channel) => ({ ...channel, counters: new Counters(), waits: new WaitHistogram() }));
+    this.#workers.push({ worker, channels });
   }
 
   /** All channels are there. */
@@ -96,24 +89,34 @@ export class DestinationPageChannels {
   }
 
   /** Gives a connection to its worker. False if that channel has one already or does not exist. */
-  attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
-    const channel = kind === 'urgent' ? this.#urgent : this.#bulk[index];
-    if (channel === undefined || channel.socket !== undefined) return false;
+  attach(kind: PlannedChannel['kind'], index: number, socket: Socket): boolean {
+    const isIt = (channel: PageChannel) => channel.kind === kind && (kind === 'urgent' || channel.index === index);
+    const owner = this.#workers.find(({ channels }) => channels.some(isIt));
+    const channel = owner?.channels.find(isIt);
+    if (owner === undefined || channel === undefined || channel.socket !== undefined) return false;
     socket.configure({ noDelay: 1, userTimeoutMs: LINK_TIMEOUT_MS });
     channel.socket = socket;
-    channel.worker.run({
+    if (owner.channels.every((other) => other.socket !== undefined)) this.#run(owner);
+    return true;
+  }
+
+  #run({ worker, channels }: ChannelWorker): void {
+    worker.run({
+      channels: channels.map(({ kind, socket, counters, waits }) => ({
+        kind,
+        socketHandle: socket!.handle,
+        counters: counters.buffer,
+        waits: waits.buffer,
+      })),
       memoryHandle: this.memory.handle,
       userfaultfdHandle: this.#userfaultfd.handle,
-      socketHandle: socket.handle,
       pages: this.pages,
       missing: this.#missing.buffer,
       left: this.#left.buffer as SharedArrayBuffer,
       pending: this.#pending.buffer,
       link: this.#link.buffer,
-      counters: channel.counters.buffer,
-      waits: channel.waits.buffer,
+      spinMicros: 0,
     });
-    return true;
   }
 
   /**
@@ -163,12 +166,12 @@ export class DestinationPageChannels {
     this.#link.stop();
     const channels = this.#all();
     for (const { socket } of channels) socket?.shutdown();
-    await Promise.all(channels.map(({ worker }) => worker.end()));
+    await Promise.all(this.#workers.map(({ worker }) => worker.end()));
     for (const { socket } of channels) socket?.close();
     if (!keepFaults) this.#userfaultfd.close();
   }
 
   #all(): PageChannel[] {
-    return this.#urgent === undefined ? this.#bulk : [this.#urgent, ...this.#bulk];
+    return this.#workers.flatMap(({ channels }) => channels);
   }
 }

@@ -22,13 +22,15 @@ import {
   type DestinationEvent,
   type DestinationPhase,
 } from './hand-over.js';
-import { DestinationPageChannels, type PageWorkers } from './page-channels.js';
+import type { PageWorker } from '../page-worker.js';
+import { DestinationPageChannels } from './page-channels.js';
+import type { DestinationJob } from './pages/jobs.js';
 
 export interface ReceiveHooks {
   /** Builds the machine that the VM will live in. */
   createMachine(hello: Hello): Promise<Machine>;
-  /** Page workers, started before; this VM's from now on. Called once, after the VM was found acceptable. */
-  takePageWorkers(): Promise<PageWorkers>;
+  /** A page worker, started before; this VM's from now on. Called once, after the VM was found acceptable. */
+  takePageWorker(): Promise<PageWorker<DestinationJob>>;
   /** The VM runs here. */
   onRunning(machine: Machine, hello: Hello): void;
 }
@@ -169,9 +171,9 @@ export class ReceiveVm {
       objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
     }
     if (objections.length > 0) return objections;
-    const workers = await this.#hooks.takePageWorkers();
+    const worker = await this.#hooks.takePageWorker();
     const pages = pagesFor(hello.memoryBytes);
-    this.#channels = await DestinationPageChannels.create(machine.memory, pages, hello.bulkChannels, workers, {
+    this.#channels = await DestinationPageChannels.create(machine.memory, pages, hello.bulkChannels, worker, {
       allInstalled: () => this.#pagesAreIn(),
       failed: (reason) => this.#failure(reason),
     });

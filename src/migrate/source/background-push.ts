@@ -1,99 +1,115 @@
 /**
- * A bulk worker of the source: takes the next extent that nobody has sent yet and sends it, until none is left. Little
- * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for.
+ * The push of one bulk channel: takes the next extent that nobody has sent yet and sends it, until none is left. Little
+ * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for. Pages of
+ * zeroes (a huge page has many that were never written) are told, not sent.
  */
 import { PostcopyError } from '../../errors.js';
-import { PageBitmap } from '../../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
-import { native, POLLIN } from '../../native.js';
-import { Counters } from '../counters.js';
-import { LinkSwitch } from '../link-switch.js';
-import { EXTENT_HEADER_BYTES, getCount, RECEIVED_BYTES, TAG_END, TAG_EXTENT, TAG_RECEIVED } from '../page-frames.js';
-import { BULK_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../page-worker.js';
+import { POLLIN, POLLOUT } from '../../native.js';
+import { putSource, type ChannelTask } from '../channel-loop.js';
+import {
+  EXTENT_HEADER_BYTES,
+  getCount,
+  RECEIVED_BYTES,
+  TAG_END,
+  TAG_EXTENT,
+  TAG_RECEIVED,
+  TAG_ZERO,
+} from '../page-frames.js';
 import { inOrder } from '../prefetch/in-order.js';
 import { EXTENT_PAGES_MAX } from '../protocol.js';
-import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
-import { openChannel } from './open-channel.js';
-import { SentPages } from './sent-pages.js';
+import { releaseReceived, type SourceChannel } from './source-channel.js';
 
-class BackgroundPush {
-  readonly #memory;
-  readonly #socket;
-  readonly #unsent: PageBitmap;
-  readonly #link: LinkSwitch;
-  readonly #counters: Counters;
-  readonly #sent: SentPages;
-
+export class BackgroundPush implements ChannelTask {
+  /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */
   readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
   readonly #headerWords = new Uint32Array(this.#header.buffer);
   readonly #extent = new Uint32Array(2);
+  #frameBytes = 0;
+  #frameSent = 0;
+  /** Pages claimed and not yet in a frame. */
+  #first = 0;
+  #count = 0;
+  #after = 0;
+  #ended = false;
   readonly #input = new Uint8Array(RECEIVED_BYTES * 256);
   readonly #inputWords = new Uint32Array(this.#input.buffer);
   #inputBytes = 0;
 
-  constructor(job: SourceJob, report: Report) {
-    this.#memory = new native.GuestMemory(null, job.memoryHandle);
-    this.#socket = openChannel(job.address);
-    report(CHANNEL_OPEN, this.#socket.handle);
-    this.#unsent = new PageBitmap(job.pages, job.unsent);
-    this.#link = new LinkSwitch(job.link);
-    this.#counters = new Counters(job.counters);
-    this.#sent = new SentPages(this.#memory);
+  constructor(readonly channel: SourceChannel) {}
+
+  step(): boolean {
+    const received = this.#takeReceived();
+    if (!this.channel.link.handedOver) return received;
+    return this.#send() || received;
   }
 
-  run(): void {
-    while (!this.#link.handedOver && !this.#link.stopped) this.#link.waitForHandOver(LONGEST_WAIT_MS);
-    this.#sendAll();
-    this.#sendHeader(TAG_END, 0, 0);
-    while (!this.#link.stopped) this.#takeReceived(LONGEST_WAIT_MS);
+  sources(set: Int32Array, at: number): number {
+    const events = this.#frameBytes > 0 ? POLLIN | POLLOUT : POLLIN;
+    return putSource(set, at, this.channel.socket.fd, events);
   }
 
-  #sendAll(): void {
-    let after = 0;
-    while (!this.#link.stopped) {
-      let first = this.#unsent.next(inOrder.next(after));
-      if (first < 0) first = this.#unsent.next(0);
-      if (first < 0) return;
-      const count = this.#unsent.claimRun(first, EXTENT_PAGES_MAX);
-      if (count > 0) this.#sendExtent(first, count);
-      after = first + count;
-      while (this.#sent.full && !this.#link.stopped) this.#takeReceived(LONGEST_WAIT_MS);
-      this.#takeReceived(0);
+  idle(): void {}
+
+  /** Sends what fits of the frame under way, or of the next. False if nothing fits, or nothing is left. */
+  #send(): boolean {
+    if (this.#frameBytes === 0 && !this.#nextFrame()) return false;
+    const { socket, memory, counters } = this.channel;
+    const sent = socket.trySendPages(memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#frameSent);
+    counters.add('bytes', sent);
+    this.#frameSent += sent;
+    if (this.#frameSent === this.#frameBytes) this.#frameBytes = 0;
+    return sent > 0;
+  }
+
+  #nextFrame(): boolean {
+    if (this.#ended || this.channel.sent.full) return false;
+    if (this.#count === 0 && !this.#claim()) {
+      this.#ended = true;
+      this.#startFrame(TAG_END, 0, 0);
+      return true;
+    }
+    const alike = this.channel.memory.zeroRun(this.#first, this.#count);
+    const pages = Math.abs(alike);
+    this.channel.sent.add(this.#first, pages);
+    this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
+    this.#startFrame(alike > 0 ? TAG_ZERO : TAG_EXTENT, this.#first, pages);
+    this.#first += pages;
+    this.#count -= pages;
+    return true;
+  }
+
+  /** False if no page is left. */
+  #claim(): boolean {
+    const { unsent } = this.channel;
+    for (;;) {
+      let first = unsent.next(inOrder.next(this.#after));
+      if (first < 0) first = unsent.next(0);
+      if (first < 0) return false;
+      this.#first = first;
+      this.#count = unsent.claimRun(first, EXTENT_PAGES_MAX);
+      this.#after = first + this.#count;
+      if (this.#count > 0) return true;
     }
   }
 
-  #sendExtent(first: number, count: number): void {
-    this.#extent[0] = first;
-    this.#extent[1] = count;
-    this.#fillHeader(TAG_EXTENT, first, count);
-    this.#sent.add(first, count);
-    this.#socket.sendPages(this.#memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1);
-    this.#counters.add('pages', count);
-    this.#counters.add('bytes', EXTENT_HEADER_BYTES + count * PAGE_SIZE);
-  }
-
-  #sendHeader(tag: number, first: number, count: number): void {
-    this.#fillHeader(tag, first, count);
-    this.#socket.send(this.#header, 0, EXTENT_HEADER_BYTES);
-    this.#counters.add('bytes', EXTENT_HEADER_BYTES);
-  }
-
-  #fillHeader(tag: number, first: number, count: number): void {
+  #startFrame(tag: number, first: number, pages: number): void {
     this.#headerWords[0] = tag;
     this.#headerWords[1] = first;
-    this.#headerWords[2] = count;
-    this.#headerWords[3] = 0;
+    this.#headerWords[2] = pages;
+    this.#extent[0] = first;
+    this.#extent[1] = tag === TAG_EXTENT ? pages : 0;
+    this.#frameBytes = EXTENT_HEADER_BYTES + this.#extent[1]! * PAGE_SIZE;
+    this.#frameSent = 0;
   }
 
-  /** Takes what the destination acknowledged, waiting up to `timeoutMs` for it, and frees it here. */
-  #takeReceived(timeoutMs: number): void {
-    const set = POLL_SET;
-    set[0] = this.#socket.fd;
-    if (native.poll(set, 1, timeoutMs) === 0) return;
-    const got = this.#socket.receive(this.#input, this.#inputBytes, 0, this.#input.length - this.#inputBytes, 0);
-    if (got < 0) return;
+  /** Takes what the destination acknowledged, and frees it here. */
+  #takeReceived(): boolean {
+    const { socket, link, sent } = this.channel;
+    const got = socket.receive(this.#input, this.#inputBytes, 0, this.#input.length - this.#inputBytes, 0);
+    if (got < 0) return false;
     if (got === 0) {
-      if (this.#link.stopped) return;
+      if (link.stopped) return false;
       throw new PostcopyError('LINK_LOST', 'the destination closed a bulk channel');
     }
     this.#inputBytes += got;
@@ -103,18 +119,11 @@ class BackgroundPush {
       if (this.#inputWords[word] !== TAG_RECEIVED) {
         throw new PostcopyError('BAD_PEER', 'the destination sent something else than RECEIVED on a bulk channel');
       }
-      this.#sent.acknowledge(getCount(this.#inputWords, word + 2));
+      sent.acknowledge(getCount(this.#inputWords, word + 2));
     }
     this.#input.copyWithin(0, at, this.#inputBytes);
     this.#inputBytes -= at;
-    this.#sent.release();
-    this.#counters.set('released', this.#sent.released);
+    releaseReceived(this.channel);
+    return true;
   }
 }
-
-const POLL_SET = new Int32Array([-1, POLLIN, 0]);
-
-servePageJob<SourceJob>((job, report) => {
-  native.setThreadNice(BULK_NICE);
-  new BackgroundPush(job, report).run();
-});

@@ -1,91 +1,112 @@
 /** The source's urgent and bulk channels with their workers, from connecting to the last page released. */
+import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
 import { Counters, type CounterName } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { PageWorker } from '../page-worker.js';
-import type { Channel } from '../preamble.js';
+import { planWorkers, type PlannedChannel } from '../worker-plan.js';
 import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
-import type { ChannelAddress } from './open-channel.js';
+import { BlockRelease } from './release.js';
 
-interface PageChannel {
-  kind: Channel;
-  worker: PageWorker<SourceJob>;
+interface PageChannel extends PlannedChannel {
   counters: Counters;
   socket?: Socket;
 }
 
+interface ChannelWorker {
+  worker: PageWorker<SourceJob>;
+  channels: PageChannel[];
+}
+
+/** A page worker that is ready for a job. */
+export function startPageWorker(): Promise<PageWorker<SourceJob>> {
+  return PageWorker.start(new URL('./page-sender.js', import.meta.url));
+}
+
 export class SourcePageChannels {
   readonly unsent: PageBitmap;
+  readonly #blocks: BlockRelease;
   readonly #link = new LinkSwitch();
-  readonly #starting: Promise<PageChannel>[];
-  readonly #channels: PageChannel[] = [];
+  readonly #wakeFd = native.createEventFd();
+  readonly #starting: Promise<ChannelWorker>[];
+  readonly #workers: ChannelWorker[] = [];
+  readonly #channels: PageChannel[];
 
+  /** `first`: a worker started before; as many more as are needed are started. */
   constructor(
     readonly memory: NativeMemory,
     pages: number,
     bulkChannels: number,
+    first: Promise<PageWorker<SourceJob>>,
     readonly failed: (reason: PostcopyError) => void,
   ) {
     this.unsent = new PageBitmap(pages);
-    const kinds = ['urgent', ...Array.from({ length: bulkChannels }, () => 'bulk' as const)] as const;
-    this.#starting = kinds.map((kind) => this.#start(kind));
+    this.#blocks = new BlockRelease(memory, pages);
+    const plan = planWorkers(bulkChannels, availableParallelism()).map((channels) =>
+      channels.map((channel): PageChannel => ({ ...channel, counters: new Counters() })),
+    );
+    this.#channels = plan.flat();
+    this.#starting = plan.map((channels, i) => this.#start(i === 0 ? first : startPageWorker(), channels));
     for (const start of this.#starting) start.catch(() => {}); // told by open()
   }
 
   /** Connects all channels. Throws when the destination does not take one. */
   async open(host: string, port: number, id: Uint8Array): Promise<void> {
-    const channels = await Promise.all(this.#starting);
-    await Promise.all(
-      channels.map((channel, i) =>
-        this.#open(channel, { host, port, id, channel: channel.kind, index: Math.max(0, i - 1) }),
-      ),
-    );
+    const workers = await Promise.all(this.#starting);
+    await Promise.all(workers.map((worker) => this.#open(worker, host, port, id)));
   }
 
-  async #start(kind: 'urgent' | 'bulk'): Promise<PageChannel> {
-    const module = kind === 'urgent' ? './page-server.js' : './background-push.js';
-    const worker = await PageWorker.start<SourceJob>(new URL(module, import.meta.url));
-    const channel: PageChannel = { kind, worker, counters: new Counters() };
-    this.#channels.push(channel);
-    return channel;
+  async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
+    const started = { worker: await worker, channels };
+    this.#workers.push(started);
+    return started;
   }
 
-  async #open(channel: PageChannel, address: ChannelAddress): Promise<void> {
-    const { worker } = channel;
+  async #open({ worker, channels }: ChannelWorker, host: string, port: number, id: Uint8Array): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      worker.on('event', (name, value) => {
+      let opened = 0;
+      worker.on('event', (name, handle) => {
         if (name !== CHANNEL_OPEN) return;
-        channel.socket = new native.Socket(null, value);
-        resolve();
+        channels[opened++]!.socket = new native.Socket(null, handle);
+        if (opened === channels.length) resolve();
       });
       worker.on('failed', (reason) => {
         reject(reason);
         this.failed(reason);
       });
       worker.run({
-        address,
+        channels: channels.map(({ kind, index, counters }) => ({
+          address: { host, port, id, channel: kind, index },
+          counters: counters.buffer,
+        })),
         memoryHandle: this.memory.handle,
         unsent: this.unsent.buffer,
         pages: this.unsent.pages,
+        blocks: this.#blocks.buffer,
         link: this.#link.buffer,
-        counters: channel.counters.buffer,
+        wakeFd: this.#wakeFd,
+        spinMicros: 0,
       });
     });
   }
 
   /** What the page server may send, and the push will: [first page, pages] pairs. Before STATE is sent. */
   offer(extents: Uint32Array): void {
-    for (let i = 0; i < extents.length; i += 2) this.unsent.setRange(extents[i]!, extents[i + 1]!);
+    for (let i = 0; i < extents.length; i += 2) {
+      this.#blocks.add(extents[i]!, extents[i + 1]!);
+      this.unsent.setRange(extents[i]!, extents[i + 1]!);
+    }
   }
 
   /** The guest runs at the destination: the push begins, and pages it has are released here. */
   startPush(): void {
     this.#link.handOver();
+    native.signalEventFd(this.#wakeFd);
   }
 
-  sum(name: CounterName, kind?: Channel): number {
+  sum(name: CounterName, kind?: PlannedChannel['kind']): number {
     return this.#channels.reduce(
       (total, channel) => (kind === undefined || channel.kind === kind ? total + channel.counters.get(name) : total),
       0,
@@ -95,10 +116,11 @@ export class SourcePageChannels {
   /** Ends the workers and closes the channels. */
   async close(): Promise<void> {
     this.#link.stop();
+    native.signalEventFd(this.#wakeFd);
     await Promise.allSettled(this.#starting);
-    const channels = this.#channels.splice(0);
-    for (const { socket } of channels) socket?.shutdown();
-    await Promise.all(channels.map(({ worker }) => worker.end()));
-    for (const { socket } of channels) socket?.close();
+    for (const { socket } of this.#channels) socket?.shutdown();
+    await Promise.all(this.#workers.map(({ worker }) => worker.end()));
+    for (const { socket } of this.#channels.splice(0)) socket?.close();
+    native.closeFd(this.#wakeFd);
   }
 }

@@ -52,8 +52,12 @@ export class SendMetrics {
 
   #sample(): void {
     this.#meter.sample();
-    const sent = this.channels()?.sum('pages') ?? 0;
-    this.#inFlightPages = Math.max(this.#inFlightPages, sent - this.#released());
+    this.#inFlightPages = Math.max(this.#inFlightPages, this.#sent() - this.#released());
+  }
+
+  #sent(): number {
+    const channels = this.channels();
+    return (channels?.sum('pages') ?? 0) + (channels?.sum('zeroPages') ?? 0);
   }
 
   #released(): number {
@@ -96,7 +100,8 @@ export class SendMetrics {
         demanded: channels?.sum('pages', 'urgent') ?? 0,
         pushed: channels?.sum('pages', 'bulk') ?? 0,
         absent: this.#hasStopped ? this.totalPages - this.#dataPages : 0,
-        resent: Math.max(0, (channels?.sum('pages') ?? 0) - this.#dataPages),
+        zero: channels?.sum('zeroPages') ?? 0,
+        resent: Math.max(0, this.#sent() - this.#dataPages),
       },
       faultWaitUs: complete?.faultWaitUs ?? NO_WAITS,
       vcpuBlockedMs: complete?.vcpuBlockedMs ?? 0,

@@ -18,6 +18,8 @@ import { rehearseCapture } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { connectControl } from './connect-control.js';
 import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
+import type { PageWorker } from '../page-worker.js';
+import type { SourceJob } from './jobs.js';
 import { SourcePageChannels } from './page-channels.js';
 import { SendMetrics } from './send-metrics.js';
 
@@ -27,6 +29,8 @@ export interface SendOptions {
   hello: Hello;
   host: string;
   port: number;
+  /** A page worker started before; this migration's from now on. */
+  pageWorker: Promise<PageWorker<SourceJob>>;
   onProgress(progress: MigrationProgress): void;
   /** COMMIT is about to go out: from here on the VM is not ours any more. */
   onCommit(): void;
@@ -89,7 +93,7 @@ export class SendVm {
     this.#options = options;
     const { memory } = options.machine;
     const pages = pagesFor(memory.bytes);
-    this.#channels = new SourcePageChannels(memory, pages, options.hello.bulkChannels, (reason) =>
+    this.#channels = new SourcePageChannels(memory, pages, options.hello.bulkChannels, options.pageWorker, (reason) =>
       this.#failure(reason),
     );
     this.#metrics = new SendMetrics(

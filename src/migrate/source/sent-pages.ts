@@ -3,7 +3,7 @@
  * then is there a second copy.
  */
 import { PostcopyError } from '../../errors.js';
-import type { NativeMemory } from '../../native.js';
+import type { BlockRelease } from './release.js';
 
 /** Extents in flight on one channel; a channel's socket buffers hold far fewer. */
 const ROOM = 1 << 16;
@@ -14,9 +14,11 @@ export class SentPages {
   #tail = 0;
   #sent = 0;
   #received = 0;
+  /** Of `received`, those that `blocks` has been told of. */
+  #told = 0;
   #released = 0;
 
-  constructor(readonly memory: NativeMemory) {}
+  constructor(readonly blocks: BlockRelease) {}
 
   get full(): boolean {
     return this.#tail - this.#head >= ROOM;
@@ -31,6 +33,7 @@ export class SentPages {
     return this.#received;
   }
 
+  /** Pages given back to the host on account of this channel. */
   get released(): number {
     return this.#released;
   }
@@ -52,24 +55,15 @@ export class SentPages {
     this.#received = cumulative;
   }
 
-  /** Gives acknowledged pages back to the host, neighbours together. */
+  /** Gives back what has been acknowledged, by whole extents. */
   release(): void {
-    let first = 0;
-    let count = 0;
     while (this.#head < this.#tail) {
       const at = (this.#head % ROOM) * 2;
       const pages = this.#extents[at + 1]!;
-      if (this.#released + pages > this.#received) break;
-      this.#released += pages;
+      if (this.#told + pages > this.#received) break;
+      this.#told += pages;
       this.#head++;
-      if (count > 0 && this.#extents[at] === first + count) {
-        count += pages;
-        continue;
-      }
-      if (count > 0) this.memory.release(first, count);
-      first = this.#extents[at]!;
-      count = pages;
+      this.#released += this.blocks.acknowledged(this.#extents[at]!, pages);
     }
-    if (count > 0) this.memory.release(first, count);
   }
 }

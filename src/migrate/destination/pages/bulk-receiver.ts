@@ -1,64 +1,136 @@
-/** A bulk worker of the destination: receives extents that the source pushes, installs each whole, acknowledges it. */
+/** One bulk channel at the destination: receives extents and installs them piece by piece as they come. */
 import { PostcopyError } from '../../../errors.js';
 import { PAGE_SIZE } from '../../../memory/page-size.js';
-import { native, POLLIN } from '../../../native.js';
-import { LinkSwitch } from '../../link-switch.js';
-import { EXTENT_HEADER_BYTES, putCount, RECEIVED_BYTES, TAG_END, TAG_EXTENT, TAG_RECEIVED } from '../../page-frames.js';
-import { BULK_NICE, LONGEST_WAIT_MS, servePageJob, type Report } from '../../page-worker.js';
+import { native, POLLIN, type Socket } from '../../../native.js';
+import { putSource, type ChannelTask } from '../../channel-loop.js';
+import type { LinkSwitch } from '../../link-switch.js';
+import {
+  EXTENT_HEADER_BYTES,
+  putCount,
+  RECEIVED_BYTES,
+  TAG_END,
+  TAG_EXTENT,
+  TAG_RECEIVED,
+  TAG_ZERO,
+} from '../../page-frames.js';
 import { EXTENT_PAGES_MAX, LINK_TIMEOUT_MS } from '../../protocol.js';
-import type { DestinationJob } from './jobs.js';
-import { PageInstaller } from './page-installer.js';
+import type { PageInstaller } from './page-installer.js';
 
-class BulkReceiver {
-  readonly #socket;
-  readonly #installer: PageInstaller;
-  readonly #link: LinkSwitch;
-  readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
-  readonly #headerWords = new Uint32Array(this.#header.buffer);
-  readonly #staging = new Uint8Array(EXTENT_PAGES_MAX * PAGE_SIZE);
+/** The header lies before the pages so that these are aligned; behind them is room for the header that follows. */
+const PAGES_AT = PAGE_SIZE;
+const HEADER_AT = PAGES_AT - EXTENT_HEADER_BYTES;
+/** Bytes taken in one step at most: a fault that has come meanwhile waits that long. */
+const STEP_BYTES = 16 * PAGE_SIZE;
+
+export class BulkReceiver implements ChannelTask {
+  readonly #staging = new Uint8Array(PAGES_AT + EXTENT_PAGES_MAX * PAGE_SIZE + EXTENT_HEADER_BYTES);
+  readonly #headerWords = new Uint32Array(this.#staging.buffer, HEADER_AT, EXTENT_HEADER_BYTES / 4);
   readonly #received = new Uint8Array(RECEIVED_BYTES);
   readonly #receivedWords = new Uint32Array(this.#received.buffer);
+  /** Bytes of the frame under way that are here, its header's included. */
+  #have = 0;
+  /** Of its pages (none before its header is whole): how many there are, and how many are installed. */
+  #pages = 0;
+  #installed = 0;
+  #lastAt = native.monotonicMicros();
 
-  constructor(job: DestinationJob, report: Report) {
-    this.#socket = new native.Socket(null, job.socketHandle);
-    this.#installer = new PageInstaller(job, report);
-    this.#link = new LinkSwitch(job.link);
+  constructor(
+    readonly socket: Socket,
+    readonly installer: PageInstaller,
+    readonly link: LinkSwitch,
+  ) {
     this.#receivedWords[0] = TAG_RECEIVED;
   }
 
-  run(): void {
-    const set = new Int32Array([this.#socket.fd, POLLIN, 0]);
-    while (!this.#link.stopped) {
-      if (native.poll(set, 1, LONGEST_WAIT_MS) === 0) continue;
-      if (!this.#receive(this.#header, EXTENT_HEADER_BYTES)) return;
-      const tag = this.#headerWords[0]!;
-      if (tag === TAG_END) continue; // the source closes when we are done
-      if (tag !== TAG_EXTENT)
-        throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
-      if (!this.#extent(this.#headerWords[1]!, this.#headerWords[2]!)) return;
+  step(): boolean {
+    const got = this.socket.receive(this.#staging, HEADER_AT + this.#have, 0, this.#wanted(), 0);
+    if (got < 0) return false;
+    if (got === 0) {
+      if (this.link.stopped) return false;
+      throw new PostcopyError('LINK_LOST', 'the source closed a bulk channel');
     }
-  }
-
-  #extent(first: number, count: number): boolean {
-    if (count === 0 || count > EXTENT_PAGES_MAX) {
-      throw new PostcopyError('BAD_PEER', `the source sent an extent of ${count} pages; ${EXTENT_PAGES_MAX} at most`);
-    }
-    if (!this.#receive(this.#staging, count * PAGE_SIZE)) return false;
-    this.#installer.install(first, count, this.#staging, 0);
-    putCount(this.#receivedWords, 2, this.#installer.installed);
-    this.#socket.send(this.#received, 0, RECEIVED_BYTES);
+    this.#have += got;
+    this.#takeAll();
     return true;
   }
 
-  /** False if the channel was closed, by us; by the source, it is a lost link. */
-  #receive(into: Uint8Array, bytes: number): boolean {
-    if (this.#socket.receive(into, 0, bytes, bytes, LINK_TIMEOUT_MS) === bytes) return true;
-    if (this.#link.stopped) return false;
-    throw new PostcopyError('LINK_LOST', 'the source closed a bulk channel');
+  sources(set: Int32Array, at: number): number {
+    return putSource(set, at, this.socket.fd, POLLIN);
+  }
+
+  idle(): void {
+    const now = native.monotonicMicros();
+    if (this.#have === 0) this.#lastAt = now;
+    if (now - this.#lastAt > LINK_TIMEOUT_MS * 1000) {
+      throw new PostcopyError(
+        'LINK_LOST',
+        `the source stopped in the middle of a page ${LINK_TIMEOUT_MS / 1000} s ago`,
+      );
+    }
+  }
+
+  /** The rest of this frame, and the header of the next one, but not more than a step's bytes. */
+  #wanted(): number {
+    return Math.min(STEP_BYTES, this.#frameBytes() + EXTENT_HEADER_BYTES - this.#have);
+  }
+
+  #frameBytes(): number {
+    return this.#pages === 0 ? 0 : EXTENT_HEADER_BYTES + this.#pages * PAGE_SIZE;
+  }
+
+  #takeAll(): void {
+    this.#lastAt = native.monotonicMicros();
+    for (;;) {
+      if (this.#pages > 0) this.#install();
+      if (this.#pages > 0 || this.#have < EXTENT_HEADER_BYTES) return;
+      this.#header();
+    }
+  }
+
+  /** A whole header. Frames without pages are done with it. */
+  #header(): void {
+    const tag = this.#headerWords[0]!;
+    const first = this.#headerWords[1]!;
+    const count = this.#headerWords[2]!;
+    if (tag === TAG_EXTENT || tag === TAG_ZERO) {
+      if (count === 0 || count > EXTENT_PAGES_MAX) {
+        throw new PostcopyError('BAD_PEER', `the source sent an extent of ${count} pages; ${EXTENT_PAGES_MAX} at most`);
+      }
+      this.installer.expect(first, count);
+      if (tag === TAG_EXTENT) {
+        this.#pages = count;
+        this.#installed = 0;
+        return;
+      }
+      this.installer.zero(first, count);
+      this.#acknowledge();
+    } else if (tag !== TAG_END) {
+      throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
+    }
+    this.#dropFrame(EXTENT_HEADER_BYTES);
+  }
+
+  /** Installs the pages that are whole; at the end of the frame, tells the source and begins with the next. */
+  #install(): void {
+    const whole = Math.min(this.#pages, Math.floor((this.#have - EXTENT_HEADER_BYTES) / PAGE_SIZE));
+    if (whole > this.#installed) {
+      const first = this.#headerWords[1]! + this.#installed;
+      this.installer.install(first, whole - this.#installed, this.#staging, PAGES_AT + this.#installed * PAGE_SIZE);
+      this.#installed = whole;
+    }
+    if (this.#installed < this.#pages) return;
+    this.#acknowledge();
+    this.#dropFrame(this.#frameBytes());
+  }
+
+  #dropFrame(bytes: number): void {
+    this.#staging.copyWithin(HEADER_AT, HEADER_AT + bytes, HEADER_AT + this.#have);
+    this.#have -= bytes;
+    this.#pages = 0;
+  }
+
+  #acknowledge(): void {
+    putCount(this.#receivedWords, 2, this.installer.installed);
+    this.socket.send(this.#received, 0, RECEIVED_BYTES);
   }
 }
-
-servePageJob<DestinationJob>((job, report) => {
-  native.setThreadNice(BULK_NICE);
-  new BulkReceiver(job, report).run();
-});

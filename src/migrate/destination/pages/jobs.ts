@@ -1,8 +1,11 @@
+import type { PlannedChannel } from '../../worker-plan.js';
+
 /** What the destination's page workers are given. All of it can cross threads. */
 export interface DestinationJob {
+  /** The most urgent one first. */
+  channels: DestinationChannelJob[];
   memoryHandle: number;
   userfaultfdHandle: number;
-  socketHandle: number;
   pages: number;
   /** PageBitmap of pages that the source has and we have not: the only authority on what is installed. */
   missing: SharedArrayBuffer;
@@ -12,7 +15,13 @@ export interface DestinationJob {
   pending: SharedArrayBuffer;
   /** LinkSwitch. */
   link: SharedArrayBuffer;
-  /** Counters and WaitHistogram, this worker's own. */
+  spinMicros: number;
+}
+
+export interface DestinationChannelJob {
+  kind: PlannedChannel['kind'];
+  socketHandle: number;
+  /** Counters and WaitHistogram of this channel. */
   counters: SharedArrayBuffer;
   waits: SharedArrayBuffer;
 }

@@ -8,8 +8,32 @@ import { native, type Userfaultfd } from '../../../native.js';
 import { Counters } from '../../counters.js';
 import type { Report } from '../../page-worker.js';
 import { WaitHistogram } from '../../wait-histogram.js';
-import { ALL_INSTALLED, type DestinationJob } from './jobs.js';
+import { ALL_INSTALLED, type DestinationChannelJob, type DestinationJob } from './jobs.js';
 import { PendingFaults } from './pending-faults.js';
+
+/** What the installer of one channel works with. */
+export interface InstallerParts {
+  userfaultfd: Userfaultfd;
+  /** Of all channels: pages that the source has and we have not. */
+  missing: PageBitmap;
+  pending: PendingFaults;
+  /** Pages still missing. */
+  left: Int32Array;
+  /** Of this channel. */
+  waits: WaitHistogram;
+  counters: Counters;
+}
+
+export function installerParts(job: DestinationJob, channel: DestinationChannelJob): InstallerParts {
+  return {
+    userfaultfd: new native.Userfaultfd(null, job.userfaultfdHandle),
+    missing: new PageBitmap(job.pages, job.missing),
+    pending: new PendingFaults(job.pending),
+    left: new Int32Array(job.left),
+    waits: new WaitHistogram(channel.waits),
+    counters: new Counters(channel.counters),
+  };
+}
 
 export class PageInstaller {
   readonly userfaultfd: Userfaultfd;
@@ -21,34 +45,24 @@ export class PageInstaller {
   #installed = 0;
 
   constructor(
-    job: DestinationJob,
+    parts: InstallerParts,
     readonly report: Report,
   ) {
-    this.userfaultfd = new native.Userfaultfd(null, job.userfaultfdHandle);
-    this.missing = new PageBitmap(job.pages, job.missing);
-    this.pending = new PendingFaults(job.pending);
-    this.waits = new WaitHistogram(job.waits);
-    this.counters = new Counters(job.counters);
-    this.#left = new Int32Array(job.left);
+    this.userfaultfd = parts.userfaultfd;
+    this.missing = parts.missing;
+    this.pending = parts.pending;
+    this.waits = parts.waits;
+    this.counters = parts.counters;
+    this.#left = parts.left;
   }
 
-  /** Pages that this worker has installed so far. */
+  /** Pages of this channel that are in place, those of zeroes included. */
   get installed(): number {
     return this.#installed;
   }
 
   /** Throws BAD_PEER if one of the pages was not to come, or has come before. */
-  install(first: number, count: number, from: Uint8Array, offset: number): void {
-    this.#check(first, count);
-    this.userfaultfd.copy(first, count, from, offset);
-    this.missing.clearRange(first, count);
-    this.pending.settle(first, count, this.waits);
-    this.#installed += count;
-    this.counters.set('installed', this.#installed);
-    if (Atomics.sub(this.#left, 0, count) === count) this.report(ALL_INSTALLED);
-  }
-
-  #check(first: number, count: number): void {
+  expect(first: number, count: number): void {
     if (first + count > this.missing.pages) {
       throw new PostcopyError(
         'BAD_PEER',
@@ -60,5 +74,25 @@ export class PageInstaller {
         throw new PostcopyError('BAD_PEER', `the source sent page ${page}, which was not to come or has come before`);
       }
     }
+  }
+
+  /** Pages that were expected; who waits for them is woken. */
+  install(first: number, count: number, from: Uint8Array, offset: number): void {
+    this.userfaultfd.copy(first, count, from, offset);
+    this.#settle(first, count);
+  }
+
+  /** Expected pages that read zero: nothing is put there. Who waits for one faults again, and is given a zero page. */
+  zero(first: number, count: number): void {
+    this.#settle(first, count);
+    this.userfaultfd.wake(first, count);
+  }
+
+  #settle(first: number, count: number): void {
+    this.missing.clearRange(first, count);
+    this.pending.settle(first, count, this.waits);
+    this.#installed += count;
+    this.counters.set('installed', this.#installed);
+    if (Atomics.sub(this.#left, 0, count) === count) this.report(ALL_INSTALLED);
   }
 }

@@ -1,0 +1,121 @@
+/**
+ * The urgent channel at the destination: reads the faults of vCPUs and devices from the userfaultfd, asks the source for
+ * their pages, and installs them when they come. Faults on pages that hold nothing are answered here.
+ */
+import { PostcopyError } from '../../../errors.js';
+import { native, POLLIN, type Socket } from '../../../native.js';
+import { putSource, type ChannelTask } from '../../channel-loop.js';
+import type { LinkSwitch } from '../../link-switch.js';
+import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../page-frames.js';
+import { LONGEST_WAIT_MS } from '../../page-worker.js';
+import { LINK_TIMEOUT_MS } from '../../protocol.js';
+import type { PageInstaller } from './page-installer.js';
+import { RequestQueue } from './request-queue.js';
+
+const FAULT_BATCH = 64;
+const STAGED_PAGES = 32;
+
+export class FaultHandler implements ChannelTask {
+  readonly #requests: RequestQueue;
+  readonly #faults = new Uint32Array(FAULT_BATCH);
+  readonly #staging = new Uint8Array(STAGED_PAGES * PAGE_FRAME_BYTES);
+  readonly #stagingWords = new Uint32Array(this.#staging.buffer);
+  #staged = 0;
+  #waitingSince: number | undefined;
+
+  constructor(
+    readonly socket: Socket,
+    readonly installer: PageInstaller,
+    readonly link: LinkSwitch,
+  ) {
+    this.#requests = new RequestQueue(installer.missing.pages, socket);
+  }
+
+  step(): boolean {
+    const faults = this.#readFaults();
+    return this.#receivePages() || faults;
+  }
+
+  sources(set: Int32Array, at: number): number {
+    return putSource(set, putSource(set, at, this.installer.userfaultfd.fd, POLLIN), this.socket.fd, POLLIN);
+  }
+
+  /** Tells the source what has come, when there is nothing to ask for. */
+  idle(): void {
+    this.#requests.acknowledge(this.installer.installed);
+    if (!this.link.handedOver) this.#checkPatience();
+  }
+
+  /**
+   * Before the hand-over a fault is the main thread's, in a system call of KVM that no signal ends: a source that is
+   * silent must not hold it for ever.
+   */
+  #checkPatience(): void {
+    if (this.installer.pending.waiting === 0) {
+      this.#waitingSince = undefined;
+      return;
+    }
+    const now = native.monotonicMicros();
+    this.#waitingSince ??= now;
+    if (now - this.#waitingSince > LINK_TIMEOUT_MS * 1000) {
+      throw new PostcopyError('LINK_LOST', `the source has not sent a page for ${LINK_TIMEOUT_MS / 1000} s`);
+    }
+  }
+
+  #readFaults(): boolean {
+    const count = this.installer.userfaultfd.readFaults(this.#faults);
+    if (count === 0) return false;
+    const now = native.monotonicMicros();
+    for (let i = 0; i < count; i++) this.#fault(this.#faults[i]!, now);
+    this.#requests.flush(this.installer.installed);
+    return true;
+  }
+
+  #fault(page: number, now: number): void {
+    const { missing, pending, userfaultfd, counters, waits } = this.installer;
+    if (!missing.has(page)) {
+      // It holds nothing; or a bulk channel has just installed it, then this only wakes.
+      counters.add('zeroFaults', userfaultfd.zero(page, 1));
+      return;
+    }
+    pending.add(page, now);
+    // A bulk channel may have installed it before it could see the entry: its install has woken the vCPU.
+    if (!missing.has(page)) pending.settle(page, 1, waits);
+    else this.#requests.add(page, this.installer.installed);
+  }
+
+  #receivePages(): boolean {
+    const got = this.socket.receive(this.#staging, this.#staged, 0, this.#staging.length - this.#staged, 0);
+    if (got < 0) return false;
+    if (got === 0) {
+      if (this.link.stopped) return false;
+      throw new PostcopyError('LINK_LOST', 'the source closed the urgent channel');
+    }
+    this.#staged += got;
+    let at = 0;
+    for (; this.#staged - at >= PAGE_FRAME_BYTES; at += PAGE_FRAME_BYTES) {
+      if (this.#stagingWords[at / 4] !== TAG_PAGE) {
+        throw new PostcopyError('BAD_PEER', 'the source sent something else than a page on the urgent channel');
+      }
+      this.installer.expect(this.#stagingWords[at / 4 + 1]!, 1);
+      this.installer.install(this.#stagingWords[at / 4 + 1]!, 1, this.#staging, at + PAGE_HEADER_BYTES);
+    }
+    this.#staging.copyWithin(0, at, this.#staged);
+    this.#staged -= at;
+    return true;
+  }
+
+  /**
+   * The link broke before COMMIT: this guest will never run here, but the main thread may be in KVM, waiting for a page
+   * of it. Any content will do to let it go.
+   */
+  discard(): void {
+    const { userfaultfd } = this.installer;
+    const set = new Int32Array([userfaultfd.fd, POLLIN, 0]);
+    while (!this.link.stopped) {
+      if (native.poll(set, 1, LONGEST_WAIT_MS) === 0) continue;
+      const count = userfaultfd.readFaults(this.#faults);
+      for (let i = 0; i < count; i++) userfaultfd.zero(this.#faults[i]!, 1);
+    }
+  }
+}

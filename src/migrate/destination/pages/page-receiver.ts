@@ -1,0 +1,35 @@
+/** A page worker of the destination: serves its channels. */
+import { native } from '../../../native.js';
+import { serveChannels } from '../../channel-loop.js';
+import { LinkSwitch } from '../../link-switch.js';
+import { niceFor, servePageJob } from '../../page-worker.js';
+import { BulkReceiver } from './bulk-receiver.js';
+import { FaultHandler } from './fault-handler.js';
+import type { DestinationJob } from './jobs.js';
+import { rehearsePages } from '../../rehearse-pages.js';
+import { installerParts, PageInstaller } from './page-installer.js';
+
+rehearsePages();
+servePageJob<DestinationJob>((job, report, fail) => {
+  const link = new LinkSwitch(job.link);
+  const tasks = job.channels.map((channel) => {
+    const socket = new native.Socket(null, channel.socketHandle);
+    const installer = new PageInstaller(installerParts(job, channel), report);
+    return channel.kind === 'urgent'
+      ? new FaultHandler(socket, installer, link)
+      : new BulkReceiver(socket, installer, link);
+  });
+  const faults = tasks.find((task) => task instanceof FaultHandler);
+  native.setThread(
+    faults === undefined ? 'bulk-receiver' : 'fault-worker',
+    niceFor(job.channels.map(({ kind }) => kind)),
+  );
+  try {
+    serveChannels(tasks, link, -1, job.spinMicros);
+  } catch (error) {
+    // From here on either faults are answered with anything, or the guest may run; never both.
+    if (faults === undefined || !link.break()) throw error;
+    fail(error);
+    faults.discard();
+  }
+});

@@ -1,0 +1,57 @@
+/**
+ * Gives the source's RAM back to the host in blocks of 2 MiB, each when the destination has all of it: a huge page goes
+ * in one piece, and freeing many pages at once costs a fraction of freeing them one by one (every call interrupts the
+ * other cores to flush their TLBs). Shared by all page workers.
+ */
+import { LARGE_PAGE_SIZE, PAGE_SIZE } from '../../memory/page-size.js';
+import type { NativeMemory } from '../../native.js';
+
+export const BLOCK_PAGES = LARGE_PAGE_SIZE / PAGE_SIZE;
+
+export class BlockRelease {
+  readonly buffer: SharedArrayBuffer;
+  /** By block: pages with data, and how many of them the destination does not have yet. */
+  readonly #pages: Int32Array;
+  readonly #left: Int32Array;
+
+  constructor(
+    readonly memory: NativeMemory,
+    readonly pages: number,
+    buffer?: SharedArrayBuffer,
+  ) {
+    const blocks = Math.ceil(pages / BLOCK_PAGES);
+    this.buffer = buffer ?? new SharedArrayBuffer(blocks * 8);
+    this.#pages = new Int32Array(this.buffer, 0, blocks);
+    this.#left = new Int32Array(this.buffer, blocks * 4, blocks);
+  }
+
+  /** These pages hold data. Each once, and before any of their block has been acknowledged. */
+  add(first: number, count: number): void {
+    forBlocks(first, count, (block, pages) => {
+      this.#pages[block]! += pages;
+      Atomics.add(this.#left, block, pages);
+    });
+  }
+
+  /** The destination has these pages now. Returns how many pages were given back on that account. */
+  acknowledged(first: number, count: number): number {
+    let released = 0;
+    forBlocks(first, count, (block, pages) => {
+      if (Atomics.sub(this.#left, block, pages) !== pages) return;
+      const start = block * BLOCK_PAGES;
+      this.memory.release(start, Math.min(BLOCK_PAGES, this.pages - start));
+      released += this.#pages[block]!;
+    });
+    return released;
+  }
+}
+
+function forBlocks(first: number, count: number, act: (block: number, pages: number) => void): void {
+  const end = first + count;
+  for (let page = first; page < end;) {
+    const block = Math.floor(page / BLOCK_PAGES);
+    const pages = Math.min(end, (block + 1) * BLOCK_PAGES) - page;
+    act(block, pages);
+    page += pages;
+  }
+}
