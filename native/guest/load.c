@@ -52,6 +52,9 @@ static uint64_t choose_page(struct cpu *cpu, uint64_t random) {
     case LOAD_HOT_COLD:
       n = hot_cold(cpu, share, random);
       break;
+    case LOAD_WARM:
+      n = 0;
+      break;
     default:
       n = below(share, random);
   }

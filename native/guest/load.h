@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum load_pattern { LOAD_UNIFORM, LOAD_SEQUENTIAL, LOAD_HOT_COLD };
+enum load_pattern { LOAD_UNIFORM, LOAD_SEQUENTIAL, LOAD_HOT_COLD, LOAD_WARM };
 
 struct load_options {
   enum load_pattern pattern;

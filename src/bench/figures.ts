@@ -1,0 +1,93 @@
+/** A run's raw material made into its figures. */
+import type { GuestReport } from '../guest/guest-console.js';
+import { bytesOfPages } from '../memory/page-size.js';
+import { longestWaits, slowAccesses, type Histogram } from './fault-waits.js';
+import type { Cost } from './meters.js';
+import type { Figures } from './result.js';
+import type { OwnAccount } from './system.js';
+import { backUs, lostUs, speedAtEnd, switchStallUs, type Timeline } from './timeline.js';
+
+/** The guest's last second tells its speed after the migration. */
+const AFTER_US = 1_000_000;
+
+export interface Material {
+  line: Timeline;
+  report: GuestReport;
+  buckets: Histogram;
+  account: OwnAccount;
+  cost: Cost;
+  totalMs: number;
+  clockLostUs: number;
+}
+
+export function figuresOf(material: Material): Figures {
+  return { ...stalls(material), ...waits(material), ...speeds(material), ...bytes(material), ...costs(material) };
+}
+
+function stalls({ line, report, clockLostUs, totalMs, account }: Material) {
+  const atSwitch = switchStallUs(line);
+  return {
+    longestStallMs: report.longest_us / 1000,
+    ...(atSwitch === undefined ? {} : { switchStallMs: atSwitch / 1000 }),
+    clockLostMs: clockLostUs / 1000,
+    stalledMs: report.stalled_us / 1000,
+    totalMs,
+    ownTotalMs: account.totalMs,
+    ownDowntimeMs: account.downtimeMs,
+  };
+}
+
+function waits({ report, buckets, account }: Material) {
+  const faults = longestWaits(buckets, account.faults, report.longest_us);
+  const slow = slowAccesses(buckets, report.longest_us);
+  return {
+    faults: account.faults,
+    faultWaitMeanUs: faults.meanUs,
+    faultWaitP50Us: faults.p50Us,
+    faultWaitP99Us: faults.p99Us,
+    faultWaitMaxUs: faults.maxUs,
+    slowCount: slow.count,
+    slowMeanUs: slow.meanUs,
+  };
+}
+
+function speeds({ line, totalMs }: Material) {
+  const back = backUs(line);
+  const after = speedAtEnd(line, AFTER_US);
+  // A guest whose speed never fell may have lost a little all the same, until everything had arrived.
+  const until = back === 0 ? totalMs * 1000 : back;
+  return {
+    lostMs: lostUs(line, until) / 1000,
+    ...(back === Infinity ? {} : { backMs: back / 1000 }),
+    speedBefore: line.before / line.intervalUs,
+    speedAfter: after / line.intervalUs,
+    speedRatio: after / line.before,
+  };
+}
+
+function bytes({ account, cost }: Material) {
+  const dataBytes = bytesOfPages(account.dataPages);
+  // Of a loopback interface both directions are one number.
+  const interfaceBytes = cost.wire.received === cost.wire.sent ? cost.wire.received : cost.wire.received + cost.wire.sent;
+  return {
+    wireBytes: account.wireBytes,
+    interfaceBytes,
+    dataBytes,
+    wireRatio: account.wireBytes / dataBytes,
+    interfaceRatio: interfaceBytes / dataBytes,
+  };
+}
+
+function costs({ account, cost }: Material) {
+  const dataBytes = bytesOfPages(account.dataPages);
+  const grown = cost.memoryPeakBytes + cost.tcpPeakBytes - cost.memoryBefore.totalBytes;
+  return {
+    memoryBytes: dataBytes + grown,
+    memoryRatio: (dataBytes + grown) / dataBytes,
+    memoryBeforeBytes: cost.memoryBefore.totalBytes,
+    memoryPeakBytes: cost.memoryPeakBytes,
+    tcpBuffersPeakBytes: cost.tcpPeakBytes,
+    cpuMs: cost.cpu.totalMs,
+    cpuWithoutVcpusMs: cost.cpu.totalMs - cost.cpu.vcpuMs,
+  };
+}

@@ -1,0 +1,76 @@
+/** What a benchmark found: the type of `--json`. */
+import type { GuestReport, GuestVerdict } from '../guest/guest-console.js';
+import type { Histogram } from './fault-waits.js';
+import type { OwnAccount, PagesLeft, SystemName } from './system.js';
+import type { Timeline } from './timeline.js';
+
+export interface Workload {
+  memoryBytes: number;
+  workingSetBytes: number;
+  cpus: number;
+  pattern: string;
+}
+
+/** The figures of one run. Times in the guest's clock are as the guest felt them. */
+export interface Figures {
+  /** The longest access from the command on. */
+  longestStallMs: number;
+  /** At the switch-over (timeline.ts); missing if the guest's speed never fell below half. */
+  switchStallMs?: number;
+  /** How much less than the host's clock the guest's went on over the migration: a stall that it cannot feel. */
+  clockLostMs: number;
+  /** Demand faults as the system counted them. */
+  faults: number;
+  /** Of the `faults` longest accesses. */
+  faultWaitMeanUs: number;
+  faultWaitP50Us: number;
+  faultWaitP99Us: number;
+  faultWaitMaxUs: number;
+  /** Of all accesses longer than 50 us. */
+  slowCount: number;
+  slowMeanUs: number;
+  /** Work missing from the command until the guest was back, as time at full speed of the whole guest. */
+  lostMs: number;
+  /** Sum of all accesses longer than 5 us from the command on, all vCPUs. */
+  stalledMs: number;
+  /** From the command until 50 ms begin with 90 % of the speed before; missing if they never did. */
+  backMs?: number;
+  /** Million accesses a second. */
+  speedBefore: number;
+  speedAfter: number;
+  speedRatio: number;
+  /** From the command until the system said that it was complete. */
+  totalMs: number;
+  ownTotalMs: number;
+  ownDowntimeMs: number;
+  /** Bytes sent as the system counts them, and as the interface does: both directions, all headers. */
+  wireBytes: number;
+  interfaceBytes: number;
+  /** Pages that hold data, in bytes. */
+  dataBytes: number;
+  wireRatio: number;
+  interfaceRatio: number;
+  /** Both ends at their peak: what they took on during the migration, on top of the guest's RAM in use. */
+  memoryBytes: number;
+  memoryRatio: number;
+  /** The kernel's own figures for both processes together, everything included. */
+  memoryBeforeBytes: number;
+  memoryPeakBytes: number;
+  tcpBuffersPeakBytes: number;
+  /** CPU time of both ends from the command to completion. */
+  cpuMs: number;
+  cpuWithoutVcpusMs: number;
+}
+
+export interface RunResult {
+  system: SystemName;
+  round: number;
+  figures: Figures;
+  timeline: Timeline;
+  histogram: Histogram;
+  /** Milliseconds since the command. */
+  pagesLeft: PagesLeft[];
+  report: GuestReport;
+  verdict: GuestVerdict;
+  account: OwnAccount;
+}
