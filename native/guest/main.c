@@ -159,6 +159,9 @@ _Noreturn void main(uint64_t start_info) {
     work();
     traps_report();
     bad_pages_report();
-    while ((line = input_poll()) != NULL) run_command(line);
+    while ((line = input_poll()) != NULL) {
+      run_command(line);
+      load_was_busy();
+    }
   }
 }

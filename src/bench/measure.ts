@@ -5,7 +5,7 @@ import { type GuestConsole, type GuestReport, type GuestVerdict } from '../guest
 import { MIB } from '../memory/page-size.js';
 import { figuresOf } from './figures.js';
 import { clockOffsetUs } from './guest-clock.js';
-import type { Link } from './link.js';
+import type { Link } from './link/link.js';
 import type { MemoryCgroup } from './memory-cgroup.js';
 import { Meters } from './meters.js';
 import type { RunResult, Workload } from './result.js';

@@ -1,7 +1,7 @@
 /** What the host measures of a migration from the command to its completion. */
 import { cpuTime, type CpuTime } from './cpu-time.js';
 import type { MemoryCgroup, MemoryUsage } from './memory-cgroup.js';
-import { interfaceBytes, type InterfaceBytes } from './namespace.js';
+import { interfaceBytes, type InterfaceBytes } from './link/namespace.js';
 import type { Pair } from './system.js';
 
 /** A process that ends with the migration cannot be asked afterwards: its CPU time is noted meanwhile as well. */

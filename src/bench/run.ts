@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cleanup } from '../cli/cleanup.js';
-import { openLink, type LinkKind } from './link.js';
+import type { LinkSpec } from './link/link-spec.js';
+import { openLink } from './link/link.js';
 import { measure } from './measure.js';
 import { createMemoryCgroup, type MemoryCgroup } from './memory-cgroup.js';
 import type { RunResult, Workload } from './result.js';
@@ -13,14 +14,14 @@ import { guestTscKhz } from './tsc.js';
 export interface RoundsOptions {
   systems: System[];
   workload: Workload;
-  link: LinkKind;
+  link: LinkSpec;
   rounds: number;
   onRun?(run: RunResult): void;
   onStep?(text: string): void;
 }
 
 export async function runRounds(options: RoundsOptions, cleanup: Cleanup): Promise<RunResult[]> {
-  const link = openLink(options.link, cleanup);
+  const link = await openLink(options.link, cleanup);
   const cgroup = createMemoryCgroup(`postcopy-bench-${process.pid}`);
   if (cgroup !== undefined) cleanup.add(() => cgroup.remove());
   const directory = mkdtempSync(join(tmpdir(), 'postcopy-bench-'));

@@ -18,8 +18,15 @@ export type GuestSeries = z.infer<typeof guestSeries>;
 const BACK_SHARE = 0.9;
 /** ... over this time. */
 const BACK_WINDOW_US = 50_000;
-/** The switch-over is where the speed falls below this share of what it was. */
-const SWITCH_SHARE = 0.5;
+/**
+ * The switch-over is where the speed falls below this share of what it was. Half would not do: write-protecting RAM or
+ * making the machine ready costs a guest more than that while it still runs at the source.
+ */
+const SWITCH_SHARE = 0.05;
+/** ... or, where pages are no obstacle after it, below this one. */
+const MILD_SWITCH_SHARE = 0.5;
+/** Of the command's interval, that has to be left to tell a speed from. */
+const MIN_ROOM = 0.1;
 
 export interface Timeline {
   intervalUs: number;
@@ -48,14 +55,20 @@ export function timeline(before: GuestSeries, after: GuestSeries, commandUs: num
 }
 
 /**
- * The interval in which the guest stopped to go on elsewhere: the first after the command's, or the command's own, whose
- * speed is below half of the speed before; -1 if it never was. Interval 0 counts only as far as it lies behind the command.
+ * The interval in which the guest stopped to go on elsewhere: the first from the command's on with less than 5 % of the
+ * work of one before; if there is none, the first with less than half; -1 if there is none of these either. Interval 0
+ * counts only as far as it lies behind the command.
  */
-export function switchInterval({ counts, before, commandAt }: Timeline): number {
+export function switchInterval(line: Timeline): number {
+  const deep = firstBelow(line, SWITCH_SHARE);
+  return deep >= 0 ? deep : firstBelow(line, MILD_SWITCH_SHARE);
+}
+
+function firstBelow({ counts, before, commandAt }: Timeline, share: number): number {
   return counts.findIndex((count, i) => {
     // Work of interval 0 that was done before the command, at full speed, is none of the migration's.
     const [work, room] = i === 0 ? [count - before * commandAt, 1 - commandAt] : [count, 1];
-    return room > 0.1 && work < before * room * SWITCH_SHARE;
+    return room > MIN_ROOM && work < before * room * share;
   });
 }
 

@@ -1,6 +1,6 @@
 /** A network namespace: an interface list, addresses and counters of its own. */
 import { readFileSync } from 'node:fs';
-import { runCommand } from './run-command.js';
+import { runCommand } from '../run-command.js';
 
 export class NetworkNamespace {
   constructor(readonly name: string) {
