@@ -26,7 +26,7 @@ export function longestWaits(histogram: Histogram, count: number, longestUs: num
   const total = taken.reduce((sum, [, n]) => sum + n, 0);
   if (total === 0) return { count: 0, meanUs: 0, p50Us: 0, p99Us: 0, maxUs: 0 };
   const sum = taken.reduce((us, [upper, n]) => us + Math.min(middleOf(upper), longestUs) * n, 0);
-  const at = (share: number) => Math.min(middleOf(percentile(taken, total * share)), longestUs);
+  const at = (share: number) => waitAt(taken, total, longestUs, share);
   return { count: total, meanUs: sum / total, p50Us: at(0.5), p99Us: at(0.99), maxUs: longestUs };
 }
 
@@ -35,6 +35,13 @@ export function slowAccesses(histogram: Histogram, longestUs: number): Waits {
   const slow = histogram.filter(([upper]) => lowerOf(upper) >= SLOW_US);
   const count = slow.reduce((sum, [, n]) => sum + n, 0);
   return longestWaits(slow, count, longestUs);
+}
+
+/** Of the `count` longest accesses, the wait that this share of them does not exceed. */
+export function waitAt(histogram: Histogram, count: number, longestUs: number, share: number): number {
+  const taken = takeLongest(histogram, count);
+  const total = taken.reduce((sum, [, n]) => sum + n, 0);
+  return total === 0 ? 0 : Math.min(middleOf(percentile(taken, total * share)), longestUs);
 }
 
 /** In ascending order. */

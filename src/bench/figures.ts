@@ -68,7 +68,8 @@ function speeds({ line, totalMs }: Material) {
 function bytes({ account, cost }: Material) {
   const dataBytes = bytesOfPages(account.dataPages);
   // Of a loopback interface both directions are one number.
-  const interfaceBytes = cost.wire.received === cost.wire.sent ? cost.wire.received : cost.wire.received + cost.wire.sent;
+  const interfaceBytes =
+    cost.wire.received === cost.wire.sent ? cost.wire.received : cost.wire.received + cost.wire.sent;
   return {
     wireBytes: account.wireBytes,
     interfaceBytes,

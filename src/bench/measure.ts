@@ -1,4 +1,5 @@
 /** One run: a guest boots, works, is moved and is checked; and what came of it. */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PostcopyError } from '../errors.js';
 import { type GuestConsole, type GuestReport, type GuestVerdict } from '../guest/guest-console.js';
@@ -19,6 +20,8 @@ const SETTLE_MS = 1000;
 const AFTER_MS = 3000;
 /** So that the interval of the command lies wholly behind the reset. */
 const RESET_MS = 50;
+/** A migration that hangs must not hang the benchmark. */
+const RUN_LIMIT_MS = 600_000;
 const OUTSIDE_PAGES = 1000;
 
 const histogram = z.array(z.tuple([z.number(), z.number()]));
@@ -33,33 +36,67 @@ export async function measure(
   system: System,
   workload: Workload,
   round: number,
-  { link, cgroup, site }: Surroundings,
+  surroundings: Surroundings,
+  signal: AbortSignal,
 ): Promise<RunResult> {
-  const pair = await system.start(workload, site);
+  const pair = await system.start(workload, surroundings.site);
+  const end = new AbortController();
+  const endsEarly = Promise.race([aborted(AbortSignal.any([signal, end.signal])), tooLate(end.signal)]);
   try {
-    const before = await work(pair.guest, workload);
-    const offsetBefore = await clockOffsetUs(pair.guest);
-    await pair.guest.command('reset', 'reset');
-    await delay(RESET_MS);
-
-    const moved = await move(pair, link, cgroup);
-    const offsetAfter = await clockOffsetUs(moved.guest);
-    await delay(AFTER_MS);
-    const report = await moved.guest.report();
-    const after = guestSeries.parse(await moved.guest.command('series', 'series'));
-    const verdict = await moved.guest.verify(OUTSIDE_PAGES);
-    moved.guest.close();
-    requireWhole(system, report, verdict);
-
-    const line = timeline(before, after, moved.commandAtMs * 1000 - offsetBefore);
-    const buckets = histogram.parse(report['hist_us']);
-    const { account, cost, totalMs, pagesLeft } = moved;
-    const clockLostUs = offsetAfter - offsetBefore;
-    const figures = figuresOf({ line, report, buckets, account, cost, totalMs, clockLostUs });
-    return { system: system.name, round, figures, timeline: line, histogram: buckets, pagesLeft, report, verdict, account };
+    return await Promise.race([measurePair(pair, system, workload, round, surroundings), endsEarly]);
   } finally {
+    end.abort();
     await pair.dispose();
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  throw new Error('ended by a signal');
+}
+
+async function tooLate(end: AbortSignal): Promise<never> {
+  await delay(RUN_LIMIT_MS, undefined, { signal: end });
+  throw new Error(`not over after ${RUN_LIMIT_MS / 1000} s`);
+}
+
+async function measurePair(
+  pair: Pair,
+  system: System,
+  workload: Workload,
+  round: number,
+  { link, cgroup }: Surroundings,
+): Promise<RunResult> {
+  const before = await work(pair.guest, workload);
+  const offsetBefore = await clockOffsetUs(pair.guest);
+  await pair.guest.command('reset', 'reset');
+  await delay(RESET_MS);
+
+  const moved = await move(pair, link, cgroup);
+  const offsetAfter = await clockOffsetUs(moved.guest);
+  await delay(AFTER_MS);
+  const report = await moved.guest.report();
+  const after = guestSeries.parse(await moved.guest.command('series', 'series'));
+  const verdict = await moved.guest.verify(OUTSIDE_PAGES);
+  moved.guest.close();
+  requireWhole(system, report, verdict);
+
+  const line = timeline(before, after, moved.commandAtMs * 1000 - offsetBefore);
+  const buckets = histogram.parse(report['hist_us']);
+  const { account, cost, totalMs, pagesLeft } = moved;
+  const clockLostUs = offsetAfter - offsetBefore;
+  const figures = figuresOf({ line, report, buckets, account, cost, totalMs, clockLostUs });
+  return {
+    system: system.name,
+    round,
+    figures,
+    timeline: line,
+    histogram: buckets,
+    pagesLeft,
+    report,
+    verdict,
+    account,
+  };
 }
 
 /** The series of its work at full speed. */
@@ -88,5 +125,8 @@ function requireWhole(system: System, report: GuestReport, verdict: GuestVerdict
   const bad = report.bad + verdict.bad + verdict.outside_bad;
   if (bad === 0 && verdict.pages > 0) return;
   const what = `${report.bad} bad accesses, ${verdict.bad} of ${verdict.pages} pages bad`;
-  throw new PostcopyError('INTERNAL', `${system.name} damaged the guest: ${what}, ${verdict.outside_bad} outside of them`);
+  throw new PostcopyError(
+    'INTERNAL',
+    `${system.name} damaged the guest: ${what}, ${verdict.outside_bad} outside of them`,
+  );
 }

@@ -1,6 +1,8 @@
 /** What a benchmark found: the type of `--json`. */
 import type { GuestReport, GuestVerdict } from '../guest/guest-console.js';
 import type { Histogram } from './fault-waits.js';
+import type { HostFacts } from './host-facts.js';
+import type { Spread } from './statistics.js';
 import type { OwnAccount, PagesLeft, SystemName } from './system.js';
 import type { Timeline } from './timeline.js';
 
@@ -73,4 +75,45 @@ export interface RunResult {
   report: GuestReport;
   verdict: GuestVerdict;
   account: OwnAccount;
+}
+
+export interface FailedRun {
+  system: SystemName;
+  round: number;
+  message: string;
+}
+
+/** Over the rounds; a figure is missing if no run has it. */
+export type Summary = Partial<Record<keyof Figures, Spread>>;
+
+export interface ScenarioResult {
+  name: string;
+  title: string;
+  workload: Workload;
+  link: string;
+  rttMs?: number;
+  runs: RunResult[];
+  failed: FailedRun[];
+  summaries: Partial<Record<SystemName, Summary>>;
+}
+
+/** One line of the table of targets. */
+export interface Target {
+  title: string;
+  against: 'qemu-preempt' | 'qemu' | 'fixed';
+  /** A ratio of medians to the other system's, or the figure itself. Missing if it was not measured. */
+  value?: number;
+  limit: number;
+  unit: 'ratio' | 'ms' | 'times' | 'round trips';
+  met?: boolean;
+}
+
+export interface BenchResult {
+  /** Of this format. */
+  version: 1;
+  startedAt: string;
+  host: HostFacts;
+  options: { rounds: number; systems: SystemName[] };
+  scenarios: ScenarioResult[];
+  targets: Target[];
 }

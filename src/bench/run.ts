@@ -3,49 +3,77 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cleanup } from '../cli/cleanup.js';
-import type { LinkSpec } from './link/link-spec.js';
+import { describeError } from '../errors.js';
 import { openLink } from './link/link.js';
-import { measure } from './measure.js';
+import { measure, type Surroundings } from './measure.js';
 import { createMemoryCgroup, type MemoryCgroup } from './memory-cgroup.js';
-import type { RunResult, Workload } from './result.js';
-import type { Site, System } from './system.js';
+import type { FailedRun, RunResult, ScenarioResult } from './result.js';
+import type { Scenario } from './scenario.js';
+import { summarizeRuns } from './summarize.js';
+import type { System } from './system.js';
 import { guestTscKhz } from './tsc.js';
 
 export interface RoundsOptions {
+  scenario: Scenario;
   systems: System[];
-  workload: Workload;
-  link: LinkSpec;
   rounds: number;
-  onRun?(run: RunResult): void;
-  onStep?(text: string): void;
+  onStep(text: string): void;
+  /** Ends the run that is under way, and starts no other. */
+  signal: AbortSignal;
 }
 
-export async function runRounds(options: RoundsOptions, cleanup: Cleanup): Promise<RunResult[]> {
-  const link = await openLink(options.link, cleanup);
-  const cgroup = createMemoryCgroup(`postcopy-bench-${process.pid}`);
-  if (cgroup !== undefined) cleanup.add(() => cgroup.remove());
+/** Whatever was made for the scenario is undone by the cleanup, which is also the caller's to run at a signal. */
+export async function runScenario(options: RoundsOptions, cleanup: Cleanup): Promise<ScenarioResult> {
+  const { scenario, systems, rounds, onStep } = options;
+  const surroundings = await surround(scenario, cleanup);
+  const runs: RunResult[] = [];
+  const failed: FailedRun[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const system of systems) {
+      if (options.signal.aborted) break;
+      onStep(`${scenario.name}: round ${round} of ${rounds}, ${system.name}`);
+      try {
+        const run = await measure(system, scenario.workload, round, surroundings, options.signal);
+        onStep(shortText(run));
+        runs.push(run);
+      } catch (error) {
+        if (options.signal.aborted) break;
+        onStep(`FAILED: ${describeError(error)}`);
+        failed.push({ system: system.name, round, message: describeError(error) });
+      }
+    }
+  }
+  const { name, title, workload, link } = scenario;
+  const summaries = summarizeRuns(runs);
+  return { name, title, workload, link: link.text, rttMs: link.rttMs, runs, failed, summaries };
+}
+
+async function surround({ link: spec }: Scenario, cleanup: Cleanup): Promise<Surroundings> {
   const directory = mkdtempSync(join(tmpdir(), 'postcopy-bench-'));
   cleanup.add(() => rmSync(directory, { recursive: true, force: true }));
-  const site: Site = {
-    sourceLauncher: [...joinCgroup(cgroup), ...link.sourceLauncher],
-    destinationLauncher: [...joinCgroup(cgroup), ...link.destinationLauncher],
+  const cgroup = createMemoryCgroup(`postcopy-bench-${process.pid}`);
+  if (cgroup !== undefined) cleanup.add(() => cgroup.remove());
+  const link = await openLink(spec, cleanup);
+  const joining = joinCgroup(cgroup);
+  const site = {
+    sourceLauncher: [...joining, ...link.sourceLauncher],
+    destinationLauncher: [...joining, ...link.destinationLauncher],
     listen: link.listen,
     connect: link.connect,
     directory,
     tscKhz: guestTscKhz(),
   };
-  const runs: RunResult[] = [];
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const system of options.systems) {
-      options.onStep?.(`round ${round} of ${options.rounds}: ${system.name}`);
-      const run = await measure(system, options.workload, round, { link, cgroup, site });
-      options.onRun?.(run);
-      runs.push(run);
-    }
-  }
-  return runs;
+  return { link, cgroup, site };
 }
 
+/** What a process is started through to be in the cgroup from its first page on. */
 function joinCgroup(cgroup: MemoryCgroup | undefined): string[] {
   return cgroup === undefined ? [] : ['sh', '-c', 'echo $$ > "$0" && exec "$@"', cgroup.procsFile];
+}
+
+function shortText({ figures }: RunResult): string {
+  const { totalMs, longestStallMs, faultWaitMeanUs, lostMs } = figures;
+  const stall = `longest stall ${longestStallMs.toFixed(1)} ms`;
+  const waits = `fault wait ${faultWaitMeanUs.toFixed(0)} us, lost ${lostMs.toFixed(0)} ms`;
+  return `  total ${totalMs.toFixed(0)} ms, ${stall}, ${waits}; every page verified`;
 }

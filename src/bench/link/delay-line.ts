@@ -64,7 +64,7 @@ export class DelayLine {
   take(bytes: number): void {
     this.#head = (this.#head + bytes) % this.bytes.length;
     this.#held -= bytes;
-    for (let left = bytes; left > 0; ) {
+    for (let left = bytes; left > 0;) {
       const mark = this.#marks[this.#firstMark]!;
       const some = Math.min(left, mark.bytes);
       mark.bytes -= some;

@@ -40,6 +40,10 @@ export function interfaceBytes(pid: number, name: string): InterfaceBytes {
 export function parseNetDev(text: string, name: string): InterfaceBytes {
   const line = text.split('\n').find((candidate) => candidate.trim().startsWith(`${name}:`));
   if (line === undefined) throw new Error(`/proc/net/dev has no interface ${name}`);
-  const numbers = line.slice(line.indexOf(':') + 1).trim().split(/\s+/).map(Number);
+  const numbers = line
+    .slice(line.indexOf(':') + 1)
+    .trim()
+    .split(/\s+/)
+    .map(Number);
   return { received: numbers[0]!, sent: numbers[8]! };
 }

@@ -10,7 +10,7 @@ import { native, POLLERR, POLLHUP, POLLIN, POLLOUT, type Socket } from '../../na
 import type { Endpoint } from '../system.js';
 import { DelayLine } from './delay-line.js';
 
-/** Waking up takes longer than this seldom; for the rest of a wait it looks at the clock. */
+/** For the last of a wait it looks at the clock: longer, and it would take the CPU from the ends it connects. */
 const SPIN_MICROS = 40;
 const CHUNK_BYTES = 256 * 1024;
 /** A socket's own buffer is no part of the wire; a large one would add to its length where the receiver is slow. */

@@ -79,7 +79,10 @@ class QemuPair implements Pair {
     this.#guest = await openGuest(this.#source);
     await this.#configure(this.#source, ['events']);
     await this.#configure(this.#destination, ['events', 'postcopy-blocktime']);
-    await this.#source.qmp.execute('migrate-set-parameters', { 'max-bandwidth': NO_LIMIT, 'max-postcopy-bandwidth': 0 });
+    await this.#source.qmp.execute('migrate-set-parameters', {
+      'max-bandwidth': NO_LIMIT,
+      'max-postcopy-bandwidth': 0,
+    });
     await this.#destination.qmp.execute('migrate-incoming', { uri: uri(this.#site.listen) });
   }
 
