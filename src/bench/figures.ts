@@ -52,10 +52,11 @@ function waits({ report, buckets, account }: Material) {
 }
 
 function speeds({ line, totalMs }: Material) {
-  const back = backUs(line);
   const after = speedAtEnd(line, AFTER_US);
+  const back = backUs(line, line.before);
+  const settled = backUs(line, Math.min(line.before, after));
   // A guest whose speed never fell may have lost a little all the same, until everything had arrived.
-  const until = back === 0 ? totalMs * 1000 : back;
+  const until = settled === 0 || settled === Infinity ? totalMs * 1000 : settled;
   return {
     lostMs: lostUs(line, until) / 1000,
     ...(back === Infinity ? {} : { backMs: back / 1000 }),
@@ -81,13 +82,14 @@ function bytes({ account, cost }: Material) {
 
 function costs({ account, cost }: Material) {
   const dataBytes = bytesOfPages(account.dataPages);
-  const grown = cost.memoryPeakBytes + cost.tcpPeakBytes - cost.memoryBefore.totalBytes;
+  const { beforeBytes, peakBytes, tcpPeakBytes } = cost.memory;
+  const grown = peakBytes + tcpPeakBytes - beforeBytes;
   return {
     memoryBytes: dataBytes + grown,
     memoryRatio: (dataBytes + grown) / dataBytes,
-    memoryBeforeBytes: cost.memoryBefore.totalBytes,
-    memoryPeakBytes: cost.memoryPeakBytes,
-    tcpBuffersPeakBytes: cost.tcpPeakBytes,
+    memoryBeforeBytes: beforeBytes,
+    memoryPeakBytes: peakBytes,
+    tcpBuffersPeakBytes: tcpPeakBytes,
     cpuMs: cost.cpu.totalMs,
     cpuWithoutVcpusMs: cost.cpu.totalMs - cost.cpu.vcpuMs,
   };

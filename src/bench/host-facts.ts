@@ -1,7 +1,8 @@
 /** What the figures were measured on. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { memoryMeterKind } from './memory-meter.js';
 import { VERSION } from '../version.js';
 
 export interface HostFacts {
@@ -9,14 +10,14 @@ export interface HostFacts {
   cpu: string;
   cores: number;
   memoryBytes: number;
-  /** Modules behind /dev/kvm, like kvm_intel. */
+  /** Modules behind /dev/kvm, like kvm_intel; empty if the kernel does not name them. */
   kvmModules: string[];
   /** First line of `--version`; missing without QEMU. */
   qemu?: string;
   qemuCpuModel?: string;
   transparentHugePages: string;
-  /** How memory was measured: cgroup version, or missing: not at all. */
-  memoryCgroup?: 1 | 2;
+  /** How the peak of memory was measured. */
+  memoryMeter: 'cgroup-v1' | 'cgroup-v2' | 'samples';
   node: string;
   postcopy: string;
 }
@@ -27,19 +28,21 @@ export function hostFacts(): HostFacts {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
     memoryBytes: totalmem(),
-    kvmModules: kvmModules(read('/proc/modules')),
+    kvmModules: modules().filter((name) => /^kvm/.test(name)),
     transparentHugePages: /\[(\w+)\]/.exec(read('/sys/kernel/mm/transparent_hugepage/enabled'))?.[1] ?? 'unknown',
+    memoryMeter: memoryMeterKind(),
     node: process.version,
     postcopy: VERSION,
   };
 }
 
-/** Empty where KVM is built in. */
-export function kvmModules(procModules: string): string[] {
-  return procModules
-    .split('\n')
-    .map((line) => line.split(' ')[0]!)
-    .filter((name) => /^kvm/.test(name));
+/** Loaded ones, and built-in ones that have parameters. */
+function modules(): string[] {
+  try {
+    return readdirSync('/sys/module');
+  } catch {
+    return [];
+  }
 }
 
 /** First line of `--version`; undefined if there is no such program. */

@@ -1,30 +1,38 @@
 /**
  * A memory cgroup around both ends of a migration: the kernel itself notes the most they ever held together, which no
- * sampling can miss. Version 1 and 2; without the controller there is none, and who measures samples instead.
+ * sampling can miss: anonymous memory, page cache and kernel memory.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const V1 = '/sys/fs/cgroup/memory';
 const V2 = '/sys/fs/cgroup';
-
-export interface MemoryUsage {
-  /** Bytes charged: anonymous memory, page cache, kernel memory. */
-  totalBytes: number;
-  /** Of these: page cache, which is the same file for both ends and no cost of a migration. */
-  cacheBytes: number;
-}
+/** Bytes; a limit that is none. */
+const NO_LIMIT = 2 ** 50;
 
 export interface MemoryCgroup {
   readonly version: 1 | 2;
+  /** A process joins by writing its number there. */
   readonly procsFile: string;
-  usage(): MemoryUsage;
+  /** Bytes charged now. */
+  usage(): number;
   /** Begins to note the peak anew. */
   resetPeak(): void;
   /** Bytes charged at most since then. */
   peak(): number;
   /** Bytes of TCP buffers at most, where they are not in the peak (version 1). */
   tcpPeak(): number;
+  /** After its processes have ended. */
   remove(): void;
 }
 
@@ -40,14 +48,18 @@ export function createMemoryCgroup(name: string): MemoryCgroup | undefined {
 }
 
 function createV2(path: string): MemoryCgroup | undefined {
-  if (!read(V2, 'cgroup.controllers').includes('memory')) return undefined;
-  if (!read(V2, 'cgroup.subtree_control').includes('memory')) {
+  const controllers = (file: string) => readFileSync(join(V2, file), 'latin1').trim().split(' ');
+  if (!controllers('cgroup.controllers').includes('memory')) return undefined;
+  if (!controllers('cgroup.subtree_control').includes('memory')) {
     writeFileSync(join(V2, 'cgroup.subtree_control'), '+memory');
   }
-  const cgroup = new CgroupV2(path);
-  if (cgroup.notesPeak) return cgroup;
-  cgroup.remove();
-  return undefined;
+  mkdirSync(path);
+  try {
+    return new CgroupV2(path);
+  } catch {
+    rmdirSync(path); // before Linux 6.12 memory.peak cannot be reset
+    return undefined;
+  }
 }
 
 class CgroupV1 implements MemoryCgroup {
@@ -56,69 +68,67 @@ class CgroupV1 implements MemoryCgroup {
   constructor(readonly path: string) {
     mkdirSync(path);
     // TCP buffers are counted only once there is a limit.
-    writeFileSync(join(path, 'memory.kmem.tcp.limit_in_bytes'), String(2 ** 50));
+    this.#write('memory.kmem.tcp.limit_in_bytes', NO_LIMIT);
   }
 
   get procsFile(): string {
     return join(this.path, 'cgroup.procs');
   }
 
-  usage(): MemoryUsage {
-    const totalBytes = Number(read(this.path, 'memory.usage_in_bytes'));
-    return { totalBytes, cacheBytes: statField(read(this.path, 'memory.stat'), 'cache') };
+  usage(): number {
+    return this.#read('memory.usage_in_bytes');
   }
 
   resetPeak(): void {
-    writeFileSync(join(this.path, 'memory.max_usage_in_bytes'), '0');
-    writeFileSync(join(this.path, 'memory.kmem.tcp.max_usage_in_bytes'), '0');
+    this.#write('memory.max_usage_in_bytes', 0);
+    this.#write('memory.kmem.tcp.max_usage_in_bytes', 0);
   }
 
   peak(): number {
-    return Number(read(this.path, 'memory.max_usage_in_bytes'));
+    return this.#read('memory.max_usage_in_bytes');
   }
 
   tcpPeak(): number {
-    return Number(read(this.path, 'memory.kmem.tcp.max_usage_in_bytes'));
+    return this.#read('memory.kmem.tcp.max_usage_in_bytes');
   }
 
   remove(): void {
     rmdirSync(this.path);
   }
+
+  #read(file: string): number {
+    return Number(readFileSync(join(this.path, file), 'latin1'));
+  }
+
+  #write(file: string, value: number): void {
+    writeFileSync(join(this.path, file), String(value));
+  }
 }
 
 class CgroupV2 implements MemoryCgroup {
   readonly version = 2;
-  /** A reset holds only for reads through the descriptor that it was written to (Linux 6.12). */
-  #peakFd: number | undefined;
+  /** A reset holds only for reads through the descriptor that it was written to. */
+  readonly #peakFd: number;
 
   constructor(readonly path: string) {
-    mkdirSync(path);
-    try {
-      this.#peakFd = openSync(join(path, 'memory.peak'), 'r+');
-    } catch {
-      // before Linux 6.12 it is read-only and cannot be reset
-    }
-  }
-
-  get notesPeak(): boolean {
-    return this.#peakFd !== undefined;
+    this.#peakFd = openSync(join(path, 'memory.peak'), 'r+');
   }
 
   get procsFile(): string {
     return join(this.path, 'cgroup.procs');
   }
 
-  usage(): MemoryUsage {
-    const totalBytes = Number(read(this.path, 'memory.current'));
-    return { totalBytes, cacheBytes: statField(read(this.path, 'memory.stat'), 'file') };
+  usage(): number {
+    return Number(readFileSync(join(this.path, 'memory.current'), 'latin1'));
   }
 
   resetPeak(): void {
-    writeSync(this.#peakFd!, 'reset\n');
+    writeSync(this.#peakFd, 'reset\n');
   }
 
   peak(): number {
-    return Number(readFileSync(`/proc/self/fd/${this.#peakFd!}`, 'latin1'));
+    const bytes = Buffer.alloc(32);
+    return Number(bytes.toString('latin1', 0, readSync(this.#peakFd, bytes, 0, bytes.length, 0)));
   }
 
   /** In the peak already. */
@@ -127,15 +137,7 @@ class CgroupV2 implements MemoryCgroup {
   }
 
   remove(): void {
-    if (this.#peakFd !== undefined) closeSync(this.#peakFd);
+    closeSync(this.#peakFd);
     rmdirSync(this.path);
   }
-}
-
-export function statField(text: string, name: string): number {
-  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
-}
-
-function read(directory: string, file: string): string {
-  return readFileSync(join(directory, file), 'latin1');
 }

@@ -1,6 +1,7 @@
 /** What the host measures of a migration from the command to its completion. */
 import { cpuTime, type CpuTime } from './cpu-time.js';
-import type { MemoryCgroup, MemoryUsage } from './memory-cgroup.js';
+import type { MemoryCgroup } from './memory-cgroup.js';
+import { memoryMeter, type MemoryMeter, type MemoryPeak } from './memory-meter.js';
 import { interfaceBytes, type InterfaceBytes } from './link/namespace.js';
 import type { Pair } from './system.js';
 
@@ -10,16 +11,13 @@ const SAMPLE_INTERVAL_MS = 50;
 export interface Cost {
   cpu: CpuTime;
   wire: InterfaceBytes;
-  memoryBefore: MemoryUsage;
-  memoryPeakBytes: number;
-  tcpPeakBytes: number;
+  memory: MemoryPeak;
 }
 
 export class Meters {
   readonly #pair: Pair;
   readonly #interface: string;
-  readonly #cgroup: MemoryCgroup | undefined;
-  readonly #memoryBefore: MemoryUsage;
+  readonly #memory: MemoryMeter;
   readonly #wireBefore: InterfaceBytes;
   readonly #cpuBefore: CpuTime[];
   readonly #cpuLast: CpuTime[];
@@ -28,13 +26,12 @@ export class Meters {
   constructor(pair: Pair, interfaceName: string, cgroup: MemoryCgroup | undefined) {
     this.#pair = pair;
     this.#interface = interfaceName;
-    this.#cgroup = cgroup;
+    this.#memory = memoryMeter(cgroup, [pair.sourcePid, pair.destinationPid]);
     this.#cpuBefore = this.#processes().map(([pid]) => cpuTime(pid, pair.vcpuThread)!);
     this.#cpuLast = [...this.#cpuBefore];
     this.#sampler = setInterval(() => this.#sampleCpu(), SAMPLE_INTERVAL_MS);
     this.#wireBefore = interfaceBytes(pair.destinationPid, interfaceName);
-    this.#memoryBefore = cgroup?.usage() ?? { totalBytes: 0, cacheBytes: 0 };
-    cgroup?.resetPeak();
+    this.#memory.start();
   }
 
   /** Ends what would keep the process alive; stop() may follow. */
@@ -44,12 +41,11 @@ export class Meters {
 
   stop(): Cost {
     this.pause();
-    const memoryPeakBytes = this.#cgroup?.peak() ?? 0;
-    const tcpPeakBytes = this.#cgroup?.tcpPeak() ?? 0;
+    const memory = this.#memory.stop();
     this.#sampleCpu();
     const now = interfaceBytes(this.#pair.destinationPid, this.#interface);
     const wire = { received: now.received - this.#wireBefore.received, sent: now.sent - this.#wireBefore.sent };
-    return { cpu: this.#cpu(), wire, memoryBefore: this.#memoryBefore, memoryPeakBytes, tcpPeakBytes };
+    return { cpu: this.#cpu(), wire, memory };
   }
 
   #processes(): [pid: number, index: number][] {

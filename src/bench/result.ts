@@ -31,7 +31,11 @@ export interface Figures {
   /** Of all accesses longer than 50 us. */
   slowCount: number;
   slowMeanUs: number;
-  /** Work missing from the command until the guest was back, as time at full speed of the whole guest. */
+  /**
+   * Work missing against the speed before, from the command until the guest was back, as time at full speed of the whole
+   * guest. Back is here 90 % of the lower of the speeds before and after: a guest that stays slower, because it lost its
+   * huge pages, is not charged for that without end.
+   */
   lostMs: number;
   /** Sum of all accesses longer than 5 us from the command on, all vCPUs. */
   stalledMs: number;

@@ -87,16 +87,16 @@ export function switchStallUs(line: Timeline): number | undefined {
 }
 
 /**
- * Microseconds from the command until the guest is back: the first interval, from the switch-over on, with which 50 ms
- * begin that reach 90 % of the speed before. 0 if the speed never fell; Infinity if it did not come back.
+ * Microseconds from the command until the guest is back at `speed` (accesses per interval): the first interval, from the
+ * switch-over on, with which 50 ms begin that reach 90 % of it. 0 if the speed never fell; Infinity if it did not come back.
  */
-export function backUs(line: Timeline): number {
+export function backUs(line: Timeline, speed: number): number {
   const from = switchInterval(line);
   if (from < 0) return 0;
   const width = Math.ceil(BACK_WINDOW_US / line.intervalUs);
   for (let i = from; i + width <= line.counts.length; i++) {
     const work = line.counts.slice(i, i + width).reduce((sum, count) => sum + count, 0);
-    if (work >= line.before * width * BACK_SHARE) return Math.max(0, (i - line.commandAt) * line.intervalUs);
+    if (work >= speed * width * BACK_SHARE) return Math.max(0, (i - line.commandAt) * line.intervalUs);
   }
   return Infinity;
 }

@@ -70,7 +70,7 @@ export function againstText({ against }: Target): string {
 }
 
 export function hostText({ cpu, cores, kernel, kvmModules, qemu }: HostFacts): string {
-  const kvm = kvmModules.length === 0 ? 'KVM built in' : kvmModules.join(' ');
+  const kvm = kvmModules.length === 0 ? 'KVM' : kvmModules.join(' ');
   return `${cpu}, ${cores} cores, Linux ${kernel}, ${kvm}, ${qemu ?? 'no QEMU'}`;
 }
 

@@ -82,5 +82,13 @@ function pagesPlot(systems: SystemName[], runs: RunResult[]): Plot {
     const known = new Map(run.pagesLeft.map(({ atMs, pages }) => [atMs, pages]));
     return x.map((at) => known.get(at) ?? null);
   });
-  return { title: 'Pages left', xLabel: 'ms since the command', yLabel: 'pages', logX: false, systems, x, y };
+  return {
+    title: 'Pages left',
+    xLabel: 'ms since the command',
+    yLabel: 'pages (QEMU: empty ones too)',
+    logX: false,
+    systems,
+    x,
+    y,
+  };
 }

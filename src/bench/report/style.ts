@@ -29,7 +29,7 @@ tbody th { font-weight: 400; color: var(--faint); }
 .range { color: var(--faint); }
 .met { color: var(--good); font-weight: 600; }
 .missed, .failed { color: var(--bad); font-weight: 600; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px; margin: 16px 0 20px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; margin: 16px 0 20px; }
 .plots > :first-child { grid-column: 1 / -1; }
 .plot { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: 12px; min-width: 0; }
 .u-legend { font-size: 12.5px; color: var(--faint); }
