@@ -48,6 +48,11 @@ export class DelayLine {
     return this.#marks[this.#firstMark]?.dueAt ?? Infinity;
   }
 
+  /** Bytes of the piece that is due first. */
+  get nextBytes(): number {
+    return this.#marks[this.#firstMark]?.bytes ?? 0;
+  }
+
   /** Those that are due and lie in one piece; length 0 if there are none. */
   due(now: number): Span {
     let length = 0;
