@@ -16,7 +16,8 @@
  * start [pattern=uniform|sequential|hotcold|warm] [rate=N] [write=0..100] [cpus=N] [stall_us=N]
  *   Each vCPU accesses pages of its own share: rate per second and vCPU (0, the default: at full speed), rewriting
  *   write percent of them (100); an access longer than stall_us (5) is a stall. warm: all accesses go to one page.
- *   Starts anew if the load is running.
+ *   A millisecond or more in which vCPU 0 stands still between two accesses, while it looks at the serial port, counts
+ *   as one. Starts anew if the load is running.
  *   {"event":"started"}
  * report
  *   Since start or reset. longest_us is 0 if all took less than 1 us; hist_us has 16 buckets to an octave and leaves

@@ -1,7 +1,7 @@
 /** A run's raw material made into its figures. */
 import type { GuestReport } from '../guest/guest-console.js';
 import { bytesOfPages } from '../memory/page-size.js';
-import { longestWaits, slowAccesses, type Histogram } from './fault-waits.js';
+import { longestWaits, slowAccesses, type Histogram, type Waits } from './fault-waits.js';
 import type { Cost } from './meters.js';
 import type { Figures } from './result.js';
 import type { OwnAccount } from './system.js';
@@ -37,7 +37,7 @@ function stalls({ line, report, clockLostUs, totalMs, account }: Material) {
   };
 }
 
-function waits({ report, buckets, account }: Material) {
+function waits({ line, report, buckets, account }: Material) {
   const faults = longestWaits(buckets, account.faults, report.longest_us);
   const slow = slowAccesses(buckets, report.longest_us);
   return {
@@ -46,9 +46,15 @@ function waits({ report, buckets, account }: Material) {
     faultWaitP50Us: faults.p50Us,
     faultWaitP99Us: faults.p99Us,
     faultWaitMaxUs: faults.maxUs,
+    ...meanLater(faults, switchStallUs(line)),
     slowCount: slow.count,
     slowMeanUs: slow.meanUs,
   };
+}
+
+function meanLater({ count, meanUs }: Waits, atSwitchUs: number | undefined) {
+  if (atSwitchUs === undefined || count < 2) return {};
+  return { faultWaitMeanLaterUs: Math.max(0, count * meanUs - atSwitchUs) / (count - 1) };
 }
 
 function speeds({ line, totalMs }: Material) {

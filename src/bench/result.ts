@@ -28,6 +28,8 @@ export interface Figures {
   faultWaitP50Us: number;
   faultWaitP99Us: number;
   faultWaitMaxUs: number;
+  /** The same mean without the access that spans the switch-over, which waits for the machine and not for a page. */
+  faultWaitMeanLaterUs?: number;
   /** Of all accesses longer than 50 us. */
   slowCount: number;
   slowMeanUs: number;

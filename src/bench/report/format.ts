@@ -19,6 +19,7 @@ export const FIGURES: readonly { field: keyof Figures; label: string; kind: Figu
   { field: 'faultWaitP50Us', label: 'fault wait, p50', kind: 'us' },
   { field: 'faultWaitP99Us', label: 'fault wait, p99', kind: 'us' },
   { field: 'faultWaitMaxUs', label: 'fault wait, longest', kind: 'us' },
+  { field: 'faultWaitMeanLaterUs', label: 'fault wait, mean, switch-over left out', kind: 'us' },
   { field: 'slowCount', label: 'accesses over 50 us', kind: 'count' },
   { field: 'slowMeanUs', label: 'accesses over 50 us, mean', kind: 'us' },
   { field: 'lostMs', label: 'guest time lost', kind: 'ms' },

@@ -35,7 +35,7 @@ export function htmlReport(result: BenchResult): string {
 <body>
 <main>
 <h1>postcopy bench</h1>
-<p>${escapeHtml(hostText(result.host))}. ${escapeHtml(result.startedAt)}, ${result.options.rounds} rounds, medians with
+<p>${escapeHtml(hostText(result.host))}. ${escapeHtml(result.startedAt)}, rounds: ${result.options.rounds}; medians with
 the smallest and the largest in brackets.</p>
 ${targetsTable(result.targets)}
 ${sections.join('\n')}
