@@ -1,18 +1,16 @@
-/** One run: a guest boots, works, is moved and is checked; and what came of it. */
-import { once } from 'node:events';
+/** One run between two ends that are ready: the guest works, is moved and is checked; and what came of it. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
-import { type GuestConsole, type GuestReport, type GuestVerdict } from '../guest/guest-console.js';
+import type { GuestConsole, GuestReport, GuestVerdict } from '../guest/guest-console.js';
 import { MIB } from '../memory/page-size.js';
 import { figuresOf } from './figures.js';
 import { clockOffsetUs } from './guest-clock.js';
-import type { Link } from './link/link.js';
 import type { MemoryCgroup } from './memory-cgroup.js';
 import { Meters } from './meters.js';
 import type { RunResult, Workload } from './result.js';
-import type { PagesLeft, Pair, Site, System } from './system.js';
+import type { PagesLeft, Pair, SystemName } from './system.js';
 import { guestSeries, timeline, type GuestSeries } from './timeline.js';
-import { z } from 'zod';
 
 /** Full speed before the migration, of which the speed before is the median. */
 const SETTLE_MS = 1000;
@@ -20,59 +18,30 @@ const SETTLE_MS = 1000;
 const AFTER_MS = 3000;
 /** So that the interval of the command lies wholly behind the reset. */
 const RESET_MS = 50;
-/** A migration that hangs must not hang the benchmark. */
-const RUN_LIMIT_MS = 600_000;
 const OUTSIDE_PAGES = 1000;
 
 const histogram = z.array(z.tuple([z.number(), z.number()]));
 
-export interface Surroundings {
-  link: Link;
+export interface Instruments {
+  /** The interface that the migration passes. */
+  interface: string;
+  /** That both ends are in. */
   cgroup: MemoryCgroup | undefined;
-  site: Site;
 }
 
 export async function measure(
-  system: System,
-  workload: Workload,
-  round: number,
-  surroundings: Surroundings,
-  signal: AbortSignal,
-): Promise<RunResult> {
-  const pair = await system.start(workload, surroundings.site);
-  const end = new AbortController();
-  const endsEarly = Promise.race([aborted(AbortSignal.any([signal, end.signal])), tooLate(end.signal)]);
-  try {
-    return await Promise.race([measurePair(pair, system, workload, round, surroundings), endsEarly]);
-  } finally {
-    end.abort();
-    await pair.dispose();
-  }
-}
-
-async function aborted(signal: AbortSignal): Promise<never> {
-  if (!signal.aborted) await once(signal, 'abort');
-  throw new Error('ended by a signal');
-}
-
-async function tooLate(end: AbortSignal): Promise<never> {
-  await delay(RUN_LIMIT_MS, undefined, { signal: end });
-  throw new Error(`not over after ${RUN_LIMIT_MS / 1000} s`);
-}
-
-async function measurePair(
   pair: Pair,
-  system: System,
+  system: SystemName,
   workload: Workload,
   round: number,
-  { link, cgroup }: Surroundings,
+  instruments: Instruments,
 ): Promise<RunResult> {
   const before = await work(pair.guest, workload);
   const offsetBefore = await clockOffsetUs(pair.guest);
   await pair.guest.command('reset', 'reset');
   await delay(RESET_MS);
 
-  const moved = await move(pair, link, cgroup);
+  const moved = await move(pair, instruments);
   const offsetAfter = await clockOffsetUs(moved.guest);
   await delay(AFTER_MS);
   // The series first: while a guest answers it does not work, and that is none of the migration's.
@@ -88,7 +57,7 @@ async function measurePair(
   const clockLostUs = offsetAfter - offsetBefore;
   const figures = figuresOf({ line, report, buckets, account, cost, totalMs, clockLostUs });
   return {
-    system: system.name,
+    system,
     round,
     figures,
     timeline: line,
@@ -108,9 +77,9 @@ async function work(guest: GuestConsole, { workingSetBytes, pattern, cpus }: Wor
   return guestSeries.parse(await guest.command('series', 'series'));
 }
 
-async function move(pair: Pair, link: Link, cgroup: MemoryCgroup | undefined) {
+async function move(pair: Pair, instruments: Instruments) {
   const pagesLeft: PagesLeft[] = [];
-  const meters = new Meters(pair, link.interface, cgroup);
+  const meters = new Meters(pair, instruments.interface, instruments.cgroup);
   const commandAtMs = performance.now();
   const migrated = await pair
     .migrate(({ atMs, pages }) => pagesLeft.push({ atMs: atMs - commandAtMs, pages }))
@@ -122,12 +91,9 @@ async function move(pair: Pair, link: Link, cgroup: MemoryCgroup | undefined) {
 }
 
 /** A benchmark of something that loses data is worth nothing. */
-function requireWhole(system: System, report: GuestReport, verdict: GuestVerdict): void {
+function requireWhole(system: SystemName, report: GuestReport, verdict: GuestVerdict): void {
   const bad = report.bad + verdict.bad + verdict.outside_bad;
   if (bad === 0 && verdict.pages > 0) return;
   const what = `${report.bad} bad accesses, ${verdict.bad} of ${verdict.pages} pages bad`;
-  throw new PostcopyError(
-    'INTERNAL',
-    `${system.name} damaged the guest: ${what}, ${verdict.outside_bad} outside of them`,
-  );
+  throw new PostcopyError('INTERNAL', `${system} damaged the guest: ${what}, ${verdict.outside_bad} outside of them`);
 }

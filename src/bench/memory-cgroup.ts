@@ -53,13 +53,10 @@ function createV2(path: string): MemoryCgroup | undefined {
   if (!controllers('cgroup.subtree_control').includes('memory')) {
     writeFileSync(join(V2, 'cgroup.subtree_control'), '+memory');
   }
-  mkdirSync(path);
-  try {
-    return new CgroupV2(path);
-  } catch {
-    rmdirSync(path); // before Linux 6.12 memory.peak cannot be reset
-    return undefined;
-  }
+  const cgroup = new CgroupV2(path);
+  if (cgroup.hasPeak) return cgroup;
+  cgroup.remove();
+  return undefined;
 }
 
 class CgroupV1 implements MemoryCgroup {
@@ -108,10 +105,20 @@ class CgroupV1 implements MemoryCgroup {
 class CgroupV2 implements MemoryCgroup {
   readonly version = 2;
   /** A reset holds only for reads through the descriptor that it was written to. */
-  readonly #peakFd: number;
+  readonly #peakFd: number | undefined;
 
   constructor(readonly path: string) {
-    this.#peakFd = openSync(join(path, 'memory.peak'), 'r+');
+    mkdirSync(path);
+    try {
+      this.#peakFd = openSync(join(path, 'memory.peak'), 'r+');
+    } catch {
+      // Before Linux 6.12 it cannot be reset: it is then the peak of the cgroup's life, which ends with the migration.
+    }
+  }
+
+  /** Since Linux 5.19. */
+  get hasPeak(): boolean {
+    return existsSync(join(this.path, 'memory.peak'));
   }
 
   get procsFile(): string {
@@ -123,10 +130,11 @@ class CgroupV2 implements MemoryCgroup {
   }
 
   resetPeak(): void {
-    writeSync(this.#peakFd, 'reset\n');
+    if (this.#peakFd !== undefined) writeSync(this.#peakFd, 'reset\n');
   }
 
   peak(): number {
+    if (this.#peakFd === undefined) return Number(readFileSync(join(this.path, 'memory.peak'), 'latin1'));
     const bytes = Buffer.alloc(32);
     return Number(bytes.toString('latin1', 0, readSync(this.#peakFd, bytes, 0, bytes.length, 0)));
   }
@@ -137,7 +145,7 @@ class CgroupV2 implements MemoryCgroup {
   }
 
   remove(): void {
-    closeSync(this.#peakFd);
+    if (this.#peakFd !== undefined) closeSync(this.#peakFd);
     rmdirSync(this.path);
   }
 }

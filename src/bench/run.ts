@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import { Cleanup } from '../cli/cleanup.js';
 import { describeError } from '../errors.js';
 import { openLink } from './link/link.js';
-import { measure, type Surroundings } from './measure.js';
-import { createMemoryCgroup, type MemoryCgroup } from './memory-cgroup.js';
 import type { FailedRun, RunResult, ScenarioResult } from './result.js';
+import { runOnce, type Surroundings } from './run-once.js';
 import type { Scenario } from './scenario.js';
 import { summarizeRuns } from './summarize.js';
 import type { System } from './system.js';
@@ -33,7 +32,7 @@ export async function runScenario(options: RoundsOptions, cleanup: Cleanup): Pro
       if (options.signal.aborted) break;
       onStep(`${scenario.name}: round ${round} of ${rounds}, ${system.name}`);
       try {
-        const run = await measure(system, scenario.workload, round, surroundings, options.signal);
+        const run = await runOnce(system, scenario.workload, round, surroundings, options.signal);
         onStep(shortText(run));
         runs.push(run);
       } catch (error) {
@@ -48,27 +47,10 @@ export async function runScenario(options: RoundsOptions, cleanup: Cleanup): Pro
   return { name, title, workload, link: link.text, rttMs: link.rttMs, runs, failed, summaries };
 }
 
-async function surround({ link: spec }: Scenario, cleanup: Cleanup): Promise<Surroundings> {
+async function surround({ link }: Scenario, cleanup: Cleanup): Promise<Surroundings> {
   const directory = mkdtempSync(join(tmpdir(), 'postcopy-bench-'));
   cleanup.add(() => rmSync(directory, { recursive: true, force: true }));
-  const cgroup = createMemoryCgroup(`postcopy-bench-${process.pid}`);
-  if (cgroup !== undefined) cleanup.add(() => cgroup.remove());
-  const link = await openLink(spec, cleanup);
-  const joining = joinCgroup(cgroup);
-  const site = {
-    sourceLauncher: [...joining, ...link.sourceLauncher],
-    destinationLauncher: [...joining, ...link.destinationLauncher],
-    listen: link.listen,
-    connect: link.connect,
-    directory,
-    tscKhz: guestTscKhz(),
-  };
-  return { link, cgroup, site };
-}
-
-/** What a process is started through to be in the cgroup from its first page on. */
-function joinCgroup(cgroup: MemoryCgroup | undefined): string[] {
-  return cgroup === undefined ? [] : ['sh', '-c', 'echo $$ > "$0" && exec "$@"', cgroup.procsFile];
+  return { link: await openLink(link, cleanup), directory, tscKhz: guestTscKhz() };
 }
 
 function shortText({ figures }: RunResult): string {
