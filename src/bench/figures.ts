@@ -42,14 +42,15 @@ function waits({ line, report, buckets, account }: Material) {
   const slow = slowAccesses(buckets, report.longest_us);
   return {
     faults: account.faults,
-    faultWaitMeanUs: faults.meanUs,
-    faultWaitP50Us: faults.p50Us,
-    faultWaitP99Us: faults.p99Us,
-    faultWaitMaxUs: faults.maxUs,
+    ...(faults.count === 0 ? {} : faultWaits(faults)),
     ...meanLater(faults, switchStallUs(line)),
     slowCount: slow.count,
     slowMeanUs: slow.meanUs,
   };
+}
+
+function faultWaits({ meanUs, p50Us, p99Us, maxUs }: Waits) {
+  return { faultWaitMeanUs: meanUs, faultWaitP50Us: p50Us, faultWaitP99Us: p99Us, faultWaitMaxUs: maxUs };
 }
 
 function meanLater({ count, meanUs }: Waits, atSwitchUs: number | undefined) {

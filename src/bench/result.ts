@@ -23,11 +23,11 @@ export interface Figures {
   clockLostMs: number;
   /** Demand faults as the system counted them. */
   faults: number;
-  /** Of the `faults` longest accesses. */
-  faultWaitMeanUs: number;
-  faultWaitP50Us: number;
-  faultWaitP99Us: number;
-  faultWaitMaxUs: number;
+  /** Of the `faults` longest accesses; missing if there were none. */
+  faultWaitMeanUs?: number;
+  faultWaitP50Us?: number;
+  faultWaitP99Us?: number;
+  faultWaitMaxUs?: number;
   /** The same mean without the access that spans the switch-over, which waits for the machine and not for a page. */
   faultWaitMeanLaterUs?: number;
   /** Of all accesses longer than 50 us. */

@@ -56,6 +56,6 @@ async function surround({ link }: Scenario, cleanup: Cleanup): Promise<Surroundi
 function shortText({ figures }: RunResult): string {
   const { totalMs, longestStallMs, faultWaitMeanUs, lostMs } = figures;
   const stall = `longest stall ${longestStallMs.toFixed(1)} ms`;
-  const waits = `fault wait ${faultWaitMeanUs.toFixed(0)} us, lost ${lostMs.toFixed(0)} ms`;
+  const waits = `fault wait ${faultWaitMeanUs?.toFixed(0) ?? '-'} us, lost ${lostMs.toFixed(0)} ms`;
   return `  total ${totalMs.toFixed(0)} ms, ${stall}, ${waits}; every page verified`;
 }
