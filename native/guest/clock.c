@@ -69,7 +69,7 @@ void clock_init(const char *options) {
 
 uint64_t ticks_to_us(uint64_t ticks) { return ticks / tsc_khz * 1000 + ticks % tsc_khz * 1000 / tsc_khz; }
 
-uint64_t ticks_to_quarter_us(uint64_t ticks) { return ticks / tsc_khz * 4000 + ticks % tsc_khz * 4000 / tsc_khz; }
+uint64_t ticks_to_sixteenth_us(uint64_t ticks) { return ticks / tsc_khz * 16000 + ticks % tsc_khz * 16000 / tsc_khz; }
 
 void wait_us(uint64_t us) {
   const uint64_t start = read_tsc(), ticks = us_to_ticks(us);

@@ -19,8 +19,8 @@ static inline uint64_t us_to_ticks(uint64_t us) { return us * tsc_khz / 1000; }
 /** Sets tsc_khz from `tsc_khz=` in options, CPUID 0x40000010, CPUID 0x15, or by measuring against the PIT. */
 void clock_init(const char *options);
 uint64_t ticks_to_us(uint64_t ticks);
-/** Ticks in units of a quarter microsecond. */
-uint64_t ticks_to_quarter_us(uint64_t ticks);
+/** Ticks in units of a sixteenth of a microsecond. */
+uint64_t ticks_to_sixteenth_us(uint64_t ticks);
 void wait_us(uint64_t us);
 
 #endif

@@ -53,7 +53,7 @@ static void fill(const char *args) {
 }
 
 static bool pattern_option(const char *args, enum load_pattern *pattern) {
-  static const char *const names[] = {"uniform", "sequential", "hotcold"};
+  static const char *const names[] = {"uniform", "sequential", "hotcold", "warm"};
   const char *value = find_value(args, "pattern");
   if (value == NULL) return true;
   for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -63,7 +63,7 @@ static bool pattern_option(const char *args, enum load_pattern *pattern) {
     *pattern = (enum load_pattern)i;
     return true;
   }
-  json_error("pattern= is uniform, sequential or hotcold");
+  json_error("pattern= is uniform, sequential, hotcold or warm");
   return false;
 }
 
@@ -99,6 +99,13 @@ static void reset(const char *args) {
 static void series(const char *args) {
   uint64_t last_ms = MAX_SERIES_MS;
   if (number_option(args, "last_ms", INTERVAL_US / 1000, MAX_SERIES_MS, &last_ms)) stats_series(last_ms);
+}
+
+static void tell_time(const char *args) {
+  (void)args;
+  json_event("clock");
+  json_number("now_us", ticks_to_us(read_tsc()));
+  json_end();
 }
 
 static void stop(const char *args) {
@@ -197,6 +204,7 @@ static const struct command {
     {"report", " ", report},
     {"reset", " ", reset},
     {"series", " last_ms ", series},
+    {"clock", " ", tell_time},
     {"stop", " ", stop},
     {"verify", " outside ", verify},
     {"spin", " ms ", spin},

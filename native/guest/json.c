@@ -58,11 +58,12 @@ void json_number(const char *key, uint64_t value) {
   digits(value);
 }
 
-void json_quarters(const char *key, uint64_t quarters) {
-  static const char *const decimals[] = {"", ".25", ".5", ".75"};
+void json_sixteenths(const char *key, uint64_t sixteenths) {
+  static const char *const decimals[] = {"",   ".0625", ".125", ".1875", ".25", ".3125", ".375", ".4375",
+                                         ".5", ".5625", ".625", ".6875", ".75", ".8125", ".875", ".9375"};
   member(key);
-  digits(quarters / 4);
-  raw(decimals[quarters % 4]);
+  digits(sixteenths / 16);
+  raw(decimals[sixteenths % 16]);
 }
 
 void json_hex(const char *key, uint64_t value) {

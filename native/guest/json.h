@@ -7,8 +7,8 @@
 
 void json_event(const char *event);
 void json_number(const char *key, uint64_t value);
-/** value / 4 with its decimals. */
-void json_quarters(const char *key, uint64_t quarters);
+/** value / 16 with its decimals. */
+void json_sixteenths(const char *key, uint64_t sixteenths);
 /** "0x..." as text: 64-bit values do not survive as JSON numbers. */
 void json_hex(const char *key, uint64_t value);
 void json_text(const char *key, const char *value);

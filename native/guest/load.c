@@ -9,11 +9,14 @@
 
 /* Nine of ten accesses go to one of ten pages, and those lie in runs, as hot pages of programs do. */
 enum { COLD_ONE_OF = 10, HOT_ONE_OF = 10, HOT_RUN = 16 };
+enum { STANDSTILL_US = 1000 };
 
 static struct load_options options;
 static uint64_t rate_ticks;
 static uint32_t stopping = 1;
 static uint64_t started_at, stopped_at;
+/* 0 if there was none, or something else since. */
+static uint64_t slice_ended_at;
 
 /* xorshift64* (Vigna 2014); its state is never 0. */
 static uint64_t next_random(struct cpu *cpu) {
@@ -51,6 +54,9 @@ static uint64_t choose_page(struct cpu *cpu, uint64_t random) {
       break;
     case LOAD_HOT_COLD:
       n = hot_cold(cpu, share, random);
+      break;
+    case LOAD_WARM:
+      n = 0;
       break;
     default:
       n = below(share, random);
@@ -148,7 +154,20 @@ void load_start(const struct load_options *wanted) {
   job_post(load_job);
 }
 
-void load_slice(uint64_t us) { access_for(cpu_at(0), us_to_ticks(us)); }
+static void note_standstill(struct stats *stats, uint64_t since) {
+  const uint64_t now = read_tsc();
+  if (since == 0 || now - since < us_to_ticks(STANDSTILL_US)) return;
+  if (!stats_current(stats)) stats_clear(stats, since);
+  stats_record(stats, since, now);
+}
+
+void load_slice(uint64_t us) {
+  note_standstill(&cpu_at(0)->stats, slice_ended_at);
+  access_for(cpu_at(0), us_to_ticks(us));
+  slice_ended_at = read_tsc();
+}
+
+void load_was_busy(void) { slice_ended_at = 0; }
 
 bool load_running(void) { return !is_stopping(); }
 

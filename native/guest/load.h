@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum load_pattern { LOAD_UNIFORM, LOAD_SEQUENTIAL, LOAD_HOT_COLD };
+enum load_pattern { LOAD_UNIFORM, LOAD_SEQUENTIAL, LOAD_HOT_COLD, LOAD_WARM };
 
 struct load_options {
   enum load_pattern pattern;
@@ -19,8 +19,11 @@ struct load_options {
 
 /** Starts it on the other vCPUs; vCPU 0 takes part by load_slice(). The load must not be running. */
 void load_start(const struct load_options *options);
-/** vCPU 0's part, for so many microseconds. */
+/** vCPU 0's part, for so many microseconds. What comes between two slices is no part of the load, but where it takes a
+ * millisecond the vCPU stood still meanwhile: that is noted like an access. */
 void load_slice(uint64_t us);
+/** What vCPU 0 did since the last slice takes its time: it did not stand still. */
+void load_was_busy(void);
 bool load_running(void);
 /** Stops it if it is running, and waits until all vCPUs have. */
 void load_stop(void);

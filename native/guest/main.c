@@ -13,12 +13,15 @@
  * fill mib=N [seed=N]
  *   The first N MiB of the arena become the working set, all of it written anew; stops the load.
  *   {"event":"filled","pages":N,"us":N}
- * start [pattern=uniform|sequential|hotcold] [rate=N] [write=0..100] [cpus=N] [stall_us=N]
+ * start [pattern=uniform|sequential|hotcold|warm] [rate=N] [write=0..100] [cpus=N] [stall_us=N]
  *   Each vCPU accesses pages of its own share: rate per second and vCPU (0, the default: at full speed), rewriting
- *   write percent of them (100); an access longer than stall_us (5) is a stall. Starts anew if the load is running.
+ *   write percent of them (100); an access longer than stall_us (5) is a stall. warm: all accesses go to one page.
+ *   A millisecond or more in which vCPU 0 stands still between two accesses, while it looks at the serial port, counts
+ *   as one. Starts anew if the load is running.
  *   {"event":"started"}
  * report
- *   Since start or reset. longest_us is 0 if all took less than 1 us; hist_us leaves out empty buckets.
+ *   Since start or reset. longest_us is 0 if all took less than 1 us; hist_us has 16 buckets to an octave and leaves
+ *   out empty ones.
  *   {"event":"report","us":N,"accesses":N,"bad":N,"stalls":N,"longest_us":N,"stalled_us":N,"tsc_backwards":N,
  *    "hist_us":[[upper_us,count],...],"cpus":[{the same from accesses to tsc_backwards},...]}
  * reset
@@ -27,6 +30,8 @@
  *   Accesses that ended in each 10 ms, and the longest of them, for up to 60 s. The times are the TSC's; the last
  *   interval is under way.
  *   {"event":"series","interval_us":10000,"start_us":N,"now_us":N,"counts":[...],"longest_us":[...]}
+ * clock
+ *   {"event":"clock","now_us":N}
  * stop
  *   {"event":"stopped","accesses":N}
  * verify [outside=N]
@@ -155,6 +160,9 @@ _Noreturn void main(uint64_t start_info) {
     work();
     traps_report();
     bad_pages_report();
-    while ((line = input_poll()) != NULL) run_command(line);
+    while ((line = input_poll()) != NULL) {
+      run_command(line);
+      load_was_busy();
+    }
   }
 }

@@ -20,10 +20,10 @@ static uint64_t in_bucket(uint32_t bucket) {
   return count;
 }
 
-static void write_bucket(uint64_t upper_quarters, uint64_t count) {
+static void write_bucket(uint64_t upper_sixteenths, uint64_t count) {
   if (count == 0) return;
   json_array(NULL);
-  json_quarters(NULL, upper_quarters);
+  json_sixteenths(NULL, upper_sixteenths);
   json_number(NULL, count);
   json_array_end();
 }

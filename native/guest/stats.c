@@ -52,16 +52,16 @@ void stats_next_interval(struct stats *stats, uint64_t now) {
   begin_interval(stats, next);
 }
 
-static uint32_t bucket_of(uint64_t quarters) {
-  const uint32_t top_bit = 63 - (uint32_t)__builtin_clzll(quarters | BUCKETS_PER_OCTAVE);
-  const uint32_t octave = top_bit - 2;
-  const uint32_t within = (uint32_t)(quarters >> octave) % BUCKETS_PER_OCTAVE;
+static uint32_t bucket_of(uint64_t sixteenths) {
+  const uint32_t top_bit = 63 - (uint32_t)__builtin_clzll(sixteenths | BUCKETS_PER_OCTAVE);
+  const uint32_t octave = top_bit - OCTAVE_BITS;
+  const uint32_t within = (uint32_t)(sixteenths >> octave) % BUCKETS_PER_OCTAVE;
   const uint32_t bucket = 1 + octave * BUCKETS_PER_OCTAVE + within;
   return bucket < BUCKETS ? bucket : BUCKETS - 1;
 }
 
 void stats_record_slow(struct stats *stats, uint64_t ticks) {
-  stats->buckets[bucket_of(ticks_to_quarter_us(ticks))]++;
+  stats->buckets[bucket_of(ticks_to_sixteenth_us(ticks))]++;
   if (ticks > stats->longest) stats->longest = ticks;
   if (ticks > stats->interval_longest) stats->interval_longest = ticks;
   if (ticks <= stats_stall_ticks) return;

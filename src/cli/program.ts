@@ -146,4 +146,23 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
       const { demoCommand } = await import('./demo.js');
       done(await demoCommand(command.optsWithGlobals(), output));
     });
+  program
+    .command('bench')
+    .description('postcopy and QEMU move the same guest under load, in turn, and the guest tells what it felt')
+    .option('--all', 'every standard scenario: what the table of targets needs')
+    .option('--scenario <name...>', 'some of them: loopback, 1g, rtt10, warm, ram-1g, ram-2g, ram-4g, ram-8g')
+    .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1)', 'loopback')
+    .option('--memory <size>', 'guest RAM', '1G')
+    .option('--working-set <size>', 'what it works on', '512M')
+    .option('--cpus <number>', 'vCPUs', '1')
+    .option('--pattern <name>', 'of its accesses: uniform, sequential, hotcold or warm', 'uniform')
+    .option('--rounds <number>', 'of all systems in turn', '5')
+    .option('--systems <names>', 'with commas between', 'postcopy,qemu-preempt,qemu')
+    .option('--qemu <program>', 'the QEMU to compare with', 'qemu-system-x86_64')
+    .option('--json <file>', 'everything measured')
+    .option('--html <file>', 'a report with plots, in one file')
+    .action(async (_options: object, command: Command) => {
+      const { benchCommand } = await import('./bench.js');
+      done(await benchCommand(command.optsWithGlobals(), output));
+    });
 }

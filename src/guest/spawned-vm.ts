@@ -28,14 +28,16 @@ export class SpawnedVm {
   #stderr = '';
   #over = false;
 
-  /** `words`: the command line without --name. */
+  /** `words`: the command line without --name; `launcher`: what the process is started through, like `ip netns exec`. */
   constructor(
     command: 'run' | 'receive',
     readonly name: string,
     words: string[],
+    launcher: string[] = [],
   ) {
     const main = join(packageRoot, 'dist/cli/main.js');
-    this.#child = spawn(process.execPath, [main, command, '--name', name, ...words], {
+    const [program, ...rest] = [...launcher, process.execPath, main, command, '--name', name, ...words];
+    this.#child = spawn(program!, rest, {
       env: { ...process.env, POSTCOPY_RUNTIME_DIR: this.#directory },
       stdio: ['ignore', 'inherit', 'pipe'],
     });

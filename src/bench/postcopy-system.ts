@@ -1,0 +1,81 @@
+/** postcopy as its users run it: one `run` and one `receive` process. */
+import { guestBinary } from '../guest/guest-binary.js';
+import type { GuestConsole } from '../guest/guest-console.js';
+import { SpawnedVm } from '../guest/spawned-vm.js';
+import { MIB } from '../memory/page-size.js';
+import type { GuestShape, Migrated, PagesLeft, Pair, Site, System } from './system.js';
+
+const VM_NAME = 'bench';
+
+export const postcopySystem: System = {
+  name: 'postcopy',
+  async start(shape: GuestShape, site: Site): Promise<Pair> {
+    const pair = new PostcopyPair(shape, site);
+    try {
+      await pair.boot();
+    } catch (error) {
+      await pair.dispose();
+      throw error;
+    }
+    return pair;
+  },
+};
+
+class PostcopyPair implements Pair {
+  readonly vcpuThread = /^vcpu/;
+  readonly #site: Site;
+  readonly #source: SpawnedVm;
+  readonly #destination: SpawnedVm;
+  #guest: GuestConsole | undefined;
+
+  constructor(shape: GuestShape, site: Site) {
+    const { host, port } = site.listen;
+    const listen = ['--listen', `${host}:${port}`, '--serial', 'null'];
+    const boot = ['--kernel', guestBinary(), '--memory', `${Math.round(shape.memoryBytes / MIB)}M`];
+    const machine = ['--cpus', String(shape.cpus), '--serial', 'null', '--no-reboot'];
+    const options = ['--cmdline', `tsc_khz=${site.tscKhz}`];
+    this.#site = site;
+    this.#destination = new SpawnedVm('receive', VM_NAME, listen, site.destinationLauncher);
+    this.#source = new SpawnedVm('run', VM_NAME, [...boot, ...machine, ...options], site.sourceLauncher);
+  }
+
+  async boot(): Promise<void> {
+    await this.#destination.reach('waiting');
+    await this.#source.reach('running');
+    this.#guest = await this.#source.guest();
+  }
+
+  get sourcePid(): number {
+    return this.#source.pid;
+  }
+
+  get destinationPid(): number {
+    return this.#destination.pid;
+  }
+
+  get guest(): GuestConsole {
+    return this.#guest!;
+  }
+
+  async migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated> {
+    const summary = await this.#source.client.migrate(this.#site.connect, (progress) =>
+      onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
+    );
+    const completedAtMs = performance.now();
+    if (summary.status !== 'completed') throw new Error(`postcopy: ${summary.error?.message ?? summary.status}`);
+    const account = {
+      totalMs: summary.totalMs,
+      downtimeMs: summary.downtimeMs,
+      wireBytes: summary.wireBytes,
+      faults: summary.faultWaitUs.count,
+      dataPages: summary.pages.sent,
+      raw: summary,
+    };
+    return { completedAtMs, account: async () => account, guest: () => this.#destination.guest() };
+  }
+
+  async dispose(): Promise<void> {
+    this.#guest?.close();
+    await Promise.all([this.#source.dispose(), this.#destination.dispose()]);
+  }
+}

@@ -1,0 +1,38 @@
+/** The result as text: a table for each scenario, then the targets. */
+import { formatTable } from '../../cli/table.js';
+import {
+  againstText,
+  FIGURES,
+  hostText,
+  formatMet,
+  formatSpread,
+  formatTargetLimit,
+  formatTargetValue,
+} from './format.js';
+import type { BenchResult, ScenarioResult, Target } from '../result.js';
+import { SYSTEMS } from '../system.js';
+
+export function textReport({ host, scenarios, targets }: BenchResult): string {
+  return [`Measured on ${hostText(host)}.`, ...scenarios.map(scenarioText), targetsText(targets)].join('\n');
+}
+
+function scenarioText(scenario: ScenarioResult): string {
+  const systems = SYSTEMS.filter((system) => scenario.summaries[system] !== undefined);
+  const rows = FIGURES.map(({ field, label, kind }) => [
+    label,
+    ...systems.map((system) => formatSpread(scenario.summaries[system]![field], kind)),
+  ]);
+  const failed = scenario.failed.map((run) => `FAILED: ${run.system}, round ${run.round}: ${run.message}\n`);
+  return `\n${scenario.title}\n${formatTable([['', ...systems], ...rows])}${failed.join('')}`;
+}
+
+function targetsText(targets: Target[]): string {
+  const rows = targets.map((target) => [
+    target.title,
+    againstText(target),
+    formatTargetValue(target),
+    formatTargetLimit(target),
+    formatMet(target),
+  ]);
+  return `\nTargets\n${formatTable([['', '', 'measured', 'target', ''], ...rows])}`;
+}

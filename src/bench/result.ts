@@ -1,0 +1,125 @@
+/** What a benchmark found: the type of `--json`. */
+import type { GuestReport, GuestVerdict } from '../guest/guest-console.js';
+import type { Histogram } from './fault-waits.js';
+import type { HostFacts } from './host-facts.js';
+import type { Spread } from './statistics.js';
+import type { OwnAccount, PagesLeft, SystemName } from './system.js';
+import type { Timeline } from './timeline.js';
+
+export interface Workload {
+  memoryBytes: number;
+  workingSetBytes: number;
+  cpus: number;
+  pattern: string;
+}
+
+/** The figures of one run. Times in the guest's clock are as the guest felt them. */
+export interface Figures {
+  /** The longest access from the command on. */
+  longestStallMs: number;
+  /** At the switch-over (timeline.ts); missing if the guest's speed never fell below half. */
+  switchStallMs?: number;
+  /** How much less than the host's clock the guest's went on over the migration: a stall that it cannot feel. */
+  clockLostMs: number;
+  /** Demand faults as the system counted them. */
+  faults: number;
+  /** Of the `faults` longest accesses; missing if there were none. */
+  faultWaitMeanUs?: number;
+  faultWaitP50Us?: number;
+  faultWaitP99Us?: number;
+  faultWaitMaxUs?: number;
+  /** The same mean without the access that spans the switch-over, which waits for the machine and not for a page. */
+  faultWaitMeanLaterUs?: number;
+  /** Of all accesses longer than 50 us. */
+  slowCount: number;
+  slowMeanUs: number;
+  /**
+   * Work missing against the speed before, from the command until the guest was back, as time at full speed of the whole
+   * guest. Back is here 90 % of the lower of the speeds before and after: a guest that stays slower, because it lost its
+   * huge pages, is not charged for that without end.
+   */
+  lostMs: number;
+  /** Sum of all accesses longer than 5 us from the command on, all vCPUs. */
+  stalledMs: number;
+  /** From the command until 50 ms begin with 90 % of the speed before; missing if they never did. */
+  backMs?: number;
+  /** Million accesses a second. */
+  speedBefore: number;
+  speedAfter: number;
+  speedRatio: number;
+  /** From the command until the system said that it was complete. */
+  totalMs: number;
+  ownTotalMs: number;
+  ownDowntimeMs: number;
+  /** Bytes sent as the system counts them, and as the interface does: both directions, all headers. */
+  wireBytes: number;
+  interfaceBytes: number;
+  /** Pages that hold data, in bytes. */
+  dataBytes: number;
+  wireRatio: number;
+  interfaceRatio: number;
+  /** Both ends at their peak: what they took on during the migration, on top of the guest's RAM in use. */
+  memoryBytes: number;
+  memoryRatio: number;
+  /** The kernel's own figures for both processes together, everything included. */
+  memoryBeforeBytes: number;
+  memoryPeakBytes: number;
+  tcpBuffersPeakBytes: number;
+  /** CPU time of both ends from the command to completion. */
+  cpuMs: number;
+  cpuWithoutVcpusMs: number;
+}
+
+export interface RunResult {
+  system: SystemName;
+  round: number;
+  figures: Figures;
+  timeline: Timeline;
+  histogram: Histogram;
+  /** Milliseconds since the command. */
+  pagesLeft: PagesLeft[];
+  report: GuestReport;
+  verdict: GuestVerdict;
+  account: OwnAccount;
+}
+
+export interface FailedRun {
+  system: SystemName;
+  round: number;
+  message: string;
+}
+
+/** Over the rounds; a figure is missing if no run has it. */
+export type Summary = Partial<Record<keyof Figures, Spread>>;
+
+export interface ScenarioResult {
+  name: string;
+  title: string;
+  workload: Workload;
+  link: string;
+  rttMs?: number;
+  runs: RunResult[];
+  failed: FailedRun[];
+  summaries: Partial<Record<SystemName, Summary>>;
+}
+
+/** One line of the table of targets. */
+export interface Target {
+  title: string;
+  against: 'qemu-preempt' | 'qemu' | 'fixed';
+  /** A ratio of medians to the other system's, or the figure itself. Missing if it was not measured. */
+  value?: number;
+  limit: number;
+  unit: 'ratio' | 'ms' | 'times' | 'round trips';
+  met?: boolean;
+}
+
+export interface BenchResult {
+  /** Of this format. */
+  version: 1;
+  startedAt: string;
+  host: HostFacts;
+  options: { rounds: number; systems: SystemName[] };
+  scenarios: ScenarioResult[];
+  targets: Target[];
+}

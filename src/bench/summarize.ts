@@ -1,0 +1,22 @@
+/** A scenario's runs, each system's figures over its rounds. */
+import type { Figures, RunResult, ScenarioResult, Summary } from './result.js';
+import { spread } from './statistics.js';
+import { SYSTEMS } from './system.js';
+
+export function summarizeRuns(runs: RunResult[]): ScenarioResult['summaries'] {
+  const summaries: ScenarioResult['summaries'] = {};
+  for (const system of SYSTEMS) {
+    const figures = runs.filter((run) => run.system === system).map((run) => run.figures);
+    if (figures.length > 0) summaries[system] = summarizeFigures(figures);
+  }
+  return summaries;
+}
+
+function summarizeFigures(figures: Figures[]): Summary {
+  const summary: Summary = {};
+  for (const name of new Set(figures.flatMap((one) => Object.keys(one) as (keyof Figures)[]))) {
+    const values = figures.map((one) => one[name]).filter((value) => value !== undefined);
+    summary[name] = spread(values);
+  }
+  return summary;
+}

@@ -1,0 +1,75 @@
+/** What the benchmark asks of a system that moves VMs, so that all are driven and measured the same way. */
+import type { GuestConsole } from '../guest/guest-console.js';
+
+export const SYSTEMS = ['postcopy', 'qemu-preempt', 'qemu'] as const;
+export type SystemName = (typeof SYSTEMS)[number];
+
+export interface GuestShape {
+  memoryBytes: number;
+  cpus: number;
+}
+
+/** Where the two ends of one migration run. */
+export interface Site {
+  /** What a process of that end is started through: joins the memory cgroup and the network namespace. */
+  sourceLauncher: string[];
+  destinationLauncher: string[];
+  /** Where the destination listens, and where the source connects to: not the same where a relay is between them. */
+  listen: Endpoint;
+  connect: Endpoint;
+  /** For control sockets. */
+  directory: string;
+  /** The guest's TSC, which not every VMM tells it. */
+  tscKhz: number;
+}
+
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** What a system says of its own migration. */
+export interface OwnAccount {
+  totalMs: number;
+  downtimeMs: number;
+  wireBytes: number;
+  /** Pages that the destination asked for. */
+  faults: number;
+  /** Pages with data that were sent. */
+  dataPages: number;
+  /** Everything it says, as it says it. */
+  raw: unknown;
+}
+
+export interface PagesLeft {
+  /** performance.now() */
+  atMs: number;
+  pages: number;
+}
+
+/** A guest at the source, and a destination that waits for it. */
+export interface Pair {
+  readonly sourcePid: number;
+  readonly destinationPid: number;
+  /** The names of vCPU threads. */
+  readonly vcpuThread: RegExp;
+  readonly guest: GuestConsole;
+  /** Resolves when the system says that the migration is complete, and to when it said so: nothing may be between. */
+  migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated>;
+  /** Ends both processes and leaves nothing. */
+  dispose(): Promise<void>;
+}
+
+export interface Migrated {
+  /** performance.now() */
+  completedAtMs: number;
+  /** Asked for afterwards, so that the question costs the migration nothing. */
+  account(): Promise<OwnAccount>;
+  /** The guest's console at the destination. */
+  guest(): Promise<GuestConsole>;
+}
+
+export interface System {
+  readonly name: SystemName;
+  start(shape: GuestShape, site: Site): Promise<Pair>;
+}
