@@ -33,6 +33,7 @@ export function serveChannels(tasks: ChannelTask[], link: LinkSwitch, wakeFd: nu
     }
     if (spinMicros > 0 && native.monotonicMicros() < spinUntil) continue;
     const sources = gatherSources(tasks, link.handedOver ? -1 : wakeFd, set);
+    if (link.stopped) break;
     if (native.poll(set, sources, isIdle ? LONGEST_WAIT_MS : IDLE_MS) > 0) continue;
     isIdle = true;
     for (const task of tasks) task.idle();

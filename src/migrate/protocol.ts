@@ -37,7 +37,7 @@ export const PROTOCOL_VERSION = 2;
 export const LINK_TIMEOUT_MS = 5000;
 export const PING_INTERVAL_MS = 500;
 /** Between two reports of the destination while pages come in. */
-export const PROGRESS_INTERVAL_MS = 20;
+export const PROGRESS_INTERVAL_MS = 100;
 
 /** Longest wait for the other side in each phase before COMMIT, and for RUNNING after it. */
 export const CONNECT_TIMEOUT_MS = 5000;

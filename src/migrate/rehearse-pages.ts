@@ -6,6 +6,7 @@
 import { PageBitmap } from '../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../memory/page-size.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../native.js';
+import { serveChannels, type ChannelTask } from './channel-loop.js';
 import { Counters } from './counters.js';
 import { BulkReceiver } from './destination/pages/bulk-receiver.js';
 import { FaultHandler } from './destination/pages/fault-handler.js';
@@ -16,33 +17,42 @@ import { BackgroundPush } from './source/background-push.js';
 import { PageServer } from './source/page-server.js';
 import { BlockRelease } from './source/release.js';
 import { SentPages } from './source/sent-pages.js';
+import type { SourceChannel } from './source/source-channel.js';
 import { WaitHistogram } from './wait-histogram.js';
 
 const PAGES = 256;
 /** Runs of two pages, so that little is copied for much code. */
 const RUN = 2;
-const ROUNDS = 60;
+const ROUNDS = 200;
 /** Of the runs, one of so many is asked for instead of pushed. */
 const FAULT_ONE_OF = 4;
 
-interface Bench {
-  memory: NativeMemory;
+interface Stage {
+  source: NativeMemory;
+  destination: NativeMemory;
+  content: Uint8Array;
+  userfaultfd: Userfaultfd;
   urgent: [Socket, Socket];
   bulk: [Socket, Socket];
 }
 
 export function rehearsePages(): void {
-  const bench: Bench = { memory: new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous'), urgent: pair(), bulk: pair() };
+  const destination = new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous');
+  const stage: Stage = {
+    source: new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous'),
+    destination,
+    content: new Uint8Array(PAGES * PAGE_SIZE),
+    userfaultfd: new native.Userfaultfd(destination),
+    urgent: pair(),
+    bulk: pair(),
+  };
   try {
-    const content = new Uint8Array(PAGE_SIZE).fill(1);
-    for (let round = 0; round < ROUNDS; round++) {
-      // Odd pages hold zeroes in some rounds: told, not sent.
-      for (let page = 0; page < PAGES; page += round % 4 === 3 ? 2 : 1) bench.memory.write(page * PAGE_SIZE, content);
-      moveOnce(bench);
-    }
+    stage.userfaultfd.register(0, PAGES, false);
+    for (let round = 0; round < ROUNDS; round++) moveOnce(stage, round);
   } finally {
-    for (const socket of [...bench.urgent, ...bench.bulk]) socket.close();
-    bench.memory.close();
+    for (const resource of [...stage.urgent, ...stage.bulk, stage.userfaultfd, destination, stage.source]) {
+      resource.close();
+    }
   }
 }
 
@@ -51,40 +61,66 @@ function pair(): [Socket, Socket] {
   return [new native.Socket('adopt', a), new native.Socket('adopt', b)];
 }
 
-function moveOnce({ memory, urgent, bulk }: Bench): void {
+/** Pages of zeroes, which are told and not sent, in some rounds. */
+function fill({ source, destination, content }: Stage, round: number): void {
+  for (let page = 0; page < PAGES; page += 2 * RUN) {
+    content.fill(round % 4 === 3 && page % (4 * RUN) === 0 ? 0 : 1, page * PAGE_SIZE, (page + RUN) * PAGE_SIZE);
+  }
+  source.write(0, content);
+  destination.release(0, PAGES);
+}
+
+function moveOnce(stage: Stage, round: number): void {
+  fill(stage, round);
   const link = new LinkSwitch();
   link.handOver();
   const unsent = new PageBitmap(PAGES);
   const missing = new PageBitmap(PAGES);
   const left = new Int32Array(new SharedArrayBuffer(4));
-  const blocks = new BlockRelease(memory, PAGES);
+  const blocks = new BlockRelease(stage.source, PAGES);
   for (let first = 0; first < PAGES; first += 2 * RUN) {
     blocks.add(first, RUN);
     unsent.setRange(first, RUN);
     left[0]! += missing.setRange(first, RUN);
   }
-  const source = (socket: Socket) => ({
-    ...{ memory, socket, unsent, link, counters: new Counters(), sent: new SentPages(blocks) },
-  });
+  const sender = (socket: Socket): SourceChannel => {
+    const sent = new SentPages(blocks);
+    return { memory: stage.source, socket, unsent, link, counters: new Counters(), sent };
+  };
   const pending = new PendingFaults();
+  // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.
+  const userfaultfd = round % 2 === 0 ? stage.userfaultfd : pretendedFaults();
   const installer = () =>
     new PageInstaller(
-      {
-        userfaultfd: pretendedFaults(),
-        ...{ missing, pending, left, waits: new WaitHistogram(), counters: new Counters() },
-      },
+      { userfaultfd, missing, pending, left, waits: new WaitHistogram(), counters: new Counters() },
       () => {},
     );
-  const faults = new FaultHandler(urgent[0], installer(), link);
-  const tasks = [faults, new PageServer(source(urgent[1])), new BackgroundPush(source(bulk[1]))];
-  const receiver = new BulkReceiver(bulk[0], installer(), link);
-  while (left[0]! > 0) {
-    for (const task of tasks) task.step();
-    while (receiver.step());
+  const tasks = [
+    new FaultHandler(stage.urgent[0], installer(), link),
+    new BulkReceiver(stage.bulk[0], installer(), link),
+    new PageServer(sender(stage.urgent[1])),
+    new BackgroundPush(sender(stage.bulk[1])),
+  ];
+  serveChannels([...tasks, new StopWhenIdle(left, link)], link, -1, 0);
+}
+
+/** Ends the round when no page is left and nobody has anything to do: what was on its way has arrived. */
+class StopWhenIdle implements ChannelTask {
+  constructor(
+    readonly left: Int32Array,
+    readonly link: LinkSwitch,
+  ) {}
+
+  step(): boolean {
+    return false;
   }
-  faults.idle();
-  // What is still on its way is for this round's objects: END, and the last acknowledgements.
-  for (const task of [...tasks, receiver, ...tasks, receiver]) while (task.step());
+
+  sources(_set: Int32Array, at: number): number {
+    if (this.left[0] === 0) this.link.stop();
+    return at;
+  }
+
+  idle(): void {}
 }
 
 /** Reports a page as touched now and then; installs nowhere. */
@@ -92,6 +128,7 @@ function pretendedFaults(): Userfaultfd {
   let next = 0;
   const installed = (_first: number, count: number) => count;
   return {
+    fd: -1, // which poll(2) passes over
     readFaults(into: Uint32Array): number {
       if (next >= PAGES) return 0;
       into[0] = next;
@@ -100,7 +137,6 @@ function pretendedFaults(): Userfaultfd {
     },
     copy: installed,
     zero: installed,
-    continue: installed,
     wake: () => {},
   } as unknown as Userfaultfd;
 }

@@ -63,6 +63,7 @@ export async function receiveVm(
 }
 
 const BULK_CHANNELS = 1;
+const PREPARE_AFTER_MS = 5000;
 
 class LocalVm implements VmProcess {
   readonly ended: Promise<VmEnd>;
@@ -150,7 +151,10 @@ class LocalVm implements VmProcess {
     void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
-        if (!this.#ending) this.#prepareToSend();
+        // Not at once: a guest that has just come has use for the CPU.
+        setTimeout(() => {
+          if (!this.#ending) this.#prepareToSend();
+        }, PREPARE_AFTER_MS).unref();
       } else if (outcome.status === 'failed') {
         void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
       } else {

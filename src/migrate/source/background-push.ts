@@ -5,7 +5,7 @@
  */
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
-import { POLLIN, POLLOUT } from '../../native.js';
+import { native, POLLIN, POLLOUT } from '../../native.js';
 import { putSource, type ChannelTask } from '../channel-loop.js';
 import {
   EXTENT_HEADER_BYTES,
@@ -17,8 +17,11 @@ import {
   TAG_ZERO,
 } from '../page-frames.js';
 import { inOrder } from '../prefetch/in-order.js';
-import { EXTENT_PAGES_MAX } from '../protocol.js';
+import { PushDepth } from './push-depth.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
+
+/** Bytes sent in one step at most: a request that has come meanwhile waits that long. */
+const STEP_BYTES = Number(process.env['SB'] ?? 16) * PAGE_SIZE;
 
 export class BackgroundPush implements ChannelTask {
   /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */
@@ -32,6 +35,7 @@ export class BackgroundPush implements ChannelTask {
   #count = 0;
   #after = 0;
   #ended = false;
+  readonly #depth = new PushDepth();
   readonly #input = new Uint8Array(RECEIVED_BYTES * 256);
   readonly #inputWords = new Uint32Array(this.#input.buffer);
   #inputBytes = 0;
@@ -55,7 +59,15 @@ export class BackgroundPush implements ChannelTask {
   #send(): boolean {
     if (this.#frameBytes === 0 && !this.#nextFrame()) return false;
     const { socket, memory, counters } = this.channel;
-    const sent = socket.trySendPages(memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#frameSent);
+    const sent = socket.trySendPages(
+      memory,
+      this.#header,
+      EXTENT_HEADER_BYTES,
+      this.#extent,
+      1,
+      this.#frameSent,
+      STEP_BYTES,
+    );
     counters.add('bytes', sent);
     this.#frameSent += sent;
     if (this.#frameSent === this.#frameBytes) this.#frameBytes = 0;
@@ -63,7 +75,7 @@ export class BackgroundPush implements ChannelTask {
   }
 
   #nextFrame(): boolean {
-    if (this.#ended || this.channel.sent.full) return false;
+    if (this.#ended || this.channel.sent.full || !this.#depth.open) return false;
     if (this.#count === 0 && !this.#claim()) {
       this.#ended = true;
       this.#startFrame(TAG_END, 0, 0);
@@ -72,6 +84,7 @@ export class BackgroundPush implements ChannelTask {
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
     const pages = Math.abs(alike);
     this.channel.sent.add(this.#first, pages);
+    this.#depth.sent(pages, native.monotonicMicros());
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
     this.#startFrame(alike > 0 ? TAG_ZERO : TAG_EXTENT, this.#first, pages);
     this.#first += pages;
@@ -87,7 +100,7 @@ export class BackgroundPush implements ChannelTask {
       if (first < 0) first = unsent.next(0);
       if (first < 0) return false;
       this.#first = first;
-      this.#count = unsent.claimRun(first, EXTENT_PAGES_MAX);
+      this.#count = unsent.claimRun(first, this.#depth.extentPages);
       this.#after = first + this.#count;
       if (this.#count > 0) return true;
     }
@@ -123,6 +136,7 @@ export class BackgroundPush implements ChannelTask {
     }
     this.#input.copyWithin(0, at, this.#inputBytes);
     this.#inputBytes -= at;
+    this.#depth.acknowledged(sent.received, native.monotonicMicros());
     releaseReceived(this.channel);
     return true;
   }

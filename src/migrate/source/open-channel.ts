@@ -4,10 +4,6 @@ import { native, type Socket } from '../../native.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, type Channel } from '../preamble.js';
 import { CONNECT_TIMEOUT_MS, LINK_TIMEOUT_MS } from '../protocol.js';
 
-/** Bytes in flight on a bulk channel, which a page somebody waits for may have to queue behind: as few as keep it busy. */
-const BULK_SEND_BUFFER = 128 * 1024;
-const BULK_NOT_SENT_LOWAT = 64 * 1024;
-
 export interface ChannelAddress {
   host: string;
   port: number;
@@ -22,7 +18,7 @@ export function openChannel({ host, port, id, channel, index }: ChannelAddress):
   const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
   try {
     socket.configure({ noDelay: 1, userTimeoutMs: LINK_TIMEOUT_MS });
-    if (channel === 'bulk') socket.configure({ sendBuffer: BULK_SEND_BUFFER, notSentLowat: BULK_NOT_SENT_LOWAT });
+    if (process.env['CC']) socket.configure({ congestion: process.env['CC'] });
     socket.send(encodePreamble(channel, index, id), 0, PREAMBLE_BYTES);
     const answer = new Uint8Array(PREAMBLE_BYTES);
     if (socket.receive(answer, 0, PREAMBLE_BYTES, PREAMBLE_BYTES, CONNECT_TIMEOUT_MS) < PREAMBLE_BYTES) {

@@ -8,7 +8,7 @@ import type { Body, Complete } from '../message.js';
 import type { SourcePageChannels } from './page-channels.js';
 
 const NO_WAITS = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 };
-const SAMPLE_INTERVAL_MS = 10;
+const SAMPLE_INTERVAL_MS = 50;
 
 export class SendMetrics {
   readonly #startedAt = native.monotonicMicros();
