@@ -17,7 +17,7 @@ export const LONGEST_WAIT_MS = 500;
  */
 const FAULT_NICE = -20;
 const BULK_NICE = -10;
-const SHARED_NICE = Number(process.env['PN'] ?? -5);
+const SHARED_NICE = 0;
 
 /** Of a worker that serves these channels. */
 export function niceFor(kinds: readonly string[]): number {

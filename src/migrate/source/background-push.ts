@@ -21,7 +21,7 @@ import { PushDepth } from './push-depth.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
 /** Bytes sent in one step at most: a request that has come meanwhile waits that long. */
-const STEP_BYTES = Number(process.env['SB'] ?? 16) * PAGE_SIZE;
+const STEP_BYTES = 32 * PAGE_SIZE;
 
 export class BackgroundPush implements ChannelTask {
   /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */

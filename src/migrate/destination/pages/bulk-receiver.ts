@@ -19,8 +19,8 @@ import type { PageInstaller } from './page-installer.js';
 /** The header lies before the pages so that these are aligned; behind them is room for the header that follows. */
 const PAGES_AT = PAGE_SIZE;
 const HEADER_AT = PAGES_AT - EXTENT_HEADER_BYTES;
-/** Bytes taken in one step at most: a fault that has come meanwhile waits that long. */
-const STEP_BYTES = 16 * PAGE_SIZE;
+/** Pages installed in one step at most: a fault that has come meanwhile waits that long. */
+const STEP_PAGES = 32;
 
 export class BulkReceiver implements ChannelTask {
   readonly #staging = new Uint8Array(PAGES_AT + EXTENT_PAGES_MAX * PAGE_SIZE + EXTENT_HEADER_BYTES);
@@ -42,7 +42,9 @@ export class BulkReceiver implements ChannelTask {
     this.#receivedWords[0] = TAG_RECEIVED;
   }
 
+  /** Many pages are received at once, which costs a fraction of receiving them piece by piece, and then installed. */
   step(): boolean {
+    if (this.#install()) return true;
     const got = this.socket.receive(this.#staging, HEADER_AT + this.#have, 0, this.#wanted(), 0);
     if (got < 0) return false;
     if (got === 0) {
@@ -50,7 +52,8 @@ export class BulkReceiver implements ChannelTask {
       throw new PostcopyError('LINK_LOST', 'the source closed a bulk channel');
     }
     this.#have += got;
-    this.#takeAll();
+    this.#lastAt = native.monotonicMicros();
+    this.#takeHeaders();
     return true;
   }
 
@@ -69,22 +72,17 @@ export class BulkReceiver implements ChannelTask {
     }
   }
 
-  /** The rest of this frame, and the header of the next one, but not more than a step's bytes. */
+  /** The rest of this frame, and the header of the next one. */
   #wanted(): number {
-    return Math.min(STEP_BYTES, this.#frameBytes() + EXTENT_HEADER_BYTES - this.#have);
+    return this.#frameBytes() + EXTENT_HEADER_BYTES - this.#have;
   }
 
   #frameBytes(): number {
     return this.#pages === 0 ? 0 : EXTENT_HEADER_BYTES + this.#pages * PAGE_SIZE;
   }
 
-  #takeAll(): void {
-    this.#lastAt = native.monotonicMicros();
-    for (;;) {
-      if (this.#pages > 0) this.#install();
-      if (this.#pages > 0 || this.#have < EXTENT_HEADER_BYTES) return;
-      this.#header();
-    }
+  #takeHeaders(): void {
+    while (this.#pages === 0 && this.#have >= EXTENT_HEADER_BYTES) this.#header();
   }
 
   /** A whole header. Frames without pages are done with it. */
@@ -110,17 +108,21 @@ export class BulkReceiver implements ChannelTask {
     this.#dropFrame(EXTENT_HEADER_BYTES);
   }
 
-  /** Installs the pages that are whole; at the end of the frame, tells the source and begins with the next. */
-  #install(): void {
+  /** Installs pages that are whole; behind the last of the frame, tells the source. False if there are none. */
+  #install(): boolean {
+    if (this.#pages === 0) return false;
     const whole = Math.min(this.#pages, Math.floor((this.#have - EXTENT_HEADER_BYTES) / PAGE_SIZE));
-    if (whole > this.#installed) {
-      const first = this.#headerWords[1]! + this.#installed;
-      this.installer.install(first, whole - this.#installed, this.#staging, PAGES_AT + this.#installed * PAGE_SIZE);
-      this.#installed = whole;
+    const count = Math.min(STEP_PAGES, whole - this.#installed);
+    if (count === 0) return false;
+    const first = this.#headerWords[1]! + this.#installed;
+    this.installer.install(first, count, this.#staging, PAGES_AT + this.#installed * PAGE_SIZE);
+    this.#installed += count;
+    if (this.#installed === this.#pages) {
+      this.#acknowledge();
+      this.#dropFrame(this.#frameBytes());
+      this.#takeHeaders();
     }
-    if (this.#installed < this.#pages) return;
-    this.#acknowledge();
-    this.#dropFrame(this.#frameBytes());
+    return true;
   }
 
   #dropFrame(bytes: number): void {
