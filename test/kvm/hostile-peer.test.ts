@@ -55,10 +55,10 @@ describe('a source that a destination must survive', () => {
     }
     const newer = FakeChannel.open(destination.address);
     const preamble = Buffer.from(encodePreamble('control', 0, ID));
-    preamble.writeUInt16LE(2, 8);
+    preamble.writeUInt16LE(3, 8);
     newer.write(preamble);
     const answer = (await newer.take(32))!;
-    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual(['POSTCOPY', 1, 1]);
+    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual(['POSTCOPY', 2, 1]);
     for (const kind of ['urgent', 'bulk'] as const) {
       expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('stranger');
     }
