@@ -129,12 +129,12 @@ describe('a stream cut anywhere', () => {
   /** Two extents, two of zeroes, an end: 24 page numbers in no order. */
   const frames = [extent(3, 2), zero(8, 5), extent(200, 1), zero(255, 1), end()];
   const stream = Buffer.concat(frames);
-  const ranges = [
+  const ranges: [first: number, count: number][] = [
     [3, 2],
     [8, 5],
     [200, 1],
     [255, 1],
-  ] as const;
+  ];
   /** Bytes of the stream after which so many pages are there, and so many acknowledged. */
   const due = (() => {
     const marks = { pages: [] as number[], frames: [] as [bytes: number, count: number][] };
