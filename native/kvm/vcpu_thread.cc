@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -48,14 +46,6 @@ void BlockOtherSignals() {
   pthread_sigmask(SIG_SETMASK, &set, nullptr);
 }
 
-void SetSlice() {
-  const char* v = getenv("VS");
-  if (!v) return;
-  struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t prio; uint64_t runtime, deadline, period; uint32_t umin, umax; } a{};
-  a.size = sizeof a; a.runtime = strtoull(v, nullptr, 10) * 1000; a.nice = getenv("VN") ? atoi(getenv("VN")) : 0;
-  if (syscall(SYS_sched_setattr, 0, &a, 0) < 0) perror("sched_setattr");
-}
-
 }  // namespace
 
 VcpuThread::VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index) : vm_(std::move(vm)), index_(index) {
@@ -78,7 +68,6 @@ VcpuThread::~VcpuThread() {
 void VcpuThread::Main() {
   pthread_setname_np(pthread_self(), ("vcpu" + std::to_string(index_)).c_str());
   BlockOtherSignals();
-  SetSlice();
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return want_run_ || quit_; });

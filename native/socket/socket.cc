@@ -90,7 +90,8 @@ Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   SetIfGiven(info.Env(), options, "notSentLowat", fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
   SetIfGiven(info.Env(), options, "userTimeoutMs", fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
   Napi::Value congestion = options.Get("congestion");
-  if (congestion.IsString()) {
+  if (!congestion.IsUndefined()) {
+    if (!congestion.IsString()) throw Napi::TypeError::New(info.Env(), "congestion must be a string");
     std::string name = congestion.As<Napi::String>().Utf8Value();
     if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), name.size()) < 0) {
       throw SystemError(info.Env(), errno, "setsockopt", "congestion " + name);

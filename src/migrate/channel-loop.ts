@@ -26,13 +26,15 @@ export function serveChannels(tasks: ChannelTask[], link: LinkSwitch, wakeFd: nu
   let isIdle = false;
   let spinUntil = 0;
   while (!link.stopped) {
+    // Looked at before the tasks look: one that comes after they did has to wake them.
+    const handedOver = link.handedOver;
     if (stepAll(tasks)) {
       isIdle = false;
       if (spinMicros > 0) spinUntil = native.monotonicMicros() + spinMicros;
       continue;
     }
     if (spinMicros > 0 && native.monotonicMicros() < spinUntil) continue;
-    const sources = gatherSources(tasks, link.handedOver ? -1 : wakeFd, set);
+    const sources = gatherSources(tasks, handedOver ? -1 : wakeFd, set);
     if (link.stopped) break;
     if (native.poll(set, sources, isIdle ? LONGEST_WAIT_MS : IDLE_MS) > 0) continue;
     isIdle = true;

@@ -182,11 +182,11 @@ async function listen(server: Server): Promise<Listening> {
   return { server, address: { host: '127.0.0.1', port: (server.address() as AddressInfo).port } };
 }
 
-/** The answer of a postcopy with another protocol version: magic, version 2, control channel, verdict, id. */
-function answerOfVersion2(preamble: Buffer): Buffer {
+/** The answer of a postcopy with another protocol version: magic, version 3, control channel, verdict, id. */
+function answerOfVersion3(preamble: Buffer): Buffer {
   const answer = Buffer.from(preamble);
   answer.write('POSTCOPY', 0, 'latin1');
-  answer.writeUInt16LE(2, 8);
+  answer.writeUInt16LE(3, 8);
   answer[11] = 1;
   return answer;
 }
@@ -227,11 +227,11 @@ describe('migrate to something that is no destination', () => {
     const closing = await listening((socket) => socket.end());
     await staysHere(source, closing.address, /no postcopy|cannot reach/);
 
-    const newer = await listening((socket) => socket.once('data', (bytes) => socket.write(answerOfVersion2(bytes))));
+    const newer = await listening((socket) => socket.once('data', (bytes) => socket.write(answerOfVersion3(bytes))));
     await staysHere(
       source,
       newer.address,
-      /speaks version 2 of the postcopy protocol, this end version 1: install the same/,
+      /speaks version 3 of the postcopy protocol, this end version 2: install the same/,
     );
 
     await staysHere(source, { host: 'host.invalid', port: 7000 }, /cannot reach host\.invalid:7000/);

@@ -33,7 +33,7 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   expect(verdict).toMatchObject({ pages: workingSetBytes / PAGE_SIZE, bad: 0, outside_bad: 0 });
   expect(during.bad).toBe(0);
   expect(pages).toMatchObject({ total: memoryBytes / PAGE_SIZE, resent: 0 });
-  expect(pages.sent + pages.absent).toBe(pages.total);
+  expect(pages.sent + pages.zero + pages.absent).toBe(pages.total);
   expect(pages.sent).toBe(pages.demanded + pages.pushed);
   expect(pages.sent).toBeGreaterThanOrEqual(workingSetBytes / PAGE_SIZE);
   expect(summary.wireBytes).toBeGreaterThan(pages.sent * PAGE_SIZE);

@@ -78,7 +78,7 @@ describe('GuestMemory', () => {
       expectCount((offset) => loose(memory, method)(offset, new Uint8Array(1)));
       expectRefusals(NO_BYTES, TypeError, (bytes) => loose(memory, method)(0, bytes));
     }
-    for (const method of ['dataExtents', 'release']) {
+    for (const method of ['dataExtents', 'release', 'zeroRun', 'collapse']) {
       expectCount((first) => loose(memory, method)(first, 1));
       expectCount((count) => loose(memory, method)(0, count));
     }
@@ -142,13 +142,14 @@ describe('Socket', () => {
     );
   });
 
-  it('takes options as numbers', () => {
+  it('takes options as numbers, and a name', () => {
     const socket = makeSocket();
     expectRefusals([undefined, null, 5], TypeError, loose(socket, 'configure'));
     for (const option of ['noDelay', 'sendBuffer', 'notSentLowat', 'userTimeoutMs']) {
       expectRefusals([true, '1', null, {}], TypeError, (value) => loose(socket, 'configure')({ [option]: value }));
       expectRefusals([NaN, -1, 2 ** 31], RangeError, (value) => loose(socket, 'configure')({ [option]: value }));
     }
+    expectRefusals([true, 5, null, {}], TypeError, (value) => loose(socket, 'configure')({ congestion: value }));
   });
 });
 
@@ -171,10 +172,13 @@ describe('functions', () => {
     expectRefusals([NaN, Infinity, -2, 2 ** 31], RangeError, (timeoutMs) => poll(new Int32Array(3), 0, timeoutMs));
   });
 
-  it('take paths and niceness', () => {
+  it('take paths, names and niceness', () => {
     expectRefusals([undefined, null, 5], TypeError, loose(native, 'lockFile'));
-    expectRefusals(NO_NUMBERS, TypeError, loose(native, 'setThreadNice'));
-    expectRefusals([NaN, Infinity, -21, 20, 0.5], RangeError, loose(native, 'setThreadNice'));
+    const setThread = loose(native, 'setThread');
+    expectRefusals([undefined, null, 5, {}], TypeError, (name) => setThread(name, 0));
+    expectRefusals(['sixteen-bytes-xx', '\u00e4'.repeat(8)], RangeError, (name) => setThread(name, 0));
+    expectRefusals(NO_NUMBERS, TypeError, (nice) => setThread('of-a-test', nice));
+    expectRefusals([NaN, Infinity, -21, 20, 0.5], RangeError, (nice) => setThread('of-a-test', nice));
     for (const name of ['kvmProbe', 'kvmSupportedCpuid', 'kvmMsrIndices']) {
       expectRefusals([null, 5, {}], TypeError, loose(native, name));
     }

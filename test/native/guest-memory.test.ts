@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { native, type Backing, type NativeMemory } from '../../src/native.js';
 import { next, runNode, startWorker } from './threads.js';
@@ -5,6 +6,7 @@ import { next, runNode, startWorker } from './threads.js';
 const PAGE = 4096;
 /** Less than a huge page, so that a page is written alone whatever the host's settings are. */
 const PAGES = 200;
+const HUGE_PAGES = 512;
 const BACKINGS: Backing[] = ['anonymous', 'memfd'];
 
 function create(backing: Backing = 'anonymous'): NativeMemory {
@@ -94,6 +96,53 @@ describe.each(BACKINGS)('GuestMemory, %s', (backing) => {
     expect(byteOf(memory, 6 * PAGE + 17)).toBe(7);
   });
 
+  it('tells how many pages from one on are alike in reading zero, or not', () => {
+    const memory = create(backing);
+    touch(memory, 3, 4, 10, PAGES - 1);
+    // Written, but with zeroes.
+    memory.write(5 * PAGE, new Uint8Array(PAGE));
+    const runs = [
+      [0, 3, 3],
+      [0, PAGES, 3],
+      [1, 2, 2],
+      [3, PAGES - 3, -2],
+      [3, 1, -1],
+      [5, PAGES - 5, 5],
+      [11, PAGES - 11, PAGES - 12],
+      [PAGES - 1, 1, -1],
+    ] as const;
+    for (const [first, count, run] of runs) expect(memory.zeroRun(first, count), `${first} + ${count}`).toBe(run);
+  });
+
+  it.each([0, 1, 7, 8, 9, 2047, PAGE - 8, PAGE - 1])('sees a page that is not zero only at byte %d', (at) => {
+    const memory = create(backing);
+    memory.write(2 * PAGE + at, Uint8Array.of(0x80));
+    expect([memory.zeroRun(0, 5), memory.zeroRun(2, 3), memory.zeroRun(3, 2)]).toEqual([2, -1, 2]);
+  });
+
+  it('has no run of no pages', () => {
+    const memory = create(backing);
+    expect(() => memory.zeroRun(0, 0)).toThrow(RangeError);
+    expect(() => memory.zeroRun(PAGES, 0)).toThrow(RangeError);
+  });
+
+  it('keeps what pages hold when it puts them together, or cannot', () => {
+    const memory = new native.GuestMemory(4 * HUGE_PAGES * PAGE, backing);
+    onTestFinished(() => memory.close());
+    const pages = [HUGE_PAGES, HUGE_PAGES + 1, 2 * HUGE_PAGES - 2, 3 * HUGE_PAGES];
+    touch(memory, ...pages);
+    for (const [first, count] of [
+      [HUGE_PAGES, HUGE_PAGES],
+      [0, 4 * HUGE_PAGES],
+      [5, 3],
+      [4 * HUGE_PAGES, 0],
+    ] as const) {
+      expect(memory.collapse(first, count)).toBeTypeOf('boolean');
+    }
+    expect(pages.map((page) => byteOf(memory, page * PAGE + 17))).toEqual(pages.map((page) => (page + 1) % 256));
+    expect([memory.zeroRun(HUGE_PAGES + 2, HUGE_PAGES), memory.zeroRun(0, 1)]).toEqual([HUGE_PAGES - 4, 1]);
+  });
+
   it.each([
     [PAGES, 1],
     [0, PAGES + 1],
@@ -104,6 +153,8 @@ describe.each(BACKINGS)('GuestMemory, %s', (backing) => {
     const memory = create(backing);
     expect(() => memory.dataExtents(first, count)).toThrow(RangeError);
     expect(() => memory.release(first, count)).toThrow(RangeError);
+    expect(() => memory.zeroRun(first, count)).toThrow(RangeError);
+    expect(() => memory.collapse(first, count)).toThrow(RangeError);
   });
 
   it('is the same memory in another thread', async () => {
@@ -130,6 +181,16 @@ describe('GuestMemory', () => {
     expect([...memory.dataExtents(0, PAGES)]).toEqual([25, 1]);
   });
 
+  it('asks the host for huge pages', () => {
+    const memory = new native.GuestMemory(8 * HUGE_PAGES * PAGE, 'anonymous');
+    onTestFinished(() => memory.close());
+    // Its own flags in smaps: neither in a core dump (dd) nor in a child (dc), huge pages if there are any (hg).
+    const mappings = readFileSync('/proc/self/smaps', 'latin1').match(/^VmFlags:(?=.* dc\b)(?=.* dd\b).*$/gm) ?? [];
+    const hasHugePages = existsSync('/sys/kernel/mm/transparent_hugepage/enabled');
+    expect(mappings.length).toBeGreaterThan(0);
+    if (hasHugePages) expect(mappings.filter((flags) => !/ hg\b/.test(flags))).toEqual([]);
+  });
+
   it('cannot be used after close(), which may be called again', () => {
     const memory = new native.GuestMemory(PAGE, 'anonymous');
     const { handle } = memory;
@@ -139,6 +200,8 @@ describe('GuestMemory', () => {
     expect(() => memory.write(0, new Uint8Array(1))).toThrow('used after close()');
     expect(() => memory.dataExtents(0, 1)).toThrow('used after close()');
     expect(() => memory.release(0, 1)).toThrow('used after close()');
+    expect(() => memory.zeroRun(0, 1)).toThrow('used after close()');
+    expect(() => memory.collapse(0, 1)).toThrow('used after close()');
     expect(() => memory.bytes).toThrow('used after close()');
     expect(() => new native.GuestMemory(null, handle)).toThrow('no such handle');
     expect(() => new native.Userfaultfd(memory)).toThrow('used after close()');

@@ -166,11 +166,29 @@ describe('the clock', () => {
   });
 });
 
-describe('setThreadNice', () => {
-  it('is of the calling thread only', async () => {
-    const NICE = `Number(require('node:fs').readFileSync('/proc/thread-self/stat', 'latin1').split(') ')[1].split(' ')[16])`;
-    const before = (await next(startWorker(`post(${NICE})`))) as number;
-    expect(await next(startWorker(`post([native.setThreadNice(19), ${NICE}])`))).toEqual([true, 19]);
-    expect(await next(startWorker(`post(${NICE})`))).toBe(before);
+describe('setThread', () => {
+  /** Name and nice value of the calling thread. */
+  const SHOWN = `(() => {
+    const stat = require('node:fs').readFileSync('/proc/thread-self/stat', 'latin1');
+    const end = stat.lastIndexOf(')');
+    return [stat.slice(stat.indexOf('(') + 1, end), Number(stat.slice(end + 2).split(' ')[16])];
+  })()`;
+  const shown = () => next(startWorker(`post(${SHOWN})`));
+
+  it('names the calling thread, and no other', async () => {
+    const before = await shown();
+    const set = startWorker(`post([native.setThread('fifteen-bytes-x', 19), ...${SHOWN}])`);
+    expect(await next(set)).toEqual([true, 'fifteen-bytes-x', 19]);
+    expect(await shown()).toEqual(before);
+  });
+
+  it('gives the name also where the priority is not permitted, and says so', async () => {
+    const { stdout } = await runNode(`
+      if (process.getuid() === 0) process.setuid(65534);
+      const [, before] = ${SHOWN};
+      const permitted = native.setThread('named', -20);
+      const [name, nice] = ${SHOWN};
+      console.log(JSON.stringify([permitted, name, nice - before]));`);
+    expect(JSON.parse(stdout)).toEqual([false, 'named', 0]);
   });
 });

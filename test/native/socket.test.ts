@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { native, type NativeMemory, type Socket } from '../../src/native.js';
+import { native, POLLIN, POLLOUT, type NativeMemory, type Socket } from '../../src/native.js';
 import { next, PATIENCE_MS, readable, startWorker } from './threads.js';
 
 const PAGE = 4096;
@@ -145,6 +145,17 @@ describe('Socket', () => {
     client.configure({});
   });
 
+  it('takes a congestion control of those the host has, and names one it has not', async () => {
+    const { client } = await connected();
+    client.configure({ congestion: 'reno' });
+    const unknown = expect.objectContaining({
+      ...{ code: 'ENOENT', syscall: 'setsockopt' },
+      message: expect.stringContaining('no-such-control') as string,
+    });
+    expect(() => client.configure({ congestion: 'no-such-control' })).toThrow(unknown);
+    expect(() => client.configure({ congestion: '' })).toThrow(expect.objectContaining({ syscall: 'setsockopt' }));
+  });
+
   it('cannot be used after close(), which may be called again', async () => {
     const { client } = await connected();
     const { handle } = client;
@@ -158,6 +169,7 @@ describe('Socket', () => {
       () => client.configure({}),
       () => send(client, 1),
       () => receive(client, 1),
+      () => client.trySendPages(patterned(1), new Uint8Array(1), 1, Uint32Array.of(0, 1), 1, 0),
       () => client.shutdown(),
       () => client.detachFd(),
     ];
@@ -203,17 +215,17 @@ describe('Socket', () => {
   });
 });
 
+/** Byte i of page p is (p * 7 + i) mod 256. */
+function patterned(pages: number): NativeMemory {
+  const memory = new native.GuestMemory(pages * PAGE, 'anonymous');
+  onTestFinished(() => memory.close());
+  for (let page = 0; page < pages; page++) memory.write(page * PAGE, pageBytes(page));
+  return memory;
+}
+
+const pageBytes = (page: number) => Uint8Array.from({ length: PAGE }, (_, i) => page * 7 + i);
+
 describe('sendPages', () => {
-  /** Byte i of page p is (p * 7 + i) mod 256. */
-  function patterned(pages: number): NativeMemory {
-    const memory = new native.GuestMemory(pages * PAGE, 'anonymous');
-    onTestFinished(() => memory.close());
-    for (let page = 0; page < pages; page++) memory.write(page * PAGE, pageBytes(page));
-    return memory;
-  }
-
-  const pageBytes = (page: number) => Uint8Array.from({ length: PAGE }, (_, i) => page * 7 + i);
-
   it('sends each header and its pages, straight from memory', async () => {
     const { client, server } = await connected();
     const memory = patterned(12);
@@ -287,6 +299,140 @@ describe('sendPages', () => {
     for (const call of calls) expect(call).toThrow(RangeError);
     expect(() => client.sendPages({} as NativeMemory, header, 8, Uint32Array.of(0, 1), 1)).toThrow(TypeError);
     expect(() => client.sendPages(memory, header, 8, [0, 1] as unknown as Uint32Array, 1)).toThrow(TypeError);
+    expect(receive(server, 0, 1)).toEqual([]);
+  });
+});
+
+describe('trySendPages', () => {
+  const HEADERS = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
+  const EXTENTS = Uint32Array.of(5, 2, 0, 0, 11, 1);
+  /** What the three extents are on the wire; the one in the middle has no pages. */
+  const frame = () =>
+    Buffer.concat([...[HEADERS.subarray(0, 3), pageBytes(5), pageBytes(6)], ...[HEADERS.subarray(3), pageBytes(11)]]);
+
+  /** One that is connected, and takes little at a time. */
+  async function narrow(): Promise<{ client: Socket; server: Socket }> {
+    const pair = await connected();
+    pair.client.configure({ sendBuffer: 4096, noDelay: 1 });
+    return pair;
+  }
+
+  it('sends all of it when it fits', async () => {
+    const { client, server } = await connected();
+    const expected = frame();
+    expect(client.trySendPages(patterned(12), HEADERS, 3, EXTENTS, 3, 0)).toBe(expected.length);
+    expect(Buffer.from(receive(server, expected.length)).equals(expected)).toBe(true);
+    expect(receive(server, 0, 1)).toEqual([]);
+  });
+
+  it('leaves out any number of bytes at the beginning', () => {
+    // Unix sockets carry the same bytes, at once.
+    const [one, other] = native.socketPair();
+    const [client, server] = [new native.Socket('adopt', one), new native.Socket('adopt', other)];
+    onTestFinished(() => [client, server].forEach((socket) => socket.close()));
+    const memory = patterned(12);
+    const expected = frame();
+    const into = Buffer.alloc(expected.length + 1);
+    for (let skip = 0; skip <= expected.length; skip++) {
+      const sent = client.trySendPages(memory, HEADERS, 3, EXTENTS, 3, skip);
+      let got = 0;
+      while (got < sent) got += server.receive(into, got, 0, into.length - got, 0);
+      const right = sent === expected.length - skip && into.subarray(0, got).equals(expected.subarray(skip));
+      if (!right) throw new Error(`skip ${skip}: ${sent} bytes, ${got} came`);
+    }
+    expect(server.receive(into, 0, 0, 1, 0)).toBe(-1);
+  });
+
+  it('sends nothing when all is to be left out, or there is nothing', async () => {
+    const { client, server } = await connected();
+    const memory = patterned(12);
+    const { length } = frame();
+    for (const skip of [length, length + 1, 2 ** 53 - 1]) {
+      expect(client.trySendPages(memory, HEADERS, 3, EXTENTS, 3, skip)).toBe(0);
+    }
+    expect(client.trySendPages(memory, HEADERS, 3, EXTENTS, 0, 0)).toBe(0);
+    expect(client.trySendPages(memory, HEADERS, 0, Uint32Array.of(0, 0), 1, 0)).toBe(0);
+    expect(receive(server, 0, 1)).toEqual([]);
+  });
+
+  it('sends what fits and does not wait; called again and again, it sends all of it, once', async () => {
+    const { client, server } = await narrow();
+    const pages = 600;
+    const memory = patterned(pages);
+    const expected = Buffer.concat([HEADERS.subarray(0, 8), ...Array.from({ length: pages }, (_, i) => pageBytes(i))]);
+    const into = Buffer.alloc(10_000);
+    const parts: Buffer[] = [];
+    let [skip, full] = [0, 0];
+    const set = Int32Array.of(server.fd, POLLIN, 0, client.fd, POLLOUT, 0);
+    for (let got = 0; got < expected.length;) {
+      const sent = client.trySendPages(memory, HEADERS, 8, Uint32Array.of(0, pages), 1, skip);
+      if (sent === 0) full++;
+      skip += sent;
+      expect(native.poll(set, skip < expected.length ? 2 : 1, PATIENCE_MS)).toBeGreaterThan(0);
+      const count = Math.max(0, server.receive(into, 0, 0, into.length, 0));
+      parts.push(Buffer.from(into.subarray(0, count)));
+      got += count;
+    }
+    expect([skip, Buffer.concat(parts).equals(expected)]).toEqual([expected.length, true]);
+    expect(full).toBeGreaterThan(0);
+  });
+
+  it('can be waited for when nothing fits', async () => {
+    const { client, server } = await narrow();
+    const memory = patterned(200);
+    const all = Uint32Array.of(0, 200);
+    while (client.trySendPages(memory, HEADERS, 8, all, 1, 0) > 0);
+    const set = Int32Array.of(client.fd, POLLOUT, 0);
+    expect(native.poll(set, 1, 0)).toBe(0);
+    const into = new Uint8Array(1 << 20);
+    const deadline = Date.now() + PATIENCE_MS;
+    while (native.poll(set, 1, 1) === 0) {
+      expect(Date.now()).toBeLessThan(deadline);
+      server.receive(into, 0, 0, into.length, 0);
+    }
+    expect(client.trySendPages(memory, HEADERS, 8, all, 1, 0)).toBeGreaterThan(0);
+  });
+
+  it('fails when the other end has gone, without a signal', async () => {
+    const { client, server } = await connected();
+    server.close();
+    const memory = patterned(12);
+    const gone = expect.objectContaining({ code: expect.stringMatching(/^(EPIPE|ECONNRESET)$/) as string });
+    await expect(
+      (async () => {
+        for (let i = 0; i < 1000; i++) {
+          client.trySendPages(memory, HEADERS, 3, EXTENTS, 3, 0);
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      })(),
+    ).rejects.toEqual(gone);
+  });
+
+  it('fails after shutdown()', async () => {
+    const { client } = await connected();
+    client.shutdown();
+    expect(() => client.trySendPages(patterned(12), HEADERS, 3, EXTENTS, 3, 0)).toThrow(
+      expect.objectContaining({ code: 'EPIPE', syscall: 'sendmsg' }),
+    );
+  });
+
+  it('refuses what is outside of memory or of its arrays, and sends nothing', async () => {
+    const { client, server } = await connected();
+    const memory = patterned(4);
+    const header = new Uint8Array(8);
+    const calls = [
+      () => client.trySendPages(memory, header, 8, Uint32Array.of(4, 1), 1, 0),
+      () => client.trySendPages(memory, header, 8, Uint32Array.of(0, 5), 1, 0),
+      () => client.trySendPages(memory, header, 4, Uint32Array.of(0, 1, 9, 1), 2, 0),
+      () => client.trySendPages(memory, header, 8, Uint32Array.of(0, 1, 1, 1), 2, 0),
+      () => client.trySendPages(memory, new Uint8Array(2000), 1, new Uint32Array(4000), 1025, 0),
+      () => client.trySendPages(memory, header, 8, Uint32Array.of(0, 1), 1, -1),
+      () => client.trySendPages(memory, header, 8, Uint32Array.of(0, 1), 1, 0.5),
+    ];
+    for (const call of calls) expect(call).toThrow(RangeError);
+    const loose = client.trySendPages.bind(client) as unknown as (...values: unknown[]) => number;
+    expect(() => loose({}, header, 8, Uint32Array.of(0, 1), 1, 0)).toThrow(TypeError);
+    expect(() => loose(memory, header, 8, Uint32Array.of(0, 1), 1)).toThrow(TypeError);
     expect(receive(server, 0, 1)).toEqual([]);
   });
 });

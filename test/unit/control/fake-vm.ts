@@ -32,7 +32,7 @@ export const SUMMARY: MigrationSummary = {
   totalMs: 1234.5,
   downtimeMs: 1.5,
   wireBytes: 541_000_000,
-  pages: { total: 262144, sent: 131072, demanded: 1000, pushed: 130072, absent: 131072, resent: 0 },
+  pages: { total: 262144, sent: 131072, demanded: 1000, pushed: 130072, absent: 131072, zero: 0, resent: 0 },
   faultWaitUs: { count: 1000, mean: 45.1, p50: 30, p90: 60, p99: 200, max: 4000 },
   vcpuBlockedMs: 45.1,
   memory: { sourcePeakBytes: 6e8, destinationPeakBytes: 6e8, sumPeakBytes: 7e8 },

@@ -8,9 +8,9 @@ it('counts each name apart, in a buffer that others can read', () => {
   counters.add('pages', 4);
   counters.set('released', 5);
   counters.set('released', 6);
-  expect(
-    (['bytes', 'pages', 'released', 'installed', 'zeroFaults'] as const).map((name) => elsewhere.get(name)),
-  ).toEqual([0, 7, 6, 0, 0]);
+  counters.add('zeroPages', 2);
+  const names = ['bytes', 'pages', 'zeroPages', 'released', 'installed', 'zeroFaults'] as const;
+  expect(names.map((name) => elsewhere.get(name))).toEqual([0, 7, 2, 6, 0, 0]);
 });
 
 it('goes beyond 32 bits', () => {

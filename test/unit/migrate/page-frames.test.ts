@@ -5,11 +5,12 @@ const text = (tag: number) => Buffer.from(Uint32Array.of(tag).buffer).toString('
 
 describe('page frames', () => {
   it('have tags that can be read in a dump', () => {
-    const { TAG_REQUEST, TAG_PAGE, TAG_EXTENT, TAG_END, TAG_RECEIVED } = frames;
-    expect([TAG_REQUEST, TAG_PAGE, TAG_EXTENT, TAG_END, TAG_RECEIVED].map(text)).toEqual([
+    const { TAG_REQUEST, TAG_PAGE, TAG_EXTENT, TAG_ZERO, TAG_END, TAG_RECEIVED } = frames;
+    expect([TAG_REQUEST, TAG_PAGE, TAG_EXTENT, TAG_ZERO, TAG_END, TAG_RECEIVED].map(text)).toEqual([
       'PREQ',
       'PAGE',
       'PXTT',
+      'ZERO',
       'PEND',
       'PRCV',
     ]);

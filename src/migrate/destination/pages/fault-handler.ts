@@ -100,6 +100,7 @@ export class FaultHandler implements ChannelTask {
       this.installer.expect(this.#stagingWords[at / 4 + 1]!, 1);
       this.installer.install(this.#stagingWords[at / 4 + 1]!, 1, this.#staging, at + PAGE_HEADER_BYTES);
     }
+    if (at > 0) this.#waitingSince = undefined;
     this.#staging.copyWithin(0, at, this.#staged);
     this.#staged -= at;
     return true;

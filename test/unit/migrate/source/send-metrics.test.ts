@@ -7,6 +7,7 @@ const SUMS: Record<string, number> = {
   'pages urgent': 30,
   'pages bulk': 70,
   'pages all': 100,
+  'zeroPages all': 15,
   'bytes all': 500_000,
 };
 const channels = {
@@ -34,7 +35,7 @@ describe('SendMetrics', () => {
   });
 
   it('sums up a migration that ended well', () => {
-    metrics.stopped(100);
+    metrics.stopped(115);
     metrics.downtime(2500);
     metrics.end();
     const summary = metrics.summary('completed', undefined, {
@@ -48,18 +49,18 @@ describe('SendMetrics', () => {
       mode: 'post-copy',
       downtimeMs: 2.5,
       wireBytes: 504_000,
-      pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, absent: 900, resent: 0 },
+      pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, absent: 885, zero: 15, resent: 0 },
       faultWaitUs: waits,
       vcpuBlockedMs: 1.5,
     });
     expect(summary).not.toHaveProperty('error');
     expect(summary.memory.destinationPeakBytes).toBe(2 ** 40);
-    expect(summary.memory.sumPeakBytes).toBeGreaterThanOrEqual(2 ** 30 + 100 * 4096);
+    expect(summary.memory.sumPeakBytes).toBeGreaterThanOrEqual(2 ** 30 + 115 * 4096);
   });
 
-  it('counts pages sent beyond those that hold data as resent', () => {
+  it('counts pages sent, or told to be zero, beyond those that hold data as resent', () => {
     metrics.stopped(90);
-    expect(metrics.summary('completed').pages).toMatchObject({ sent: 100, absent: 910, resent: 10 });
+    expect(metrics.summary('completed').pages).toMatchObject({ sent: 100, zero: 15, absent: 910, resent: 25 });
   });
 
   it('says why a migration failed, with its code', () => {

@@ -1,0 +1,100 @@
+/** Guest RAM at the destination without a kernel behind it: faults come when the test says so, pages go into an array. */
+import { PageBitmap } from '../../../../../src/memory/page-bitmap.js';
+import { PAGE_SIZE } from '../../../../../src/memory/page-size.js';
+import { Counters } from '../../../../../src/migrate/counters.js';
+import { PageInstaller } from '../../../../../src/migrate/destination/pages/page-installer.js';
+import { PendingFaults } from '../../../../../src/migrate/destination/pages/pending-faults.js';
+import { WaitHistogram } from '../../../../../src/migrate/wait-histogram.js';
+import type { Userfaultfd } from '../../../../../src/native.js';
+
+type Call = [name: 'copy' | 'zero' | 'wake', first: number, count: number];
+
+export class FakeUserfaultfd {
+  readonly fd: number;
+  readonly ram: Buffer;
+  readonly present = new Set<number>();
+  /** In order. */
+  readonly calls: Call[] = [];
+  /** Pages that threads wait for and that have not been told of. */
+  readonly faults: number[] = [];
+  /** Looks on when a call comes, before it does anything. */
+  onCall: (...call: Call) => void = () => {};
+
+  constructor(pages: number, fd = -1) {
+    this.ram = Buffer.alloc(pages * PAGE_SIZE);
+    this.fd = fd;
+  }
+
+  readFaults(into: Uint32Array): number {
+    const told = this.faults.splice(0, into.length);
+    into.set(told);
+    return told.length;
+  }
+
+  copy(first: number, count: number, from: Uint8Array, offset: number): number {
+    this.#called('copy', first, count);
+    this.ram.set(from.subarray(offset, offset + count * PAGE_SIZE), first * PAGE_SIZE);
+    return this.#put(first, count);
+  }
+
+  zero(first: number, count: number): number {
+    this.#called('zero', first, count);
+    return this.#put(first, count);
+  }
+
+  wake(first: number, count: number): void {
+    this.#called('wake', first, count);
+  }
+
+  content(page: number): Buffer {
+    return this.ram.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+  }
+
+  #called(...call: Call): void {
+    this.onCall(...call);
+    this.calls.push(call);
+  }
+
+  #put(first: number, count: number): number {
+    let fresh = 0;
+    for (let page = first; page < first + count; page++) {
+      if (!this.present.has(page)) fresh++;
+      this.present.add(page);
+    }
+    return fresh;
+  }
+}
+
+export interface Destination {
+  userfaultfd: FakeUserfaultfd;
+  missing: PageBitmap;
+  pending: PendingFaults;
+  left: Int32Array;
+  waits: WaitHistogram;
+  counters: Counters;
+  /** Events told to the main thread. */
+  reports: string[];
+  installer: PageInstaller;
+  /** These pages are to come. */
+  expectPages(first: number, count: number): void;
+  /** The installer of another channel. */
+  another(): PageInstaller;
+}
+
+export function fakeDestination(pages: number, fd?: number): Destination {
+  const userfaultfd = new FakeUserfaultfd(pages, fd);
+  const missing = new PageBitmap(pages);
+  const left = new Int32Array(new SharedArrayBuffer(4));
+  const reports: string[] = [];
+  const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, missing, left, pending: new PendingFaults() };
+  const create = (counters: Counters, waits: WaitHistogram) =>
+    new PageInstaller({ ...shared, counters, waits }, (event) => reports.push(event));
+  const [counters, waits] = [new Counters(), new WaitHistogram()];
+  return {
+    ...{ userfaultfd, missing, left, reports, counters, waits },
+    pending: shared.pending,
+    installer: create(counters, waits),
+    expectPages: (first, count) => void Atomics.add(left, 0, missing.setRange(first, count)),
+    another: () => create(new Counters(), new WaitHistogram()),
+  };
+}

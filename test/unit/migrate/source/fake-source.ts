@@ -1,0 +1,49 @@
+/** One channel of a source: its RAM and socket are real, the test plays the destination. */
+import { onTestFinished } from 'vitest';
+import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
+import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
+import { Counters } from '../../../../src/migrate/counters.js';
+import { LinkSwitch } from '../../../../src/migrate/link-switch.js';
+import { BlockRelease } from '../../../../src/migrate/source/release.js';
+import { SentPages } from '../../../../src/migrate/source/sent-pages.js';
+import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
+import { native, type NativeMemory } from '../../../../src/native.js';
+import { channelPair, contentOf, type OtherEnd } from '../channel-pair.js';
+
+export interface Source {
+  channel: SourceChannel;
+  memory: NativeMemory;
+  unsent: PageBitmap;
+  blocks: BlockRelease;
+  link: LinkSwitch;
+  other: OtherEnd;
+  /** Blocks that were given back; their content stays, for the test to look at. */
+  released: [first: number, count: number][];
+  /** These pages hold data: contentOf() each, or zeroes. */
+  fill(first: number, count: number, zeroes?: boolean): void;
+  /** Another channel of the same source. */
+  another(): { channel: SourceChannel; other: OtherEnd };
+}
+
+export function fakeSource(pages: number): Source {
+  const memory = new native.GuestMemory(pages * PAGE_SIZE, 'anonymous');
+  onTestFinished(() => memory.close());
+  const released: [number, number][] = [];
+  const release = (first: number, count: number) => released.push([first, count]);
+  const blocks = new BlockRelease({ release } as unknown as NativeMemory, pages);
+  const unsent = new PageBitmap(pages);
+  const link = new LinkSwitch();
+  const another = () => {
+    const { socket, other } = channelPair();
+    const channel = { memory, socket, unsent, link, counters: new Counters(), sent: new SentPages(blocks) };
+    return { channel, other };
+  };
+  const fill = (first: number, count: number, zeroes = false) => {
+    for (let page = first; page < first + count; page++) {
+      memory.write(page * PAGE_SIZE, zeroes ? new Uint8Array(PAGE_SIZE) : contentOf(page));
+    }
+    blocks.add(first, count);
+    unsent.setRange(first, count);
+  };
+  return { ...another(), memory, unsent, blocks, link, released, fill, another };
+}
