@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../errors.js';
+import type { DowntimeParts } from '../migrate/source/downtime.js';
 
 /** Life of a VM process, as `postcopy status` shows it. */
 export type VmState =
@@ -39,6 +40,8 @@ export interface MigrationSummary {
   totalMs: number;
   /** From the last vCPU stopped at the source to the first one running at the destination. */
   downtimeMs: number;
+  /** Where the downtime went (source/downtime.ts). */
+  downtimeParts: DowntimeParts;
   /** Bytes handed to the sockets by the source, all channels, headers included. */
   wireBytes: number;
   /**

@@ -72,7 +72,8 @@ export const MESSAGES = {
   accept: { tag: 2, body: z.object({}) },
   refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
   state: { tag: 4, body: state },
-  loaded: { tag: 5, body: z.object({}) },
+  /** afterMicros: from STATE's arrival to this. */
+  loaded: { tag: 5, body: z.object({ afterMicros: micros }) },
   /** sinceClockMicros: how long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
   commit: { tag: 6, body: z.object({ epoch: count, sinceClockMicros: micros }) },
   /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */

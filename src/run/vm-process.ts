@@ -12,10 +12,12 @@ import type {
   VmStatus,
 } from '../control/service.js';
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
+import { giveBackHugePages } from '../migrate/destination/huge-pages.js';
 import { Incoming } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
 import type { SourceJob } from '../migrate/source/jobs.js';
 import type { PageWorker } from '../migrate/page-worker.js';
+import { rehearseCodec } from '../migrate/rehearse.js';
 import { startPageWorker } from '../migrate/source/page-channels.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
@@ -85,6 +87,8 @@ class LocalVm implements VmProcess {
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
   #sending: SendVm | undefined;
+  /** Until the machine that has come ends, or moves on. */
+  #givesHugePages = false;
   /** For a migration to come: what can be made ready before is. */
   #pageWorker: Promise<PageWorker<SourceJob>> | undefined;
 
@@ -113,6 +117,7 @@ class LocalVm implements VmProcess {
   }
 
   #prepareToSend(): void {
+    rehearseCodec();
     this.#pageWorker ??= startPageWorker();
     this.#pageWorker.catch(() => {}); // told when it is taken
   }
@@ -125,6 +130,7 @@ class LocalVm implements VmProcess {
   }
 
   receive(host: string, port: number): void {
+    rehearseCodec();
     const incoming = new Incoming(host, port, {
       createMachine: (hello) => {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
@@ -151,6 +157,8 @@ class LocalVm implements VmProcess {
     void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
+        this.#givesHugePages = !this.#ending;
+        void giveBackHugePages(outcome.machine.memory, outcome.wholeBlocks, () => !this.#givesHugePages);
         // Not at once: a guest that has just come has use for the CPU.
         setTimeout(() => {
           if (!this.#ending) this.#prepareToSend();
@@ -222,6 +230,7 @@ class LocalVm implements VmProcess {
 
   async #reset(source: string): Promise<void> {
     if (this.#ending) return;
+    this.#givesHugePages = false;
     await this.#cancelSending('the guest reset itself');
     const plan = this.#plan!;
     if (!this.#reboot) {
@@ -313,6 +322,7 @@ class LocalVm implements VmProcess {
       );
     }
     const peer = `${request.host}:${request.port}`;
+    this.#givesHugePages = false;
     this.#sending = new SendVm({
       machine: this.#machine!,
       hello: this.#hello(),
@@ -391,6 +401,7 @@ class LocalVm implements VmProcess {
   async #end(end: VmEnd): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
+    this.#givesHugePages = false;
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
     await this.#incoming?.close();
     await this.#idleDevices?.close();

@@ -9,6 +9,7 @@ import { PageWorker } from '../page-worker.js';
 import { LINK_TIMEOUT_MS } from '../protocol.js';
 import { WaitHistogram } from '../wait-histogram.js';
 import { planWorkers, type PlannedChannel } from '../worker-plan.js';
+import { WholeBlocks } from './huge-pages.js';
 import { ALL_INSTALLED, type DestinationJob } from './pages/jobs.js';
 import { PendingFaults } from './pages/pending-faults.js';
 
@@ -35,6 +36,8 @@ export interface PageChannelEvents {
 }
 
 export class DestinationPageChannels {
+  /** Those that a huge page may have held at the source. */
+  readonly wholeBlocks: WholeBlocks;
   readonly #userfaultfd: Userfaultfd;
   readonly #missing: PageBitmap;
   readonly #left = new Int32Array(new SharedArrayBuffer(4));
@@ -50,6 +53,7 @@ export class DestinationPageChannels {
   ) {
     this.#events = events;
     this.#missing = new PageBitmap(pages);
+    this.wholeBlocks = new WholeBlocks(pages);
     this.#userfaultfd = new native.Userfaultfd(memory);
   }
 
@@ -124,6 +128,7 @@ export class DestinationPageChannels {
    * are answered right and RAM may be touched.
    */
   expect(extents: Uint32Array): void {
+    this.wholeBlocks.add(extents);
     for (let i = 0; i < extents.length; i += 2) {
       Atomics.add(this.#left, 0, this.#missing.setRange(extents[i]!, extents[i + 1]!));
     }

@@ -14,6 +14,7 @@ import { MemoryMeter } from '../memory-meter.js';
 import type { Body, Hello, Message } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
+import { lowerMainThread, raiseMainThread } from '../main-priority.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
 import {
   isEnd,
@@ -23,6 +24,7 @@ import {
   type DestinationPhase,
 } from './hand-over.js';
 import type { PageWorker } from '../page-worker.js';
+import type { WholeBlocks } from './huge-pages.js';
 import { DestinationPageChannels } from './page-channels.js';
 import type { DestinationJob } from './pages/jobs.js';
 
@@ -36,7 +38,7 @@ export interface ReceiveHooks {
 }
 
 export type ReceiveOutcome =
-  | { status: 'completed'; machine: Machine; hello: Hello }
+  | { status: 'completed'; machine: Machine; hello: Hello; wholeBlocks: WholeBlocks }
   /** The VM was refused; another may come. */
   | { status: 'refused'; reasons: string[] }
   /** It broke before ACCEPT, when nothing was agreed: another may come. */
@@ -73,6 +75,7 @@ export class ReceiveVm {
   /** RAM map of pages that hold data and were not in RAM. */
   #newRam: Uint8Array = new Uint8Array(0);
   #commit: Body<'commit'> | undefined;
+  #stateAt = 0;
   #commitAt = 0;
   #allInstalled = false;
 
@@ -119,6 +122,7 @@ export class ReceiveVm {
       case 'ram':
         return this.#expectRam(message.body.ramMap);
       case 'state':
+        this.#stateAt = native.monotonicMicros();
         this.#newRam = message.body.ramMap;
         this.#state = { ...message.body, devices: message.body.devices };
         return this.#events.push({ type: 'state' });
@@ -153,6 +157,7 @@ export class ReceiveVm {
 
   /** Checks, then makes ready everything that takes time, so that none of it is left when the guest has stopped. */
   async #prepare(hello: Hello): Promise<void> {
+    raiseMainThread();
     try {
       const objections = await objectionsTo(hello);
       if (objections.length === 0) objections.push(...(await this.#build(hello)));
@@ -224,7 +229,7 @@ export class ReceiveVm {
       case 'load-state':
         return this.#loadState();
       case 'send-loaded':
-        return this.#control.send('loaded', {});
+        return this.#control.send('loaded', { afterMicros: native.monotonicMicros() - this.#stateAt });
       case 'run-guest':
         return this.#runGuest();
       case 'send-complete':
@@ -263,6 +268,7 @@ export class ReceiveVm {
     const sinceClock = commit.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
+    lowerMainThread();
     this.#hooks.onRunning(this.#machine!, this.#hello!);
     this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_INTERVAL_MS);
     if (this.#allInstalled) this.#events.push({ type: 'all-installed' });
@@ -294,7 +300,8 @@ export class ReceiveVm {
       this.#control.close();
       await this.#channels!.close();
     } finally {
-      this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello! });
+      const { wholeBlocks } = this.#channels!;
+      this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello!, wholeBlocks });
     }
   }
 
@@ -324,6 +331,7 @@ export class ReceiveVm {
   }
 
   #settle(outcome: ReceiveOutcome): void {
+    lowerMainThread();
     clearTimeout(this.#deadline);
     clearInterval(this.#progressTimer);
     this.#finish(outcome);

@@ -3,10 +3,8 @@
  * in one piece, and freeing many pages at once costs a fraction of freeing them one by one (every call interrupts the
  * other cores to flush their TLBs). Shared by all page workers.
  */
-import { LARGE_PAGE_SIZE, PAGE_SIZE } from '../../memory/page-size.js';
+import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
 import type { NativeMemory } from '../../native.js';
-
-export const BLOCK_PAGES = LARGE_PAGE_SIZE / PAGE_SIZE;
 
 export class BlockRelease {
   readonly buffer: SharedArrayBuffer;
@@ -43,15 +41,5 @@ export class BlockRelease {
       released += this.#pages[block]!;
     });
     return released;
-  }
-}
-
-function forBlocks(first: number, count: number, act: (block: number, pages: number) => void): void {
-  const end = first + count;
-  for (let page = first; page < end;) {
-    const block = Math.floor(page / BLOCK_PAGES);
-    const pages = Math.min(end, (block + 1) * BLOCK_PAGES) - page;
-    act(block, pages);
-    page += pages;
   }
 }

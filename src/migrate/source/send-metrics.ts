@@ -5,6 +5,7 @@ import { bytesOfPages } from '../../memory/page-size.js';
 import { native } from '../../native.js';
 import { MemoryMeter } from '../memory-meter.js';
 import type { Body, Complete } from '../message.js';
+import { DowntimeLaps } from './downtime.js';
 import type { SourcePageChannels } from './page-channels.js';
 
 const NO_WAITS = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 };
@@ -18,7 +19,7 @@ export class SendMetrics {
   #dataPages: number;
   #inFlightPages = 0;
   #hasStopped = false;
-  #downtimeMicros = 0;
+  #downtime = new DowntimeLaps();
   #lastBytes = 0;
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
@@ -42,8 +43,8 @@ export class SendMetrics {
     this.#hasStopped = true;
   }
 
-  downtime(micros: number): void {
-    this.#downtimeMicros = micros;
+  downtime(laps: DowntimeLaps): void {
+    this.#downtime = laps;
   }
 
   destinationReports(report: Body<'progress'>): void {
@@ -92,7 +93,8 @@ export class SendMetrics {
       mode: 'post-copy',
       ...(reason === undefined ? {} : { error: { code: codeOf(reason), message: describeError(reason) } }),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
-      downtimeMs: this.#downtimeMicros / 1000,
+      downtimeMs: this.#downtime.totalMs,
+      downtimeParts: this.#downtime.milliseconds,
       wireBytes: this.#wireBytes(),
       pages: {
         total: this.totalPages,

@@ -16,11 +16,13 @@ import type { Complete, Hello, Message } from '../message.js';
 import { MIGRATION_ID_BYTES } from '../preamble.js';
 import { rehearseCapture } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
+import { lowerMainThread, raiseMainThread } from '../main-priority.js';
 import { connectControl } from './connect-control.js';
 import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
 import type { PageWorker } from '../page-worker.js';
 import type { SourceJob } from './jobs.js';
 import { SourcePageChannels } from './page-channels.js';
+import { DowntimeLaps } from './downtime.js';
 import { SendMetrics } from './send-metrics.js';
 
 export interface SendOptions {
@@ -83,9 +85,9 @@ export class SendVm {
   #state: MachineState | undefined;
   #offered: Uint32Array = new Uint32Array(0);
   #ramMap: Uint8Array = new Uint8Array(0);
-  #parkedAt = 0;
+  readonly #downtime = new DowntimeLaps();
   #clockAt = 0;
-  #committedAt = 0;
+  #loadedAfterMicros = 0;
   #runsAfterMicros = 0;
   #complete: Complete | undefined;
 
@@ -136,8 +138,10 @@ export class SendVm {
   #receive(message: Message): void {
     switch (message.type) {
       case 'accept':
+        return this.#events.push({ type: 'accept' });
       case 'loaded':
-        return this.#events.push({ type: message.type });
+        this.#loadedAfterMicros = message.body.afterMicros;
+        return this.#events.push({ type: 'loaded' });
       case 'refuse':
         return this.#events.push({ type: 'refuse', reasons: message.body.reasons });
       case 'running':
@@ -203,8 +207,7 @@ export class SendVm {
       case 'send-commit':
         return this.#sendCommit();
       case 'start-push':
-        this.#metrics.downtime(this.#committedAt - this.#parkedAt + this.#oneWayMicros() + this.#runsAfterMicros);
-        return this.#channels.startPush();
+        return this.#startPush();
       case 'send-bye':
         return this.#control!.send('bye', {});
       case 'send-abort':
@@ -222,6 +225,7 @@ export class SendVm {
 
   /** Everything that takes time and can be done while the guest still runs. */
   async #openChannels(): Promise<void> {
+    raiseMainThread();
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
     await rehearseCapture(this.#options.machine);
@@ -237,22 +241,35 @@ export class SendVm {
    */
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
-    this.#parkedAt = await machine.pause();
+    this.#downtime.begin(await machine.pause());
+    this.#downtime.lap('stop', native.monotonicMicros());
     const { state, clockAt } = await machine.save();
+    this.#downtime.lap('save', native.monotonicMicros());
     this.#state = state;
     this.#clockAt = clockAt;
     const since = newExtents(machine.memory, this.#offered);
     this.#metrics.stopped(pagesIn(this.#offered) + pagesIn(since));
     this.#channels.offer(since);
     this.#ramMap = encodeRamMap(since);
+    this.#downtime.lap('map', native.monotonicMicros());
     this.#events.push({ type: 'captured' });
   }
 
   #sendCommit(): void {
     this.#options.onCommit();
-    this.#committedAt = native.monotonicMicros();
-    const sinceClockMicros = this.#committedAt - this.#clockAt + this.#oneWayMicros();
+    const now = native.monotonicMicros();
+    const sinceClockMicros = now - this.#clockAt + this.#oneWayMicros();
     this.#control!.send('commit', { epoch: this.#options.hello.epoch, sinceClockMicros });
+    this.#downtime.lap('transfer', now);
+    this.#downtime.split('transfer', 'load', this.#loadedAfterMicros);
+    this.#downtime.add('commit', this.#oneWayMicros());
+  }
+
+  #startPush(): void {
+    this.#channels.startPush();
+    this.#downtime.add('start', this.#runsAfterMicros);
+    this.#metrics.downtime(this.#downtime);
+    lowerMainThread();
   }
 
   #oneWayMicros(): number {
@@ -266,6 +283,7 @@ export class SendVm {
   async #end(status: MigrationSummary['status'], reason?: Error): Promise<void> {
     clearTimeout(this.#deadline);
     clearInterval(this.#progressTimer);
+    lowerMainThread();
     this.#metrics.end();
     this.#report();
     const error =

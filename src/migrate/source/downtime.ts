@@ -1,0 +1,47 @@
+/** Where the time goes while the guest stands still: laps from the last vCPU parked here to the first one running there. */
+
+const PARTS = ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'] as const;
+export type DowntimePart = (typeof PARTS)[number];
+
+/**
+ * Milliseconds. stop: until this process knew that the last vCPU was parked; save: CPU, chips and devices; map: which
+ * pages have come to hold data; transfer: STATE there, LOADED back; load: STATE into KVM; commit: COMMIT there; start:
+ * clocks set, the first vCPU in the guest. Their sum is the downtime.
+ */
+export type DowntimeParts = Record<DowntimePart, number>;
+
+export class DowntimeLaps {
+  readonly #micros = new Map<DowntimePart, number>();
+  #last = 0;
+
+  /** `now`, here and below: monotonicMicros(). */
+  begin(now: number): void {
+    this.#micros.clear();
+    this.#last = now;
+  }
+
+  /** What has passed since the last lap was this. */
+  lap(part: DowntimePart, now: number): void {
+    this.add(part, now - this.#last);
+    this.#last = now;
+  }
+
+  add(part: DowntimePart, micros: number): void {
+    this.#micros.set(part, (this.#micros.get(part) ?? 0) + micros);
+  }
+
+  /** The other end says how much of `from` was `to`. */
+  split(from: DowntimePart, to: DowntimePart, micros: number): void {
+    const moved = Math.min(micros, this.#micros.get(from) ?? 0);
+    this.add(from, -moved);
+    this.add(to, moved);
+  }
+
+  get milliseconds(): DowntimeParts {
+    return Object.fromEntries(PARTS.map((part) => [part, (this.#micros.get(part) ?? 0) / 1000])) as DowntimeParts;
+  }
+
+  get totalMs(): number {
+    return [...this.#micros.values()].reduce((sum, micros) => sum + micros, 0) / 1000;
+  }
+}
