@@ -77,7 +77,7 @@ export interface Socket {
   send(bytes: Uint8Array, offset: number, length: number): void;
   /** For each of `count` extents ([first, pages] pairs): its header, then its pages straight from guest RAM. */
   sendPages(memory: NativeMemory, headers: Uint8Array, headerBytes: number, extents: Uint32Array, count: number): void;
-  /** What fits now of that but for its first `skip` bytes, `most` bytes at most, without waiting; the bytes sent. */
+  /** What fits now of that but for its first `skip` bytes, without waiting; the bytes sent. */
   trySendPages(
     memory: NativeMemory,
     headers: Uint8Array,
@@ -85,7 +85,6 @@ export interface Socket {
     extents: Uint32Array,
     count: number,
     skip: number,
-    most: number,
   ): number;
   /**
    * Receives at least `minimum`, at most `maximum` bytes; a smaller result means that the peer closed. Minimum 0 takes

@@ -154,14 +154,13 @@ Napi::Value Socket::SendPages(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// trySendPages(memory, headers, headerBytes, extents, count, skip, most): what fits now of all but the first `skip`
-// bytes, `most` bytes at most, without waiting; returns the bytes sent, 0 when nothing fits.
+// trySendPages(memory, headers, headerBytes, extents, count, skip): what fits now of all but the first `skip` bytes,
+// without waiting; returns the bytes sent, 0 when nothing fits.
 Napi::Value Socket::TrySendPages(const Napi::CallbackInfo& info) {
   PageParts parts(info);
   uint64_t skip = UintArg(info, 5, "skip");
-  uint64_t most = UintArg(info, 6, "most");
   size_t sent = 0;
-  int error = SendWhatFits(ref_.Get(info.Env()).Get(), parts.Data(), parts.Count(), skip, most, sent);
+  int error = SendWhatFits(ref_.Get(info.Env()).Get(), parts.Data(), parts.Count(), skip, sent);
   if (error != 0) throw SystemError(info.Env(), error, "sendmsg", "guest pages");
   return Napi::Number::New(info.Env(), static_cast<double>(sent));
 }

@@ -10,18 +10,6 @@
 namespace postcopy {
 namespace {
 
-// Cuts the parts off behind `most` bytes; returns the parts that are left.
-size_t Limit(iovec* parts, size_t count, size_t most) {
-  for (size_t i = 0; i < count; i++) {
-    if (parts[i].iov_len >= most) {
-      parts[i].iov_len = most;
-      return most > 0 ? i + 1 : i;
-    }
-    most -= parts[i].iov_len;
-  }
-  return count;
-}
-
 // Moves past `sent` bytes of the parts; returns the parts that are left.
 size_t Advance(iovec*& parts, size_t count, size_t sent) {
   while (count > 0 && sent >= parts->iov_len) {
@@ -66,10 +54,9 @@ int SendAll(int fd, iovec* parts, size_t count) {
   return 0;
 }
 
-int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t most, size_t& sent) {
+int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t& sent) {
   sent = 0;
   count = Advance(parts, count, skip);
-  count = Limit(parts, count, most);
   while (count > 0) {
     msghdr message{};
     message.msg_iov = parts;

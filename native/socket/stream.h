@@ -12,9 +12,8 @@ namespace postcopy {
 // Sends all of `parts`, which are used up in the process.
 int SendAll(int fd, iovec* parts, size_t count);
 
-// Sends what fits now of `parts` (used up in the process) but for their first `skip` bytes, `most` bytes at most; never
-// waits.
-int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t most, size_t& sent);
+// Sends what fits now of `parts` (used up in the process) but for their first `skip` bytes; never waits.
+int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t& sent);
 
 // Receives at least `minimum` and at most `maximum` bytes; `received` < `minimum` with result 0 means the peer closed.
 // Waits `timeout_ms` at most for each part that comes, -1 for ever; ETIMEDOUT then. Minimum 0 never waits: EAGAIN when

@@ -1,11 +1,12 @@
 /**
  * Gives a guest its huge pages back: its RAM has come in 4 KiB pages, on which it runs up to a third slower. Blocks of
- * 2 MiB that hold data throughout are put into huge pages (MADV_COLLAPSE, Linux 6.1), one at a time on the main thread,
- * which has little else to do: each takes some hundred microseconds, for which a vCPU that touches it waits.
+ * 2 MiB that hold data throughout are put into huge pages (MADV_COLLAPSE, Linux 6.1) by the main thread, which has little
+ * else to do. A vCPU that touches a block meanwhile waits some hundred microseconds. Every call first drains the lists of
+ * free pages on all cores, which takes milliseconds when a guest keeps them busy: so several blocks a call.
  */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
-import type { NativeMemory } from '../../native.js';
+import { native, type NativeMemory } from '../../native.js';
 
 /** Blocks all of whose pages hold data: [first page, pages] pairs, in ascending order, in several parts. */
 export class WholeBlocks {
@@ -21,25 +22,36 @@ export class WholeBlocks {
     }
   }
 
-  /** First pages of the blocks. */
-  *firstPages(): Generator<number> {
-    for (let block = 0; block < this.#pages.length; block++) {
-      if (this.#pages[block] === BLOCK_PAGES) yield block * BLOCK_PAGES;
+  /** [first page, pages] of runs of such blocks, at most `most` blocks each. */
+  *runs(most: number): Generator<[first: number, count: number]> {
+    let length = 0;
+    for (let block = 0; block <= this.#pages.length; block++) {
+      const isWhole = this.#pages[block] === BLOCK_PAGES;
+      if (length > 0 && (!isWhole || length === most)) {
+        yield [(block - length) * BLOCK_PAGES, length * BLOCK_PAGES];
+        length = 0;
+      }
+      if (isWhole) length++;
     }
   }
 }
 
-/** Runs until all blocks were tried, or `stopped` says so. Resolves with the number of huge pages made. */
+/** Blocks of one call, neighbours: the main thread does nothing else for some milliseconds. */
+const CALL_BLOCKS = 16;
+/** Pauses are so many times as long as the calls: the guest has the host to itself for most of the time. */
+const PAUSE_SHARE = 2;
+
+/** Runs until all blocks were tried, or `stopped` says so. */
 export async function giveBackHugePages(
   memory: NativeMemory,
   blocks: WholeBlocks,
   stopped: () => boolean,
-): Promise<number> {
-  let made = 0;
-  for (const first of blocks.firstPages()) {
-    if (stopped()) break;
-    if (memory.collapse(first, BLOCK_PAGES)) made++;
-    await turn();
+): Promise<void> {
+  for (const [first, count] of blocks.runs(CALL_BLOCKS)) {
+    if (stopped()) return;
+    const began = native.monotonicMicros();
+    // Where there is no huge page to be had, the block stays as it is.
+    memory.collapse(first, count);
+    await delay((PAUSE_SHARE * (native.monotonicMicros() - began)) / 1000);
   }
-  return made;
 }

@@ -20,9 +20,6 @@ import { inOrder } from '../prefetch/in-order.js';
 import { PushDepth } from './push-depth.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
-/** Bytes sent in one step at most: a request that has come meanwhile waits that long. */
-const STEP_BYTES = 32 * PAGE_SIZE;
-
 export class BackgroundPush implements ChannelTask {
   /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */
   readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
@@ -59,15 +56,7 @@ export class BackgroundPush implements ChannelTask {
   #send(): boolean {
     if (this.#frameBytes === 0 && !this.#nextFrame()) return false;
     const { socket, memory, counters } = this.channel;
-    const sent = socket.trySendPages(
-      memory,
-      this.#header,
-      EXTENT_HEADER_BYTES,
-      this.#extent,
-      1,
-      this.#frameSent,
-      STEP_BYTES,
-    );
+    const sent = socket.trySendPages(memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#frameSent);
     counters.add('bytes', sent);
     this.#frameSent += sent;
     if (this.#frameSent === this.#frameBytes) this.#frameBytes = 0;

@@ -1,6 +1,8 @@
 /**
  * The page server answers REQUESTs of the destination on the urgent channel. A requested page that is still here is sent
- * at once; one that the push took a moment ago is on its way already and is not sent again.
+ * at once; one that the push took a moment ago is on its way already and is not sent again. The first requests are those
+ * of vCPUs that have just gone on, one after the other, for page tables, code, stack and data: there, before the push
+ * fills the link, the neighbours of a page go along with it.
  */
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
@@ -10,13 +12,21 @@ import { getCount, PAGE_HEADER_BYTES, REQUEST_HEADER_BYTES, TAG_PAGE, TAG_REQUES
 import { REQUEST_PAGES_MAX } from '../protocol.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
+/** Requests whose neighbours go along, and pages in such a group, aligned. */
+const FIRST_REQUESTS = 64;
+const GROUP_PAGES = 8;
+const FRAMES_MAX = REQUEST_PAGES_MAX * GROUP_PAGES;
+
 export class PageServer implements ChannelTask {
   readonly #input = new Uint8Array(64 * 1024);
   readonly #inputWords = new Uint32Array(this.#input.buffer);
   #inputBytes = 0;
-  readonly #headers = new Uint8Array(REQUEST_PAGES_MAX * PAGE_HEADER_BYTES);
+  readonly #headers = new Uint8Array(FRAMES_MAX * PAGE_HEADER_BYTES);
   readonly #headerWords = new Uint32Array(this.#headers.buffer);
-  readonly #extents = new Uint32Array(REQUEST_PAGES_MAX * 2);
+  readonly #extents = new Uint32Array(FRAMES_MAX * 2);
+
+  #frames = 0;
+  #requests = 0;
 
   constructor(readonly channel: SourceChannel) {}
 
@@ -60,24 +70,36 @@ export class PageServer implements ChannelTask {
   }
 
   #send(word: number, count: number): void {
-    const { unsent, sent, socket, memory, counters } = this.channel;
-    let pages = 0;
+    const { unsent, socket, memory, counters } = this.channel;
+    this.#frames = 0;
     for (let i = 0; i < count; i++) {
       const page = this.#inputWords[word + i]!;
       if (page >= unsent.pages) {
         throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${unsent.pages}`);
       }
-      if (!unsent.clear(page)) continue;
-      this.#headerWords[pages * 2] = TAG_PAGE;
-      this.#headerWords[pages * 2 + 1] = page;
-      this.#extents[pages * 2] = page;
-      this.#extents[pages * 2 + 1] = 1;
-      sent.add(page, 1);
-      pages++;
+      this.#take(page);
+      if (this.#requests++ < FIRST_REQUESTS) this.#takeNeighbours(page);
     }
-    if (pages === 0) return;
-    socket.sendPages(memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, pages);
-    counters.add('pages', pages);
-    counters.add('bytes', pages * (PAGE_HEADER_BYTES + PAGE_SIZE));
+    if (this.#frames === 0) return;
+    socket.sendPages(memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, this.#frames);
+    counters.add('pages', this.#frames);
+    counters.add('bytes', this.#frames * (PAGE_HEADER_BYTES + PAGE_SIZE));
+  }
+
+  #takeNeighbours(page: number): void {
+    const first = page - (page % GROUP_PAGES);
+    const end = Math.min(first + GROUP_PAGES, this.channel.unsent.pages);
+    for (let neighbour = first; neighbour < end; neighbour++) this.#take(neighbour);
+  }
+
+  /** Makes a frame of the page, unless it has been sent. */
+  #take(page: number): void {
+    if (!this.channel.unsent.clear(page)) return;
+    const at = this.#frames++ * 2;
+    this.#headerWords[at] = TAG_PAGE;
+    this.#headerWords[at + 1] = page;
+    this.#extents[at] = page;
+    this.#extents[at + 1] = 1;
+    this.channel.sent.add(page, 1);
   }
 }
