@@ -12,7 +12,10 @@ const AFTER_US = 1_000_000;
 
 export interface Material {
   line: Timeline;
+  /** Long after the migration, and at its end. */
   report: GuestReport;
+  whenMoved: GuestReport;
+  /** At its end. */
   buckets: Histogram;
   account: OwnAccount;
   cost: Cost;
@@ -37,9 +40,9 @@ function stalls({ line, report, clockLostUs, totalMs, account }: Material) {
   };
 }
 
-function waits({ line, report, buckets, account }: Material) {
-  const faults = longestWaits(buckets, account.faults, report.longest_us);
-  const slow = slowAccesses(buckets, report.longest_us);
+function waits({ line, whenMoved, buckets, account }: Material) {
+  const faults = longestWaits(buckets, account.faults, whenMoved.longest_us);
+  const slow = slowAccesses(buckets, whenMoved.longest_us);
   return {
     faults: account.faults,
     ...(faults.count === 0 ? {} : faultWaits(faults)),

@@ -6,6 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
+import { atLeastPriority } from '../main-priority.js';
 import { native, type NativeMemory } from '../../native.js';
 
 /** Blocks all of whose pages hold data: [first page, pages] pairs, in ascending order, in several parts. */
@@ -37,7 +38,7 @@ export class WholeBlocks {
 }
 
 /** Blocks of one call, neighbours: the main thread does nothing else for some milliseconds. */
-const CALL_BLOCKS = 16;
+const CALL_BLOCKS = 8;
 /** Pauses are so many times as long as the calls: the guest has the host to itself for most of the time. */
 const PAUSE_SHARE = 2;
 
@@ -51,7 +52,7 @@ export async function giveBackHugePages(
     if (stopped()) return;
     const began = native.monotonicMicros();
     // Where there is no huge page to be had, the block stays as it is.
-    memory.collapse(first, count);
+    atLeastPriority(() => memory.collapse(first, count));
     await delay((PAUSE_SHARE * (native.monotonicMicros() - began)) / 1000);
   }
 }

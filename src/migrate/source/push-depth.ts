@@ -1,40 +1,46 @@
 /**
  * How much of the push is in flight at a time. A page that somebody waits for queues behind what is in flight, on the
  * wire and at the destination, and one that is itself in flight comes only after what was sent before it; so it is kept
- * to what it takes to keep link and destination busy: twice the bandwidth-delay product, measured on the
- * acknowledgements (the model of BBR, Cardwell et al., ACM Queue 14/5, 2016, with a window instead of a pace).
+ * to what it takes to keep link and destination busy: a little more than the bandwidth-delay product, which the
+ * acknowledgements tell. The model, and the way the rate is found, are those of BBR (Cardwell et al., ACM Queue 14/5,
+ * 2016; draft-cardwell-iccrg-bbr-congestion-control), with a window of whole extents instead of a pace.
  */
 import { EXTENT_PAGES_MAX } from '../protocol.js';
 
 /** Extents are cut so that one takes this long on the link. */
-const EXTENT_MICROS = 250;
+const EXTENT_MICROS = 150;
 const EXTENT_PAGES_MIN = 4;
-/** In flight at least, in extents: one on its way while the other is acknowledged. */
-const EXTENTS_MIN = 2;
-/** The product's multiple: 1 would let the rate only fall. */
-const GAIN = 2;
-/** The rate is that of the fastest of so many intervals, each so many extents long. */
-const INTERVALS = 8;
-const INTERVAL_EXTENTS = 4;
-/** Extents whose sending is remembered; more are never in flight (64 of 64 pages at 16 GiB/s are a millisecond). */
+/** In flight at least, in extents: one on the wire, one being installed, one being acknowledged. */
+const EXTENTS_MIN = 3;
+/** Of the product that is kept in flight: while the rate still grows with it, and then. */
+const GAIN_GROWING = 3;
+const GAIN_STEADY = 1.25;
+/** The rate has stopped growing when so many round trips have not raised it by a quarter. */
+const STEADY_ROUNDS = 3;
+const GROWTH = 1.25;
+/** The rate is the best of so many extents. */
+const SAMPLES = 64;
+/** Extents in flight at most. */
 const ROOM = 1 << 12;
 
 export class PushDepth {
-  /** Ring of the extents in flight: pages sent with each (cumulative), and when. */
+  /** Ring of the extents in flight: pages sent up to its end, when, and pages acknowledged by then. */
   readonly #upTo = new Float64Array(ROOM);
   readonly #at = new Float64Array(ROOM);
+  readonly #receivedBy = new Float64Array(ROOM);
   #head = 0;
   #tail = 0;
   #sent = 0;
   #received = 0;
-  /** Pages a microsecond, of the last intervals. */
-  readonly #rates = new Float64Array(INTERVALS);
-  #interval = 0;
-  #intervalBegan = 0;
-  #intervalPages = 0;
-  #intervalExtents = 0;
   #roundTrip = Infinity;
+  /** Pages a microsecond. */
+  readonly #rates = new Float64Array(SAMPLES);
+  #sample = 0;
   #rate = 0;
+  /** The round trip under way ends with this page; the rate that has to be beaten, and rounds that did not. */
+  #roundEnd = 0;
+  #rateToBeat = 0;
+  #roundsWithoutGrowth = 0;
 
   /** Pages of the next extent at most. */
   get extentPages(): number {
@@ -43,36 +49,49 @@ export class PushDepth {
 
   /** May another extent be sent now? */
   get open(): boolean {
-    if (this.#tail - this.#head >= ROOM) return false;
-    const product = this.#rate === 0 ? 0 : this.#rate * this.#roundTrip;
-    return this.#sent - this.#received < Math.max(GAIN * product, EXTENTS_MIN * this.extentPages);
+    return this.#tail - this.#head < ROOM && this.#sent - this.#received < this.#window;
   }
 
-  /** An extent goes out. */
+  get #window(): number {
+    const least = EXTENTS_MIN * this.extentPages;
+    if (this.#rate === 0) return least;
+    const gain = this.#roundsWithoutGrowth < STEADY_ROUNDS ? GAIN_GROWING : GAIN_STEADY;
+    return Math.max(least, gain * this.#rate * this.#roundTrip);
+  }
+
+  /** An extent goes out. `now`, here and below: monotonicMicros(). */
   sent(pages: number, now: number): void {
-    if (this.#intervalBegan === 0) this.#intervalBegan = now;
     this.#sent += pages;
     const at = this.#tail++ % ROOM;
     this.#upTo[at] = this.#sent;
     this.#at[at] = now;
+    this.#receivedBy[at] = this.#received;
   }
 
   /** `cumulative`: pages that the destination has. */
   acknowledged(cumulative: number, now: number): void {
-    while (this.#head < this.#tail && this.#upTo[this.#head % ROOM]! <= cumulative) {
-      this.#roundTrip = Math.min(this.#roundTrip, now - this.#at[this.#head++ % ROOM]!);
-      this.#intervalExtents++;
-    }
     this.#received = cumulative;
-    if (this.#intervalExtents >= INTERVAL_EXTENTS) this.#endInterval(now);
+    while (this.#head < this.#tail && this.#upTo[this.#head % ROOM]! <= cumulative) {
+      const at = this.#head++ % ROOM;
+      const micros = Math.max(1, now - this.#at[at]!);
+      this.#roundTrip = Math.min(this.#roundTrip, micros);
+      this.#rates[this.#sample++ % SAMPLES] = (cumulative - this.#receivedBy[at]!) / micros;
+    }
+    this.#rate = this.#bestRate();
+    if (cumulative >= this.#roundEnd) this.#endRound();
   }
 
-  #endInterval(now: number): void {
-    const micros = Math.max(1, now - this.#intervalBegan);
-    this.#rates[this.#interval++ % INTERVALS] = (this.#received - this.#intervalPages) / micros;
-    this.#rate = Math.max(...this.#rates);
-    this.#intervalBegan = now;
-    this.#intervalPages = this.#received;
-    this.#intervalExtents = 0;
+  #bestRate(): number {
+    let best = 0;
+    for (let i = 0; i < SAMPLES; i++) if (this.#rates[i]! > best) best = this.#rates[i]!;
+    return best;
+  }
+
+  #endRound(): void {
+    this.#roundEnd = this.#sent;
+    if (this.#rate >= this.#rateToBeat * GROWTH) {
+      this.#rateToBeat = this.#rate;
+      this.#roundsWithoutGrowth = 0;
+    } else this.#roundsWithoutGrowth++;
   }
 }
