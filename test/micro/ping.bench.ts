@@ -1,11 +1,12 @@
 /** The yardsticks of the machine: what every stage consists of. */
+import { beforeAll } from 'vitest';
 import { native } from '../../src/native.js';
 import { closeLater, stage } from './stage.js';
-import { startThread, waitReadable } from './workers.js';
-import { beforeAll } from 'vitest';
+import { PATIENCE_MS, startThread, waitReadable } from './workers.js';
 
 const CALLS = 1000;
 const ROUND_TRIPS = 20;
+const nothing = new Int32Array(3);
 let there: number;
 let back: number;
 
@@ -18,7 +19,7 @@ beforeAll(async () => {
     close() {
       Atomics.store(words, 0, 1);
       native.signalEventFd(there);
-      Atomics.wait(words, 1, 0); // it has let go of the descriptors
+      Atomics.wait(words, 1, 0, PATIENCE_MS); // it has let go of the descriptors
       native.closeFd(there);
       native.closeFd(back);
     },
@@ -46,11 +47,10 @@ stage('ping: a call of the addon (clock_gettime)', {
 
 stage('ping: a system call (poll of nothing)', {
   run() {
-    for (let i = 0; i < CALLS; i++) native.poll(NOTHING, 0, 0);
+    for (let i = 0; i < CALLS; i++) native.poll(nothing, 0, 0);
   },
   operations: CALLS,
 });
-const NOTHING = new Int32Array(3);
 
 /** Half of a round trip: write, wake-up, poll and read. Whether the threads share a core is up to the kernel. */
 stage('ping: a wake-up across threads (eventfd, poll)', {

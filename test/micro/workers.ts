@@ -23,11 +23,13 @@ const ORDERED = 0;
 const FIRST = 1;
 const COUNT = 2;
 const DONE = 3;
+const ENDED = 4;
+/** In ORDERED: no more orders. */
 const END = -1;
 
 /** A thread that reads pages of a memory one after the other when told, and waits for those that are missing. */
 export class Toucher {
-  readonly #words = new Int32Array(new SharedArrayBuffer(16));
+  readonly #words = new Int32Array(new SharedArrayBuffer(20));
   /** Readable when an order is done. */
   readonly doneFd = native.createEventFd();
   #orders = 0;
@@ -62,7 +64,7 @@ export class Toucher {
   close(): void {
     Atomics.store(this.#words, ORDERED, END);
     Atomics.notify(this.#words, ORDERED);
-    Atomics.wait(this.#words, DONE, this.#orders, PATIENCE_MS);
+    Atomics.wait(this.#words, ENDED, 0, PATIENCE_MS);
     native.closeFd(this.doneFd);
   }
 }
@@ -79,8 +81,8 @@ const TOUCHER = `
     Atomics.store(words, ${DONE}, order);
     native.signalEventFd(doneFd);
   }
-  Atomics.store(words, ${DONE}, ${END});
-  Atomics.notify(words, ${DONE});
+  Atomics.store(words, ${ENDED}, 1);
+  Atomics.notify(words, ${ENDED});
 `;
 
 export function waitReadable(fd: number): void {
