@@ -1,14 +1,11 @@
 /** Other threads and processes for tests of the addon: plain JavaScript that loads it as src/native.ts does. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { onTestFinished, vi } from 'vitest';
-import { packageRoot, native, POLLIN } from '../../src/native.js';
-
-const LOADER = JSON.stringify(createRequire(import.meta.url).resolve('node-gyp-build'));
-const LOAD = `const native = require(${LOADER})(${JSON.stringify(packageRoot)});\n`;
+import { native, POLLIN } from '../../src/native.js';
+import { LOAD_ADDON } from '../support/addon-loader.js';
 
 /** Longer than anything here takes on a busy machine; who waits that long hangs. */
 export const PATIENCE_MS = 10_000;
@@ -20,7 +17,7 @@ export function startWorker(code: string, data: unknown = undefined): Worker {
     const { parentPort, workerData: data } = require('node:worker_threads');
     const post = (value) => parentPort.postMessage(value);
   `;
-  const worker = new Worker(LOAD + prelude + code, { eval: true, workerData: data });
+  const worker = new Worker(LOAD_ADDON + prelude + code, { eval: true, workerData: data });
   onTestFinished(async () => {
     await worker.terminate();
   });
@@ -45,7 +42,7 @@ export function runNode(code: string, flags: string[] = []): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [...flags, '-e', LOAD + code],
+      [...flags, '-e', LOAD_ADDON + code],
       { timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
       (_, stdout, stderr) => resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }),
     );

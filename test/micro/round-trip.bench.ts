@@ -1,0 +1,151 @@
+/**
+ * A page's whole way through the code that moves it. Both ends run in this thread, as in rehearse-pages.ts, but over TCP:
+ * nobody is woken but the thread that faults.
+ */
+import { beforeAll } from 'vitest';
+import { PageBitmap } from '../../src/memory/page-bitmap.js';
+import { PAGE_SIZE } from '../../src/memory/page-size.js';
+import { putSource, serveChannels, type ChannelTask } from '../../src/migrate/channel-loop.js';
+import { Counters } from '../../src/migrate/counters.js';
+import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.js';
+import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
+import { PageInstaller } from '../../src/migrate/destination/pages/page-installer.js';
+import { PendingFaults } from '../../src/migrate/destination/pages/pending-faults.js';
+import { LinkSwitch } from '../../src/migrate/link-switch.js';
+import { BackgroundPush } from '../../src/migrate/source/background-push.js';
+import { PageServer } from '../../src/migrate/source/page-server.js';
+import { BlockRelease } from '../../src/migrate/source/release.js';
+import { SentPages } from '../../src/migrate/source/sent-pages.js';
+import { WaitHistogram } from '../../src/migrate/wait-histogram.js';
+import { native, POLLIN, type NativeMemory, type Userfaultfd } from '../../src/native.js';
+import { openChannel, type Channel } from './channel.js';
+import { closeLater, stage } from './stage.js';
+import { Toucher } from './workers.js';
+
+const FAULTS = 64;
+const PUSHED = 1024;
+const content = new Uint8Array(PUSHED * PAGE_SIZE).fill(1);
+let source: NativeMemory;
+let destination: NativeMemory;
+let userfaultfd: Userfaultfd;
+let toucher: Toucher;
+
+beforeAll(async () => {
+  source = closeLater(new native.GuestMemory(PUSHED * PAGE_SIZE, 'anonymous'));
+  destination = closeLater(new native.GuestMemory(PUSHED * PAGE_SIZE, 'anonymous'));
+  toucher = closeLater(await Toucher.start(destination));
+  userfaultfd = closeLater(new native.Userfaultfd(destination));
+  userfaultfd.register(0, PUSHED, false);
+  closeLater({ close: () => channel?.close() });
+});
+
+/** Of the sample under way. A new one each time: what one sample acknowledges last would be wrong in the next. */
+let channel: Channel | undefined;
+let link: LinkSwitch;
+let left: Int32Array;
+let tasks: ChannelTask[];
+
+type Kind = 'urgent' | 'bulk';
+
+function openMove(kind: Kind, pages: number, faults: Userfaultfd): void {
+  source.write(0, content.subarray(0, pages * PAGE_SIZE));
+  destination.release(0, pages);
+  link = new LinkSwitch();
+  link.handOver();
+  channel = openChannel();
+  tasks = [openDestination(kind, channel, pages, faults), openSource(kind, channel, pages)];
+}
+
+function openDestination(kind: Kind, { destination: socket }: Channel, pages: number, faults: Userfaultfd) {
+  const missing = new PageBitmap(pages);
+  left = Int32Array.of(missing.setRange(0, pages));
+  const parts = { missing, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
+  const installer = new PageInstaller({ userfaultfd: faults, left, ...parts }, () => {});
+  return kind === 'urgent' ? new FaultHandler(socket, installer, link) : new BulkReceiver(socket, installer, link);
+}
+
+function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
+  const unsent = new PageBitmap(pages);
+  unsent.setRange(0, pages);
+  const blocks = new BlockRelease(source, pages);
+  blocks.add(0, pages);
+  const sent = new SentPages(blocks);
+  const sourceChannel = { memory: source, socket, unsent, link, counters: new Counters(), sent };
+  return kind === 'urgent' ? new PageServer(sourceChannel) : new BackgroundPush(sourceChannel);
+}
+
+function serveUntil(isOver: () => boolean, fd?: number): void {
+  serveChannels([...tasks, new StopWhen(isOver, link, fd)], link, -1, 0);
+}
+
+function closeMove(): void {
+  channel?.close();
+  if (left[0] !== 0) throw new Error(`${left[0]} pages did not come`);
+}
+
+const allInstalled = () => left[0] === 0;
+
+/** Read, requested, looked up, sent, received, installed: all of it without waking anybody. */
+stage('round trip: a fault, all in 1 thread', {
+  prepare: () => openMove('urgent', FAULTS, pretendedFaults()),
+  run: () => serveUntil(allInstalled),
+  settle: closeMove,
+  operations: FAULTS,
+});
+
+/** As the thread sees it that faults: it touches the next page when it has the one before. */
+stage('round trip: a fault of another thread', {
+  prepare: () => openMove('urgent', FAULTS, userfaultfd),
+  run() {
+    toucher.touch(0, FAULTS);
+    serveUntil(() => toucher.done, toucher.doneFd);
+  },
+  settle() {
+    toucher.waitDone();
+    closeMove();
+  },
+  operations: FAULTS,
+});
+
+/** Claimed, looked at for zeroes, sent, received, installed, acknowledged, and released but for the last block. */
+stage('round trip: a page of the push, all in 1 thread', {
+  prepare: () => openMove('bulk', PUSHED, userfaultfd),
+  run: () => serveUntil(allInstalled),
+  settle: closeMove,
+  operations: PUSHED,
+});
+
+/** Ends the loop in its turn after the others. `fd`, if any, is readable then. */
+class StopWhen implements ChannelTask {
+  constructor(
+    readonly isOver: () => boolean,
+    readonly link: LinkSwitch,
+    readonly fd = -1,
+  ) {}
+
+  step(): boolean {
+    if (this.isOver()) this.link.stop();
+    return false;
+  }
+
+  sources(set: Int32Array, at: number): number {
+    return putSource(set, at, this.fd, POLLIN);
+  }
+
+  idle(): void {}
+}
+
+/** Reports the next page as touched when the one before is there; installs where the true one does. */
+function pretendedFaults(): Userfaultfd {
+  let next = 0;
+  return {
+    fd: -1, // which poll(2) passes over
+    readFaults(into: Uint32Array): number {
+      if (next === FAULTS || next > FAULTS - left[0]!) return 0;
+      into[0] = next++;
+      return 1;
+    },
+    copy: (first: number, count: number, from: Uint8Array, offset: number) =>
+      userfaultfd.copy(first, count, from, offset),
+  } as unknown as Userfaultfd;
+}
