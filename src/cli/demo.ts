@@ -2,6 +2,7 @@
 import { parseSize } from '../configure/size.js';
 import { PostcopyError } from '../errors.js';
 import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../guest/trial.js';
+import type { DowntimeParts } from '../migrate/source/downtime.js';
 import { MIB } from '../memory/page-size.js';
 import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
@@ -62,6 +63,12 @@ function isGood({ summary, during, verdict }: TrialResult): boolean {
   );
 }
 
+function downtimeText(parts: DowntimeParts): string {
+  return Object.entries(parts)
+    .map(([part, ms]) => `${part} ${ms.toFixed(2)}`)
+    .join(', ');
+}
+
 function demoText(result: TrialResult): string {
   const { summary, during, verdict, lostUs } = result;
   const ms = (micros: number) => `${(micros / 1000).toFixed(2)} ms`;
@@ -72,7 +79,7 @@ function demoText(result: TrialResult): string {
     '',
     'What the guest felt',
     `  longest stall          ${ms(during.longest_us)}`,
-    `  downtime               ${ms(summary.downtimeMs * 1000)}`,
+    `  downtime               ${ms(summary.downtimeMs * 1000)}: ${downtimeText(summary.downtimeParts)}`,
     `  fault wait             ${us(wait.mean)} mean, ${us(wait.p50)} p50, ${us(wait.p99)} p99, ${wait.count} faults`,
     `  work lost              ${ms(lostUs)} of full speed`,
     'What it took',

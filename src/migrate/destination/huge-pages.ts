@@ -39,8 +39,8 @@ export class WholeBlocks {
 
 /** Blocks of one call, neighbours: the main thread does nothing else for some milliseconds. */
 const CALL_BLOCKS = 8;
-/** Pauses are so many times as long as the calls: the guest has the host to itself for most of the time. */
-const PAUSE_SHARE = 2;
+/** Pauses are so many times as long as the calls, for guests that touch all of their memory all the time. */
+const PAUSE_SHARE = 1;
 
 /** Runs until all blocks were tried, or `stopped` says so. */
 export async function giveBackHugePages(
