@@ -20,6 +20,9 @@ import { inOrder } from '../prefetch/in-order.js';
 import { PushDepth } from './push-depth.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
+/** What of PushDepth the push goes by. */
+export type Depth = Pick<PushDepth, 'extentPages' | 'open' | 'sent' | 'acknowledged'>;
+
 export class BackgroundPush implements ChannelTask {
   /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */
   readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
@@ -32,12 +35,14 @@ export class BackgroundPush implements ChannelTask {
   #count = 0;
   #after = 0;
   #ended = false;
-  readonly #depth = new PushDepth();
   readonly #input = new Uint8Array(RECEIVED_BYTES * 256);
   readonly #inputWords = new Uint32Array(this.#input.buffer);
   #inputBytes = 0;
 
-  constructor(readonly channel: SourceChannel) {}
+  constructor(
+    readonly channel: SourceChannel,
+    readonly depth: Depth = new PushDepth(),
+  ) {}
 
   step(): boolean {
     const received = this.#takeReceived();
@@ -64,7 +69,7 @@ export class BackgroundPush implements ChannelTask {
   }
 
   #nextFrame(): boolean {
-    if (this.#ended || this.channel.sent.full || !this.#depth.open) return false;
+    if (this.#ended || this.channel.sent.full || !this.depth.open) return false;
     if (this.#count === 0 && !this.#claim()) {
       this.#ended = true;
       this.#startFrame(TAG_END, 0, 0);
@@ -73,7 +78,7 @@ export class BackgroundPush implements ChannelTask {
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
     const pages = Math.abs(alike);
     this.channel.sent.add(this.#first, pages);
-    this.#depth.sent(pages, native.monotonicMicros());
+    this.depth.sent(pages, native.monotonicMicros());
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
     this.#startFrame(alike > 0 ? TAG_ZERO : TAG_EXTENT, this.#first, pages);
     this.#first += pages;
@@ -89,7 +94,7 @@ export class BackgroundPush implements ChannelTask {
       if (first < 0) first = unsent.next(0);
       if (first < 0) return false;
       this.#first = first;
-      this.#count = unsent.claimRun(first, this.#depth.extentPages);
+      this.#count = unsent.claimRun(first, this.depth.extentPages);
       this.#after = first + this.#count;
       if (this.#count > 0) return true;
     }
@@ -125,7 +130,7 @@ export class BackgroundPush implements ChannelTask {
     }
     this.#input.copyWithin(0, at, this.#inputBytes);
     this.#inputBytes -= at;
-    this.#depth.acknowledged(sent.received, native.monotonicMicros());
+    this.depth.acknowledged(sent.received, native.monotonicMicros());
     releaseReceived(this.channel);
     return true;
   }

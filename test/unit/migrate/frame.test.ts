@@ -86,7 +86,7 @@ describe('encodeMessage', () => {
     { type: 'accept', body: {} },
     { type: 'refuse', body: { reasons: ['too small', 'too old'] } },
     { type: 'state', body: state },
-    { type: 'loaded', body: {} },
+    { type: 'loaded', body: { afterMicros: 310.5 } },
     { type: 'commit', body: { epoch: 2, sinceClockMicros: 1234.5 } },
     { type: 'running', body: { afterMicros: 88.25 } },
     { type: 'progress', body: { pagesInstalled: 7, faultsWaiting: 0 } },

@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { PageBitmap } from '../../../../src/memory/page-bitmap.js';
-import { BackgroundPush } from '../../../../src/migrate/source/background-push.js';
+import { BackgroundPush, type Depth } from '../../../../src/migrate/source/background-push.js';
+import { PushDepth } from '../../../../src/migrate/source/push-depth.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
-import { POLLIN, POLLOUT } from '../../../../src/native.js';
+import { native, POLLIN, POLLOUT } from '../../../../src/native.js';
 import { contentOf, words } from '../channel-pair.js';
 import { fakeSource, type Source } from './fake-source.js';
 
@@ -17,6 +18,13 @@ const [EXTENT, ZERO, END, RECEIVED] = ['PXTT', 'ZERO', 'PEND', 'PRCV'].map((tag)
 const received = (count: number) => Buffer.from(words(RECEIVED, 0, count, 0));
 const badPeer = expect.objectContaining({ code: 'BAD_PEER' });
 const linkLost = expect.objectContaining({ code: 'LINK_LOST' });
+
+/** Does not wait for acknowledgements, and makes extents as long as they may be. */
+const straightOn: Depth = { extentPages: 64, open: true, sent: () => {}, acknowledged: () => {} };
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 type Frame = ['EXTENT' | 'ZERO', first: number, pages: number] | ['END'];
 
@@ -51,10 +59,13 @@ interface Setting extends Source {
   events(): number;
 }
 
-function setUp(change: (channel: SourceChannel) => Partial<SourceChannel> = () => ({})): Setting {
+function setUp(
+  change: (channel: SourceChannel) => Partial<SourceChannel> = () => ({}),
+  depth: Depth = straightOn,
+): Setting {
   const source = fakeSource(PAGES);
   const channel = { ...source.channel, ...change(source.channel) };
-  const push = new BackgroundPush(channel);
+  const push = new BackgroundPush(channel, depth);
   const run = () => {
     const parts: Buffer[] = [];
     while (push.step()) parts.push(source.other.take());
@@ -189,12 +200,15 @@ describe('BackgroundPush', () => {
     };
     push.step();
     const asked = ask(3, 100, 63, 64);
-    expect([asked.length / 4104, asked.readUInt32LE(4), asked.readUInt32LE(4104 + 4)]).toEqual([2, 100, 64]);
+    expect(Array.from({ length: asked.length / 4104 }, (_, i) => asked.readUInt32LE(i * 4104 + 4))).toEqual([
+      ...[100, 96, 97, 98, 99, 101, 102, 103],
+      ...[64, 65, 66, 67, 68, 69, 70, 71],
+    ]);
     expect(parse(Buffer.concat([other.take(), run()]))).toEqual([
       ['EXTENT', 0, 64],
-      ['EXTENT', 65, 35],
-      ['EXTENT', 101, 64],
-      ['EXTENT', 165, 35],
+      ['EXTENT', 72, 24],
+      ['EXTENT', 104, 64],
+      ['EXTENT', 168, 32],
       ['END'],
     ]);
     expect(ask(150).length).toBe(0);
@@ -324,6 +338,7 @@ describe('what the destination acknowledges', () => {
         acknowledge: { value: (count: number) => sent.acknowledge(count) },
         release: { value: () => sent.release() },
         released: { get: () => sent.released },
+        received: { get: () => sent.received },
       }) as SourceChannel['sent'];
     const { fill, push, run, feed, link, other, channel, events } = setUp(({ sent, socket }) => {
       socket.configure({ sendBuffer: 16 * 1024 });
@@ -370,6 +385,85 @@ describe('what the destination acknowledges', () => {
     run();
     feed(received(10));
     expect(() => feed(received(9))).toThrow(badPeer);
+  });
+});
+
+describe('how much is in flight', () => {
+  /** The clock stands at `micros` from now on. */
+  const at = (micros: number) => vi.spyOn(native, 'monotonicMicros').mockReturnValue(micros);
+
+  it('is three extents of four pages, until acknowledgements come', () => {
+    const { fill, push, run, link, events, channel, unsent } = setUp(undefined, new PushDepth());
+    fill(0, 100);
+    link.handOver();
+    expect(parse(run())).toEqual([
+      ['EXTENT', 0, 4],
+      ['EXTENT', 4, 4],
+      ['EXTENT', 8, 4],
+    ]);
+    expect([push.step(), events(), unsent.next(0), channel.counters.get('pages')]).toEqual([false, POLLIN, 12, 12]);
+  });
+
+  it('counts pages of zeroes as well', () => {
+    const { fill, run, link } = setUp(undefined, new PushDepth());
+    fill(0, 100, true);
+    link.handOver();
+    expect(parse(run())).toEqual([
+      ['ZERO', 0, 4],
+      ['ZERO', 4, 4],
+      ['ZERO', 8, 4],
+    ]);
+  });
+
+  it('follows the rate and the round trip that acknowledgements tell', () => {
+    const { fill, run, other, link } = setUp(undefined, new PushDepth());
+    fill(0, 300);
+    link.handOver();
+    at(1000);
+    run();
+    // 12 pages in 40 us: 45 in 150 us.
+    at(1040);
+    other.put(received(12));
+    expect(parse(run())).toEqual([
+      ['EXTENT', 12, 45],
+      ['EXTENT', 57, 45],
+      ['EXTENT', 102, 45],
+    ]);
+    other.put(received(13));
+    expect(parse(run())).toEqual([['EXTENT', 147, 45]]);
+  });
+
+  it('is what the end waits for as well', () => {
+    const { fill, run, other, link } = setUp(undefined, new PushDepth());
+    fill(0, 12);
+    link.handOver();
+    expect(parse(run())).toHaveLength(3);
+    other.put(received(4));
+    expect(parse(run())).toEqual([['END']]);
+  });
+
+  it('is told of every extent when its header goes out, and of what has come', () => {
+    const told: [string, number, number][] = [];
+    const depth: Depth = {
+      ...straightOn,
+      sent: (...args) => told.push(['sent', ...args]),
+      acknowledged: (...args) => told.push(['acknowledged', ...args]),
+    };
+    const { fill, run, other, link } = setUp(undefined, depth);
+    fill(0, 3);
+    fill(3, 70, true);
+    link.handOver();
+    at(5);
+    run();
+    at(9);
+    other.put(Buffer.concat([received(3), received(64)]));
+    run();
+    expect(told).toEqual([
+      ['sent', 3, 5],
+      ['sent', 61, 5],
+      ['sent', 9, 5],
+      ['acknowledged', 64, 9],
+    ]);
   });
 });
 

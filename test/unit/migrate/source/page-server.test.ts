@@ -21,13 +21,15 @@ interface Setting extends Source {
   answers(): number[];
 }
 
-function setUp(): Setting {
+/** The first requests have been, unless `first`. */
+function setUp({ first = false } = {}): Setting {
   const source = fakeSource(PAGES);
   const server = new PageServer(source.channel);
   const drain = () => {
     while (server.step());
   };
   const feed = (bytes: Uint8Array) => source.other.putAll(bytes, drain);
+  if (!first) feed(request(0, ...Array.from({ length: 64 }, () => 0)));
   return { ...source, server, feed, answers: () => parsePages(source.other.take()) };
 }
 
@@ -125,6 +127,63 @@ describe('PageServer', () => {
     expect([...set.subarray(2, 7)]).toEqual([7, server.channel.socket.fd, POLLIN, 0, 7]);
     expect(server.step()).toBe(false);
     server.idle();
+  });
+});
+
+describe('the first 64 requests', () => {
+  it('bring the neighbours, in groups of eight, behind the page itself', () => {
+    const { fill, feed, answers, unsent, channel } = setUp({ first: true });
+    fill(0, 32);
+    feed(request(0, 13, 16));
+    expect(answers()).toEqual([13, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]);
+    expect([unsent.next(0), unsent.next(8)]).toEqual([0, 24]);
+    expect([channel.counters.get('pages'), channel.counters.get('bytes')]).toEqual([16, 16 * FRAME]);
+  });
+
+  it('bring no neighbour that holds nothing, or is not here any more', () => {
+    const { fill, feed, answers, unsent } = setUp({ first: true });
+    fill(8, 4);
+    unsent.claimRun(9, 1);
+    feed(request(0, 10));
+    expect(answers()).toEqual([10, 8, 11]);
+    feed(request(0, 8, 9));
+    expect(answers()).toEqual([]);
+  });
+
+  it('bring what is left of a page that the push took', () => {
+    const { fill, feed, answers, unsent } = setUp({ first: true });
+    fill(0, 8);
+    unsent.claimRun(0, 4);
+    feed(request(0, 2));
+    expect(answers()).toEqual([4, 5, 6, 7]);
+  });
+
+  it('end with RAM', () => {
+    const { fill, feed, answers } = setUp({ first: true });
+    fill(690, 10);
+    feed(request(0, 699));
+    expect(answers()).toEqual([699, 696, 697, 698]);
+  });
+
+  it('have their pages acknowledged and released like others', () => {
+    const { fill, feed, link, released, channel } = setUp({ first: true });
+    fill(0, 8);
+    link.handOver();
+    feed(request(0, 3));
+    feed(request(7));
+    expect(released).toEqual([]);
+    feed(request(8));
+    expect([released, channel.sent.empty]).toEqual([[[0, 512]], true]);
+  });
+
+  it('are counted by pages, and the 65th brings nothing else', () => {
+    const { fill, feed, answers } = setUp({ first: true });
+    feed(request(0, ...Array.from({ length: 60 }, () => 600)));
+    fill(0, 64);
+    feed(request(0, 1, 9, 17, 25, 33));
+    expect(answers()).toEqual(
+      [1, 9, 17, 25].flatMap((page) => [page, page - 1, ...[1, 2, 3, 4, 5, 6].map((i) => page + i)]).concat(33),
+    );
   });
 });
 

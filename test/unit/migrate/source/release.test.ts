@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BLOCK_PAGES, BlockRelease } from '../../../../src/migrate/source/release.js';
+import { BLOCK_PAGES } from '../../../../src/memory/page-size.js';
+import { BlockRelease } from '../../../../src/migrate/source/release.js';
 import type { NativeMemory } from '../../../../src/native.js';
 
 /** Two blocks and a short one at the end. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PostcopyError } from '../../../../src/errors.js';
+import { DowntimeLaps } from '../../../../src/migrate/source/downtime.js';
 import type { SourcePageChannels } from '../../../../src/migrate/source/page-channels.js';
 import { SendMetrics } from '../../../../src/migrate/source/send-metrics.js';
 
@@ -36,7 +37,11 @@ describe('SendMetrics', () => {
 
   it('sums up a migration that ended well', () => {
     metrics.stopped(115);
-    metrics.downtime(2500);
+    const laps = new DowntimeLaps();
+    laps.begin(1_000_000);
+    laps.lap('stop', 1_000_500);
+    laps.lap('transfer', 1_002_500);
+    metrics.downtime(laps);
     metrics.end();
     const summary = metrics.summary('completed', undefined, {
       faultWaitUs: waits,
@@ -48,6 +53,7 @@ describe('SendMetrics', () => {
       status: 'completed',
       mode: 'post-copy',
       downtimeMs: 2.5,
+      downtimeParts: { stop: 0.5, save: 0, map: 0, transfer: 2, load: 0, commit: 0, start: 0 },
       wireBytes: 504_000,
       pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, absent: 885, zero: 15, resent: 0 },
       faultWaitUs: waits,
