@@ -36,29 +36,35 @@ interface Stage {
   bulk: [Socket, Socket];
 }
 
+/** Takes what is to be closed at the end. */
+type Keep = <T extends { close(): void }>(resource: T) => T;
+
 export function rehearsePages(): void {
-  const destination = new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous');
-  const stage: Stage = {
-    source: new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous'),
-    destination,
-    content: new Uint8Array(PAGES * PAGE_SIZE),
-    userfaultfd: new native.Userfaultfd(destination),
-    urgent: pair(),
-    bulk: pair(),
+  const kept: { close(): void }[] = [];
+  const keep: Keep = (resource) => {
+    kept.push(resource);
+    return resource;
   };
   try {
-    stage.userfaultfd.register(0, PAGES, false);
+    const stage = setStage(keep);
     for (let round = 0; round < ROUNDS; round++) moveOnce(stage, round);
   } finally {
-    for (const resource of [...stage.urgent, ...stage.bulk, stage.userfaultfd, destination, stage.source]) {
-      resource.close();
-    }
+    for (const resource of kept.reverse()) resource.close();
   }
 }
 
-function pair(): [Socket, Socket] {
+function setStage(keep: Keep): Stage {
+  const memory = () => keep(new native.GuestMemory(PAGES * PAGE_SIZE, 'anonymous'));
+  const destination = memory();
+  const userfaultfd = keep(new native.Userfaultfd(destination));
+  userfaultfd.register(0, PAGES, false);
+  const content = new Uint8Array(PAGES * PAGE_SIZE);
+  return { source: memory(), destination, content, userfaultfd, urgent: pair(keep), bulk: pair(keep) };
+}
+
+function pair(keep: Keep): [Socket, Socket] {
   const [a, b] = native.socketPair();
-  return [new native.Socket('adopt', a), new native.Socket('adopt', b)];
+  return [keep(new native.Socket('adopt', a)), keep(new native.Socket('adopt', b))];
 }
 
 /** Pages of zeroes, which are told and not sent, in some rounds. */

@@ -23,3 +23,48 @@ describe('page arithmetic', () => {
     ]);
   });
 });
+
+describe('forBlocks', () => {
+  const parts = (first: number, count: number) => {
+    const seen: [block: number, pages: number][] = [];
+    pages.forBlocks(first, count, (...part) => seen.push(part));
+    return seen;
+  };
+
+  it.each<[number, number, [number, number][]]>([
+    [0, 0, []],
+    [700, 0, []],
+    [0, 1, [[0, 1]]],
+    [511, 1, [[0, 1]]],
+    [512, 512, [[1, 512]]],
+    [
+      511,
+      2,
+      [
+        [0, 1],
+        [1, 1],
+      ],
+    ],
+    [
+      500,
+      1100,
+      [
+        [0, 12],
+        [1, 512],
+        [2, 512],
+        [3, 64],
+      ],
+    ],
+    [
+      2 ** 31,
+      513,
+      [
+        [2 ** 22, 512],
+        [2 ** 22 + 1, 1],
+      ],
+    ],
+  ])('%d, %d pages', (first, count, blocks) => {
+    expect(pages.BLOCK_PAGES).toBe(512);
+    expect(parts(first, count)).toEqual(blocks);
+  });
+});

@@ -37,6 +37,18 @@ describe('rehearsePages', () => {
     expect([descriptors(), guestMappings()]).toEqual(before);
   });
 
+  it.each([1, 2])('leaves nothing behind when there are no sockets to be had, at the %d. pair', (turn) => {
+    const before = [descriptors(), guestMappings()];
+    const { socketPair } = native;
+    let calls = 0;
+    vi.spyOn(native, 'socketPair').mockImplementation(() => {
+      if (++calls === turn) throw new Error('too many open files');
+      return socketPair();
+    });
+    expect(() => rehearsePages()).toThrow('too many open files');
+    expect([descriptors(), guestMappings()]).toEqual(before);
+  });
+
   it('runs what faults and the push run: pages asked for, pushed, and told to be zero', () => {
     const steps = [FaultHandler, PageServer, BackgroundPush, BulkReceiver].map(({ prototype }) => {
       return vi.spyOn(prototype as ChannelTask, 'step');

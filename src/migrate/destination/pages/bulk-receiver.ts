@@ -32,6 +32,7 @@ export class BulkReceiver implements ChannelTask {
   /** Of its pages (none before its header is whole): how many there are, and how many are installed. */
   #pages = 0;
   #installed = 0;
+  #ended = false;
   #lastAt = native.monotonicMicros();
 
   constructor(
@@ -87,6 +88,7 @@ export class BulkReceiver implements ChannelTask {
 
   /** A whole header. Frames without pages are done with it. */
   #header(): void {
+    if (this.#ended) throw new PostcopyError('BAD_PEER', 'the source sent more on a bulk channel after its end');
     const tag = this.#headerWords[0]!;
     const first = this.#headerWords[1]!;
     const count = this.#headerWords[2]!;
@@ -102,9 +104,8 @@ export class BulkReceiver implements ChannelTask {
       }
       this.installer.zero(first, count);
       this.#acknowledge();
-    } else if (tag !== TAG_END) {
-      throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
-    }
+    } else if (tag === TAG_END) this.#ended = true;
+    else throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
     this.#dropFrame(EXTENT_HEADER_BYTES);
   }
 

@@ -154,14 +154,16 @@ describe('a stream cut anywhere', () => {
   it('in two', () => {
     const setting = setUp();
     const { userfaultfd, counters, missing } = setting;
-    for (let cut = 0; cut <= stream.length; cut++) {
+    // One receiver takes it again and again: without the end, after which nothing may come.
+    const endless = stream.subarray(0, -HEADER);
+    for (let cut = 0; cut <= endless.length; cut++) {
       const before = counters.get('installed');
       for (const range of ranges) setting.expectPages(...range);
-      setting.feed(stream.subarray(0, cut));
+      setting.feed(endless.subarray(0, cut));
       const there = due.pages.filter((bytes) => bytes <= cut).length;
       if (counters.get('installed') - before !== there) throw new Error(`cut at ${cut}: not ${there} pages`);
       const told = due.frames.filter(([bytes]) => bytes <= cut).map(([, count]) => before + count);
-      setting.feed(stream.subarray(cut));
+      setting.feed(endless.subarray(cut));
       const later = due.frames.filter(([bytes]) => bytes > cut).map(([, count]) => before + count);
       if (String(setting.acknowledged()) !== String([...told, ...later]))
         throw new Error(`cut at ${cut}: wrong counts`);
@@ -172,6 +174,12 @@ describe('a stream cut anywhere', () => {
       userfaultfd.ram.fill(0);
     }
     expect(userfaultfd.present).toEqual(new Set([3, 4, 200]));
+    for (let cut = 0; cut <= HEADER; cut++) {
+      const { feed, acknowledged } = setUp();
+      feed(end().subarray(0, cut));
+      feed(end().subarray(cut));
+      expect(acknowledged()).toEqual([]);
+    }
   });
 
   it.each([1, 15, 17, 4095, 4097, 5000])('in pieces of %d bytes', (size) => {
@@ -197,6 +205,21 @@ describe('a source that breaks the protocol', () => {
     expectPages(0, PAGES);
     expect(() => feed(words(tag, 0, 1, 0))).toThrow(badPeer);
     expect([userfaultfd.calls, acknowledged()]).toEqual([[], []]);
+  });
+
+  it.each<[string, Buffer]>([
+    ['pages', extent(5, 1)],
+    ['pages of zeroes', zero(5, 1)],
+    ['its end', end()],
+    ['no frame', Buffer.alloc(HEADER)],
+  ])('with %s after its end, at once or later', (_, more) => {
+    for (const pieces of [[Buffer.concat([end(), more])], [end(), more]]) {
+      const { expectPages, missing, userfaultfd, feed, acknowledged } = setUp();
+      expectPages(5, 1);
+      const feedAll = () => pieces.forEach((piece) => feed(piece));
+      expect(feedAll).toThrow(badPeer);
+      expect([userfaultfd.calls, missing.has(5), acknowledged()]).toEqual([[], true, []]);
+    }
   });
 
   it.each([0, 65, 0x1_0000, 0xffff_ffff])('by %d pages', (count) => {
