@@ -13,12 +13,14 @@ const EXTENT_PAGES_MIN = 4;
 /** In flight at least, in extents: one on the wire, one being installed, one being acknowledged. */
 const EXTENTS_MIN = 3;
 /** Of the product that is kept in flight: while the rate still grows with it, and then. */
-const GAIN_GROWING = 3;
+const GAIN_GROWING = 2;
 const GAIN_STEADY = 1.25;
 /** The rate has stopped growing when so many round trips have not raised it by a quarter. */
 const STEADY_ROUNDS = 3;
+/** Then one of so many round trips is used to see whether there is more to be had after all: a busy core looks like a full link. */
+const PROBE_ONE_OF = 8;
 const GROWTH = 1.25;
-/** The rate is the best of so many extents. */
+/** The rate is the best of so many extents. Of many more, a burst would stand for the link's rate for too long. */
 const SAMPLES = 64;
 /** Extents in flight at most. */
 const ROOM = 1 << 12;
@@ -55,8 +57,11 @@ export class PushDepth {
   get #window(): number {
     const least = EXTENTS_MIN * this.extentPages;
     if (this.#rate === 0) return least;
-    const gain = this.#roundsWithoutGrowth < STEADY_ROUNDS ? GAIN_GROWING : GAIN_STEADY;
-    return Math.max(least, gain * this.#rate * this.#roundTrip);
+    return Math.max(least, (this.#isGrowing ? GAIN_GROWING : GAIN_STEADY) * this.#rate * this.#roundTrip);
+  }
+
+  get #isGrowing(): boolean {
+    return this.#roundsWithoutGrowth < STEADY_ROUNDS || this.#roundsWithoutGrowth % PROBE_ONE_OF === 0;
   }
 
   /** An extent goes out. `now`, here and below: monotonicMicros(). */
