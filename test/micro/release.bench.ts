@@ -1,7 +1,7 @@
 /** The source gives back to the host what the destination has. */
-import { PAGE_SIZE } from '../../src/memory/page-size.js';
+import { BLOCK_PAGES, PAGE_SIZE } from '../../src/memory/page-size.js';
 import { EXTENT_PAGES_MAX } from '../../src/migrate/protocol.js';
-import { BLOCK_PAGES, BlockRelease } from '../../src/migrate/source/release.js';
+import { BlockRelease } from '../../src/migrate/source/release.js';
 import { native, type NativeMemory, type Userfaultfd } from '../../src/native.js';
 import { openSmallPages } from './ram.js';
 import { closeLater, stage } from './stage.js';

@@ -71,7 +71,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
   blocks.add(0, pages);
   const sent = new SentPages(blocks);
   const sourceChannel = { memory: source, socket, unsent, link, counters: new Counters(), sent };
-  return kind === 'urgent' ? new PageServer(sourceChannel) : new BackgroundPush(sourceChannel);
+  return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel);
 }
 
 function serveUntil(isOver: () => boolean, fd?: number): void {

@@ -28,7 +28,10 @@ export class PageServer implements ChannelTask {
   #frames = 0;
   #requests = 0;
 
-  constructor(readonly channel: SourceChannel) {}
+  constructor(
+    readonly channel: SourceChannel,
+    readonly firstRequests = FIRST_REQUESTS,
+  ) {}
 
   step(): boolean {
     const { socket, link } = this.channel;
@@ -78,7 +81,7 @@ export class PageServer implements ChannelTask {
         throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${unsent.pages}`);
       }
       this.#take(page);
-      if (this.#requests++ < FIRST_REQUESTS) this.#takeNeighbours(page);
+      if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);
     }
     if (this.#frames === 0) return;
     socket.sendPages(memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, this.#frames);

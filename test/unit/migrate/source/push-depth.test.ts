@@ -27,11 +27,12 @@ interface Link {
   burstMicros?: number;
 }
 
-/** Pushes `total` pages over a link; of the second half: the most in flight, and the longest and the shortest extent. */
+/** Pushes `total` pages over a link; of the second half: the most and the median in flight, the longest and shortest extent. */
 function push(depth: PushDepth, { rate, micros, burstMicros = 1 }: Link, total: number) {
   const acknowledgements: { pages: number; at: number }[] = [];
   let [now, sent, received, linkFree, most, longest, shortest] = [0, 0, 0, 0, 0, 0, Infinity];
   let halfAt = 0;
+  const inFlight: number[] = [];
   while (received < total) {
     while (depth.open && sent < total) {
       const pages = Math.min(depth.extentPages, total - sent);
@@ -41,6 +42,7 @@ function push(depth: PushDepth, { rate, micros, burstMicros = 1 }: Link, total: 
       acknowledgements.push({ pages, at: Math.ceil((linkFree + micros) / burstMicros) * burstMicros });
       if (sent < total / 2 || sent === total) continue;
       most = Math.max(most, sent - received);
+      inFlight.push(sent - received);
       [longest, shortest] = [Math.max(longest, pages), Math.min(shortest, pages)];
     }
     const next = acknowledgements.shift();
@@ -50,7 +52,8 @@ function push(depth: PushDepth, { rate, micros, burstMicros = 1 }: Link, total: 
     depth.acknowledged(received, now);
     if (halfAt === 0 && received >= total / 2) halfAt = now;
   }
-  return { most, longest, shortest, rate: total / 2 / (now - halfAt) };
+  const usual = inFlight.sort((a, b) => a - b)[inFlight.length >> 1]!;
+  return { most, usual, longest, shortest, rate: total / 2 / (now - halfAt) };
 }
 
 describe('PushDepth', () => {
@@ -88,11 +91,14 @@ describe('PushDepth', () => {
   });
 
   it.each([
-    [1, 3000],
-    [2, 3000],
-    [3, 3000],
+    [1, 2000],
+    [2, 2000],
+    [3, 2000],
     [4, 1250],
-    [9, 1250],
+    [8, 1250],
+    // One of eight looks whether there is more to be had.
+    [9, 2000],
+    [10, 1250],
   ])('after %d round trips, keeps %d pages in flight where 1000 are the product', (rounds, pages) => {
     expect(roomOf(afterRounds(rounds), rounds * 1000)).toBe(pages);
   });
@@ -106,7 +112,7 @@ describe('PushDepth', () => {
       depth.acknowledged(sent, (now += 1000));
     }
     const rate = Math.ceil(1000 * 1.25 ** 10);
-    expect(roomOf(depth, now)).toBe(Math.min(4096, 3 * rate));
+    expect(roomOf(depth, now)).toBe(Math.min(4096, 2 * rate));
   });
 
   it('takes an acknowledgement at the time of sending for one after a microsecond', () => {
@@ -126,7 +132,9 @@ describe('PushDepth', () => {
     expect(got.rate).toBeGreaterThan(rate * 0.95);
     const product = rate * (micros + 4 / rate);
     expect(got.most).toBeGreaterThan(product);
-    expect(got.most).toBeLessThanOrEqual(Math.max(3 * got.longest, 1.3 * product) + got.longest);
+    const least = 3 * got.longest;
+    expect(got.usual).toBeLessThanOrEqual(Math.max(least, 1.3 * product) + got.longest);
+    expect(got.most).toBeLessThanOrEqual(Math.max(least, 2.1 * product) + got.longest);
   });
 
   it('is not misled by acknowledgements that come in bursts', () => {
@@ -134,7 +142,8 @@ describe('PushDepth', () => {
     const got = push(new PushDepth(), { rate, micros, burstMicros: 400 }, 100_000);
     expect(got.rate).toBeGreaterThan(rate * 0.8);
     // One burst more is in flight: it waits to be acknowledged.
-    expect(got.most).toBeLessThanOrEqual(1.3 * 1.25 * rate * (micros + 400) + 64);
+    expect(got.usual).toBeLessThanOrEqual(1.3 * 1.25 * rate * (micros + 400) + 64);
+    expect(got.most).toBeLessThanOrEqual(1.3 * 2 * rate * (micros + 400) + 64);
   });
 
   it('keeps extents small on a slow link', () => {
