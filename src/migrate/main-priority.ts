@@ -3,10 +3,10 @@
  * threads, must not keep it waiting for a core. Linux keeps nice values by thread; a process's number is its main
  * thread's. Without the right to raise it (root has it) nothing is changed, as it could not be changed back.
  */
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 const HAND_OVER_NICE = -10;
-const USUAL_NICE = 0;
+const USUAL_NICE = getPriority(process.pid);
 const LEAST_NICE = 19;
 
 export function raiseMainThread(): void {

@@ -45,7 +45,7 @@ interface PageWorkerEvents {
  * generation of a megabyte it would be collected as often, and faults wait that long; memory that is never used costs
  * nothing. For workers started from now on.
  */
-setFlagsFromString('--min-semi-space-size=32');
+setFlagsFromString('--min-semi-space-size=16');
 
 export class PageWorker<Job> extends EventEmitter<PageWorkerEvents> {
   readonly #worker: Worker;

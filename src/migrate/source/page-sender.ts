@@ -5,7 +5,7 @@ import { serveChannels, type ChannelTask } from '../channel-loop.js';
 import { Counters } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { niceFor, servePageJob, type Report } from '../page-worker.js';
-import { rehearsePages } from '../rehearse-pages.js';
+import { rehearsePagesIfPossible } from '../rehearse-pages.js';
 import { BackgroundPush } from './background-push.js';
 import { CHANNEL_OPEN, type SourceChannelJob, type SourceJob } from './jobs.js';
 import { openChannel } from './open-channel.js';
@@ -29,7 +29,7 @@ function openTask(job: SourceJob, { address, counters }: SourceChannelJob, repor
   return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel);
 }
 
-rehearsePages();
+rehearsePagesIfPossible();
 servePageJob<SourceJob>((job, report) => {
   const kinds = job.channels.map(({ address }) => address.channel);
   native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));

@@ -6,10 +6,10 @@ import { niceFor, servePageJob } from '../../page-worker.js';
 import { BulkReceiver } from './bulk-receiver.js';
 import { FaultHandler } from './fault-handler.js';
 import type { DestinationJob } from './jobs.js';
-import { rehearsePages } from '../../rehearse-pages.js';
+import { rehearsePagesIfPossible } from '../../rehearse-pages.js';
 import { installerParts, PageInstaller } from './page-installer.js';
 
-rehearsePages();
+rehearsePagesIfPossible();
 servePageJob<DestinationJob>((job, report, fail) => {
   const link = new LinkSwitch(job.link);
   const tasks = job.channels.map((channel) => {
