@@ -212,7 +212,7 @@ describe('a destination that a source must survive', () => {
     const source = await startSource();
     const fake = await FakeDestination.open(async ({ control, bulk }: FakeLink) => {
       await control.message('state');
-      control.send('loaded', {});
+      control.send('loaded', { afterMicros: 0 });
       await control.message('commit');
       bulk.write(bytes);
       control.send('running', { afterMicros: 0 });
