@@ -3,22 +3,13 @@ import { guestBinary } from '../guest/guest-binary.js';
 import type { GuestConsole } from '../guest/guest-console.js';
 import { SpawnedVm } from '../guest/spawned-vm.js';
 import { MIB } from '../memory/page-size.js';
-import type { GuestShape, Migrated, PagesLeft, Pair, Site, System } from './system.js';
+import { booted, type GuestShape, type Migrated, type PagesLeft, type Pair, type Site, type System } from './system.js';
 
 const VM_NAME = 'bench';
 
 export const postcopySystem: System = {
   name: 'postcopy',
-  async start(shape: GuestShape, site: Site): Promise<Pair> {
-    const pair = new PostcopyPair(shape, site);
-    try {
-      await pair.boot();
-    } catch (error) {
-      await pair.dispose();
-      throw error;
-    }
-    return pair;
-  },
+  start: (shape, site) => booted(new PostcopyPair(shape, site)),
 };
 
 class PostcopyPair implements Pair {

@@ -73,3 +73,14 @@ export interface System {
   readonly name: SystemName;
   start(shape: GuestShape, site: Site): Promise<Pair>;
 }
+
+/** A pair that is ready; one that does not get there leaves nothing behind. */
+export async function booted<P extends Pair & { boot(): Promise<void> }>(pair: P): Promise<P> {
+  try {
+    await pair.boot();
+    return pair;
+  } catch (error) {
+    await pair.dispose();
+    throw error;
+  }
+}

@@ -6,7 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { guestBinary } from '../../guest/guest-binary.js';
 import { GuestConsole } from '../../guest/guest-console.js';
 import { MIB, PAGE_SIZE } from '../../memory/page-size.js';
-import type { GuestShape, Migrated, OwnAccount, PagesLeft, Pair, Site, System } from '../system.js';
+import {
+  booted,
+  type GuestShape,
+  type Migrated,
+  type OwnAccount,
+  type PagesLeft,
+  type Pair,
+  type Site,
+  type System,
+} from '../system.js';
 import { machineWords } from './cpu-model.js';
 import { parseMigrationInfo } from './migration-info.js';
 import { QemuProcess } from './qemu-process.js';
@@ -28,16 +37,7 @@ export interface QemuOptions {
 export function qemuSystem(preempt: boolean, options: QemuOptions): System {
   return {
     name: preempt ? 'qemu-preempt' : 'qemu',
-    async start(shape: GuestShape, site: Site): Promise<Pair> {
-      const pair = new QemuPair(preempt, options, shape, site);
-      try {
-        await pair.boot();
-      } catch (error) {
-        await pair.dispose();
-        throw error;
-      }
-      return pair;
-    },
+    start: (shape, site) => booted(new QemuPair(preempt, options, shape, site)),
   };
 }
 
