@@ -6,7 +6,7 @@ import { GIB, MIB, PAGE_SIZE } from './page-size.js';
  *   0 ................ 640 KiB   boot information, then free for the guest
  *   640 KiB ............ 1 MiB   legacy area: RAM behind it, but the guest is told to keep out; ACPI tables at its top
  *   1 MiB .............. 3 GiB   RAM
- *   3 GiB .............. 4 GiB   hole: interrupt controllers, KVM's own pages, later virtio-mmio
+ *   3 GiB .............. 4 GiB   hole: virtio-mmio devices, interrupt controllers, KVM's own pages
  *   4 GiB ...                    the rest of RAM
  */
 
@@ -48,6 +48,11 @@ export const ACPI_AREA_END = 0x100000;
 /** Kernels and initrds are loaded from here up. */
 export const HIGH_MEMORY_START = 0x100000;
 
+/** Registers of the first virtio-mmio device; the others follow, a page each. */
+export const VIRTIO_MMIO_START = 0xd0000000;
+/** Registers and configuration space of one virtio-mmio device. */
+export const VIRTIO_MMIO_BYTES = 0x1000;
+
 /** The I/O APIC's registers, in KVM. */
 export const IOAPIC_ADDRESS = 0xfec00000;
 /** Each vCPU's local APIC, in KVM. */
@@ -82,6 +87,12 @@ export const SCI_GSI = 9;
 export const TIMER_IOAPIC_PIN = 2;
 /** Pins of KVM's I/O APIC. */
 export const IOAPIC_PINS = 24;
+
+/**
+ * Interrupts of virtio-mmio devices in their order, level and active high: first the pins that no ISA device ever had,
+ * then the ISA ones that are free here. Their number is the number of devices a machine can have.
+ */
+export const VIRTIO_GSIS: readonly number[] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 12, 6, 7, 14, 15];
 
 /** A stretch of guest RAM, contiguous in guest-physical addresses and in the RAM backing. */
 export interface RamRegion {
