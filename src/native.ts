@@ -109,6 +109,16 @@ export interface NativeVm {
   /** Packed struct kvm_irq_routing_entry (48 bytes): the pins of PIC and IOAPIC that each GSI drives. */
   setRouting(entries: Uint8Array): void;
   setIrq(gsi: number, level: boolean): void;
+  /**
+   * A virtio-mmio device at `address`: writes to its QueueNotify signal the eventfd, InterruptStatus and InterruptACK are
+   * answered on the vCPU's thread. Before any vCPU runs; returns the device's index, 0 and up.
+   */
+  addVirtio(address: number, gsi: number, notifyFd: number): number;
+  /** Sets bits of InterruptStatus and interrupts the guest, with one edge. */
+  raiseVirtio(index: number, bits: number): void;
+  getVirtioInterrupts(index: number): number;
+  /** Without an interrupt. */
+  setVirtioInterrupts(index: number, bits: number): void;
   /** The kernel's structure for it (struct kvm_irqchip, kvm_pit_state2, kvm_clock_data). */
   getState(name: VmStateName): Uint8Array;
   setState(name: VmStateName, bytes: Uint8Array): void;
@@ -195,6 +205,8 @@ export interface Native {
   writeFd(fd: number, bytes: Uint8Array): number;
   /** A descriptor holding flock(2) LOCK_EX on the file; code EWOULDBLOCK if another process has it. */
   lockFile(path: string): number;
+  /** Ends the process at once, with every thread, also those that wait in the kernel: process.exit() waits for them. */
+  exitNow(code: number): never;
   /** Name (15 bytes at most, as top -H shows it) and priority of the calling thread; false if that is not permitted. */
   setThread(name: string, nice: number): boolean;
 
