@@ -6,8 +6,10 @@ import { startControlServer } from '../control/server.js';
 import { openSerialBackend, type SerialBackend, type SerialOptions } from '../run/serial-backend.js';
 import type { VmProcess } from '../run/vm-process.js';
 import { Cleanup } from './cleanup.js';
+import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
 import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { loadNative } from './load-native.js';
 import { createLogger, type LogLevel } from './log.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
@@ -54,6 +56,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     logger.info({ vm: hosted.name }, 'VM process ready');
     result = await vm.ended;
     logger.info({ vm: hosted.name, ...result }, 'VM over');
+    if (result.stuck) leaveThreadsBehind((await loadNative()).exitNow);
     return result.code === undefined ? EXIT_OK : EXIT_CODES[result.code];
   } finally {
     await cleanup.run();

@@ -104,4 +104,6 @@ export interface VmEnd {
   reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed';
   message: string;
   code?: ErrorCode;
+  /** A thread still waits for a page that does not come: only the end of the process ends it. */
+  stuck?: boolean;
 }

@@ -24,7 +24,9 @@ import { native } from '../native.js';
 import { VERSION } from '../version.js';
 import { bootMachine, type BootFile, type BootPlan } from './boot-machine.js';
 import { DeviceLink } from './device-link.js';
-import { Machine } from './machine.js';
+import { HostDevices, requireSameDevices } from './host-devices.js';
+import { localDevices, type DeviceOverrides } from './local-devices.js';
+import { Machine, type MachineLines } from './machine.js';
 import { requireKvm, requireUserfaultfd } from './require-host.js';
 import type { SerialBackend } from './serial-backend.js';
 import { describeStop } from './vcpu-stop.js';
@@ -34,33 +36,41 @@ export interface VmProcess extends VmService {
   readonly ended: Promise<VmEnd>;
 }
 
-export interface ReceiveOptions {
+export interface ReceiveOptions extends DeviceOverrides {
   name: string;
   host: string;
   port: number;
+}
+
+/** The host's side of the guest's consoles. */
+export interface Backends {
+  /** COM1. */
+  serial: SerialBackend;
+  /** The virtio console. */
+  console: SerialBackend;
 }
 
 /** Told to the operator while the VM lives: resets, moves. */
 export type Notice = (text: string) => void;
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export async function startVm(config: VmConfig, serial: SerialBackend, notice: Notice = () => {}): Promise<VmProcess> {
+export async function startVm(config: VmConfig, backends: Backends, notice: Notice = () => {}): Promise<VmProcess> {
   requireKvm();
-  const vm = new LocalVm(config.name, serial, notice);
-  await vm.boot({ ...config }, config.reboot);
+  const vm = new LocalVm(config.name, backends, notice);
+  await vm.start(config);
   return vm;
 }
 
 /** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
 export async function receiveVm(
   options: ReceiveOptions,
-  serial: SerialBackend,
+  backends: Backends,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
   requireKvm();
   requireUserfaultfd();
-  const vm = new LocalVm(options.name, serial, notice);
-  vm.receive(options.host, options.port);
+  const vm = new LocalVm(options.name, backends, notice);
+  vm.receive(options);
   return vm;
 }
 
@@ -76,6 +86,7 @@ class LocalVm implements VmProcess {
   #problem: string | undefined;
   #peer: string | undefined;
   #machine: Machine | undefined;
+  #hostDevices: HostDevices | undefined;
   /** A device worker that waits for the machine that comes. */
   #idleDevices: DeviceLink | undefined;
   #plan: BootPlan | undefined;
@@ -86,6 +97,8 @@ class LocalVm implements VmProcess {
   #epoch = 0;
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
+  /** Paused because a migration failed and another host had a disk. */
+  #held = false;
   #sending: SendVm | undefined;
   /** Until the machine that has come ends, or moves on. */
   #givesHugePages = false;
@@ -94,18 +107,32 @@ class LocalVm implements VmProcess {
 
   constructor(
     readonly name: string,
-    readonly serial: SerialBackend,
+    readonly backends: Backends,
     readonly notice: Notice,
   ) {
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
   }
 
-  async boot(plan: BootPlan, reboot: boolean): Promise<void> {
-    const { machine, cpuid, files } = await bootMachine(plan, () => this.#serialPort());
+  /** Throws with nothing left behind. */
+  async start(config: VmConfig): Promise<void> {
+    const hostDevices = HostDevices.open(config.disks, config.nets);
+    this.#hostDevices = hostDevices;
+    try {
+      hostDevices.disks.lock();
+      await this.#boot({ ...config }, config.reboot);
+    } catch (error) {
+      this.#closeHostDevices();
+      throw error;
+    }
+  }
+
+  async #boot(plan: BootPlan, reboot: boolean): Promise<void> {
+    const { machine, cpuid, files } = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
     if (this.#ending) {
       await machine.close();
       return;
     }
+    machine.devices.allowRelease();
     this.#plan = { ...plan };
     this.#reboot = reboot;
     this.#cpuid = cpuid;
@@ -129,25 +156,26 @@ class LocalVm implements VmProcess {
     return worker;
   }
 
-  receive(host: string, port: number): void {
+  receive({ host, port, ...overrides }: ReceiveOptions): void {
     rehearseCodec();
     const incoming = new Incoming(host, port, {
       createMachine: (hello) => {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
-        return Machine.create(shape, this.#serialPort(), devices);
+        return Machine.create(shape, this.#lines(), this.#hostDevices!, devices);
       },
+      openDevices: (hello) => this.#openDevices(hello, overrides),
       onIncoming: (peer) => {
         this.#state = 'incoming';
         this.#peer = peer;
       },
       onRefused: (reasons) => {
-        this.#state = 'waiting';
+        this.#backToWaiting();
         this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`);
       },
       onNotBegun: (reason) => {
-        this.#state = 'waiting';
+        this.#backToWaiting();
         this.notice(`no VM came from ${this.#peer}: ${describeError(reason)}; still waiting for one`);
       },
       onRunning: (machine, hello) => this.#arrived(machine, hello),
@@ -157,6 +185,7 @@ class LocalVm implements VmProcess {
     void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
+        outcome.machine.devices.allowRelease();
         this.#givesHugePages = !this.#ending;
         void giveBackHugePages(outcome.machine.memory, outcome.wholeBlocks, () => !this.#givesHugePages);
         // Not at once: a guest that has just come has use for the CPU.
@@ -239,7 +268,7 @@ class LocalVm implements VmProcess {
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
       await this.#machine?.close();
-      if (!this.#ending) await this.boot(plan, this.#reboot);
+      if (!this.#ending) await this.#boot(plan, this.#reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }
@@ -252,10 +281,37 @@ class LocalVm implements VmProcess {
     await sending.outcome;
   }
 
-  /** A fresh serial line between the machine and the backend; the machine's end. */
-  #serialPort(): number {
+  /** What is in the way of opening what the VM that comes needs of this host. */
+  #openDevices(hello: Hello, overrides: DeviceOverrides): string[] {
+    try {
+      const { disks, nets } = localDevices(hello.devices, overrides);
+      this.#hostDevices = HostDevices.open(disks, nets);
+      requireSameDevices(hello.devices, this.#hostDevices.descriptions());
+      return [];
+    } catch (error) {
+      return [describeError(error)];
+    }
+  }
+
+  #backToWaiting(): void {
+    this.#state = 'waiting';
+    this.#closeHostDevices();
+  }
+
+  #closeHostDevices(): void {
+    this.#hostDevices?.close();
+    this.#hostDevices = undefined;
+  }
+
+  /** Fresh lines between the machine and the backends; the machine's ends. */
+  #lines(): MachineLines {
+    return { serialFd: this.#port(this.backends.serial), consoleFd: this.#port(this.backends.console) };
+  }
+
+  /** A fresh line between the machine and a backend; the machine's end. */
+  #port(backend: SerialBackend): number {
     const [ours, machines] = native.socketPair();
-    this.serial.attach(new NodeSocket({ fd: ours }));
+    backend.attach(new NodeSocket({ fd: ours }));
     return machines;
   }
 
@@ -273,6 +329,8 @@ class LocalVm implements VmProcess {
       ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
       ...(this.#peer === undefined ? {} : { peer: this.#peer }),
       ...(migration === undefined ? {} : { migration }),
+      disks: this.#hostDevices?.disks.describe().map(({ id, path, readonly }) => ({ id, path, readonly })) ?? [],
+      nets: this.#hostDevices?.nets.describe() ?? [],
     };
   }
 
@@ -293,7 +351,10 @@ class LocalVm implements VmProcess {
     await this.#pausing;
     if (this.#state === 'running') return;
     this.#require('paused', 'resumed');
-    this.#machine!.resume();
+    if (this.#held) await this.#machine!.goOn();
+    else this.#machine!.resume();
+    this.#held = false;
+    this.#problem = undefined;
     this.#state = 'running';
   }
 
@@ -309,7 +370,7 @@ class LocalVm implements VmProcess {
   }
 
   attachConsole(stream: Duplex): void {
-    this.serial.addConsole(stream);
+    this.backends.serial.addConsole(stream);
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
@@ -333,6 +394,10 @@ class LocalVm implements VmProcess {
         this.#state = 'handed-over';
         this.#peer = peer;
       },
+      onHeld: (reason) => {
+        this.#held = true;
+        this.notice(`the guest stays paused, until \`postcopy resume\`: ${describeError(reason)}`);
+      },
     });
     this.#state = 'migrating';
     this.#problem = undefined;
@@ -352,10 +417,10 @@ class LocalVm implements VmProcess {
           'The VM does not run here; what is left of its memory here is kept until `postcopy stop`',
       );
     } else if (!this.#ending) {
-      this.#state = 'running';
+      this.#state = this.#held ? 'paused' : 'running';
       this.#problem = summary.error?.message;
       this.#prepareToSend();
-      this.notice(`the migration to ${peer} failed, the VM runs on here: ${summary.error?.message}`);
+      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${summary.error?.message}`);
     }
   }
 
@@ -373,6 +438,7 @@ class LocalVm implements VmProcess {
       files: this.#files,
       cmdline: plan.cmdline,
       reboot: this.#reboot,
+      devices: this.#hostDevices!.descriptions(),
       bulkChannels: BULK_CHANNELS,
     };
   }
@@ -406,7 +472,8 @@ class LocalVm implements VmProcess {
     await this.#incoming?.close();
     await this.#idleDevices?.close();
     await (await this.#pageWorker?.catch(() => undefined))?.end();
-    await this.#machine?.close();
-    this.#settleEnded(end);
+    const closed = (await this.#machine?.close()) ?? true;
+    this.#closeHostDevices();
+    this.#settleEnded({ ...end, stuck: !closed });
   }
 }

@@ -36,6 +36,8 @@ export interface SendOptions {
   onProgress(progress: MigrationProgress): void;
   /** COMMIT is about to go out: from here on the VM is not ours any more. */
   onCommit(): void;
+  /** The migration failed, and the guest cannot go on here yet: another host has one of its disks. */
+  onHeld(reason: Error): void;
 }
 
 const PROGRESS_INTERVAL_MS = 100;
@@ -213,7 +215,7 @@ export class SendVm {
       case 'send-abort':
         return this.#control!.send('abort', { reason: describeError(action.reason) });
       case 'resume-guest':
-        return this.#options.machine.resume();
+        return this.#options.machine.goOn().catch((error: Error) => this.#options.onHeld(error));
       case 'finish':
         return this.#end('completed');
       case 'fail':
@@ -229,6 +231,7 @@ export class SendVm {
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
     await rehearseCapture(this.#options.machine);
+    await this.#options.machine.hostDevices.disks.presync();
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
@@ -242,6 +245,7 @@ export class SendVm {
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
     this.#downtime.begin(await machine.pause());
+    await machine.releaseDevices();
     this.#downtime.lap('stop', native.monotonicMicros());
     const { state, clockAt } = await machine.save();
     this.#downtime.lap('save', native.monotonicMicros());
