@@ -15,21 +15,20 @@ import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { giveBackHugePages } from '../migrate/destination/huge-pages.js';
 import { Incoming } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
-import type { SourceJob } from '../migrate/source/jobs.js';
-import type { PageWorker } from '../migrate/page-worker.js';
 import { rehearseCodec } from '../migrate/rehearse.js';
-import { startPageWorker } from '../migrate/source/page-channels.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
-import { bootMachine, type BootFile, type BootPlan } from './boot-machine.js';
+import { bootMachine, type BootPlan } from './boot-machine.js';
 import { DeviceLink } from './device-link.js';
 import { HostDevices, requireSameDevices } from './host-devices.js';
 import { localDevices, type DeviceOverrides } from './local-devices.js';
 import { Machine, type MachineLines } from './machine.js';
+import { ReadyToSend } from './ready-to-send.js';
 import { requireKvm, requireUserfaultfd } from './require-host.js';
 import type { SerialBackend } from './serial-backend.js';
 import { describeStop } from './vcpu-stop.js';
+import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
 
 export interface VmProcess extends VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
@@ -74,7 +73,6 @@ export async function receiveVm(
   return vm;
 }
 
-const BULK_CHANNELS = 1;
 const PREPARE_AFTER_MS = 5000;
 
 class LocalVm implements VmProcess {
@@ -89,12 +87,7 @@ class LocalVm implements VmProcess {
   #hostDevices: HostDevices | undefined;
   /** A device worker that waits for the machine that comes. */
   #idleDevices: DeviceLink | undefined;
-  #plan: BootPlan | undefined;
-  #reboot = true;
-  #files: BootFile[] = [];
-  #cpuid: Uint8Array[] = [];
-  /** Hand-overs of this VM so far, on all hosts. */
-  #epoch = 0;
+  #record: VmRecord | undefined;
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk. */
@@ -102,8 +95,7 @@ class LocalVm implements VmProcess {
   #sending: SendVm | undefined;
   /** Until the machine that has come ends, or moves on. */
   #givesHugePages = false;
-  /** For a migration to come: what can be made ready before is. */
-  #pageWorker: Promise<PageWorker<SourceJob>> | undefined;
+  readonly #readyToSend = new ReadyToSend();
 
   constructor(
     readonly name: string,
@@ -127,33 +119,18 @@ class LocalVm implements VmProcess {
   }
 
   async #boot(plan: BootPlan, reboot: boolean): Promise<void> {
-    const { machine, cpuid, files } = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
+    const booted = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
+    const { machine } = booted;
     if (this.#ending) {
       await machine.close();
       return;
     }
     machine.devices.allowRelease();
-    this.#plan = { ...plan };
-    this.#reboot = reboot;
-    this.#cpuid = cpuid;
-    this.#files = files;
+    this.#record = recordOfBoot(plan, reboot, booted, this.#record?.epoch ?? 0);
     this.#adopt(machine);
     this.#state = 'running';
     machine.resume();
-    this.#prepareToSend();
-  }
-
-  #prepareToSend(): void {
-    rehearseCodec();
-    this.#pageWorker ??= startPageWorker();
-    this.#pageWorker.catch(() => {}); // told when it is taken
-  }
-
-  #takePageWorker(): Promise<PageWorker<SourceJob>> {
-    this.#prepareToSend();
-    const worker = this.#pageWorker!;
-    this.#pageWorker = undefined;
-    return worker;
+    this.#readyToSend.prepare();
   }
 
   receive({ host, port, ...overrides }: ReceiveOptions): void {
@@ -190,7 +167,7 @@ class LocalVm implements VmProcess {
         void giveBackHugePages(outcome.machine.memory, outcome.wholeBlocks, () => !this.#givesHugePages);
         // Not at once: a guest that has just come has use for the CPU.
         setTimeout(() => {
-          if (!this.#ending) this.#prepareToSend();
+          if (!this.#ending) this.#readyToSend.prepare();
         }, PREPARE_AFTER_MS).unref();
       } else if (outcome.status === 'failed') {
         void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
@@ -204,19 +181,7 @@ class LocalVm implements VmProcess {
   }
 
   #arrived(machine: Machine, hello: Hello): void {
-    const kernel = hello.files.find((file) => file.role === 'kernel');
-    const initrd = hello.files.find((file) => file.role === 'initrd');
-    this.#plan = {
-      kernel: kernel?.path ?? '',
-      ...(initrd === undefined ? {} : { initrd: initrd.path }),
-      cmdline: hello.cmdline,
-      memoryBytes: hello.memoryBytes,
-      cpus: hello.cpuid.length,
-    };
-    this.#reboot = hello.reboot;
-    this.#cpuid = hello.cpuid;
-    this.#files = hello.files;
-    this.#epoch = hello.epoch;
+    this.#record = recordOfHello(hello);
     this.#adopt(machine);
     this.#state = 'running';
     this.notice(`the VM has come from ${this.#peer} and runs here`);
@@ -261,14 +226,14 @@ class LocalVm implements VmProcess {
     if (this.#ending) return;
     this.#givesHugePages = false;
     await this.#cancelSending('the guest reset itself');
-    const plan = this.#plan!;
-    if (!this.#reboot) {
+    const { plan, reboot } = this.#record!;
+    if (!reboot) {
       return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})` });
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
       await this.#machine?.close();
-      if (!this.#ending) await this.#boot(plan, this.#reboot);
+      if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }
@@ -323,8 +288,8 @@ class LocalVm implements VmProcess {
       version: VERSION,
       state: this.#state,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
-      memoryBytes: this.#plan?.memoryBytes ?? 0,
-      cpus: this.#plan?.cpus ?? 0,
+      memoryBytes: this.#record?.plan.memoryBytes ?? 0,
+      cpus: this.#record?.plan.cpus ?? 0,
       uptimeMs: (native.monotonicMicros() - this.#startedAt) / 1000,
       ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
       ...(this.#peer === undefined ? {} : { peer: this.#peer }),
@@ -386,8 +351,8 @@ class LocalVm implements VmProcess {
     this.#givesHugePages = false;
     this.#sending = new SendVm({
       machine: this.#machine!,
-      hello: this.#hello(),
-      pageWorker: this.#takePageWorker(),
+      hello: helloOf(this.name, this.#record!, this.#machine!, this.#hostDevices!.descriptions()),
+      pageWorker: this.#readyToSend.takePageWorker(),
       ...request,
       onProgress,
       onCommit: () => {
@@ -419,28 +384,9 @@ class LocalVm implements VmProcess {
     } else if (!this.#ending) {
       this.#state = this.#held ? 'paused' : 'running';
       this.#problem = summary.error?.message;
-      this.#prepareToSend();
+      this.#readyToSend.prepare();
       this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${summary.error?.message}`);
     }
-  }
-
-  #hello(): Hello {
-    const plan = this.#plan!;
-    const machine = this.#machine!;
-    return {
-      release: VERSION,
-      name: this.name,
-      epoch: this.#epoch + 1,
-      memoryBytes: plan.memoryBytes,
-      cpuid: this.#cpuid,
-      tscKhz: machine.tscKhz,
-      xsaveBytes: machine.xsaveBytes,
-      files: this.#files,
-      cmdline: plan.cmdline,
-      reboot: this.#reboot,
-      devices: this.#hostDevices!.descriptions(),
-      bulkChannels: BULK_CHANNELS,
-    };
   }
 
   #require(state: VmState, wish: string): void {
@@ -471,7 +417,7 @@ class LocalVm implements VmProcess {
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
     await this.#incoming?.close();
     await this.#idleDevices?.close();
-    await (await this.#pageWorker?.catch(() => undefined))?.end();
+    await this.#readyToSend.end();
     const closed = (await this.#machine?.close()) ?? true;
     this.#closeHostDevices();
     this.#settleEnded({ ...end, stuck: !closed });

@@ -324,6 +324,8 @@ export class ReceiveVm {
   async #lose(reason: Error): Promise<void> {
     clearInterval(this.#progressTimer);
     for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
+    // The devices as well; one that waits for a page will not answer.
+    this.#machine!.devices.pause().catch(() => {});
     const pagesMissing = this.pagesMissing;
     try {
       this.#control.close();
