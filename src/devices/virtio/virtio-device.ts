@@ -20,11 +20,14 @@ export class QueueError extends Error {}
 export interface DeviceQueue {
   /** The next chain the driver has made available; undefined if there is none. */
   pop(): DescriptorChain | undefined;
-  /** Takes back the last `count` pops whose chains were not returned: the next pop() gives the first of them again. */
+  /** Takes back the last `count` pops, none of which was returned: the next pop() gives the first of them again. */
   unpop(count: number): void;
   /** Returns a chain to the driver. `written`: bytes written to its writable buffers, from the first on. */
   push(head: number, written: number): void;
-  /** After one or more push(): interrupts the driver unless it said it needs none. */
+  /**
+   * After one or more push(): shows them to the driver, all at once (as VIRTIO_NET_F_MRG_RXBUF asks), and interrupts it
+   * unless it said it needs none.
+   */
   signal(): void;
 }
 
