@@ -66,7 +66,7 @@ export interface VirtioDevice {
   /**
    * Before the state is saved, with all vCPUs parked: finishes what is in flight and returns it to its queue, takes
    * nothing new until process() is called again, writes back what only this host has. Throws if that fails, or takes too
-   * long: the guest then goes on here, and process() is called.
+   * long: the guest then goes on here, and process() is called. Also without a driver, as save() and restore().
    */
   pause(): void;
   /** Of a paused device, without the rings: a plain object of numbers, strings, booleans, arrays and byte arrays. */
