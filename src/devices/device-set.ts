@@ -3,6 +3,7 @@ import { PostcopyError } from '../errors.js';
 import { COM1_PORT, COM1_PORTS } from '../memory/layout.js';
 import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
 import { Bus } from './bus.js';
+import { CmosRtc, cmosRtcStateSchema } from './cmos-rtc.js';
 import type { DeviceHost } from './device-host.js';
 import { ResetControl, resetControlStateSchema } from './reset-control.js';
 import { Serial, serialStateSchema } from './serial.js';
@@ -10,13 +11,14 @@ import { Serial, serialStateSchema } from './serial.js';
 export type { DeviceHost } from './device-host.js';
 
 /** Version of DeviceState; a device that changes what it saves counts it up. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 const deviceStateSchema = z.strictObject({
   version: z.literal(STATE_VERSION),
   serial: serialStateSchema,
   acpiPm: acpiPmStateSchema,
   resetControl: resetControlStateSchema,
+  cmosRtc: cmosRtcStateSchema,
 });
 
 /** State of all devices as a plain object of numbers, booleans and arrays. */
@@ -32,14 +34,17 @@ export class DeviceSet {
   readonly #serial: Serial;
   readonly #acpiPm: AcpiPm;
   readonly #resetControl: ResetControl;
+  readonly #cmosRtc: CmosRtc;
 
   constructor(host: DeviceHost) {
     this.#serial = new Serial(host);
     this.#acpiPm = new AcpiPm(host);
     this.#resetControl = new ResetControl(host);
+    this.#cmosRtc = new CmosRtc(host);
     this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
     this.#acpiPm.addTo(this.#ports);
     this.#resetControl.addTo(this.#ports);
+    this.#cmosRtc.addTo(this.#ports);
   }
 
   /** `size` is 1, 2 or 4. */
@@ -75,6 +80,16 @@ export class DeviceSet {
     this.#acpiPm.pressPowerButton();
   }
 
+  /** Milliseconds until a device has something to do by itself; Infinity if none has. */
+  msToTimer(): number {
+    return this.#cmosRtc.msToTimer();
+  }
+
+  /** Does what is due; early calls do no harm. */
+  runTimers(): void {
+    this.#cmosRtc.runTimers();
+  }
+
   /** Changes nothing: the devices can go on if the migration fails. */
   save(): DeviceState {
     return {
@@ -82,6 +97,7 @@ export class DeviceSet {
       serial: this.#serial.save(),
       acpiPm: this.#acpiPm.save(),
       resetControl: this.#resetControl.save(),
+      cmosRtc: this.#cmosRtc.save(),
     };
   }
 
@@ -101,5 +117,6 @@ export class DeviceSet {
     this.#serial.restore(parsed.data.serial);
     this.#acpiPm.restore(parsed.data.acpiPm);
     this.#resetControl.restore(parsed.data.resetControl);
+    this.#cmosRtc.restore(parsed.data.cmosRtc);
   }
 }

@@ -34,6 +34,7 @@ class DeviceWorker {
       powerOff: () => reply({ type: 'power-off' }),
       reset: (source) => reply({ type: 'reset', source }),
       nowMicros: () => native.monotonicMicros(),
+      wallClockMs: () => Date.now(),
     });
     this.#dispatch = new ExitDispatch(this.#exits, this.#devices, (stop) => reply({ type: 'vcpu-stopped', stop }));
   }
@@ -47,7 +48,8 @@ class DeviceWorker {
     const [exit, posted, wake, serial] = [2, 5, 8, 11];
     for (;;) {
       set[serial - 1] = this.#serialEvents();
-      native.poll(set, this.#line.open ? 4 : 3, LONGEST_WAIT_MS);
+      native.poll(set, this.#line.open ? 4 : 3, Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer()));
+      this.#devices.runTimers();
       if (set[exit] !== 0 || set[posted] !== 0) this.#dispatch.run();
       if (this.#line.open && set[serial] !== 0) this.#serial();
       if (set[wake] !== 0 && !this.#answerAll()) return;
