@@ -3,10 +3,11 @@ import { PostcopyError } from '../errors.js';
 import { COM1_PORT, COM1_PORTS, VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
 import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
 import { Bus } from './bus.js';
+import { CmosRtc, cmosRtcStateSchema } from './cmos-rtc.js';
 import type { DeviceHost } from './device-host.js';
 import { ResetControl, resetControlStateSchema } from './reset-control.js';
 import { Serial, serialStateSchema } from './serial.js';
-import { virtioStateSchema, type MmioTransport } from './virtio/mmio-transport.js';
+import type { MmioTransport } from './virtio/mmio-transport.js';
 
 export type { DeviceHost } from './device-host.js';
 
@@ -18,8 +19,9 @@ const deviceStateSchema = z.strictObject({
   serial: serialStateSchema,
   acpiPm: acpiPmStateSchema,
   resetControl: resetControlStateSchema,
-  /** In the order of their slots. */
-  virtio: z.array(virtioStateSchema).max(VIRTIO_GSIS.length),
+  cmosRtc: cmosRtcStateSchema,
+  /** In the order of their slots; each transport checks its own. */
+  virtio: z.array(z.unknown()).max(VIRTIO_GSIS.length),
 });
 
 /** State of all devices as a plain object of numbers, booleans and arrays. */
@@ -35,6 +37,7 @@ export class DeviceSet {
   readonly #serial: Serial;
   readonly #acpiPm: AcpiPm;
   readonly #resetControl: ResetControl;
+  readonly #cmosRtc: CmosRtc;
   readonly #virtio: readonly MmioTransport[];
 
   /** `virtio`: the devices behind the virtio-mmio slots, in order. */
@@ -42,9 +45,11 @@ export class DeviceSet {
     this.#serial = new Serial(host);
     this.#acpiPm = new AcpiPm(host);
     this.#resetControl = new ResetControl(host);
+    this.#cmosRtc = new CmosRtc(host);
     this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
     this.#acpiPm.addTo(this.#ports);
     this.#resetControl.addTo(this.#ports);
+    this.#cmosRtc.addTo(this.#ports);
     this.#virtio = virtio;
     virtio.forEach((transport, slot) =>
       this.#mmio.add(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_MMIO_BYTES, transport),
@@ -84,6 +89,16 @@ export class DeviceSet {
     this.#acpiPm.pressPowerButton();
   }
 
+  /** Milliseconds until a device has something to do by itself; Infinity if none has. */
+  msToTimer(): number {
+    return this.#cmosRtc.msToTimer();
+  }
+
+  /** Does what is due; early calls do no harm. */
+  runTimers(): void {
+    this.#cmosRtc.runTimers();
+  }
+
   /** Changes nothing: the devices can go on if the migration fails. */
   save(): DeviceState {
     return {
@@ -91,6 +106,7 @@ export class DeviceSet {
       serial: this.#serial.save(),
       acpiPm: this.#acpiPm.save(),
       resetControl: this.#resetControl.save(),
+      cmosRtc: this.#cmosRtc.save(),
       virtio: this.#virtio.map((transport) => transport.save()),
     };
   }
@@ -114,6 +130,7 @@ export class DeviceSet {
     this.#serial.restore(parsed.data.serial);
     this.#acpiPm.restore(parsed.data.acpiPm);
     this.#resetControl.restore(parsed.data.resetControl);
+    this.#cmosRtc.restore(parsed.data.cmosRtc);
   }
 }
 

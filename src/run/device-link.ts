@@ -10,6 +10,7 @@ import type { VcpuStop } from './exit-dispatch.js';
 import type { VirtioSpec } from './virtio-spec.js';
 
 interface DeviceEvents {
+  notice: [text: string];
   'power-off': [];
   reset: [source: string];
   'vcpu-stopped': [stop: VcpuStop];
@@ -139,6 +140,8 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
         return this.#waiting.shift()?.resolve(message.state);
       case 'refused':
         return this.#waiting.shift()?.reject(new PostcopyError(message.code, message.message));
+      case 'notice':
+        return void this.emit('notice', message.text);
       case 'power-off':
         return void this.emit('power-off');
       case 'reset':

@@ -30,6 +30,8 @@ export type DeviceRequest =
 export type DeviceReply =
   | { type: 'answer'; state?: unknown }
   | { type: 'refused'; code: ErrorCode; message: string }
+  /** For the operator. */
+  | { type: 'notice'; text: string }
   | { type: 'power-off' }
   | { type: 'reset'; source: string }
   | { type: 'vcpu-stopped'; stop: VcpuStop };

@@ -19,6 +19,7 @@ const LONGEST_WAIT_MS = 500;
 
 const port = parentPort as MessagePort;
 const reply = (message: DeviceReply): void => port.postMessage(message);
+const report = (text: string): void => reply({ type: 'notice', text });
 
 class DeviceWorker {
   readonly #job: DeviceJob;
@@ -36,7 +37,7 @@ class DeviceWorker {
     this.#job = job;
     this.#exits = new native.ExitQueue(null, job.exitQueueHandle);
     this.#line = new SerialLine(job.serialFd);
-    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag });
+    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag, report });
     this.#devices = new DeviceSet(
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
@@ -44,6 +45,7 @@ class DeviceWorker {
         powerOff: () => reply({ type: 'power-off' }),
         reset: (source) => reply({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),
+        wallClockMs: () => Date.now(),
       },
       this.#virtio.transports,
     );
@@ -54,7 +56,10 @@ class DeviceWorker {
   /** Until the main thread asks it to close. */
   run(): void {
     const loop = new PollLoop();
-    while (!this.#closing) loop.turn(this.#allSources(), LONGEST_WAIT_MS);
+    while (!this.#closing) {
+      loop.turn(this.#allSources(), Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer()));
+      this.#devices.runTimers();
+    }
     this.#virtio.close();
   }
 

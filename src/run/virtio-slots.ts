@@ -2,13 +2,14 @@
 import type { PollSource } from '../devices/poll-source.js';
 import { MmioTransport } from '../devices/virtio/mmio-transport.js';
 import type { VirtioInterrupt } from '../devices/virtio/virtio-interrupt.js';
-import { GuestMemory } from '../memory/guest-memory.js';
 import { native, POLLIN, type NativeVm } from '../native.js';
 import { buildVirtioDevice, type BuiltDevice, type DeviceSurroundings } from './build-virtio-device.js';
 import type { VirtioSpec } from './virtio-spec.js';
 
 export interface VirtioSurroundings extends DeviceSurroundings {
   vm: NativeVm;
+  /** Told what went wrong with a device. */
+  report(text: string): void;
 }
 
 export class VirtioSlots {
@@ -19,11 +20,16 @@ export class VirtioSlots {
   #paused = false;
 
   constructor(specs: readonly VirtioSpec[], surroundings: VirtioSurroundings) {
-    const memory = new GuestMemory(surroundings.memory);
     this.#specs = specs;
     this.#devices = specs.map((spec) => buildVirtioDevice(spec, surroundings));
     this.transports = specs.map(
-      (spec, i) => new MmioTransport(this.#devices[i]!.device, memory, interruptOf(surroundings.vm, spec.slot)),
+      (spec, i) =>
+        new MmioTransport({
+          device: this.#devices[i]!.device,
+          ram: surroundings.memory,
+          interrupt: interruptOf(surroundings.vm, spec.slot),
+          report: (text) => surroundings.report(text),
+        }),
     );
     this.#notifications = specs.map((spec, i) => notification(spec.notifyFd, this.transports[i]!));
   }
@@ -54,7 +60,7 @@ export class VirtioSlots {
   }
 
   close(): void {
-    for (const transport of this.transports) transport.close();
+    for (const { device } of this.#devices) device.reset();
     for (const { close } of this.#devices) close?.();
     for (const { notifyFd } of this.#specs) native.closeFd(notifyFd);
   }

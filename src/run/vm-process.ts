@@ -196,6 +196,7 @@ class LocalVm implements VmProcess {
       over = true;
       void this.#afterArrival(action);
     };
+    machine.devices.on('notice', this.notice);
     machine.devices.on('power-off', () => once(() => this.#powerOff()));
     machine.devices.on('reset', (source) => once(() => this.#reset(source)));
     machine.devices.on('vcpu-stopped', (stop) => {

@@ -1,7 +1,6 @@
 import { describeError } from '../../errors.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';
-import type { IrqLine } from '../irq-line.js';
 import type { PollSource } from '../poll-source.js';
 import { readConfig, writeConfig } from './config-space.js';
 import { DeviceRunner } from './device-runner.js';
@@ -23,6 +22,7 @@ import type { QueuePosition } from './queue.js';
 import { QueueRegisters } from './queue-registers.js';
 import { checkVirtioState } from './check-virtio-state.js';
 import type { VirtioDevice } from './virtio-device.js';
+import type { VirtioInterrupt } from './virtio-interrupt.js';
 import { isDriven, type VirtioState } from './virtio-state.js';
 
 /** A guest can break its devices as often as it likes; it is reported so many times. */
@@ -31,8 +31,7 @@ const REPORTS_MAX = 10;
 export interface MmioTransportSetup {
   device: VirtioDevice;
   ram: RamBytes;
-  /** Level, active high. */
-  irq: IrqLine;
+  interrupt: VirtioInterrupt;
   /** Told why the device has stopped: the driver broke a queue, or the model failed. */
   report(message: string): void;
 }
@@ -45,21 +44,20 @@ export class MmioTransport implements BusDevice {
   readonly accessBytes = REGISTER_BYTES;
   readonly #device: VirtioDevice;
   readonly #ram: RamBytes;
-  readonly #irq: IrqLine;
+  readonly #interrupt: VirtioInterrupt;
   readonly #report: (message: string) => void;
   readonly #runner: DeviceRunner;
   readonly #features: FeatureRegisters;
   readonly #queues: readonly QueueRegisters[];
   #queueSel = 0;
   #status = 0;
-  #interruptStatus = 0;
   #configGeneration = 0;
   #reports = 0;
 
   constructor(setup: MmioTransportSetup) {
     this.#device = setup.device;
     this.#ram = setup.ram;
-    this.#irq = setup.irq;
+    this.#interrupt = setup.interrupt;
     this.#report = (message) => setup.report(message);
     this.#runner = new DeviceRunner(setup.device, (error) => this.#needsReset(error));
     this.#features = new FeatureRegisters(setup.device.features);
@@ -95,14 +93,14 @@ export class MmioTransport implements BusDevice {
       queueSel: this.#queueSel,
       queues: this.#queues.map((queue) => queue.save()),
       positions: this.#runner.positions(),
-      interruptStatus: this.#interruptStatus,
+      interruptStatus: this.#interrupt.status(),
       configGeneration: this.#configGeneration,
       device: this.#device.save(),
     };
   }
 
   /**
-   * Takes over what save() gave on another host, and drives the interrupt line; the device is paused until resume().
+   * Takes over what save() gave on another host, and interrupts the guest again for what it has not acknowledged; the device is paused until resume().
    * Only on a fresh one, which cannot be used if this throws: for state that does not fit.
    */
   restore(state: unknown): void {
@@ -111,11 +109,12 @@ export class MmioTransport implements BusDevice {
     this.#features.restore(saved.features);
     this.#queueSel = saved.queueSel;
     this.#queues.forEach((queue, index) => queue.restore(saved.queues[index]!));
-    this.#interruptStatus = saved.interruptStatus;
     this.#configGeneration = saved.configGeneration;
     this.#runner.restore(saved.device);
     if (isDriven(saved.status)) this.#runner.start(this.#session(saved.positions));
-    this.#irq.restore(this.#interruptStatus !== 0);
+    // Once too often is no harm; an interrupt that the irqchip did not have yet would be missing.
+    this.#interrupt.setStatus(0);
+    if (saved.interruptStatus !== 0) this.#interrupt.raise(saved.interruptStatus);
   }
 
   read(offset: number, size: number): number {
@@ -155,7 +154,7 @@ export class MmioTransport implements BusDevice {
       case REGISTER.queueReady:
         return this.#queues[this.#queueSel]?.ready === true ? 1 : 0;
       case REGISTER.interruptStatus:
-        return this.#interruptStatus;
+        return this.#interrupt.status();
       case REGISTER.status:
         return this.#status;
       case REGISTER.shmLenLow:
@@ -192,8 +191,7 @@ export class MmioTransport implements BusDevice {
         this.notify();
         break;
       case REGISTER.interruptAck:
-        this.#interruptStatus &= ~value;
-        this.#irq.set(this.#interruptStatus !== 0);
+        this.#interrupt.setStatus(this.#interrupt.status() & ~value);
         break;
       case REGISTER.status:
         this.#writeStatus(value);
@@ -234,15 +232,14 @@ export class MmioTransport implements BusDevice {
     this.#features.reset();
     this.#queueSel = 0;
     for (const queue of this.#queues) queue.reset();
-    this.#interruptStatus = 0;
-    this.#irq.set(false);
     this.#runner.reset();
+    this.#interrupt.setStatus(0);
   }
 
   /** The device "MUST send a device configuration change notification" if DRIVER_OK is set (2.1.2). */
   #needsReset(error: unknown): void {
     this.#status |= STATUS.deviceNeedsReset;
-    if ((this.#status & STATUS.driverOk) !== 0) this.#interrupt(INTERRUPT_CONFIG_CHANGE);
+    if ((this.#status & STATUS.driverOk) !== 0) this.#interrupt.raise(INTERRUPT_CONFIG_CHANGE);
     if (this.#reports++ >= REPORTS_MAX) return;
     this.#report(`a virtio device (type ${this.#device.deviceId}) waits for a reset: ${describeError(error)}`);
   }
@@ -254,16 +251,11 @@ export class MmioTransport implements BusDevice {
       queues: this.#queues,
       queueSizes: this.#device.queueSizes,
       ...(positions === undefined ? {} : { positions }),
-      usedBuffer: () => this.#interrupt(INTERRUPT_USED_BUFFER),
+      usedBuffer: () => this.#interrupt.raise(INTERRUPT_USED_BUFFER),
       configChanged: () => {
         this.#configGeneration = (this.#configGeneration + 1) >>> 0;
-        this.#interrupt(INTERRUPT_CONFIG_CHANGE);
+        this.#interrupt.raise(INTERRUPT_CONFIG_CHANGE);
       },
     };
-  }
-
-  #interrupt(cause: number): void {
-    this.#interruptStatus |= cause;
-    this.#irq.set(true);
   }
 }

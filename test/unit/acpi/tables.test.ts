@@ -71,8 +71,8 @@ describe('FADT', () => {
     expect(hex(fadt.subarray(208, 220))).toBe('01200003' + '0806000000000000');
   });
 
-  it('denies VGA, CMOS RTC and 8042', () => {
-    expect(hex(fadt.subarray(109, 111))).toBe('2500');
+  it('denies VGA and 8042, and has a CMOS RTC with the century at 0x32', () => {
+    expect(hex(fadt.subarray(106, 111))).toBe('0000320500');
   });
 
   it('resets by writing 6 to port 0xCF9, and is not hardware-reduced', () => {
@@ -104,14 +104,14 @@ describe('MADT', () => {
 });
 
 describe('DSDT', () => {
-  it('has \\_S5 and COM1', () => {
+  it('has \\_S5, COM1 and the real-time clock', () => {
     const dsdt = encodeDsdt();
     expect(sum(dsdt)).toBe(0);
     expect(dsdt[8]).toBe(2);
     expect(hex(dsdt.subarray(36))).toBe(
       '085c5f53355f' +
         '1207040a05000000' + // Name (\\_S5, Package () {5, 0, 0, 0})
-        '103e5c5f53425f' + // Scope (\\_SB)
+        '1046065c5f53425f' + // Scope (\\_SB)
         '5b8236434f4d31' + // Device (COM1)
         '085f4849440c41d00501' + // _HID PNP0501
         '085f55494401' + // _UID 1
@@ -119,7 +119,13 @@ describe('DSDT', () => {
         '085f43525311100a0d' + // _CRS, Buffer (13)
         '4701f803f8030108' + // IO (Decode16, 0x3F8, 0x3F8, 1, 8)
         '221000' + // IRQNoFlags () {4}
-        '7900', // end tag
+        '7900' + // end tag
+        '5b822552544330' + // Device (RTC0)
+        '085f4849440c41d00b00' + // _HID PNP0B00
+        '085f43525311100a0d' + // _CRS, Buffer (13)
+        '4701700070000102' + // IO (Decode16, 0x70, 0x70, 1, 2)
+        '220001' + // IRQNoFlags () {8}
+        '7900',
     );
   });
 });
