@@ -42,7 +42,7 @@ export async function bootMachine(plan: BootPlan, openSerial: () => number): Pro
   const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, openSerial());
   try {
     const memory = new GuestMemory(machine.memory);
-    const rsdpAddress = writeAcpiTables(memory, { cpus: plan.cpus });
+    const rsdpAddress = writeAcpiTables(memory, { cpus: plan.cpus, virtioDevices: 0 });
     const files = {
       kernel: kernel.content,
       kernelPath: plan.kernel,
