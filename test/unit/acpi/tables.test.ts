@@ -132,8 +132,8 @@ describe('DSDT', () => {
   it('has a device for each virtio-mmio register page', () => {
     const dsdt = encodeDsdt(2);
     expect(sum(dsdt)).toBe(0);
-    expect(hex(dsdt.subarray(36 + 14 + 4 + 5))).toBe(
-      hex(encodeDsdt(0).subarray(36 + 14 + 3 + 5)) + // PkgLength is a byte longer
+    expect(hex(dsdt.subarray(36 + 14 + 3 + 5))).toBe(
+      hex(encodeDsdt(0).subarray(36 + 14 + 3 + 5)) + // behind the scope's PkgLength
         '5b82410456523030' + // Device (VR00)
         '085f4849440d4c4e524f3030303500' + // _HID "LNRO0005"
         '085f55494400' + // _UID 0
