@@ -59,6 +59,11 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'restore', state });
   }
 
+  /** The guest shuts down if it cares to. */
+  async pressPowerButton(): Promise<void> {
+    await this.#request({ type: 'power-button' });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -11,7 +11,8 @@ export interface DeviceJob {
 }
 
 /** Main thread to device worker; each is answered, in order. */
-export type DeviceRequest = { type: 'save' } | { type: 'restore'; state: unknown } | { type: 'close' };
+export type DeviceRequest =
+  { type: 'save' } | { type: 'restore'; state: unknown } | { type: 'power-button' } | { type: 'close' };
 
 /** Device worker to main thread. The first answer says that its code is loaded, the second that it serves its job. */
 export type DeviceReply =

@@ -89,6 +89,10 @@ class DeviceWorker {
         this.#devices.restore(request.state);
         reply({ type: 'answer' });
         return true;
+      case 'power-button':
+        this.#devices.pressPowerButton();
+        reply({ type: 'answer' });
+        return true;
       case 'close':
         reply({ type: 'answer' });
         return false;
