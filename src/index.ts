@@ -11,6 +11,7 @@ export type {
   MigrationPhase,
   MigrationProgress,
   MigrationSummary,
+  StopRequest,
   VmEnd,
   VmService,
   VmState,

@@ -51,7 +51,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
 
     vm = await hosted.start(serial);
     const there = vm;
-    end.vmIsThere(() => there.stop());
+    end.vmIsThere(() => there.stop({ force: true }));
     hosted.started?.(vm);
     logger.info({ vm: hosted.name }, 'VM process ready');
     result = await vm.ended;

@@ -2,7 +2,7 @@
  * The command line. Commands are loaded when they are called: inside an emulated host, loading all of them takes
  * seconds.
  */
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
@@ -14,7 +14,7 @@ const HELP_FOOTER = `
 Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
 Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
 7 address in use, 8 unreachable, 9 bad peer, 10 refused, 11 wrong state, 12 migration failed and the VM runs on,
-13 link lost after the hand-over, 14 guest failed.`;
+13 link lost after the hand-over, 14 guest failed, 15 guest did not react to its power button.`;
 
 /** Runs one command line (without node and script) and returns its exit code; never throws. */
 export async function runProgram(words: string[], output: Output = processOutput): Promise<number> {
@@ -52,6 +52,14 @@ function createProgram(output: Output, done: (exitCode: number) => void): Comman
 }
 
 type Done = (exitCode: number) => void;
+
+const SECONDS_MAX = 24 * 60 * 60;
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(`Give whole seconds from 1 to ${SECONDS_MAX}.`);
+}
 
 function addHostCommands(program: Command, output: Output, done: Done): void {
   program
@@ -109,8 +117,13 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     });
   program
     .command('stop <name>')
-    .description('end a VM at once, as a power cut does')
-    .action(async (name: string) => done(await (await import('./stop.js')).stopCommand(name)));
+    .description('press the power button of a VM and wait until it has ended')
+    .addOption(new Option('--timeout <seconds>', 'how long to wait (default 60)').argParser(parseSeconds))
+    .addOption(new Option('--force', 'cut its power instead, at once').conflicts('timeout'))
+    .action(async (name: string, options: { force?: boolean; timeout?: number }) => {
+      const { stopCommand } = await import('./stop.js');
+      done(await stopCommand(name, options));
+    });
   program
     .command('pause <name>')
     .description("stop a VM's vCPUs")

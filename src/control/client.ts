@@ -13,7 +13,14 @@ import {
   VM_PATH,
 } from './protocol.js';
 import { socketPath } from './runtime-directory.js';
-import type { MigrateRequest, MigrationProgress, MigrationSummary, VmStatus } from './service.js';
+import {
+  STOP_TIMEOUT_MS,
+  type MigrateRequest,
+  type MigrationProgress,
+  type MigrationSummary,
+  type StopRequest,
+  type VmStatus,
+} from './service.js';
 
 /** A process that is alive answers its status at once; a slow, emulated host takes its time. */
 const STATUS_TIMEOUT_MS = 10_000;
@@ -48,8 +55,10 @@ export class VmClient {
     await this.#json('POST', RESUME_PATH, ACTION_TIMEOUT_MS);
   }
 
-  async stop(): Promise<void> {
-    await this.#json('POST', STOP_PATH, ACTION_TIMEOUT_MS);
+  /** Resolves when the VM has ended. */
+  async stop(request: StopRequest = {}): Promise<void> {
+    const guestMs = request.force === true ? 0 : (request.timeoutMs ?? STOP_TIMEOUT_MS);
+    await this.#json('POST', STOP_PATH, guestMs + ACTION_TIMEOUT_MS, request);
   }
 
   /** Resolves also when the migration fails: see the summary's status. UNREACHABLE if the VM's process dies meanwhile. */
@@ -85,8 +94,8 @@ export class VmClient {
     await this.#http.destroy();
   }
 
-  async #json(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<unknown> {
-    const answer = await this.#request(method, path, timeoutMs, method === 'POST' ? {} : undefined);
+  async #json(method: 'GET' | 'POST', path: string, timeoutMs: number, body: object = {}): Promise<unknown> {
+    const answer = await this.#request(method, path, timeoutMs, method === 'POST' ? body : undefined);
     return this.#body(answer);
   }
 

@@ -86,13 +86,25 @@ export interface MigrateRequest {
   port: number;
 }
 
+export interface StopRequest {
+  /** A power cut, at once, whatever the guest is doing. */
+  force?: boolean;
+  /** How long the guest may take to shut down; 60 s by default. */
+  timeoutMs?: number;
+}
+
+export const STOP_TIMEOUT_MS = 60_000;
+
 /** What one VM process offers to its control socket. Errors are PostcopyError. */
 export interface VmService {
   status(): VmStatus;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Ends the guest at once (power cut) and, after the answer is out, the process. */
-  stop(): Promise<void>;
+  /**
+   * Presses the guest's power button and waits until the VM has ended; NO_REACTION when it has not in time. With
+   * `force` it ends at once. The process ends after the answer is out.
+   */
+  stop(request?: StopRequest): Promise<void>;
   /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
   /** Joins a stream to the serial console, both directions; several at a time; detached when it closes. */

@@ -86,6 +86,11 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'restore', state });
   }
 
+  /** The guest shuts down if it cares to. */
+  async pressPowerButton(): Promise<void> {
+    await this.#request({ type: 'power-button' });
+  }
+
   /** With all vCPUs parked: the devices finish what they have in flight and begin nothing new. */
   async pause(): Promise<void> {
     await this.#request({ type: 'pause' });

@@ -24,6 +24,7 @@ export type DeviceRequest =
   | { type: 'pause' }
   /** arrived: the VM has just come to this host. */
   | { type: 'resume'; arrived: boolean }
+  | { type: 'power-button' }
   | { type: 'close' };
 
 /** Device worker to main thread. The first answer says that its code is loaded, the second that it serves its job. */

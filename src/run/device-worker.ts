@@ -121,6 +121,8 @@ class DeviceWorker {
         return this.#virtio.pause();
       case 'resume':
         return this.#virtio.resume(request.arrived);
+      case 'power-button':
+        return this.#devices.pressPowerButton();
       case 'close':
         this.#closing = true;
         return undefined;

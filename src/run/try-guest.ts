@@ -26,7 +26,7 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
     return { ok: false, detail: describeError(error) };
   } finally {
     guest.close();
-    await vm?.stop().catch(() => {});
+    await vm?.stop({ force: true }).catch(() => {});
     await vm?.ended;
     await serial.close();
   }

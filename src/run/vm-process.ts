@@ -2,14 +2,16 @@
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { VmConfig } from '../configure/vm-config.js';
-import type {
-  MigrateRequest,
-  MigrationProgress,
-  MigrationSummary,
-  VmEnd,
-  VmService,
-  VmState,
-  VmStatus,
+import {
+  STOP_TIMEOUT_MS,
+  type MigrateRequest,
+  type MigrationProgress,
+  type MigrationSummary,
+  type StopRequest,
+  type VmEnd,
+  type VmService,
+  type VmState,
+  type VmStatus,
 } from '../control/service.js';
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { giveBackHugePages } from '../migrate/destination/huge-pages.js';
@@ -27,6 +29,7 @@ import { Machine, type MachineLines } from './machine.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { requireKvm, requireUserfaultfd } from './require-host.js';
 import type { SerialBackend } from './serial-backend.js';
+import { requireReaction, shutDown } from './shut-down.js';
 import { describeStop } from './vcpu-stop.js';
 import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
 
@@ -174,7 +177,7 @@ class LocalVm implements VmProcess {
       } else {
         this.#linkLost(
           `the link to ${this.#peer} was lost while ${outcome.pagesMissing} pages of the VM were still there (${describeError(outcome.reason)}). ` +
-            'The VM is halted; its state here is kept until `postcopy stop`',
+            'The VM is halted; its state here is kept until `postcopy stop --force`',
         );
       }
     });
@@ -324,15 +327,28 @@ class LocalVm implements VmProcess {
     this.#state = 'running';
   }
 
-  async stop(): Promise<void> {
+  async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
     if (this.#state === 'handed-over') {
       throw new PostcopyError(
         'WRONG_STATE',
         `${this.name} runs at ${this.#peer}, which still pulls its memory from here: to end this process now would destroy it`,
       );
     }
+    // Where none has come yet there is no guest to ask.
+    if (force || this.#state === 'waiting') return this.#cutPower();
+    await this.#pausing;
+    requireReaction(this.name, this.#state, this.#peer);
+    await shutDown({ name: this.name, ended: this.ended, timeoutMs, press: () => this.#pressPowerButton() });
+  }
+
+  async #cutPower(): Promise<void> {
     await this.#cancelSending('the VM was stopped');
     setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped` }));
+  }
+
+  async #pressPowerButton(): Promise<void> {
+    // One that ends already needs no push.
+    if (!this.#ending) await this.#machine!.devices.pressPowerButton();
   }
 
   attachConsole(stream: Duplex): void {
@@ -380,7 +396,7 @@ class LocalVm implements VmProcess {
     } else if (summary.status === 'link-lost') {
       this.#linkLost(
         `the link to ${peer} was lost after the VM was handed over (${summary.error?.message}). ` +
-          'The VM does not run here; what is left of its memory here is kept until `postcopy stop`',
+          'The VM does not run here; what is left of its memory here is kept until `postcopy stop --force`',
       );
     } else if (!this.#ending) {
       this.#state = this.#held ? 'paused' : 'running';

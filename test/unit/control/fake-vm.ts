@@ -3,6 +3,7 @@ import type {
   MigrateRequest,
   MigrationProgress,
   MigrationSummary,
+  StopRequest,
   VmService,
   VmStatus,
 } from '../../../src/control/service.js';
@@ -41,6 +42,7 @@ export const SUMMARY: MigrationSummary = {
 /** A VM that does what a test tells it. */
 export class FakeVm implements VmService {
   calls: string[] = [];
+  stops: StopRequest[] = [];
   current: VmStatus = STATUS;
   /** Thrown by pause(), resume() and stop(). */
   refusal: unknown;
@@ -60,7 +62,8 @@ export class FakeVm implements VmService {
     return this.#act('resume');
   }
 
-  stop(): Promise<void> {
+  stop(request: StopRequest = {}): Promise<void> {
+    this.stops.push(request);
     return this.#act('stop');
   }
 
