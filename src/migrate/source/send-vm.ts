@@ -113,6 +113,8 @@ export class SendVm {
   /** Resolves when the migration is over, however it ended. */
   async run(): Promise<MigrationSummary> {
     try {
+      // What the guest has written is on its disks before it stops, so that little is left to write then.
+      await this.#options.machine.hostDevices.disks.presync();
       this.#control = await connectControl(this.#options.host, this.#options.port, this.#id);
       this.#control.on('message', (message) => this.#receive(message));
       this.#control.on('broken', (reason) => this.#events.push({ type: 'failure', reason }));
@@ -231,7 +233,6 @@ export class SendVm {
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
     await rehearseCapture(this.#options.machine);
-    await this.#options.machine.hostDevices.disks.presync();
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
