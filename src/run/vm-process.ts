@@ -113,7 +113,7 @@ class LocalVm implements VmProcess {
     const hostDevices = HostDevices.open(config.disks, config.nets);
     this.#hostDevices = hostDevices;
     try {
-      hostDevices.disks.lock();
+      await hostDevices.disks.lock();
       await this.#boot({ ...config }, config.reboot);
     } catch (error) {
       this.#closeHostDevices();
