@@ -101,16 +101,20 @@ export class VirtioConsole implements VirtioDevice {
     if (input === undefined) return;
     this.#buffer = undefined;
     queue.push(buffer.head, writeSegments(this.#ram, buffer.writable, input));
-    this.#takeBuffer(queue);
     queue.signal();
+    this.#takeBuffer(queue);
   }
 
   #takeBuffer(queue: DeviceQueue | undefined): void {
     while (queue !== undefined && this.#buffer === undefined) {
       const chain = queue.pop();
       if (chain === undefined) return;
-      if (chain.writable.length > 0) this.#buffer = chain;
-      else queue.push(chain.head, 0); // no place for input: nothing to keep it for
+      if (chain.writable.length > 0) {
+        this.#buffer = chain;
+      } else {
+        queue.push(chain.head, 0); // no place for input: nothing to keep it for
+        queue.signal();
+      }
     }
   }
 

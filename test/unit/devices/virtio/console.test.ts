@@ -1,32 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ConsoleLine } from '../../../../src/devices/virtio/console/console-line.js';
 import { VirtioConsole } from '../../../../src/devices/virtio/console/console.js';
 import { MIB } from '../../../../src/memory/page-size.js';
 import { POLLHUP, POLLIN, POLLOUT } from '../../../../src/native.js';
 import { FakeRam } from '../../memory/fake-ram.js';
 import { FakeDriver, FakeQueue } from './fake-driver.js';
-
-/** A host that has `input` for the guest. */
-class FakeLine implements ConsoleLine {
-  readonly fd = 7;
-  open = true;
-  blocked = false;
-  input = '';
-  output = '';
-  flushes = 0;
-
-  write(bytes: Uint8Array): void {
-    this.output += Buffer.from(bytes).toString('latin1');
-  }
-  flush(): void {
-    this.flushes++;
-  }
-  read(most: number): Uint8Array | undefined {
-    const taken = this.input.slice(0, most);
-    this.input = this.input.slice(taken.length);
-    return taken === '' ? undefined : Buffer.from(taken);
-  }
-}
+import { FakeLine } from './fake-line.js';
 
 let ram: FakeRam;
 let line: FakeLine;

@@ -3,9 +3,10 @@ import type { DescriptorChain, DeviceQueue, Driver } from '../../../../src/devic
 
 /** A queue without rings, for devices alone: chains go in by add(), and what the device returns is recorded. */
 export class FakeQueue implements DeviceQueue {
-  /** [head, written], in order. */
+  /** [head, written], in order, of what the driver has been shown: signal() does that. */
   readonly used: [number, number][] = [];
   signals = 0;
+  #returned: [number, number][] = [];
   #chains: DescriptorChain[] = [];
   #popped: DescriptorChain[] = [];
   #nextHead = 0;
@@ -42,10 +43,11 @@ export class FakeQueue implements DeviceQueue {
     const at = this.#popped.findIndex((chain) => chain.head === head);
     if (at < 0) throw new Error(`chain ${head} is not the device's`);
     this.#popped.splice(at, 1);
-    this.used.push([head, written]);
+    this.#returned.push([head, written]);
   }
 
   signal(): void {
+    this.used.push(...this.#returned.splice(0));
     this.signals++;
   }
 }
