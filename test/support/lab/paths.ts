@@ -19,8 +19,8 @@ export const peerFixtures = join(projectRoot, 'test', 'fixtures', 'lab-peer');
 /** Files that the Debian guest has besides those of its packages. */
 export const debianFixtures = join(projectRoot, 'test', 'fixtures', 'lab-debian');
 
-/** A folder of the lab's own, made if missing. Nothing in it is precious: images and logs. */
-export function labFolder(name: 'images' | 'logs'): string {
+/** A folder of the lab's own, made if missing. Nothing in it is precious: images, logs, disks of a run. */
+export function labFolder(name: 'images' | 'logs' | 'disks'): string {
   const folder = join(projectRoot, '.lab', name);
   mkdirSync(folder, { recursive: true });
   return folder;
