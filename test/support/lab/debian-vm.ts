@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runHere } from './commands.js';
 import { debianImage } from './debian-image.js';
-import { GuestVm } from './guest-vm.js';
+import { GuestVm, serialSocket } from './guest-vm.js';
 import type { LabHost } from './host.js';
 import { labFolder } from './paths.js';
 import type { HostDisk } from './qemu-arguments.js';
@@ -13,6 +13,7 @@ const PROMPT = /root@debian:~# /;
 const ROOT_DISK = '/dev/vdc';
 const BOOT_DISK = '/dev/vdd';
 const BOOT_FOLDER = '/tmp/debian';
+const CMDLINE = 'console=ttyS0 root=/dev/vda quiet lab.pattern_mib=16 lab.rest_us=2000';
 const MAC = '52:54:00:00:01:01';
 
 /** A Debian root disk of this test's own, on storage that all hosts share, and a disk with Debian's kernel. */
@@ -38,6 +39,15 @@ export class DebianDisks {
   }
 }
 
+export interface DebianSettings {
+  cpus: number;
+  memoryMib?: number;
+}
+
+async function mountBoot(host: LabHost): Promise<void> {
+  await host.run(`mkdir -p ${BOOT_FOLDER}; mountpoint -q ${BOOT_FOLDER} || mount -o ro ${BOOT_DISK} ${BOOT_FOLDER}`);
+}
+
 /** A Debian machine under `postcopy`: its root disk on shared storage, its network on the hosts' bridge. */
 export class DebianVm extends GuestVm {
   constructor(name: string) {
@@ -48,11 +58,27 @@ export class DebianVm extends GuestVm {
   }
 
   /** Boots it; resolves when root is logged in on the console. */
-  async boot(host: LabHost, { cpus, memoryMib = 256 }: { cpus: number; memoryMib?: number }): Promise<void> {
-    await host.run(`mkdir ${BOOT_FOLDER} && mount -o ro ${BOOT_DISK} ${BOOT_FOLDER}`);
+  async boot(host: LabHost, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
+    await mountBoot(host);
     const kernel = `--kernel ${BOOT_FOLDER}/vmlinuz --initrd ${BOOT_FOLDER}/initrd.img`;
-    const cmdline = 'console=ttyS0 root=/dev/vda quiet lab.pattern_mib=16 lab.rest_us=2000';
-    await this.start(host, `${kernel} --cmdline '${cmdline}' --memory ${memoryMib}M --cpus ${cpus}`);
+    await this.start(host, `${kernel} --cmdline '${CMDLINE}' --memory ${memoryMib}M --cpus ${cpus}`);
+    await this.#login();
+  }
+
+  /** The same machine under a QEMU that is in the host, with virtio-mmio as well. `qemu`: the command that starts it. */
+  async bootUnderQemu(host: LabHost, qemu: string, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
+    await mountBoot(host);
+    await host.run('tunctl -t vm0 && brctl addif br0 vm0 && ip link set vm0 up');
+    const machine = `-accel kvm -cpu host -M microvm,acpi=on -m ${memoryMib} -smp ${cpus}`;
+    const plain = `-nodefaults -no-user-config -display none -serial unix:${serialSocket(this.name)},server=on,wait=off`;
+    const kernel = `-kernel ${BOOT_FOLDER}/vmlinuz -initrd ${BOOT_FOLDER}/initrd.img -append '${CMDLINE}'`;
+    const disk = `-drive file=${ROOT_DISK},format=raw,if=none,id=root,cache=none -device virtio-blk-device,drive=root`;
+    const net = '-netdev tap,id=net0,ifname=vm0,script=no,downscript=no -device virtio-net-device,netdev=net0';
+    await this.spawn(host, `${qemu} ${machine} ${plain} ${kernel} ${disk} ${net},mac=${MAC}`);
+    await this.#login();
+  }
+
+  async #login(): Promise<void> {
     await this.orItsEnd(this.console.waitFor(PROMPT, LOGIN_LIMIT_MS));
   }
 

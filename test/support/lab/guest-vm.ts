@@ -30,7 +30,7 @@ export interface Migration {
   stderr: string;
 }
 
-const serialSocket = (name: string): string => `/run/${name}.serial`;
+export const serialSocket = (name: string): string => `/run/${name}.serial`;
 
 /** One stock Linux guest under `postcopy`, and the processes it lives in on its way between hosts. */
 export class GuestVm {
@@ -54,8 +54,12 @@ export class GuestVm {
   /** Starts `postcopy run` with these options; resolves when its console has been joined. */
   async start(host: LabHost, options: string): Promise<void> {
     const serial = `--serial unix:${serialSocket(this.name)}`;
-    const process = host.spawn(`postcopy run --name ${this.name} ${options} ${serial} ${this.devices.run}`);
-    this.processes.push({ host, process });
+    await this.spawn(host, `postcopy run --name ${this.name} ${options} ${serial} ${this.devices.run}`);
+  }
+
+  /** Starts a VM's process, whatever VMM it is, whose serial port is at serialSocket(); joins its console. */
+  async spawn(host: LabHost, command: string): Promise<void> {
+    this.processes.push({ host, process: host.spawn(command) });
     this.console.follow(await this.orItsEnd(joinSerial(host, serialSocket(this.name))));
   }
 
