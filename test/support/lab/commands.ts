@@ -5,10 +5,16 @@ const run = promisify(execFile);
 const OUTPUT_LIMIT = 64 * 1024 * 1024;
 const TIME_LIMIT_MS = 120_000;
 
+export interface RunOptions {
+  cwd?: string;
+  /** Milliseconds; default two minutes. */
+  timeout?: number;
+}
+
 /** Runs a program on this machine; its output. Throws with what it printed. */
-export async function runHere(program: string, args: string[], options: { cwd?: string } = {}): Promise<string> {
+export async function runHere(program: string, args: string[], options: RunOptions = {}): Promise<string> {
   try {
-    const { stdout } = await run(program, args, { ...options, maxBuffer: OUTPUT_LIMIT, timeout: TIME_LIMIT_MS });
+    const { stdout } = await run(program, args, { timeout: TIME_LIMIT_MS, maxBuffer: OUTPUT_LIMIT, ...options });
     return stdout;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {

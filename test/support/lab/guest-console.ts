@@ -1,4 +1,13 @@
-import { parseReport, parseTicks, type PatternReport, type TimedTick } from './guest-lines.js';
+import {
+  parseDiskReport,
+  parseReport,
+  parseStreamReport,
+  parseTicks,
+  type DiskReport,
+  type PatternReport,
+  type StreamReport,
+  type TimedTick,
+} from './guest-lines.js';
 import { quote, type LabHost } from './host.js';
 import type { RemoteProcess } from './remote-process.js';
 
@@ -39,6 +48,11 @@ export class GuestConsole {
     return this.#here.output(pattern, timeoutMs);
   }
 
+  /** As waitFor, but looks only at what comes after the first `length` characters of `text`. */
+  waitForAfter(length: number, pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
+    return this.#here.until(`print ${pattern}`, () => pattern.exec(this.text.slice(length)), timeoutMs);
+  }
+
   /** Waits for `count` more ticks on the host joined last. */
   async moreTicks(count: number, timeoutMs: number): Promise<void> {
     const end = this.#here;
@@ -49,6 +63,28 @@ export class GuestConsole {
   /** The guest's account of its pattern memory, now. */
   async report(): Promise<PatternReport> {
     return parseReport(await this.#ask('report', /LAB report [^\n]*(?=\n)/g));
+  }
+
+  /** Its account of the file that it keeps (command `disk FILE MIB`). */
+  async disk(): Promise<DiskReport> {
+    return parseDiskReport(await this.#ask('disk', /LAB disk [^\n]*(?=\n)/g));
+  }
+
+  /** Its account of its connection (command `stream ADDRESS PORT`). */
+  async stream(): Promise<StreamReport> {
+    return parseStreamReport(await this.#ask('stream', /LAB stream [^\n]*(?=\n)/g));
+  }
+
+  /** Waits until every block of the file was checked and rewritten at least once from now. Throws on any error in it. */
+  async verifyDisk(timeoutMs: number): Promise<DiskReport> {
+    const start = await this.disk();
+    const deadline = Date.now() + timeoutMs;
+    for (let now = start; ; now = await this.disk()) {
+      if (now.errors + now.failures > 0) throw new Error(`The guest's file is not what it wrote: ${now.line}`);
+      if (now.passes >= start.passes + 2) return now;
+      if (Date.now() > deadline) throw new Error(`The guest writes no more: ${now.line}, at first ${start.line}`);
+      await this.moreTicks(2, timeoutMs);
+    }
   }
 
   /** Waits until every page of the pattern was checked at least once from now. Throws on any error in it. */

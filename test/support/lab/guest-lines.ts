@@ -36,9 +36,44 @@ export interface PatternReport {
   line: string;
 }
 
+function valueIn(line: string, name: string): number {
+  return Number(new RegExp(`\\b${name}=(\\d+)`).exec(line)?.[1] ?? NaN);
+}
+
 export function parseReport(line: string): PatternReport {
-  const value = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(line)?.[1] ?? NaN);
+  const value = (name: string): number => valueIn(line, name);
   return { passes: value('passes'), pages: value('pages'), errors: value('errors'), line };
+}
+
+/** The guest's account of the file it keeps. */
+export interface DiskReport {
+  passes: number;
+  /** Checked, rewritten and flushed. */
+  blocks: number;
+  errors: number;
+  /** System calls that failed. */
+  failures: number;
+  slowestMs: number;
+  line: string;
+}
+
+export function parseDiskReport(line: string): DiskReport {
+  const value = (name: string): number => valueIn(line, name);
+  const [passes, blocks, slowestMs] = [value('passes'), value('blocks'), value('slowest')];
+  return { passes, blocks, errors: value('errors'), failures: value('failures'), slowestMs, line };
+}
+
+/** The guest's account of its connection with the peer. */
+export interface StreamReport {
+  open: boolean;
+  received: number;
+  errors: number;
+  line: string;
+}
+
+export function parseStreamReport(line: string): StreamReport {
+  const value = (name: string): number => valueIn(line, name);
+  return { open: value('open') === 1, received: value('received'), errors: value('errors'), line };
 }
 
 /** A tick, and when it arrived here (this machine's monotonic clock, milliseconds). */

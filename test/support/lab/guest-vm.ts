@@ -17,6 +17,12 @@ export interface GuestSettings {
   restUs?: number;
 }
 
+/** Options that tell `postcopy` on any host what the guest's devices are there. */
+export interface DeviceOptions {
+  run: string;
+  receive: string;
+}
+
 export interface Migration {
   /** Of `postcopy migrate`. */
   code: number;
@@ -24,7 +30,7 @@ export interface Migration {
   stderr: string;
 }
 
-const serialSocket = (name: string): string => `/run/${name}.serial`;
+export const serialSocket = (name: string): string => `/run/${name}.serial`;
 
 /** One stock Linux guest under `postcopy`, and the processes it lives in on its way between hosts. */
 export class GuestVm {
@@ -32,23 +38,42 @@ export class GuestVm {
   /** The `postcopy run` or `receive` process on each host the VM was on, in order; the last one has it. */
   readonly processes: { host: LabHost; process: RemoteProcess }[] = [];
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly name: string,
+    readonly devices: DeviceOptions = { run: '', receive: '' },
+  ) {}
 
-  /** Boots it; resolves when it ticks. */
+  /** Boots the lab's own guest; resolves when it ticks. */
   async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 48, restUs = 1000 }: GuestSettings): Promise<void> {
     const cmdline = `console=ttyS0 panic=-1 quiet lab.pattern_mib=${patternMib} lab.rest_us=${restUs}`;
-    const machine = `--memory ${memoryMib}M --cpus ${cpus} --serial unix:${serialSocket(this.name)}`;
     const boot = `--kernel ${inHost.guestKernel} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
-    const process = host.spawn(`postcopy run --name ${this.name} ${boot} ${machine}`);
-    this.processes.push({ host, process });
-    this.console.follow(await this.#orItsEnd(joinSerial(host, serialSocket(this.name))));
-    await this.#orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));
+    await this.start(host, `${boot} --memory ${memoryMib}M --cpus ${cpus}`);
+    await this.orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));
+  }
+
+  /** Starts `postcopy run` with these options; resolves when its console has been joined. */
+  async start(host: LabHost, options: string): Promise<void> {
+    const serial = `--serial unix:${serialSocket(this.name)}`;
+    await this.spawn(host, `postcopy run --name ${this.name} ${options} ${serial} ${this.devices.run}`);
+  }
+
+  /** Starts a VM's process, whatever VMM it is, whose serial port is at serialSocket(); joins its console. */
+  async spawn(host: LabHost, command: string): Promise<void> {
+    this.processes.push({ host, process: host.spawn(command) });
+    this.console.follow(await this.orItsEnd(joinSerial(host, serialSocket(this.name))));
+  }
+
+  /** `wait`, or an error if the VM's process ends first. */
+  orItsEnd<T>(wait: Promise<T>): Promise<T> {
+    return Promise.race([wait, this.#failOnEnd(this.here.process)]);
   }
 
   /** Starts `postcopy receive` on the host; resolves when it listens. */
   async receive(host: LabHost, port: number): Promise<RemoteProcess> {
     const serial = `--serial unix:${serialSocket(this.name)}`;
-    const process = host.spawn(`postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial}`);
+    const process = host.spawn(
+      `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial} ${this.devices.receive}`,
+    );
     const listening = host.run(`until netstat -ltn | grep -q ':${port} '; do sleep 0.2; done`, {
       timeoutMs: START_LIMIT_MS,
     });
@@ -80,10 +105,6 @@ export class GuestVm {
   #moved(host: LabHost, process: RemoteProcess, end: RemoteProcess): void {
     this.processes.push({ host, process });
     this.console.follow(end);
-  }
-
-  #orItsEnd<T>(wait: Promise<T>): Promise<T> {
-    return Promise.race([wait, this.#failOnEnd(this.here.process)]);
   }
 
   // For a race only: never resolves.

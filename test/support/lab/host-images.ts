@@ -5,13 +5,13 @@ import { guestInitramfs } from './guest-image.js';
 import { cachedImage } from './image-cache.js';
 import { packInitramfs } from './initramfs.js';
 import { copyModules, findStockKernel, type StockKernel } from './kernel.js';
-import { hostFixtures, inHost, projectRoot } from './paths.js';
+import { hostFixtures, inHost, peerFixtures, projectRoot } from './paths.js';
 import { BUSYBOX, RootTree } from './root-tree.js';
 import { sharedLibraries } from './shared-libraries.js';
 
 const INITRAMFS_MODULES = ['virtio_pci', 'virtio_blk'];
 const HOST_DRIVERS = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net'];
-const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'tun', 'sch_netem', 'sch_tbf'];
+const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'bridge', 'tun', 'sch_netem', 'sch_tbf'];
 const NODE_MODULES = join(projectRoot, 'node_modules');
 
 /** What a virtual host boots from. */
@@ -55,6 +55,7 @@ async function systemImage(kernel: StockKernel): Promise<string> {
     settings: kernel.release + SYSTEM_MODULES.join() + basename(guest), // whose name has its own fingerprint
     inputs: [
       { path: hostFixtures },
+      { path: peerFixtures },
       { path: kernel.image },
       { path: process.execPath },
       // Caches that tools keep there change without meaning.
@@ -77,12 +78,14 @@ async function systemImage(kernel: StockKernel): Promise<string> {
 async function addPrograms(tree: RootTree): Promise<void> {
   const sources = readdirSync(hostFixtures).filter((name) => name.endsWith('.c'));
   await tree.program(hostFixtures, sources, 'sbin/lab-agent');
+  const peer = readdirSync(peerFixtures).filter((name) => name.endsWith('.c'));
+  await tree.program(peerFixtures, peer, 'usr/bin/lab-peer');
   tree.executable(join(hostFixtures, 'init'), 'sbin/init');
   tree.script('usr/bin/postcopy', `#!/bin/sh\nexec node ${inHost.project}/dist/cli/main.js "$@"\n`);
   // npm itself is not there; what it would look up is in PATH.
   tree.script('usr/bin/npx', '#!/bin/sh\nexec "$@"\n');
   tree.script('usr/bin/env', '#!/bin/sh\nexec /bin/busybox env "$@"\n');
-  tree.text('etc/hosts', '127.0.0.1 localhost\n10.77.0.1 host1\n10.77.0.2 host2\n');
+  tree.text('etc/hosts', '127.0.0.1 localhost\n10.77.0.1 host1\n10.77.0.2 host2\n10.77.0.3 host3\n');
   tree.text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n');
   tree.text('etc/group', 'root:x:0:\n');
 }

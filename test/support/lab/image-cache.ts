@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { fingerprint, type Input } from './fingerprint.js';
 import { labFolder } from './paths.js';
 
-/** A file that is made from others, and made again only when they changed. */
+/** A file, or a folder of files, that is made from others, and made again only when they changed. */
 export interface Recipe {
   name: string;
   /** Part of the file's identity: settings that are in no input file. */
   settings?: string;
   inputs: readonly Input[];
-  /** Makes the file at `target`; `scratch` is an empty folder to work in. */
+  /** Makes the file or folder at `target`; `scratch` is an empty folder to work in. */
   make(target: string, scratch: string): Promise<void>;
 }
 
@@ -19,10 +19,10 @@ const KEPT_VERSIONS = 3;
 function dropOldVersions(folder: string, name: string): void {
   const versions = readdirSync(folder).filter((file) => file.startsWith(`${name}-`));
   const byAge = versions.map((file) => join(folder, file)).sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  for (const old of byAge.slice(KEPT_VERSIONS)) rmSync(old, { force: true });
+  for (const old of byAge.slice(KEPT_VERSIONS)) rmSync(old, { recursive: true, force: true });
 }
 
-/** The recipe's file, made now or before. Safe when several processes ask at once: the last rename wins. */
+/** The recipe's file or folder, made now or before. Safe when several processes ask at once: the last rename wins. */
 export async function cachedImage(recipe: Recipe): Promise<string> {
   const folder = labFolder('images');
   const path = join(folder, `${recipe.name}-${fingerprint(recipe.settings ?? '', recipe.inputs)}`);
@@ -37,7 +37,7 @@ export async function cachedImage(recipe: Recipe): Promise<string> {
     renameSync(unfinished, path);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
-    rmSync(unfinished, { force: true });
+    rmSync(unfinished, { recursive: true, force: true });
   }
   dropOldVersions(folder, recipe.name);
   return path;

@@ -4,43 +4,54 @@ import { join } from 'node:path';
 import { hostImages } from './host-images.js';
 import { LabHost } from './host.js';
 import { labFolder } from './paths.js';
-import type { HostOptions } from './qemu-arguments.js';
+import { startSwitch, type NetworkSwitch } from './network-switch.js';
+import { socketPaths, type HostOptions } from './qemu-arguments.js';
 
 export interface LabOptions extends Omit<HostOptions, 'number'> {
-  /** 1 or 2; default 2. */
+  /** 1 to 3; default 2. Two are joined by a cable; the third comes with a switch. */
   hosts?: number;
+  /** Of the third host, which seldom has much to do. Default: as the others. */
+  peerMemoryMib?: number;
   /** Names the console logs in .lab/logs. */
   name: string;
 }
 
-/** Virtual hosts that boot together, joined by a link. */
+/** Virtual hosts that boot together, on one network. */
 export class Lab {
   readonly #sockets: string;
+  readonly #networkSwitch: NetworkSwitch | undefined;
 
   private constructor(
     readonly hosts: readonly LabHost[],
     sockets: string,
+    networkSwitch: NetworkSwitch | undefined,
   ) {
     this.#sockets = sockets;
+    this.#networkSwitch = networkSwitch;
   }
 
-  static async start({ hosts = 2, name, ...options }: LabOptions): Promise<Lab> {
+  static async start({ hosts = 2, name, peerMemoryMib, ...options }: LabOptions): Promise<Lab> {
     const images = await hostImages();
     const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
+    const switched = hosts > 2;
+    const networkSwitch = switched ? startSwitch(sockets, hosts) : undefined;
     const boots = Array.from({ length: hosts }, (_, index) => {
-      const consoleLog = join(labFolder('logs'), `${name}-host${index + 1}.log`);
-      return LabHost.boot({ number: index + 1, ...options }, { images, sockets, consoleLog });
+      const number = index + 1;
+      const memoryMib = number > 2 && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
+      const consoleLog = join(labFolder('logs'), `${name}-host${number}.log`);
+      const linkPeer = switched ? socketPaths.port(sockets, number) : socketPaths.link(sockets, 3 - number);
+      return LabHost.boot({ number, ...options, ...memoryMib }, { images, sockets, linkPeer, consoleLog });
     });
     const results = await Promise.allSettled(boots);
     const up = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const lab = new Lab(up, sockets);
+    const lab = new Lab(up, sockets, networkSwitch);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed === undefined) return lab;
     await lab.close();
     throw failed.reason;
   }
 
-  /** host(1) or host(2). */
+  /** host(1) and so on. */
   host(number: number): LabHost {
     const host = this.hosts[number - 1];
     if (host === undefined) throw new Error(`The lab has no host ${number}.`);
@@ -50,6 +61,7 @@ export class Lab {
   /** Ends all hosts at once; nothing of them is left but their console logs. */
   async close(): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.close()));
+    await this.#networkSwitch?.stop();
     rmSync(this.#sockets, { recursive: true, force: true });
   }
 }

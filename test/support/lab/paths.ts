@@ -12,12 +12,15 @@ function findProjectRoot(from: string): string {
 
 export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
 
-/** Sources of the programs that run inside the virtual hosts, and inside their guests. */
+/** Sources of the programs that run inside the virtual hosts, inside their guests, and of the guests' peer. */
 export const hostFixtures = join(projectRoot, 'test', 'fixtures', 'lab-host');
 export const guestFixtures = join(projectRoot, 'test', 'fixtures', 'lab-guest');
+export const peerFixtures = join(projectRoot, 'test', 'fixtures', 'lab-peer');
+/** Files that the Debian guest has besides those of its packages. */
+export const debianFixtures = join(projectRoot, 'test', 'fixtures', 'lab-debian');
 
-/** A folder of the lab's own, made if missing. Nothing in it is precious: images and logs. */
-export function labFolder(name: 'images' | 'logs'): string {
+/** A folder of the lab's own, made if missing. Nothing in it is precious: images, logs, disks of a run. */
+export function labFolder(name: 'images' | 'logs' | 'disks'): string {
   const folder = join(projectRoot, '.lab', name);
   mkdirSync(folder, { recursive: true });
   return folder;

@@ -1,7 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { within } from './deadline.js';
 import { qemuArguments, socketPaths, type HostFiles, type HostOptions } from './qemu-arguments.js';
 
@@ -12,6 +13,15 @@ const CONSOLE_TAIL = 3000;
 const running = new Set<ChildProcess>();
 // Not the only guard: setpriv below has the kernel do it when this process is killed.
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** QEMU, which ends when this process does. */
+export function spawnQemu(args: readonly string[]): ChildProcessByStdio<null, null, Readable> {
+  const program = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...args];
+  const child = spawn('setpriv', program, { stdio: ['ignore', 'ignore', 'pipe'] });
+  running.add(child);
+  child.once('close', () => running.delete(child));
+  return child;
+}
 
 /** QEMU with one virtual host, joined to this process by two sockets. */
 export interface QemuProcess {
@@ -50,12 +60,10 @@ export async function startQemu(options: HostOptions, files: HostFiles): Promise
     listen(socketPaths.agent(files.sockets, options.number)),
     listen(socketPaths.qmp(files.sockets, options.number)),
   ]);
-  const program = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...qemuArguments(options, files)];
-  const child = spawn('setpriv', program, { stdio: ['ignore', 'ignore', 'pipe'] });
-  running.add(child);
+  const child = spawnQemu(qemuArguments(options, files));
   let messages = '';
   child.stderr.on('data', (text: Buffer) => (messages = (messages + text.toString()).slice(-CONSOLE_TAIL)));
-  const ended = once(child, 'close').finally(() => running.delete(child));
+  const ended = once(child, 'close');
   const describe = (): string => {
     const end = child.exitCode ?? child.signalCode;
     const state = end === null ? 'QEMU runs' : `QEMU ended with ${end}`;

@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runHere } from '../support/lab/commands.js';
+import { DebianDisks, DebianVm } from '../support/lab/debian-vm.js';
+import { clockWentBack } from '../support/lab/guest-lines.js';
+import type { LabHost } from '../support/lab/host.js';
+import { Lab } from '../support/lab/lab.js';
+import { Peer } from '../support/lab/peer.js';
+
+// A Debian machine as its packages make it, its own kernel and initrd, moves from host to host and back while it works:
+// its disk is on storage that both hosts see, its network on a bridge of each, and a third host talks to it all the time.
+
+const PORT = 7000;
+const PEER_PORT = 7700;
+const FILE = '/var/lib/lab.data';
+const FILE_MIB = 4;
+const TICKS = 30;
+const LINES = 100;
+const STEP_LIMIT_MS = 120_000;
+const END_LIMIT_MS = 120_000;
+
+let lab: Lab;
+let disks: DebianDisks;
+let peer: Peer;
+const vm = new DebianVm('debian');
+
+beforeAll(async () => {
+  disks = await DebianDisks.make('debian');
+  lab = await Lab.start({ name: 'debian', hosts: 3, peerMemoryMib: 512, disks: disks.all });
+  peer = await Peer.start(lab.host(3), PEER_PORT);
+});
+afterAll(async () => {
+  await lab?.close();
+  disks?.remove();
+});
+
+async function expectNothingLost(): Promise<void> {
+  const { console: terminal } = vm;
+  await terminal.moreTicks(TICKS, STEP_LIMIT_MS);
+  const numbers = terminal.ticks.map((tick) => tick.number);
+  expect(numbers).toEqual(numbers.map((_, index) => index));
+  expect(clockWentBack(terminal.ticks)).toBe(false);
+  await terminal.verifyPattern(STEP_LIMIT_MS);
+  await terminal.verifyDisk(STEP_LIMIT_MS);
+  expect(await peer.moreLines(LINES, STEP_LIMIT_MS)).toMatchObject({ open: true, errors: 0 });
+  expect(await terminal.stream()).toMatchObject({ open: true, errors: 0 });
+  expect(await terminal.newKernelComplaints()).toEqual([]);
+}
+
+async function move(to: LabHost): Promise<void> {
+  const source = vm.here;
+  const receiver = await vm.receive(to, PORT);
+  await peer.resetSilence();
+  const { code, summary, stderr } = await vm.migrate(to, PORT, receiver);
+  expect({ code, status: summary?.status, stderr }).toMatchObject({ code: 0, status: 'completed' });
+  expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
+  await expectNothingLost();
+  const { slowestMs } = await vm.console.disk();
+  console.info(
+    `to ${to.name}: downtime ${summary.downtimeMs} ms, total ${summary.totalMs} ms; longest silence on the peer's`,
+    `connection ${peer.report?.longestSilenceMs} ms, slowest write and read of a block so far ${slowestMs} ms`,
+  );
+}
+
+test('Debian boots to a login, its disk and network under its own drivers', async () => {
+  const start = performance.now();
+  await vm.boot(lab.host(1), { cpus: 2 });
+  console.info(`login after ${Math.round((performance.now() - start) / 1000)} s`);
+  expect(await vm.shell('systemctl is-system-running --wait', STEP_LIMIT_MS)).toMatch(/running/);
+  expect(await vm.shell('nproc; findmnt -n -o SOURCE,FSTYPE /', STEP_LIMIT_MS)).toMatch(/^2\s+\/dev\/vda +ext4/);
+  await vm.shell(`ping -c 1 -W 5 ${peer.host.address}`, STEP_LIMIT_MS);
+});
+
+test('it writes to its disk and talks to a peer', async () => {
+  await vm.work();
+  vm.console.send(`disk ${FILE} ${FILE_MIB}`);
+  vm.console.send(`stream ${peer.host.address} ${PEER_PORT}`);
+  await peer.process.output(/"open":true/, STEP_LIMIT_MS);
+  const complaints = await vm.console.newKernelComplaints();
+  // An emulated CPU is cause enough for warnings at boot, but not for these.
+  expect(complaints.filter((line) => /lockup|stall|blocked for|hogged|error|EXT4/i.test(line))).toEqual([]);
+  await expectNothingLost();
+});
+
+test('it moves to host 2 while it works', () => move(lab.host(2)));
+
+test('and back to host 1', () => move(lab.host(1)));
+
+test('its power button shuts it down, and its file system is whole', async () => {
+  vm.console.send('quit');
+  await vm.console.waitFor(/LAB quit[^]*root@debian:~# /, STEP_LIMIT_MS);
+  const sum = /^[0-9a-f]{64}/.exec(await vm.shell(`sha256sum ${FILE}`, STEP_LIMIT_MS))?.[0];
+  await vm.here.host.run('postcopy stop debian', { timeoutMs: END_LIMIT_MS });
+  expect(await vm.here.process.ended(END_LIMIT_MS)).toBe(0);
+  await lab.close();
+  await runHere('e2fsck', ['-fn', disks.root]);
+  const command = `debugfs -R 'cat ${FILE}' "$1" 2>/dev/null | sha256sum`;
+  expect(await runHere('sh', ['-c', command, 'sh', disks.root])).toMatch(`${sum} `);
+});
