@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
+  type ConsolePort,
   type MigrateRequest,
   type MigrationProgress,
   type MigrationSummary,
@@ -43,13 +44,16 @@ export interface ReceiveOptions {
   port: number;
 }
 
+/** The host's side of each console port of the guest. */
+export type Consoles = Record<ConsolePort, SerialBackend>;
+
 /** Told to the operator while the VM lives: resets, moves. */
 export type Notice = (text: string) => void;
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export async function startVm(config: VmConfig, serial: SerialBackend, notice: Notice = () => {}): Promise<VmProcess> {
+export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
   requireKvm();
-  const vm = new LocalVm(config.name, serial, notice);
+  const vm = new LocalVm(config.name, consoles, notice);
   await vm.boot({ ...config }, config.reboot);
   return vm;
 }
@@ -57,12 +61,12 @@ export async function startVm(config: VmConfig, serial: SerialBackend, notice: N
 /** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
 export async function receiveVm(
   options: ReceiveOptions,
-  serial: SerialBackend,
+  consoles: Consoles,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
   requireKvm();
   requireUserfaultfd();
-  const vm = new LocalVm(options.name, serial, notice);
+  const vm = new LocalVm(options.name, consoles, notice);
   vm.receive(options.host, options.port);
   return vm;
 }
@@ -97,14 +101,14 @@ class LocalVm implements VmProcess {
 
   constructor(
     readonly name: string,
-    readonly serial: SerialBackend,
+    readonly consoles: Consoles,
     readonly notice: Notice,
   ) {
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
   }
 
   async boot(plan: BootPlan, reboot: boolean): Promise<void> {
-    const { machine, cpuid, files } = await bootMachine(plan, () => this.#serialPort());
+    const { machine, cpuid, files } = await bootMachine(plan, () => this.#openPort('serial'));
     if (this.#ending) {
       await machine.close();
       return;
@@ -139,7 +143,7 @@ class LocalVm implements VmProcess {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
-        return Machine.create(shape, this.#serialPort(), devices);
+        return Machine.create(shape, this.#openPort('serial'), devices);
       },
       onIncoming: (peer) => {
         this.#state = 'incoming';
@@ -255,10 +259,10 @@ class LocalVm implements VmProcess {
     await sending.outcome;
   }
 
-  /** A fresh serial line between the machine and the backend; the machine's end. */
-  #serialPort(): number {
+  /** A fresh line between a console port of the machine and its backend; the machine's end. */
+  #openPort(port: ConsolePort): number {
     const [ours, machines] = native.socketPair();
-    this.serial.attach(new NodeSocket({ fd: ours }));
+    this.consoles[port].attach(new NodeSocket({ fd: ours }));
     return machines;
   }
 
@@ -324,8 +328,8 @@ class LocalVm implements VmProcess {
     if (!this.#ending) await this.#machine!.devices.pressPowerButton();
   }
 
-  attachConsole(stream: Duplex): void {
-    this.serial.addConsole(stream);
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.consoles[port].addConsole(stream);
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
