@@ -15,6 +15,7 @@ import {
 import { socketPath } from './runtime-directory.js';
 import {
   STOP_TIMEOUT_MS,
+  type ConsolePort,
   type MigrateRequest,
   type MigrationProgress,
   type MigrationSummary,
@@ -78,12 +79,13 @@ export class VmClient {
     throw this.#diedMigrating(last);
   }
 
-  /** The serial console, both directions. The caller closes it. */
-  async console(): Promise<Duplex> {
+  /** A console of the guest, both directions. The caller closes it. */
+  async console(port: ConsolePort = 'serial'): Promise<Duplex> {
     // undici drops the body of an answer other than 101, and the reason with it: this asks for the reason first.
     await this.status();
     try {
-      const upgraded = await this.#http.upgrade({ path: CONSOLE_PATH, method: 'GET', protocol: CONSOLE_PROTOCOL });
+      const path = `${CONSOLE_PATH}?port=${port}`;
+      const upgraded = await this.#http.upgrade({ path, method: 'GET', protocol: CONSOLE_PROTOCOL });
       return upgraded.socket;
     } catch (error) {
       throw this.#meaning(error);

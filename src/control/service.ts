@@ -79,12 +79,33 @@ export interface VmStatus {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
+  disks?: DiskStatus[];
+  nets?: NetStatus[];
+}
+
+export interface DiskStatus {
+  id: string;
+  /** On this host. */
+  path: string;
+  readonly: boolean;
+}
+
+export interface NetStatus {
+  id: string;
+  /** Of the guest's interface. */
+  mac: string;
+  /** The TAP device on this host. */
+  tap: string;
 }
 
 export interface MigrateRequest {
   host: string;
   port: number;
 }
+
+/** serial: COM1, ttyS0 in Linux; virtio: the virtio console, hvc0. */
+export const CONSOLE_PORTS = ['serial', 'virtio'] as const;
+export type ConsolePort = (typeof CONSOLE_PORTS)[number];
 
 export interface StopRequest {
   /** A power cut, at once, whatever the guest is doing. */
@@ -107,8 +128,8 @@ export interface VmService {
   stop(request?: StopRequest): Promise<void>;
   /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
-  /** Joins a stream to the serial console, both directions; several at a time; detached when it closes. */
-  attachConsole(stream: Duplex): void;
+  /** Joins a stream to a console of the guest, both directions; several at a time; detached when it closes. */
+  attachConsole(stream: Duplex, port: ConsolePort): void;
 }
 
 /** How a VM process ended; `run` and `receive` print the message and exit with the code's number, 0 without one. */

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
+  type ConsolePort,
   type MigrateRequest,
   type MigrationProgress,
   type MigrationSummary,
@@ -44,21 +45,16 @@ export interface ReceiveOptions extends DeviceOverrides {
   port: number;
 }
 
-/** The host's side of the guest's consoles. */
-export interface Backends {
-  /** COM1. */
-  serial: SerialBackend;
-  /** The virtio console. */
-  console: SerialBackend;
-}
+/** The host's side of each console port of the guest. */
+export type Consoles = Record<ConsolePort, SerialBackend>;
 
 /** Told to the operator while the VM lives: resets, moves. */
 export type Notice = (text: string) => void;
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export async function startVm(config: VmConfig, backends: Backends, notice: Notice = () => {}): Promise<VmProcess> {
+export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
   requireKvm();
-  const vm = new LocalVm(config.name, backends, notice);
+  const vm = new LocalVm(config.name, consoles, notice);
   await vm.start(config);
   return vm;
 }
@@ -66,12 +62,12 @@ export async function startVm(config: VmConfig, backends: Backends, notice: Noti
 /** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
 export async function receiveVm(
   options: ReceiveOptions,
-  backends: Backends,
+  consoles: Consoles,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
   requireKvm();
   requireUserfaultfd();
-  const vm = new LocalVm(options.name, backends, notice);
+  const vm = new LocalVm(options.name, consoles, notice);
   vm.receive(options);
   return vm;
 }
@@ -102,7 +98,7 @@ class LocalVm implements VmProcess {
 
   constructor(
     readonly name: string,
-    readonly backends: Backends,
+    readonly consoles: Consoles,
     readonly notice: Notice,
   ) {
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
@@ -272,15 +268,15 @@ class LocalVm implements VmProcess {
     this.#hostDevices = undefined;
   }
 
-  /** Fresh lines between the machine and the backends; the machine's ends. */
+  /** Fresh lines between the machine and the consoles; the machine's ends. */
   #lines(): MachineLines {
-    return { serialFd: this.#port(this.backends.serial), consoleFd: this.#port(this.backends.console) };
+    return { serialFd: this.#openPort('serial'), consoleFd: this.#openPort('virtio') };
   }
 
-  /** A fresh line between the machine and a backend; the machine's end. */
-  #port(backend: SerialBackend): number {
+  /** A fresh line between a console port of the machine and its backend; the machine's end. */
+  #openPort(port: ConsolePort): number {
     const [ours, machines] = native.socketPair();
-    backend.attach(new NodeSocket({ fd: ours }));
+    this.consoles[port].attach(new NodeSocket({ fd: ours }));
     return machines;
   }
 
@@ -351,8 +347,8 @@ class LocalVm implements VmProcess {
     if (!this.#ending) await this.#machine!.devices.pressPowerButton();
   }
 
-  attachConsole(stream: Duplex): void {
-    this.backends.serial.addConsole(stream);
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.consoles[port].addConsole(stream);
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {

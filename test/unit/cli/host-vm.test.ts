@@ -48,7 +48,13 @@ afterEach(() => {
 });
 
 function host(change: Partial<HostedVm> = {}): Promise<number> {
-  const hosted: HostedVm = { name: 'vm1', serial: { kind: 'null' }, start: async () => vm, ...change };
+  const hosted: HostedVm = {
+    name: 'vm1',
+    serial: { kind: 'null' },
+    console: { kind: 'null' },
+    start: async () => vm,
+    ...change,
+  };
   return hostVm(hosted, { output, logLevel: 'silent', lockFile: locks.lockFile });
 }
 
@@ -164,7 +170,7 @@ describe('nothing is left behind', () => {
 it('lets a second console read what came before, and ends both with the VM', async () => {
   const { socketPair, Collected } = await import('../run/socket-pair.js');
   const code = host({
-    start: async (serial) => {
+    start: async ({ serial }) => {
       vm.onConsole = (stream) => serial.addConsole(stream);
       const sockets = mkdtempSync(join(tmpdir(), 'postcopy-port-'));
       const [port, guest] = await socketPair(sockets);

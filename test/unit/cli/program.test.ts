@@ -245,7 +245,7 @@ describe('console', () => {
     const screen = new PassThrough();
     const seen = new Collected(screen);
     const output = new FakeOutput();
-    const code = consoleCommand('vm1', output, { input, output: screen });
+    const code = consoleCommand('vm1', 'serial', output, { input, output: screen });
     input.write('ls\r');
     await seen.until((text) => text === 'ls\r');
     expect(input.raw).toEqual([true]);
@@ -262,7 +262,7 @@ describe('console', () => {
     const screen = new PassThrough();
     const seen = new Collected(screen);
     const output = new FakeOutput();
-    expect(await consoleCommand('vm1', output, { input, output: screen })).toBe(0);
+    expect(await consoleCommand('vm1', 'serial', output, { input, output: screen })).toBe(0);
     expect(seen.text).toBe('bye');
     expect(input.raw).toEqual([true, false]);
     expect(output.stderr).toContain('closed by its process');
@@ -274,7 +274,7 @@ describe('console', () => {
     const seen = new Collected(screen);
     vm.onConsole = (stream) =>
       stream.on('data', (bytes: Buffer) => (bytes.includes('.') ? stream.end(bytes) : stream.write(bytes)));
-    const done = consoleCommand('vm1', new FakeOutput(), { input, output: screen });
+    const done = consoleCommand('vm1', 'serial', new FakeOutput(), { input, output: screen });
     input.write('a\x1db');
     await seen.until((text) => text === 'a\x1db');
     input.end('.');

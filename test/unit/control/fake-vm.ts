@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type {
+  ConsolePort,
   MigrateRequest,
   MigrationProgress,
   MigrationSummary,
@@ -72,8 +73,8 @@ export class FakeVm implements VmService {
     return this.onMigrate(request, onProgress);
   }
 
-  attachConsole(stream: Duplex): void {
-    this.calls.push('console');
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.calls.push(`console ${port}`);
     this.onConsole(stream);
   }
 

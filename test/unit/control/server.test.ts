@@ -244,6 +244,17 @@ describe('console', () => {
   });
 
   it.each([
+    ['/v1/console', 'console serial'],
+    ['/v1/console?port=serial', 'console serial'],
+    ['/v1/console?port=virtio', 'console virtio'],
+  ])('%s is the %s', async (url, call) => {
+    const client = upgrade(url, 'postcopy-console');
+    await client.until((text) => text === head);
+    expect(vm.calls).toEqual([call]);
+  });
+
+  it.each([
+    ['/v1/console?port=com2', 'postcopy-console'],
     ['/v1/console', 'websocket'],
     ['/v1/vm', 'postcopy-console'],
     ['/', 'h2c'],
