@@ -13,6 +13,7 @@ export function asVmStatus(value: unknown): VmStatus {
   requireFields(status, 'status', { name: 'string', pid: 'number', version: 'string', state: 'string' });
   requireFields(status, 'status', { memoryBytes: 'number', cpus: 'number', uptimeMs: 'number' });
   if (status.migration !== undefined) asProgress(status.migration);
+  if (status.disks !== undefined) requireDisks(status.disks);
   return status as unknown as VmStatus;
 }
 
@@ -61,6 +62,11 @@ function isObject(value: unknown): value is Fields {
 function asObject(value: unknown, what: string): Fields {
   if (!isObject(value)) throw badAnswer(`no ${what}`);
   return value;
+}
+
+function requireDisks(value: unknown): void {
+  if (!Array.isArray(value)) throw badAnswer('disks are no list');
+  for (const disk of value) requireFields(asObject(disk, 'disk'), 'disk', { id: 'string', path: 'string' });
 }
 
 function requireNumbers(value: unknown, what: string, names: string[]): void {

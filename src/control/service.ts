@@ -79,6 +79,7 @@ export interface VmStatus {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
+  disks?: { id: string; path: string; readonly: boolean }[];
 }
 
 export interface MigrateRequest {
