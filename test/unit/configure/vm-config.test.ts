@@ -39,6 +39,7 @@ describe('flags alone', () => {
       memoryBytes: 1024 * MIB,
       cpus: 2,
       serial: { kind: 'stdio' },
+      disks: [],
       reboot: true,
     });
   });
@@ -51,6 +52,7 @@ describe('flags alone', () => {
       memory: '64M',
       cpus: '16',
       serial: 'file:log',
+      disks: ['path=/a'],
       reboot: false,
     };
     expect(loadVmConfig(undefined, flags)).toEqual({
@@ -61,6 +63,7 @@ describe('flags alone', () => {
       memoryBytes: 64 * MIB,
       cpus: 16,
       serial: { kind: 'file', path: resolve('log') },
+      disks: [{ id: 'disk0', path: '/a', readonly: false }],
       reboot: false,
     });
   });
@@ -82,6 +85,9 @@ describe('flags alone', () => {
     [{ initrd: 'a\0' }, 'initrd: is no path'],
     [{ serial: 'tty' }, /^serial: 'tty' is no serial port setting/],
     [{ serial: 1 }, 'serial: must be text'],
+    [{ disks: ['x'] }, /^disks\.0: 'x' is no disk setting/],
+    [{ disks: [{ path: '/a', size: 1 }] }, 'disks.0.size: there is no such setting'],
+    [{ disks: 'path=/a' }, 'disks: must be a list'],
     [{ reboot: 'no' }, 'reboot: must be true or false'],
     [{ disk: 'x' }, 'disk: there is no such setting'],
   ])('%j is one problem', (change, line) => {
@@ -103,6 +109,7 @@ describe('with a file', () => {
       memory: '2G',
       cpus: 4,
       serial: 'unix:s',
+      disks: ['path=d0', { path: 'd1', readonly: true }],
       reboot: false,
     });
     expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
@@ -113,8 +120,18 @@ describe('with a file', () => {
       memoryBytes: 2048 * MIB,
       cpus: 1,
       serial: { kind: 'unix', path: join(directory, 's') },
+      disks: [
+        { id: 'disk0', path: join(directory, 'd0'), readonly: false },
+        { id: 'disk1', path: join(directory, 'd1'), readonly: true },
+      ],
       reboot: false,
     });
+  });
+
+  it('puts the disks of flags in place of its own', () => {
+    const config = file({ ...least, disks: ['path=/a', 'path=/b'] });
+    const { disks } = loadVmConfig(config, { disks: ['path=c,id=x'] });
+    expect(disks).toEqual([{ id: 'x', path: resolve('c'), readonly: false }]);
   });
 
   it('names the file in every problem', () => {
