@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'NAME_IN_USE' // another VM process on this host has the name
   | 'NO_SUCH_VM' // no VM process answers under this name
   | 'ADDRESS_IN_USE' // the port to listen on is taken
+  | 'DISK_IN_USE' // another VM, here or on another host, has a disk
   | 'UNREACHABLE' // the other host does not answer
   | 'BAD_PEER' // the other end is no postcopy, or another version, or broke the protocol
   | 'REFUSED' // the destination refuses the VM, and says why

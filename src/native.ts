@@ -119,8 +119,8 @@ export interface NativeDisk {
   readonly handle: number;
   /** For poll(): readable while completions() has something to give. */
   readonly fd: number;
-  /** Of the open file. */
-  readonly fileFd: number;
+  /** The file, opened for sync() and other threads' fdatasync(2): their errors are told the guest's flushes as well. */
+  readonly syncFd: number;
   /** When it was opened. */
   readonly bytes: number;
   readonly blockDevice: boolean;

@@ -73,8 +73,8 @@ Napi::Value Disk::Fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ref_.Get(info.Env()).CompletionFd());
 }
 
-Napi::Value Disk::FileFd(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).File().Fd());
+Napi::Value Disk::SyncFd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).File().SyncFd());
 }
 
 Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
@@ -170,7 +170,7 @@ void Disk::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Disk",
               DefineClass(env, "Disk",
                           {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                           InstanceAccessor<&Disk::FileFd>("fileFd"), InstanceAccessor<&Disk::Bytes>("bytes"),
+                           InstanceAccessor<&Disk::SyncFd>("syncFd"), InstanceAccessor<&Disk::Bytes>("bytes"),
                            InstanceAccessor<&Disk::BlockDevice>("blockDevice"), InstanceMethod<&Disk::Lock>("lock"),
                            InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::Sync>("sync"),
                            InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),

@@ -15,7 +15,7 @@ class Disk : public Napi::ObjectWrap<Disk> {
  private:
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
-  Napi::Value FileFd(const Napi::CallbackInfo& info);
+  Napi::Value SyncFd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
   Napi::Value BlockDevice(const Napi::CallbackInfo& info);
   Napi::Value Lock(const Napi::CallbackInfo& info);

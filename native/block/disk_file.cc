@@ -21,6 +21,13 @@ void CheckKind(const struct stat& found) {
   if (!S_ISREG(found.st_mode) && !S_ISBLK(found.st_mode)) Fail(EINVAL, "stat");
 }
 
+int DataSync(int fd) {
+  while (fdatasync(fd) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
 }  // namespace
 
 DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly) {
@@ -32,6 +39,9 @@ DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly)
   if (!file_.Valid()) Fail(errno, "open");
   if (fstat(Fd(), &found) < 0) Fail(errno, "fstat");
   CheckKind(found);
+  // The same file, whatever has the path by now.
+  sync_file_ = Descriptor(open(("/proc/self/fd/" + std::to_string(Fd())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!sync_file_.Valid()) Fail(errno, "open");
   block_device_ = S_ISBLK(found.st_mode);
   bytes_ = static_cast<uint64_t>(found.st_size);
   if (block_device_ && ioctl(Fd(), BLKGETSIZE64, &bytes_) < 0) Fail(errno, "BLKGETSIZE64");
@@ -49,12 +59,9 @@ int DiskFile::Lock() { return SetLock(readonly_ ? F_RDLCK : F_WRLCK); }
 
 int DiskFile::Unlock() { return SetLock(F_UNLCK); }
 
-int DiskFile::Sync() const {
-  while (fdatasync(Fd()) < 0) {
-    if (errno != EINTR) return errno;
-  }
-  return 0;
-}
+int DiskFile::Flush() const { return DataSync(Fd()); }
+
+int DiskFile::Sync() const { return DataSync(SyncFd()); }
 
 int DiskFile::DropCache() const {
   // Dirty pages would stay in the cache.

@@ -14,6 +14,7 @@ class DiskFile {
   DiskFile(const std::string& path, bool readonly);
 
   int Fd() const { return file_.Get(); }
+  int SyncFd() const { return sync_file_.Get(); }
   bool Readonly() const { return readonly_; }
   bool IsBlockDevice() const { return block_device_; }
   uint64_t Bytes() const { return bytes_; }
@@ -25,7 +26,9 @@ class DiskFile {
   int Lock();
   int Unlock();
 
-  // fdatasync(2)
+  // Persists what was written. An error of writing back is told once for each open file description: Flush() tells it
+  // the guest, and Sync(), which has a description of its own, whoever moves the VM; neither takes it from the other.
+  int Flush() const;
   int Sync() const;
 
   // Forgets what this host has cached, after writing back what is its own: the next read sees what another host wrote.
@@ -35,6 +38,7 @@ class DiskFile {
   int SetLock(short type);
 
   Descriptor file_;
+  Descriptor sync_file_;
   bool readonly_;
   bool block_device_ = false;
   uint64_t bytes_ = 0;

@@ -107,10 +107,10 @@ int Execute(const DiskFile& file, Request& request) {
       return TransferAll(pwritev, file.Fd(), request.parts, request.offset);
     case RequestKind::kWriteThrough: {
       int error = TransferAll(pwritev, file.Fd(), request.parts, request.offset);
-      return error != 0 ? error : file.Sync();
+      return error != 0 ? error : file.Flush();
     }
     case RequestKind::kFlush:
-      return file.Sync();
+      return file.Flush();
     case RequestKind::kDiscard:
       return Discard(file, request);
     case RequestKind::kWriteZeroes:

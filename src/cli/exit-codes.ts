@@ -17,6 +17,7 @@
  *  13  the migration broke after the hand-over: the VM is at the destination and lacks pages
  *  14  the guest cannot go on
  *  15  stop: the guest did not react to its power button in time, it runs on
+ *  16  a disk is in use by another VM, here or on another host
  *  128 + signal  run and receive: ended by a second signal, without waiting for the guest's end
  */
 import type { MigrationSummary } from '../control/service.js';
@@ -41,6 +42,7 @@ export const EXIT_CODES: Record<ErrorCode, number> = {
   LINK_LOST: 13,
   GUEST_FAILED: 14,
   NO_REACTION: 15,
+  DISK_IN_USE: 16,
 };
 
 const SIGNAL_BASE = 128;

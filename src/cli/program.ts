@@ -13,11 +13,12 @@ import { VERSION } from '../version.js';
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
 const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
 const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
+const REPEATABLE = ' (any number of times)';
 const HELP_FOOTER = `
 Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
 Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
 7 address in use, 8 unreachable, 9 bad peer, 10 refused, 11 wrong state, 12 migration failed and the VM runs on,
-13 link lost after the hand-over, 14 guest failed, 15 guest did not react to its power button.`;
+13 link lost after the hand-over, 14 guest failed, 15 guest did not react to its power button, 16 disk in use.`;
 
 /** Runs one command line (without node and script) and returns its exit code; never throws. */
 export async function runProgram(words: string[], output: Output = processOutput): Promise<number> {
@@ -54,6 +55,11 @@ function createProgram(words: string[], output: Output, done: Done): Command {
   return program;
 }
 
+/** The values of an option that can be given several times. */
+function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
+}
+
 type Done = (exitCode: number) => void;
 
 const SECONDS_MAX = 24 * 60 * 60;
@@ -77,6 +83,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--cpus <number>', 'vCPUs, 1 to 16 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
+    .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
@@ -90,6 +97,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .requiredOption('--listen <host:port>', 'where to wait for it')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
+    .option('--disk <setting>', `where a disk of the VM is on this host: id=ID,path=FILE${REPEATABLE}`, collect)
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');

@@ -1,5 +1,6 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import { settleConsoles } from '../configure/console-settings.js';
+import { parseDiskPlaces } from '../configure/disk-setting.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
 import { runDetached } from './detach.js';
@@ -15,6 +16,7 @@ export interface ReceiveCommandOptions {
   serial?: string;
   console?: string;
   detach?: boolean;
+  disk?: string[];
   logLevel: LogLevel;
 }
 
@@ -25,6 +27,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
   const background = options.detach === true;
   const given = { serial: parsed(options.serial), console: parsed(options.console) };
   const consoles = settleConsoles(given, background);
+  const disks = parseDiskPlaces(options.disk ?? []);
   const log = detachedLog();
   if (background && log === undefined) return runDetached(name, words, output);
   const { lockFile } = await loadNative();
@@ -34,7 +37,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
     {
       name,
       ...consoles,
-      start: (backends) => receiveVm({ name, ...address }, backends, (text) => say(output, text)),
+      start: (backends) => receiveVm({ name, ...address, disks }, backends, (text) => say(output, text)),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
     { output, logLevel: options.logLevel, lockFile, log },

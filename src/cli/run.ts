@@ -19,6 +19,7 @@ export interface RunOptions {
   serial?: string;
   console?: string;
   detach?: boolean;
+  disk?: string[];
   /** False with --no-reboot. */
   reboot: boolean;
   logLevel: LogLevel;
@@ -48,7 +49,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
   );
 }
 
-function configOf({ config, logLevel: _logLevel, reboot, detach, ...flags }: RunOptions): VmConfig {
+function configOf({ config, logLevel: _logLevel, reboot, detach, disk, ...flags }: RunOptions): VmConfig {
   // The flag can only say no; without it the file decides.
-  return loadVmConfig(config, { ...flags, reboot: reboot ? undefined : false }, detach === true);
+  return loadVmConfig(config, { ...flags, disks: disk, reboot: reboot ? undefined : false }, detach === true);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { describeError, PostcopyError } from '../errors.js';
+import { withDiskPathFrom } from './disk-setting.js';
 import { checkVmSettings, type VmConfig } from './vm-config.js';
 
 /** Settings by name, not checked yet; those that are undefined were not given. */
@@ -61,6 +62,7 @@ function withPathsFrom(base: string, settings: RawSettings): RawSettings {
     const parts = typeof setting === 'string' ? /^(file|unix):(.+)$/s.exec(setting) : null;
     if (parts !== null) result[key] = `${parts[1]}:${resolve(base, parts[2]!)}`;
   }
+  if (Array.isArray(result.disks)) result.disks = result.disks.map((disk) => withDiskPathFrom(base, disk));
   return result;
 }
 

@@ -3,6 +3,8 @@ import { PostcopyError } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { settleConsoles } from './console-settings.js';
+import type { DiskConfig } from './disk-config.js';
+import { disksSchema } from './disk-list.js';
 import { parseSerialSetting, SERIAL_SETTING_PATTERN, type SerialSetting } from './serial-setting.js';
 import { formatSize, parseSize, SIZE_PATTERN } from './size.js';
 import { VM_NAME, VM_NAME_RULE } from './vm-name.js';
@@ -20,6 +22,8 @@ export interface VmConfig {
   serial: SerialSetting;
   /** Where the virtio console goes. */
   console: SerialSetting;
+  /** In the order in which the guest finds them. */
+  disks: DiskConfig[];
   /** A guest's reset restarts it; false: it ends the VM. */
   reboot: boolean;
 }
@@ -82,6 +86,7 @@ export const vmSettingsSchema = z.strictObject({
     default: 'null',
     description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio.',
   }),
+  disks: disksSchema.default([]),
   reboot: z
     .boolean('must be true or false')
     .default(DEFAULTS.reboot)

@@ -37,6 +37,7 @@ export const HTTP_STATUS: Record<ErrorCode, number> = {
   NAME_IN_USE: 409,
   NO_SUCH_VM: 404,
   ADDRESS_IN_USE: 409,
+  DISK_IN_USE: 409,
   UNREACHABLE: 502,
   BAD_PEER: 502,
   REFUSED: 502,

@@ -19,7 +19,8 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
   let vm: VmProcess | undefined;
   try {
     const boot = { kernel: guestBinary(), cmdline: '', memoryBytes: MEMORY_BYTES_MIN, cpus: 1 };
-    const settings = { serial: { kind: 'null' }, console: { kind: 'null' }, reboot: false } as const;
+    const quiet = { kind: 'null' } as const;
+    const settings = { serial: quiet, console: quiet, disks: [], nets: [], reboot: false };
     vm = await startVm({ name: NAME, ...boot, ...settings }, { serial, virtio });
     const failed = vm.ended.then((end) => Promise.reject(new Error(end.message)));
     await Promise.race([guest.synchronize(), failed]);

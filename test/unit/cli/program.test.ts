@@ -98,6 +98,8 @@ describe('usage', () => {
     [['receive', '--name', 'x', '--listen', '7000'], ["'7000' is no HOST:PORT"]],
     [['receive', '--name', '.', '--listen', 'h:1'], ["'.' is no name"]],
     [['receive', '--name', 'x', '--listen', 'h:1', '--serial', 'x'], ["'x' is no serial port setting"]],
+    [['run', '--name', 'x', '--kernel', 'k', '--disk', 'path=/a', '--disk', 'x'], ["disks.1: 'x' is no disk setting"]],
+    [['receive', '--name', 'x', '--listen', 'h:1', '--disk', 'path=/a'], ["'path=/a' is no disk setting: say which"]],
     [['migrate', 'vm1', 'host2'], ["'host2' is no HOST:PORT"]],
     [['status', 'a/b'], ["'a/b' is no name"]],
   ])('%j cannot be used', async (words, parts) => {

@@ -40,6 +40,7 @@ describe('flags alone', () => {
       cpus: 2,
       serial: { kind: 'stdio' },
       console: { kind: 'null' },
+      disks: [],
       reboot: true,
     });
   });
@@ -53,6 +54,7 @@ describe('flags alone', () => {
       cpus: '16',
       serial: 'file:log',
       console: 'unix:hvc0',
+      disks: ['path=/a'],
       reboot: false,
     };
     expect(loadVmConfig(undefined, flags)).toEqual({
@@ -64,6 +66,7 @@ describe('flags alone', () => {
       cpus: 16,
       serial: { kind: 'file', path: resolve('log') },
       console: { kind: 'unix', path: resolve('hvc0') },
+      disks: [{ id: 'disk0', path: '/a', readonly: false }],
       reboot: false,
     });
   });
@@ -87,6 +90,9 @@ describe('flags alone', () => {
     [{ serial: 1 }, 'serial: must be text'],
     [{ console: 'tty' }, /^console: 'tty' is no serial port setting/],
     [{ serial: 'stdio', console: 'stdio' }, 'console: stdio is the serial port already: only one of them can have it'],
+    [{ disks: ['x'] }, /^disks\.0: 'x' is no disk setting/],
+    [{ disks: [{ path: '/a', size: 1 }] }, 'disks.0.size: there is no such setting'],
+    [{ disks: 'path=/a' }, 'disks: must be a list'],
     [{ reboot: 'no' }, 'reboot: must be true or false'],
     [{ disk: 'x' }, 'disk: there is no such setting'],
   ])('%j is one problem', (change, line) => {
@@ -129,6 +135,7 @@ describe('with a file', () => {
       cpus: 4,
       serial: 'unix:s',
       console: 'file:c',
+      disks: ['path=d0', { path: 'd1', readonly: true }],
       reboot: false,
     });
     expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
@@ -140,8 +147,18 @@ describe('with a file', () => {
       cpus: 1,
       serial: { kind: 'unix', path: join(directory, 's') },
       console: { kind: 'file', path: join(directory, 'c') },
+      disks: [
+        { id: 'disk0', path: join(directory, 'd0'), readonly: false },
+        { id: 'disk1', path: join(directory, 'd1'), readonly: true },
+      ],
       reboot: false,
     });
+  });
+
+  it('puts the disks of flags in place of its own', () => {
+    const config = file({ ...least, disks: ['path=/a', 'path=/b'] });
+    const { disks } = loadVmConfig(config, { disks: ['path=c,id=x'] });
+    expect(disks).toEqual([{ id: 'x', path: resolve('c'), readonly: false }]);
   });
 
   it('names the file in every problem', () => {

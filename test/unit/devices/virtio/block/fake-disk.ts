@@ -22,7 +22,7 @@ export interface Submitted {
 export class FakeDisk implements NativeDisk {
   readonly handle = 1;
   readonly fd = 77;
-  readonly fileFd = 78;
+  readonly syncFd = 78;
   readonly blockDevice = false;
   readonly content: Uint8Array;
   readonly waiting: Submitted[] = [];

@@ -1,0 +1,87 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { PostcopyError } from '../errors.js';
+
+/** A disk as a user gives it. */
+export interface DiskSetting {
+  path: string;
+  readonly: boolean;
+  id?: string;
+}
+
+const DISK_ID = /^[A-Za-z0-9._-]{1,20}$/;
+const DISK_FORM = 'path=FILE[,readonly][,id=ID]';
+
+/** In a configuration file; paths are absolute or relative to the working directory. */
+export const diskObjectSchema = z.strictObject({
+  path: z
+    .string('give the path of the image or block device')
+    .refine((path) => path !== '' && !path.includes('\0'), { error: 'is no path' })
+    .transform((path) => resolve(path)),
+  readonly: z.boolean('must be true or false').default(false),
+  id: z
+    .string('must be text')
+    .regex(DISK_ID, { error: 'use 1 to 20 letters, digits, dots, hyphens and underscores' })
+    .optional(),
+});
+
+/** Parses `path=FILE[,readonly][,id=ID]`; relative paths begin at `base`. Throws BAD_CONFIG. */
+export function parseDiskSetting(text: string, base: string = process.cwd()): DiskSetting {
+  const { path, id, readonly } = splitSetting(text);
+  if (path === undefined || path === '') throw badDisk(text, `give ${DISK_FORM}`);
+  if (id !== undefined && !DISK_ID.test(id)) {
+    throw badDisk(text, `the id '${id}' is not 1 to 20 letters, digits, dots, hyphens and underscores`);
+  }
+  return { path: resolve(base, path), readonly: readonly !== undefined, ...(id === undefined ? {} : { id }) };
+}
+
+/** Where a disk of a VM that comes is on this host: `id=ID,path=FILE`. Throws BAD_CONFIG. */
+export function parseDiskPlace(text: string): { id: string; path: string } {
+  const { id, path, readonly } = parseDiskSetting(text);
+  if (id === undefined) throw badDisk(text, 'say which disk of the VM it is (id=ID,path=FILE)');
+  if (readonly) throw badDisk(text, 'whether it is read-only comes with the VM');
+  return { id, path };
+}
+
+/** Several of them. Throws BAD_CONFIG. */
+export function parseDiskPlaces(texts: readonly string[]): { id: string; path: string }[] {
+  const places = texts.map(parseDiskPlace);
+  for (const [i, { id }] of places.entries()) {
+    if (places.findIndex((other) => other.id === id) === i) continue;
+    throw badDisk(texts[i]!, `disk ${id} has a place already`);
+  }
+  return places;
+}
+
+/** A disk in a configuration file with its path from the file's directory; what is no disk stays as it is. */
+export function withDiskPathFrom(base: string, disk: unknown): unknown {
+  if (typeof disk === 'string') {
+    try {
+      return parseDiskSetting(disk, base);
+    } catch {
+      return disk; // the check that follows tells what is wrong with it
+    }
+  }
+  const path = (disk as { path?: unknown } | null)?.path;
+  return typeof path === 'string' && path !== '' ? { ...(disk as object), path: resolve(base, path) } : disk;
+}
+
+type Fields = Record<'path' | 'id' | 'readonly', string | undefined>;
+
+/** The parts between commas; two commas are one that belongs to a value, as QEMU has it. */
+function splitSetting(text: string): Fields {
+  const fields: Fields = { path: undefined, id: undefined, readonly: undefined };
+  if (text.includes('\0')) throw badDisk(text, 'it contains a NUL character');
+  for (const part of text.replaceAll(',,', '\0').split(',')) {
+    const [, key, value = ''] = /^(path=|id=|readonly$)(.*)$/s.exec(part.replaceAll('\0', ',')) ?? [];
+    if (key === undefined) throw badDisk(text, `give ${DISK_FORM}, a comma in a path as two`);
+    const name = key.replace('=', '') as keyof Fields;
+    if (fields[name] !== undefined) throw badDisk(text, `${name} is given twice`);
+    fields[name] = value;
+  }
+  return fields;
+}
+
+function badDisk(text: string, why: string): PostcopyError {
+  return new PostcopyError('BAD_CONFIG', `'${text}' is no disk setting: ${why}`);
+}

@@ -1,0 +1,44 @@
+import type { DiskConfig } from '../configure/disk-config.js';
+import { PostcopyError, type ErrorCode } from '../errors.js';
+import { vmUsingFile } from './disk-holder.js';
+
+/** What to do about an errno of opening a disk. */
+const OPEN_PROBLEMS: Record<string, [ErrorCode, string]> = {
+  ENOENT: [
+    'BAD_CONFIG',
+    'there is no such file: make it (truncate -s 10G FILE), or say where the disk is on this host (--disk)',
+  ],
+  ENOTDIR: ['BAD_CONFIG', 'there is no such file'],
+  EISDIR: ['BAD_CONFIG', 'is a directory: give a raw image or a block device'],
+  EINVAL: ['BAD_CONFIG', 'is neither a file nor a block device'],
+  EACCES: ['HOST_LACKS', 'may not be opened: run as root, or give this user the right to read and write it'],
+  EPERM: ['HOST_LACKS', 'may not be opened: run as root, or give this user the right to read and write it'],
+  EROFS: ['HOST_LACKS', 'is on a read-only file system: give the disk as read-only (readonly), or move it'],
+};
+
+export function cannotOpen(config: DiskConfig, error: unknown): PostcopyError {
+  const [code, why] = OPEN_PROBLEMS[String((error as NodeJS.ErrnoException).code)] ?? [
+    'HOST_LACKS',
+    'cannot be opened',
+  ];
+  return diskError(code, config, why, error);
+}
+
+export function cannotLock(config: DiskConfig, error: unknown): PostcopyError {
+  const why = 'cannot be locked, which keeps other hosts from writing to it: see whether its file system has locks';
+  return diskError('HOST_LACKS', config, why, error);
+}
+
+/** Names who has the disk, if that is a VM of this host. */
+export async function diskInUse(config: DiskConfig): Promise<PostcopyError> {
+  const vm = await vmUsingFile(config.path);
+  const why =
+    vm === undefined
+      ? 'is in use by another process, here or on another host: only one at a time may write to a disk'
+      : `is in use by the VM ${vm} of this host: stop that first ("postcopy stop ${vm}")`;
+  return diskError('DISK_IN_USE', config, why);
+}
+
+export function diskError(code: ErrorCode, { id, path }: DiskConfig, why: string, cause?: unknown): PostcopyError {
+  return new PostcopyError(code, `disk ${id}: ${path} ${why}`, cause);
+}

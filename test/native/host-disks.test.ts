@@ -1,0 +1,148 @@
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { DiskConfig } from '../../src/configure/disk-config.js';
+import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
+import { startControlServer } from '../../src/control/server.js';
+import { DISK_READ, native } from '../../src/native.js';
+import { HostDisks } from '../../src/run/host-disks.js';
+import { FakeVm, STATUS } from '../unit/control/fake-vm.js';
+import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
+
+const disk = (id: string, path: string, readonly = false): DiskConfig => ({ id, path, readonly });
+
+function open(...configs: DiskConfig[]): HostDisks {
+  const disks = HostDisks.open(configs);
+  onTestFinished(() => disks.close());
+  return disks;
+}
+
+const openFds = () => readdirSync('/proc/self/fd').length;
+
+describe('opening', () => {
+  it('describes them in order, with handles for other threads', () => {
+    const [a, b] = [makeImage(pattern(4 * KIB)), makeImage(pattern(8 * KIB))];
+    const disks = open(disk('root', a), disk('data', b, true));
+    expect(disks.describe()).toEqual([
+      { id: 'root', path: a, readonly: false, bytes: 4 * KIB },
+      { id: 'data', path: b, readonly: true, bytes: 8 * KIB },
+    ]);
+    expect(disks.handles.map((handle) => new native.Disk(null, handle).bytes)).toEqual([4 * KIB, 8 * KIB]);
+  });
+
+  it('none at all is fine', async () => {
+    const disks = open();
+    await disks.lock();
+    await disks.presync();
+    disks.dropCaches();
+    expect([disks.handles, disks.describe()]).toEqual([[], []]);
+  });
+
+  it.each([
+    ['what is not there', () => '/nowhere/disk.img', 'BAD_CONFIG', 'there is no such file'],
+    ['a directory', () => makeDirectory(), 'BAD_CONFIG', 'is a directory'],
+    ['a device that is no disk', () => '/dev/null', 'BAD_CONFIG', 'is neither a file nor a block device'],
+    ['an empty file', () => makeImage(new Uint8Array(0)), 'BAD_CONFIG', 'has 0 bytes; a disk is whole sectors'],
+    ['half a sector', () => makeImage(pattern(KIB + 256)), 'BAD_CONFIG', 'has 1280 bytes; a disk is whole sectors'],
+  ])('%s is refused, by id and path, and nothing stays open', (_, make, code, why) => {
+    const fine = makeImage(pattern(KIB));
+    const path = make();
+    const before = openFds();
+    const attempt = () => HostDisks.open([disk('root', fine), disk('data', path)]);
+    expect(attempt).toThrow(expect.objectContaining({ code }));
+    expect(attempt).toThrow(`disk data: ${path} ${why}`);
+    expect(openFds()).toBe(before);
+  });
+
+  it('refuses one file as two disks, unless both only read', () => {
+    const path = makeImage(pattern(KIB));
+    symlinkSync(path, `${path}.link`);
+    const other = `${path}.link`;
+    open(disk('a', path, true), disk('b', other, true));
+    for (const [first, second] of [
+      [false, false],
+      [true, false],
+      [false, true],
+    ] as const) {
+      const attempt = () => HostDisks.open([disk('a', path, first), disk('b', other, second)]);
+      expect(attempt).toThrow(`disk b: ${other} is disk a too`);
+    }
+  });
+});
+
+describe('locks', () => {
+  it('all or none', async () => {
+    const [a, b] = [makeImage(pattern(KIB)), makeImage(pattern(KIB))];
+    const holder = openDisk(b);
+    holder.lock();
+    const disks = open(disk('a', a), disk('b', b));
+    await expect(disks.lock()).rejects.toMatchObject({
+      code: 'DISK_IN_USE',
+      message: expect.stringContaining(`disk b: ${b} is in use by another process, here or on another host`),
+    });
+    expect(openDisk(a).lock()).toBe(true); // closed, and so unlocked, at the end only
+  });
+
+  it('can be given up, and come back once the other side lets go', async () => {
+    const path = makeImage(pattern(KIB));
+    const [source, destination] = [open(disk('a', path)), open(disk('a', path))];
+    await source.lock();
+    await source.lock();
+    await expect(destination.relock(20)).rejects.toMatchObject({ code: 'DISK_IN_USE' });
+    const coming = destination.relock(10_000);
+    await delay(30);
+    source.unlock();
+    await coming;
+    await expect(source.relock(0)).rejects.toMatchObject({ code: 'DISK_IN_USE' });
+    destination.close();
+    await source.relock(0);
+  });
+
+  it('read-only disks share', async () => {
+    const path = makeImage(pattern(KIB));
+    await open(disk('a', path, true)).lock();
+    await open(disk('a', path, true)).lock();
+    await expect(open(disk('a', path)).lock()).rejects.toMatchObject({ code: 'DISK_IN_USE' });
+  });
+
+  it('name the VM of this host that has the disk', async () => {
+    vi.stubEnv('POSTCOPY_RUNTIME_DIR', makeDirectory());
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const path = makeImage(pattern(KIB));
+    symlinkSync(path, `${path}.link`);
+    await serve('other', []);
+    await serve('web', [{ id: 'root', path: `${path}.link`, readonly: false }]);
+    await serve('own', [{ id: 'root', path, readonly: false }], process.pid);
+    writeFileSync(socketPath('dead'), '');
+    openDisk(path).lock();
+    await expect(open(disk('root', path)).lock()).rejects.toMatchObject({
+      code: 'DISK_IN_USE',
+      message: `disk root: ${path} is in use by the VM web of this host: stop that first ("postcopy stop web")`,
+    });
+  });
+});
+
+async function serve(name: string, disks: DiskConfig[], pid = 1): Promise<void> {
+  ensureRuntimeDirectory();
+  const vm = new FakeVm();
+  vm.current = { ...STATUS, name, pid, disks };
+  const server = await startControlServer({ path: socketPath(name), service: () => vm });
+  onTestFinished(() => server.close());
+}
+
+describe('a move', () => {
+  it('writes back while the guest runs, and reads anew where it comes to', async () => {
+    const path = makeImage(pattern(8 * KIB));
+    const [source, destination] = [open(disk('a', path)), open(disk('a', path))];
+    await source.presync();
+    source.unlock();
+    await destination.relock(0);
+    destination.dropCaches();
+    const memory = makeMemory();
+    expect(run(new native.Disk(null, destination.handles[0]!), DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
+  });
+
+  it('does not sync what is only read', async () => {
+    await open(disk('a', makeImage(pattern(KIB)), true)).presync();
+  });
+});
