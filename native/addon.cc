@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "block/disk.h"
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -16,6 +17,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   postcopy::GuestMemory::Init(env, exports);
   postcopy::Userfaultfd::Init(env, exports);
   postcopy::Socket::Init(env, exports);
+  postcopy::Disk::Init(env, exports);
   postcopy::InitKvm(env, exports);
   postcopy::Vm::Init(env, exports);
   postcopy::ExitQueueObject::Init(env, exports);

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'MIGRATION_FAILED' // failed before COMMIT: the VM runs on at the source
   | 'LINK_LOST' // failed after COMMIT: the VM is at the destination, short of pages
   | 'GUEST_FAILED' // triple fault, internal error: the guest cannot go on
+  | 'NO_REACTION' // the guest did not react to its power button in time
   | 'INTERNAL';
 
 export class PostcopyError extends Error {

@@ -7,15 +7,24 @@ export { PostcopyError, describeError, type ErrorCode } from './errors.js';
 export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-config.js';
 export { VmClient } from './control/client.js';
 export type {
+  ConsolePort,
   MigrateRequest,
   MigrationPhase,
   MigrationProgress,
   MigrationSummary,
+  StopRequest,
   VmEnd,
   VmService,
   VmState,
   VmStatus,
 } from './control/service.js';
 export { openSerialBackend, type SerialBackend } from './run/serial-backend.js';
-export { receiveVm, startVm, type Notice, type ReceiveOptions, type VmProcess } from './run/vm-process.js';
+export {
+  receiveVm,
+  startVm,
+  type Consoles,
+  type Notice,
+  type ReceiveOptions,
+  type VmProcess,
+} from './run/vm-process.js';
 export { VERSION } from './version.js';

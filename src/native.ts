@@ -99,6 +99,64 @@ export interface Socket {
   close(): void;
 }
 
+/** What submit() does. A flush covers the writes that had completed before it was submitted. */
+export const DISK_READ = 0;
+export const DISK_WRITE = 1;
+/** Persistent when it completes. */
+export const DISK_WRITE_THROUGH = 2;
+export const DISK_FLUSH = 3;
+/** A hint: it succeeds also where nothing can be discarded. */
+export const DISK_DISCARD = 4;
+export const DISK_WRITE_ZEROES = 5;
+/** The same, and the disk may give the blocks back. */
+export const DISK_WRITE_ZEROES_UNMAP = 6;
+
+/**
+ * A raw image or block device. Requests are done by threads of its own, in any order, straight between the disk and
+ * guest RAM; they wait for a guest page that is missing as a vCPU does.
+ */
+export interface NativeDisk {
+  readonly handle: number;
+  /** For poll(): readable while completions() has something to give. */
+  readonly fd: number;
+  /** Of the open file. */
+  readonly fileFd: number;
+  /** When it was opened. */
+  readonly bytes: number;
+  readonly blockDevice: boolean;
+  /** An open-file-description lock on all of it, shared for a read-only disk. False if somebody else holds it. */
+  lock(): boolean;
+  unlock(): void;
+  /** fdatasync(2), on this thread. */
+  sync(): void;
+  /** Writes back, then forgets what is cached: what another host has written is seen from now on. */
+  dropCache(): void;
+  /**
+   * DISK_READ, DISK_WRITE, ...: the `length` bytes at `offset`, to or from the first `count` segments ([ramOffset, length]
+   * pairs, `length` bytes together; none of them for what moves no data).
+   */
+  submit(
+    id: number,
+    kind: number,
+    memory: NativeMemory,
+    segments: Float64Array,
+    count: number,
+    offset: number,
+    length: number,
+  ): void;
+  /** Fills [id, 0 or errno] pairs of requests that have ended, returns their number. */
+  completions(into: Int32Array): number;
+  /** Until nothing is in flight; false if that takes longer. */
+  waitIdle(timeoutMs: number): boolean;
+  /** This object lets go of the disk; the handle keeps it for others. */
+  detach(): void;
+  /**
+   * After the requests in flight; false if they did not end in time. Then the file stays open, and locked, until they
+   * have.
+   */
+  close(timeoutMs: number): boolean;
+}
+
 export type VmStateName = 'picMaster' | 'picSlave' | 'ioapic' | 'pit' | 'clock';
 
 export interface NativeVm {
@@ -109,6 +167,16 @@ export interface NativeVm {
   /** Packed struct kvm_irq_routing_entry (48 bytes): the pins of PIC and IOAPIC that each GSI drives. */
   setRouting(entries: Uint8Array): void;
   setIrq(gsi: number, level: boolean): void;
+  /**
+   * A virtio-mmio device at `address`: writes to its QueueNotify signal the eventfd, InterruptStatus and InterruptACK are
+   * answered on the vCPU's thread. Before any vCPU runs; returns the device's index, 0 and up.
+   */
+  addVirtio(address: number, gsi: number, notifyFd: number): number;
+  /** Sets bits of InterruptStatus and interrupts the guest, with one edge. */
+  raiseVirtio(index: number, bits: number): void;
+  getVirtioInterrupts(index: number): number;
+  /** Without an interrupt. */
+  setVirtioInterrupts(index: number, bits: number): void;
   /** The kernel's structure for it (struct kvm_irqchip, kvm_pit_state2, kvm_clock_data). */
   getState(name: VmStateName): Uint8Array;
   setState(name: VmStateName, bytes: Uint8Array): void;
@@ -175,6 +243,7 @@ export interface Native {
     new (how: 'adopt', fd: number): Socket;
     new (attach: null, handle: number): Socket;
   };
+  Disk: { new (path: string, readonly: boolean): NativeDisk; new (attach: null, handle: number): NativeDisk };
   Vm: { new (path?: string): NativeVm; new (attach: null, handle: number): NativeVm };
   ExitQueue: new (attach: null, handle: number) => ExitQueue;
   Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;
@@ -195,6 +264,8 @@ export interface Native {
   writeFd(fd: number, bytes: Uint8Array): number;
   /** A descriptor holding flock(2) LOCK_EX on the file; code EWOULDBLOCK if another process has it. */
   lockFile(path: string): number;
+  /** Ends the process at once, with every thread, also those that wait in the kernel: process.exit() waits for them. */
+  exitNow(code: number): never;
   /** Name (15 bytes at most, as top -H shows it) and priority of the calling thread; false if that is not permitted. */
   setThread(name: string, nice: number): boolean;
 

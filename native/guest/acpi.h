@@ -12,6 +12,7 @@ struct acpi {
   uint8_t apic_ids[MAX_CPUS];
   uint32_t processors;
   /* 0 if the FADT has none (hardware-reduced ACPI). */
+  uint16_t pm1a_event_port;
   uint16_t pm1a_control_port;
   /* SLEEP_CONTROL_REG as a port; 0 if there is none. */
   uint16_t sleep_control_port;

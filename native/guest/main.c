@@ -45,7 +45,7 @@
  * cpuinfo
  *   {"event":"cpuinfo","vendor":T,"brand":T,"signature":HEX,"hypervisor":T,"tsc_khz":N,"apic_ids":[...]}
  * poweroff, reset_machine, triple_fault, hlt (all vCPUs, for good)
- *   An event of that name, and then it happens.
+ *   An event of that name, and then it happens. The ACPI power button is a poweroff too, within a quarter of a second.
  *
  * At any time
  *   {"event":"bad","page":N,"address":HEX,"what":T,"line":N,"expected":HEX,"found":HEX}  for the first few wrong pages
@@ -63,6 +63,7 @@
 #include "json.h"
 #include "load.h"
 #include "memory.h"
+#include "power.h"
 #include "serial.h"
 #include "start-info.h"
 #include "text.h"
@@ -160,6 +161,7 @@ _Noreturn void main(uint64_t start_info) {
     work();
     traps_report();
     bad_pages_report();
+    if (power_button_pushed(&acpi)) run_command("poweroff");
     while ((line = input_poll()) != NULL) {
       run_command(line);
       load_was_busy();

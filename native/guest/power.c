@@ -5,6 +5,17 @@
 
 enum { NOTICE_US = 100 * 1000 };
 
+bool power_button_pushed(const struct acpi *acpi) {
+  /* ACPI 6.4, 4.8.3.1.1 (PM1 status): a one that is written clears. */
+  enum { PM1_POWER_BUTTON = 1 << 8, LOOK_US = 250 * 1000 };
+  static uint64_t looked_at;
+  if (acpi->pm1a_event_port == 0 || read_tsc() - looked_at < us_to_ticks(LOOK_US)) return false;
+  looked_at = read_tsc();
+  if ((in16(acpi->pm1a_event_port) & PM1_POWER_BUTTON) == 0) return false;
+  out16(acpi->pm1a_event_port, PM1_POWER_BUTTON);
+  return true;
+}
+
 void power_off(const struct acpi *acpi) {
   /* ACPI 6.4, 4.8.3.2.1 (PM1 control) and 4.8.3.7 (sleep control). */
   enum { PM1_SLEEP_TYPE_SHIFT = 10, PM1_SLEEP_ENABLE = 1 << 13, SLEEP_TYPE_SHIFT = 2, SLEEP_ENABLE = 1 << 5 };

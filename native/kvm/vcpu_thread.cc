@@ -139,6 +139,7 @@ bool VcpuThread::HandlePort() {
 }
 
 bool VcpuThread::HandleMmio() {
+  if (vm_->virtio.Access(run_->mmio.phys_addr, run_->mmio.is_write, run_->mmio.len, run_->mmio.data)) return true;
   return HandleAccess({index_, ExitKind::kMmio, run_->mmio.is_write, run_->mmio.len, run_->mmio.phys_addr, 0},
                       run_->mmio.data);
 }

@@ -146,6 +146,58 @@ Napi::Value Vm::SetIrq(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// addVirtio(address, gsi, notifyFd): the registers of a virtio-mmio device at `address` that need no device worker. A write
+// to QueueNotify signals the eventfd, and the vCPU goes on. Its index.
+Napi::Value Vm::AddVirtio(const Napi::CallbackInfo& info) {
+  constexpr uint64_t kQueueNotify = 0x050;
+  Napi::Env env = info.Env();
+  VmResource& vm = ref_.Get(env);
+  uint64_t address = UintArg(info, 0, "address");
+  uint32_t gsi = static_cast<uint32_t>(UintArg(info, 1, "gsi", 1023));
+  kvm_ioeventfd notify{};
+  notify.addr = address + kQueueNotify;
+  notify.len = sizeof(uint32_t);
+  notify.fd = FdArg(info, 2, "notifyFd");
+  if (vm.virtio.Count() == VirtioInterrupts::kMaxDevices) {
+    throw Napi::RangeError::New(env, "a VM has at most " + std::to_string(VirtioInterrupts::kMaxDevices) +
+                                         " virtio devices");
+  }
+  Call(env, vm.fd.Get(), KVM_IOEVENTFD, "KVM_IOEVENTFD", &notify);
+  return Napi::Number::New(env, vm.virtio.Add(address, gsi));
+}
+
+size_t Vm::VirtioArg(const Napi::CallbackInfo& info) {
+  size_t index = UintArg(info, 0, "index", VirtioInterrupts::kMaxDevices);
+  if (index >= ref_.Get(info.Env()).virtio.Count()) throw Napi::RangeError::New(info.Env(), "no such virtio device");
+  return index;
+}
+
+// raiseVirtio(index, bits): sets bits of InterruptStatus and interrupts the guest, once.
+Napi::Value Vm::RaiseVirtio(const Napi::CallbackInfo& info) {
+  VmResource& vm = ref_.Get(info.Env());
+  const size_t index = VirtioArg(info);
+  vm.virtio.Status(index).fetch_or(static_cast<uint32_t>(UintArg(info, 1, "bits", UINT32_MAX)));
+  kvm_irq_level edge{};
+  edge.irq = vm.virtio.Gsi(index);
+  for (uint32_t level : {1u, 0u}) {
+    edge.level = level;
+    Call(info.Env(), vm.fd.Get(), KVM_IRQ_LINE, "KVM_IRQ_LINE", &edge);
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value Vm::GetVirtioInterrupts(const Napi::CallbackInfo& info) {
+  VmResource& vm = ref_.Get(info.Env());
+  return Napi::Number::New(info.Env(), vm.virtio.Status(VirtioArg(info)).load());
+}
+
+// setVirtioInterrupts(index, bits): InterruptStatus, without an interrupt.
+Napi::Value Vm::SetVirtioInterrupts(const Napi::CallbackInfo& info) {
+  VmResource& vm = ref_.Get(info.Env());
+  vm.virtio.Status(VirtioArg(info)).store(static_cast<uint32_t>(UintArg(info, 1, "bits", UINT32_MAX)));
+  return info.Env().Undefined();
+}
+
 // getState(name): Uint8Array, the kernel's structure.
 Napi::Value Vm::GetState(const Napi::CallbackInfo& info) {
   const VmState& state = StateArg(info);
@@ -186,7 +238,10 @@ void Vm::Init(Napi::Env env, Napi::Object exports) {
       {InstanceAccessor<&Vm::Handle>("handle"), InstanceAccessor<&Vm::ExitQueueHandle>("exitQueueHandle"),
        InstanceMethod<&Vm::CreateIrqchip>("createIrqchip"), InstanceMethod<&Vm::SetMemory>("setMemory"),
        InstanceMethod<&Vm::SetRouting>("setRouting"),
-       InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::GetState>("getState"),
+       InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::AddVirtio>("addVirtio"),
+       InstanceMethod<&Vm::RaiseVirtio>("raiseVirtio"),
+       InstanceMethod<&Vm::GetVirtioInterrupts>("getVirtioInterrupts"),
+       InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"), InstanceMethod<&Vm::GetState>("getState"),
        InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
   EnvData::Of(env).vm = Napi::Persistent(constructor);
   exports.Set("Vm", constructor);

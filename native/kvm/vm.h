@@ -7,17 +7,20 @@
 #include "kvm/exit_queue.h"
 #include "memory/ram.h"
 #include "util/descriptor.h"
+#include "kvm/virtio_interrupts.h"
 #include "util/shared_wrap.h"
 
 namespace postcopy {
 
-// A KVM VM: its descriptor, the RAM its memslots refer to (kept alive as long as the VM), and its exit queue.
+// A KVM VM: its descriptor, the RAM its memslots refer to (kept alive as long as the VM), its exit queue, and what the
+// guest reads of its virtio devices' interrupts.
 struct VmResource {
   Descriptor kvm;
   Descriptor fd;
   std::vector<std::shared_ptr<Ram>> memslots;
   std::shared_ptr<ExitQueue> exits;
   uint32_t exits_handle = 0;
+  VirtioInterrupts virtio;
 };
 
 // JavaScript class Vm. See src/native.ts.
@@ -35,9 +38,15 @@ class Vm : public Napi::ObjectWrap<Vm> {
   Napi::Value SetMemory(const Napi::CallbackInfo& info);
   Napi::Value SetRouting(const Napi::CallbackInfo& info);
   Napi::Value SetIrq(const Napi::CallbackInfo& info);
+  Napi::Value AddVirtio(const Napi::CallbackInfo& info);
+  Napi::Value RaiseVirtio(const Napi::CallbackInfo& info);
+  Napi::Value GetVirtioInterrupts(const Napi::CallbackInfo& info);
+  Napi::Value SetVirtioInterrupts(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);
   Napi::Value SetState(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
+
+  size_t VirtioArg(const Napi::CallbackInfo& info);
 
   SharedRef<VmResource> ref_;
 };

@@ -121,6 +121,9 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), file.Release());
 }
 
+// exitNow(code): _exit(2). Ends threads that wait in the kernel, which process.exit() would wait for.
+Napi::Value ExitNow(const Napi::CallbackInfo& info) { _exit(static_cast<int>(UintArg(info, 0, "code", 255))); }
+
 // setThread(name, nice): name and priority of the calling thread (Linux keeps nice values per thread). False if the
 // priority is not permitted.
 Napi::Value SetThread(const Napi::CallbackInfo& info) {
@@ -149,6 +152,7 @@ void InitProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("readFd", Napi::Function::New(env, ReadFd));
   exports.Set("writeFd", Napi::Function::New(env, WriteFd));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
+  exports.Set("exitNow", Napi::Function::New(env, ExitNow));
   exports.Set("setThread", Napi::Function::New(env, SetThread));
 }
 

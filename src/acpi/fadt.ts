@@ -1,3 +1,4 @@
+import { RTC_CENTURY } from '../devices/rtc-registers.js';
 import { viewOf } from '../memory/byte-view.js';
 import {
   PM1A_CONTROL_PORT,
@@ -29,6 +30,7 @@ const FIELD = {
   pmTmrLen: 91,
   pLvl2Lat: 96,
   pLvl3Lat: 98,
+  century: 108,
   iapcBootArch: 109,
   flags: 112,
   resetReg: 116,
@@ -45,10 +47,12 @@ const FIELD = {
 const NO_C2 = 101;
 const NO_C3 = 1001;
 
-/** IA-PC boot architecture flags (table 5.11). 8042 (bit 1) is clear: no keyboard controller to probe for. */
+/**
+ * IA-PC boot architecture flags (table 5.11). Clear are 8042 (bit 1), for there is no keyboard controller to probe for, and
+ * "CMOS RTC not present" (bit 5).
+ */
 const LEGACY_DEVICES = 1 << 0;
 const VGA_NOT_PRESENT = 1 << 2;
-const CMOS_RTC_NOT_PRESENT = 1 << 5;
 
 /** Fixed feature flags (table 5.10). PWR_BUTTON (bit 4) is clear: the power button is a fixed one. */
 const WBINVD = 1 << 0;
@@ -76,7 +80,9 @@ export function encodeFadt(dsdtAddress: number, facsAddress: number): Uint8Array
   writeRegisters(view);
   view.setUint16(FIELD.pLvl2Lat, NO_C2, true);
   view.setUint16(FIELD.pLvl3Lat, NO_C3, true);
-  view.setUint16(FIELD.iapcBootArch, LEGACY_DEVICES | VGA_NOT_PRESENT | CMOS_RTC_NOT_PRESENT, true);
+  // Where the real-time clock has the century. DAY_ALRM and MON_ALRM stay 0: its alarm has no date.
+  view.setUint8(FIELD.century, RTC_CENTURY);
+  view.setUint16(FIELD.iapcBootArch, LEGACY_DEVICES | VGA_NOT_PRESENT, true);
   view.setUint32(FIELD.flags, WBINVD | PROC_C1 | SLP_BUTTON | FIX_RTC | TMR_VAL_EXT | RESET_REG_SUP, true);
   view.setUint8(FIELD.resetValue, RESET_VALUE);
   view.setUint8(FIELD.minorVersion, MINOR_VERSION);

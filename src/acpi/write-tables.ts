@@ -10,11 +10,15 @@ import { encodeXsdt } from './xsdt.js';
 /** Also good for all tables but the FACS, which need none. */
 const ALIGNMENT = FACS_ALIGNMENT;
 
-/**
- * Writes all ACPI tables for a guest with `cpus` vCPUs, whose APIC ids are 0 and up, and returns the address of the RSDP.
- * Each table is written after those it points to.
- */
-export function writeAcpiTables(memory: GuestMemory, options: { cpus: number }): number {
+export interface AcpiOptions {
+  /** vCPUs; their APIC ids are 0 and up. */
+  cpus: number;
+  /** virtio-mmio devices, in the order of VIRTIO_GSIS. */
+  virtioDevices: number;
+}
+
+/** Writes all ACPI tables and returns the address of the RSDP. Each table is written after those it points to. */
+export function writeAcpiTables(memory: GuestMemory, options: AcpiOptions): number {
   const rsdpAddress = ACPI_AREA_START;
   let next = alignUp(rsdpAddress + RSDP_BYTES);
   const place = (table: Uint8Array): number => {
@@ -25,7 +29,7 @@ export function writeAcpiTables(memory: GuestMemory, options: { cpus: number }):
     return address;
   };
   const facs = place(encodeFacs());
-  const dsdt = place(encodeDsdt());
+  const dsdt = place(encodeDsdt(options.virtioDevices));
   const fadt = place(encodeFadt(dsdt, facs));
   const madt = place(encodeMadt(options.cpus));
   const xsdt = place(encodeXsdt([fadt, madt]));

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import type { ConsolePort } from '../control/service.js';
 import { EXIT_OK } from './exit-codes.js';
 import { say, type Output } from './output.js';
 import { onEndSignals } from './signals.js';
@@ -15,13 +16,14 @@ export interface ConsoleStdio {
   output: Writable;
 }
 
-/** `postcopy console`: joins this terminal to the VM's serial console until Ctrl-] or the VM's end. */
+/** `postcopy console`: joins this terminal to a console of the VM until Ctrl-] or the VM's end. */
 export async function consoleCommand(
   name: string,
+  port: ConsolePort,
   output: Output,
   stdio: ConsoleStdio = { input: process.stdin, output: process.stdout },
 ): Promise<number> {
-  const stream = await withClient(name, (client) => client.console());
+  const stream = await withClient(name, (client) => client.console(port));
   const terminal = stdio.input.isTTY === true;
   if (terminal) say(output, `console of ${name}: Ctrl-] leaves it`);
   const detached = await join(stream, stdio, terminal);

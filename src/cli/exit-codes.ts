@@ -16,6 +16,7 @@
  *  12  the migration failed, the VM runs on where it was
  *  13  the migration broke after the hand-over: the VM is at the destination and lacks pages
  *  14  the guest cannot go on
+ *  15  stop: the guest did not react to its power button in time, it runs on
  *  128 + signal  run and receive: ended by a second signal, without waiting for the guest's end
  */
 import type { MigrationSummary } from '../control/service.js';
@@ -39,6 +40,7 @@ export const EXIT_CODES: Record<ErrorCode, number> = {
   MIGRATION_FAILED: 12,
   LINK_LOST: 13,
   GUEST_FAILED: 14,
+  NO_REACTION: 15,
 };
 
 const SIGNAL_BASE = 128;

@@ -1,13 +1,16 @@
-/** The foreground process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
+/** The process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
 import type { SerialSetting } from '../configure/serial-setting.js';
 import { claimName, type LockFile } from '../control/claim-name.js';
 import type { VmEnd } from '../control/service.js';
 import { startControlServer } from '../control/server.js';
-import { openSerialBackend, type SerialBackend, type SerialOptions } from '../run/serial-backend.js';
-import type { VmProcess } from '../run/vm-process.js';
+import { openSerialBackend, type SerialOptions } from '../run/serial-backend.js';
+import type { Consoles, VmProcess } from '../run/vm-process.js';
 import { Cleanup } from './cleanup.js';
+import type { DetachedLog } from './detached-log.js';
+import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
 import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { loadNative } from './load-native.js';
 import { createLogger, type LogLevel } from './log.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
@@ -15,8 +18,10 @@ import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 export interface HostedVm {
   name: string;
   serial: SerialSetting;
+  /** Of the virtio console. */
+  console: SerialSetting;
   /** Builds the VM. Throws PostcopyError with nothing left behind. */
-  start(serial: SerialBackend): Promise<VmProcess>;
+  start(consoles: Consoles): Promise<VmProcess>;
   /** Called once it is there. */
   started?(vm: VmProcess): void;
 }
@@ -26,6 +31,8 @@ export interface HostVmOptions {
   logLevel: LogLevel;
   lockFile: LockFile;
   stdio?: SerialOptions['stdio'];
+  /** In the background. */
+  log?: DetachedLog;
 }
 
 /** Runs the VM until it is over here, tells how it ended, and returns the exit code. */
@@ -39,21 +46,30 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     cleanup.add(releaseAtExit(() => claim.release()));
     cleanup.add(onEndSignals((signal) => endOnSignal(signal, end)));
 
-    // The name answers before the VM starts. The serial backend closes first: consoles get the guest's last words.
+    // The name answers before the VM starts. The backends close first: consoles get the guest's last words.
     let vm: VmProcess | undefined;
     const server = await startControlServer({ path: claim.socketPath, service: () => vm, logger });
     cleanup.add(() => server.close());
-    const serial = await openSerialBackend(hosted.serial, { onQuit: () => void end.ask(), stdio: options.stdio });
-    cleanup.add(() => serial.close());
+    const open = async (setting: SerialSetting) => {
+      const backend = await openSerialBackend(setting, { onQuit: () => void end.ask(), stdio: options.stdio });
+      cleanup.add(() => backend.close());
+      return backend;
+    };
+    const consoles = { serial: await open(hosted.serial), virtio: await open(hosted.console) };
     if (end.wanted) return EXIT_OK;
 
-    vm = await hosted.start(serial);
+    vm = await hosted.start(consoles);
+    options.log?.take(hosted.name);
+    cleanup.add(() => {
+      if (result !== undefined && result.code === undefined) options.log?.remove(hosted.name);
+    });
     const there = vm;
-    end.vmIsThere(() => there.stop());
+    end.vmIsThere(() => there.stop({ force: true }));
     hosted.started?.(vm);
     logger.info({ vm: hosted.name }, 'VM process ready');
     result = await vm.ended;
     logger.info({ vm: hosted.name, ...result }, 'VM over');
+    if (result.stuck) leaveThreadsBehind((await loadNative()).exitNow);
     return result.code === undefined ? EXIT_OK : EXIT_CODES[result.code];
   } finally {
     await cleanup.run();

@@ -47,11 +47,11 @@ async function inspect(name: string, lockFile: LockFile | undefined): Promise<Li
 
 export function listText(entries: ListEntry[]): string {
   if (entries.length === 0) return 'no VMs\n';
-  return formatTable([['NAME', 'STATE', 'PID', 'MEMORY', 'VCPUS', 'UP', 'NOTE'], ...entries.map(row)]);
+  return formatTable([['NAME', 'STATE', 'PID', 'MEMORY', 'VCPUS', 'DISKS', 'NETS', 'UP', 'NOTE'], ...entries.map(row)]);
 }
 
 function row(entry: ListEntry): string[] {
-  if (!('pid' in entry)) return [entry.name, entry.state, '-', '-', '-', '-', entry.problem];
+  if (!('pid' in entry)) return [entry.name, entry.state, '-', '-', '-', '-', '-', '-', entry.problem];
   const note = entry.problem ?? (entry.state === 'waiting' ? `listens on ${entry.listen ?? '?'}` : (entry.peer ?? ''));
   return [
     entry.name,
@@ -60,6 +60,8 @@ function row(entry: ListEntry): string[] {
     // `receive` knows the VM's shape when it has come.
     entry.memoryBytes === 0 ? '-' : formatSize(entry.memoryBytes),
     entry.cpus === 0 ? '-' : String(entry.cpus),
+    String(entry.disks?.length ?? '-'),
+    String(entry.nets?.length ?? '-'),
     formatDuration(entry.uptimeMs),
     note,
   ];

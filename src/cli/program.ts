@@ -2,24 +2,27 @@
  * The command line. Commands are loaded when they are called: inside an emulated host, loading all of them takes
  * seconds.
  */
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
 import { reportError } from './report-error.js';
+import { CONSOLE_PORTS, type ConsolePort } from '../control/service.js';
 import { VERSION } from '../version.js';
 
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
+const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
+const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
 const HELP_FOOTER = `
 Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
 Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
 7 address in use, 8 unreachable, 9 bad peer, 10 refused, 11 wrong state, 12 migration failed and the VM runs on,
-13 link lost after the hand-over, 14 guest failed.`;
+13 link lost after the hand-over, 14 guest failed, 15 guest did not react to its power button.`;
 
 /** Runs one command line (without node and script) and returns its exit code; never throws. */
 export async function runProgram(words: string[], output: Output = processOutput): Promise<number> {
   let exitCode = EXIT_OK;
-  const program = createProgram(output, (code) => (exitCode = code));
+  const program = createProgram(words, output, (code) => (exitCode = code));
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCode;
@@ -31,7 +34,7 @@ export async function runProgram(words: string[], output: Output = processOutput
   }
 }
 
-function createProgram(output: Output, done: (exitCode: number) => void): Command {
+function createProgram(words: string[], output: Output, done: Done): Command {
   const program = new Command('postcopy')
     .description('Runs KVM guests and moves them, live, to another host by post-copy.')
     .version(VERSION)
@@ -45,7 +48,7 @@ function createProgram(output: Output, done: (exitCode: number) => void): Comman
       outputError: (text) => say(output, text.trim().replace(/^error: /, '')),
     })
     .exitOverride();
-  addHostCommands(program, output, done);
+  addHostCommands(program, words, output, done);
   addClientCommands(program, output, done);
   addHostChecks(program, output, done);
   return program;
@@ -53,7 +56,15 @@ function createProgram(output: Output, done: (exitCode: number) => void): Comman
 
 type Done = (exitCode: number) => void;
 
-function addHostCommands(program: Command, output: Output, done: Done): void {
+const SECONDS_MAX = 24 * 60 * 60;
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(`Give whole seconds from 1 to ${SECONDS_MAX}.`);
+}
+
+function addHostCommands(program: Command, words: string[], output: Output, done: Done): void {
   program
     .command('run')
     .description('boot a VM and stay with it')
@@ -65,20 +76,24 @@ function addHostCommands(program: Command, output: Output, done: Done): void {
     .option('--memory <size>', 'guest RAM, like 512M (default 1G)')
     .option('--cpus <number>', 'vCPUs, 1 to 16 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
+    .option('--console <setting>', CONSOLE_HELP)
     .option('--no-reboot', "end when the guest resets, don't restart it")
+    .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { runCommand } = await import('./run.js');
-      done(await runCommand(command.optsWithGlobals(), output));
+      done(await runCommand(command.optsWithGlobals(), words, output));
     });
   program
     .command('receive')
     .description('wait for one VM from another host, run it and stay with it')
     .requiredOption('--name <name>', 'of the VM on this host')
     .requiredOption('--listen <host:port>', 'where to wait for it')
-    .option('--serial <setting>', SERIAL_HELP, 'stdio')
+    .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
+    .option('--console <setting>', CONSOLE_HELP)
+    .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');
-      done(await receiveCommand(command.optsWithGlobals(), output));
+      done(await receiveCommand(command.optsWithGlobals(), words, output));
     });
 }
 
@@ -109,8 +124,13 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     });
   program
     .command('stop <name>')
-    .description('end a VM at once, as a power cut does')
-    .action(async (name: string) => done(await (await import('./stop.js')).stopCommand(name)));
+    .description('press the power button of a VM and wait until it has ended')
+    .addOption(new Option('--timeout <seconds>', 'how long to wait (default 60)').argParser(parseSeconds))
+    .addOption(new Option('--force', 'cut its power instead, at once').conflicts('timeout'))
+    .action(async (name: string, options: { force?: boolean; timeout?: number }) => {
+      const { stopCommand } = await import('./stop.js');
+      done(await stopCommand(name, options));
+    });
   program
     .command('pause <name>')
     .description("stop a VM's vCPUs")
@@ -121,8 +141,12 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .action(async (name: string) => done(await (await import('./resume.js')).resumeCommand(name)));
   program
     .command('console <name>')
-    .description("join this terminal to a VM's serial console")
-    .action(async (name: string) => done(await (await import('./console.js')).consoleCommand(name, output)));
+    .description("join this terminal to a VM's console")
+    .addOption(new Option('--port <port>', 'of the guest: ttyS0 or hvc0').choices(CONSOLE_PORTS).default('serial'))
+    .action(async (name: string, { port }: { port: ConsolePort }) => {
+      const { consoleCommand } = await import('./console.js');
+      done(await consoleCommand(name, port, output));
+    });
 }
 
 function addHostChecks(program: Command, output: Output, done: Done): void {

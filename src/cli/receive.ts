@@ -1,6 +1,9 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
-import { parseSerialSetting } from '../configure/serial-setting.js';
+import { settleConsoles } from '../configure/console-settings.js';
+import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
+import { runDetached } from './detach.js';
+import { detachedLog } from './detached-log.js';
 import { hostVm } from './host-vm.js';
 import { loadNative } from './load-native.js';
 import type { LogLevel } from './log.js';
@@ -9,25 +12,35 @@ import { say, type Output } from './output.js';
 export interface ReceiveCommandOptions {
   name: string;
   listen: string;
-  serial: string;
+  serial?: string;
+  console?: string;
+  detach?: boolean;
   logLevel: LogLevel;
 }
 
 /** `postcopy receive`: waits for one VM from another host, runs it, and stays with it. */
-export async function receiveCommand(options: ReceiveCommandOptions, output: Output): Promise<number> {
+export async function receiveCommand(options: ReceiveCommandOptions, words: string[], output: Output): Promise<number> {
   const name = checkVmName(options.name);
   const address = parseAddress(options.listen, 'listen');
-  const serial = parseSerialSetting(options.serial);
+  const background = options.detach === true;
+  const given = { serial: parsed(options.serial), console: parsed(options.console) };
+  const consoles = settleConsoles(given, background);
+  const log = detachedLog();
+  if (background && log === undefined) return runDetached(name, words, output);
   const { lockFile } = await loadNative();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
   const { receiveVm } = await import('../run/vm-process.js');
   return hostVm(
     {
       name,
-      serial,
-      start: (backend) => receiveVm({ name, ...address }, backend, (text) => say(output, text)),
+      ...consoles,
+      start: (backends) => receiveVm({ name, ...address }, backends, (text) => say(output, text)),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
-    { output, logLevel: options.logLevel, lockFile },
+    { output, logLevel: options.logLevel, lockFile, log },
   );
+}
+
+function parsed(setting: string | undefined): SerialSetting | undefined {
+  return setting === undefined ? undefined : parseSerialSetting(setting);
 }

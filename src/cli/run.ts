@@ -1,6 +1,8 @@
 import { loadVmConfig } from '../configure/config-file.js';
 import { requireHostMemory } from '../configure/host-memory.js';
 import type { VmConfig } from '../configure/vm-config.js';
+import { runDetached } from './detach.js';
+import { detachedLog } from './detached-log.js';
 import { hostVm } from './host-vm.js';
 import { loadNative } from './load-native.js';
 import type { LogLevel } from './log.js';
@@ -15,15 +17,19 @@ export interface RunOptions {
   memory?: string;
   cpus?: string;
   serial?: string;
+  console?: string;
+  detach?: boolean;
   /** False with --no-reboot. */
   reboot: boolean;
   logLevel: LogLevel;
 }
 
 /** `postcopy run`: boots a VM and stays with it. */
-export async function runCommand(options: RunOptions, output: Output): Promise<number> {
+export async function runCommand(options: RunOptions, words: string[], output: Output): Promise<number> {
   const config = configOf(options);
   requireHostMemory(config.memoryBytes);
+  const log = detachedLog();
+  if (options.detach === true && log === undefined) return runDetached(config.name, words, output);
   const { lockFile } = await loadNative();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
   const { startVm } = await import('../run/vm-process.js');
@@ -31,17 +37,18 @@ export async function runCommand(options: RunOptions, output: Output): Promise<n
     {
       name: config.name,
       serial: config.serial,
-      start: (serial) => startVm(config, serial, (text) => say(output, text)),
+      console: config.console,
+      start: (consoles) => startVm(config, consoles, (text) => say(output, text)),
       started: () => {
-        if (config.serial.kind === 'stdio' && process.stdin.isTTY)
+        if ([config.serial, config.console].some(({ kind }) => kind === 'stdio') && process.stdin.isTTY)
           say(output, 'Ctrl-a x ends the VM, Ctrl-a a types Ctrl-a');
       },
     },
-    { output, logLevel: options.logLevel, lockFile },
+    { output, logLevel: options.logLevel, lockFile, log },
   );
 }
 
-function configOf({ config, logLevel: _logLevel, reboot, ...flags }: RunOptions): VmConfig {
+function configOf({ config, logLevel: _logLevel, reboot, detach, ...flags }: RunOptions): VmConfig {
   // The flag can only say no; without it the file decides.
-  return loadVmConfig(config, { ...flags, reboot: reboot ? undefined : false });
+  return loadVmConfig(config, { ...flags, reboot: reboot ? undefined : false }, detach === true);
 }

@@ -30,6 +30,11 @@ export function statusText(status: VmStatus): string {
     ['up for', formatDuration(status.uptimeMs)],
     ['listens on', status.listen],
     ['peer', status.peer],
+    ...(status.disks ?? []).map((disk): [string, string] => [
+      `disk ${disk.id}`,
+      `${disk.path}${disk.readonly ? ', read-only' : ''}`,
+    ]),
+    ...(status.nets ?? []).map((net): [string, string] => [`net ${net.id}`, `${net.mac} on ${net.tap}`]),
     ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
   ]);
 }

@@ -8,14 +8,14 @@ export type RawSettings = Record<string, unknown>;
 
 /**
  * The VM of `--config FILE.json` (if any) with the flags put over it: a flag wins over the file. Relative paths in the
- * file begin at the file's directory, those in flags at the working directory. Throws BAD_CONFIG with all problems.
+ * file begin at the file's directory, those in flags at the working directory. `background`: the process has no terminal. Throws BAD_CONFIG with all problems.
  */
-export function loadVmConfig(file: string | undefined, flags: RawSettings): VmConfig {
+export function loadVmConfig(file: string | undefined, flags: RawSettings, background = false): VmConfig {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-  if (file === undefined) return checkVmSettings(given);
+  if (file === undefined) return checkVmSettings(given, background);
   const settings = { ...readSettings(file), ...given };
   try {
-    return checkVmSettings(settings);
+    return checkVmSettings(settings, background);
   } catch (error) {
     // Which of the two a setting came from is plain from its name; which file it was is not.
     if (error instanceof PostcopyError) throw new PostcopyError(error.code, prefixLines(file, error.message));
@@ -48,6 +48,7 @@ function parseJson(file: string, text: string): unknown {
 }
 
 const PATH_SETTINGS = ['kernel', 'initrd'];
+const CONSOLE_SETTINGS = ['serial', 'console'];
 
 function withPathsFrom(base: string, settings: RawSettings): RawSettings {
   const result = { ...settings };
@@ -55,8 +56,11 @@ function withPathsFrom(base: string, settings: RawSettings): RawSettings {
     const path = result[key];
     if (typeof path === 'string' && path !== '') result[key] = resolve(base, path);
   }
-  const serial = typeof result.serial === 'string' ? /^(file|unix):(.+)$/s.exec(result.serial) : null;
-  if (serial !== null) result.serial = `${serial[1]}:${resolve(base, serial[2]!)}`;
+  for (const key of CONSOLE_SETTINGS) {
+    const setting = result[key];
+    const parts = typeof setting === 'string' ? /^(file|unix):(.+)$/s.exec(setting) : null;
+    if (parts !== null) result[key] = `${parts[1]}:${resolve(base, parts[2]!)}`;
+  }
   return result;
 }
 

@@ -1,12 +1,15 @@
 import { resolve } from 'node:path';
 import { PostcopyError } from '../errors.js';
 
-/** Where the guest's serial port goes. Paths are absolute. */
+/** Where a console port of the guest goes. Paths are absolute. */
 export type SerialSetting =
   { kind: 'stdio' } | { kind: 'null' } | { kind: 'file'; path: string } | { kind: 'unix'; path: string };
 
 /** sun_path of unix(7) holds 108 bytes, one of them the NUL. */
 export const SOCKET_PATH_BYTES_MAX = 107;
+
+/** What parseSerialSetting() takes, as far as a pattern can say it. */
+export const SERIAL_SETTING_PATTERN = '^(stdio|null|(file|unix):[^\\0]+)$';
 
 /** Parses stdio, null, file:PATH or unix:PATH; relative paths begin at `base`. Throws BAD_CONFIG. */
 export function parseSerialSetting(text: string, base: string = process.cwd()): SerialSetting {

@@ -1,6 +1,8 @@
 /** Sizes as people write them. */
 
 const SIZE = /^(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?$/i;
+/** The same for readers without flags, with the blanks that parseSize() takes off. */
+export const SIZE_PATTERN = '^\\s*\\d+(\\.\\d+)?\\s*[KMGTkmgt]([Ii]?[Bb])?\\s*$';
 /** Powers of 1024, as QEMU and the kernel read the same suffixes. */
 const EXPONENTS: Record<string, number> = { K: 1, M: 2, G: 3, T: 4 };
 

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
-import { parseSerialSetting, type SerialSetting } from './serial-setting.js';
-import { formatSize, parseSize } from './size.js';
-import { isVmName, VM_NAME_RULE } from './vm-name.js';
+import { settleConsoles } from './console-settings.js';
+import { parseSerialSetting, SERIAL_SETTING_PATTERN, type SerialSetting } from './serial-setting.js';
+import { formatSize, parseSize, SIZE_PATTERN } from './size.js';
+import { VM_NAME, VM_NAME_RULE } from './vm-name.js';
 
 /** A VM to boot, checked. Paths are absolute or relative to the working directory of the process. */
 export interface VmConfig {
@@ -17,6 +18,8 @@ export interface VmConfig {
   memoryBytes: number;
   cpus: number;
   serial: SerialSetting;
+  /** Where the virtio console goes. */
+  console: SerialSetting;
   /** A guest's reset restarts it; false: it ends the VM. */
   reboot: boolean;
 }
@@ -25,36 +28,74 @@ export const CPUS_MAX = 16;
 /** Page numbers are 32-bit in the addon's arrays and on the wire; this leaves them a factor of two. */
 export const MEMORY_BYTES_MAX = 8192 * GIB;
 
-export const DEFAULTS = { memory: '1G', cpus: 2, serial: 'stdio', cmdline: '', reboot: true } as const;
+export const DEFAULTS = { memory: '1G', cpus: 2, cmdline: '', reboot: true } as const;
 
-/** What a user gives, by flags or in a file, before it is checked. */
+const CPUS_RULE = `must be a number from 1 to ${CPUS_MAX}`;
+const PATH = /^[^\0]+$/;
+const PATH_RULE = 'is no path';
+
+const consolePortSchema = z.string('must be text').meta({ pattern: SERIAL_SETTING_PATTERN }).transform(checkSerial);
+
+/**
+ * What a user gives, by flags or in a file, before it is checked. vm-settings.schema.json is made from it: `npm run
+ * schema` after each change. What a JSON Schema cannot say by itself is in `meta`.
+ */
 export const vmSettingsSchema = z.strictObject({
-  name: z.string('give the VM a name (--name NAME)').refine(isVmName, { error: VM_NAME_RULE }),
-  kernel: z.string('give the kernel to boot (--kernel FILE)').refine(isPath, { error: 'is no path' }),
-  initrd: z.string('must be a path').refine(isPath, { error: 'is no path' }).optional(),
-  cmdline: z.string('must be text').default(DEFAULTS.cmdline),
+  $schema: z.string('must be text').optional().meta({ description: 'The JSON Schema of this file, for editors.' }),
+  name: z
+    .string('give the VM a name (--name NAME)')
+    .regex(VM_NAME, VM_NAME_RULE)
+    .meta({ description: 'Names the VM on this host: 1 to 64 letters, digits, dots, hyphens and underscores.' }),
+  kernel: z
+    .string('give the kernel to boot (--kernel FILE)')
+    .regex(PATH, PATH_RULE)
+    .meta({ description: 'A Linux bzImage, or an ELF file with a PVH entry. Relative paths begin at this file.' }),
+  initrd: z.string('must be a path').regex(PATH, PATH_RULE).optional().meta({ description: 'Initial RAM disk.' }),
+  cmdline: z.string('must be text').default(DEFAULTS.cmdline).meta({ description: 'Kernel command line.' }),
   memory: z
     .string('must be a size in quotes, like "1G"')
+    .meta({ pattern: SIZE_PATTERN })
     .transform(checkMemory)
-    .default(() => parseSize(DEFAULTS.memory)!),
+    .prefault(DEFAULTS.memory)
+    .meta({
+      description: `Guest RAM, like "512M" or "1.5G": whole MiB, ${formatSize(MEMORY_BYTES_MIN)} to ${formatSize(MEMORY_BYTES_MAX)}.`,
+    }),
   cpus: z
-    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], `must be a number from 1 to ${CPUS_MAX}`)
-    .refine((cpus) => Number.isInteger(cpus) && cpus >= 1 && cpus <= CPUS_MAX, {
-      error: `must be a number from 1 to ${CPUS_MAX}`,
-    })
-    .default(DEFAULTS.cpus),
-  serial: z.string('must be text').transform(checkSerial).default({ kind: DEFAULTS.serial }),
-  reboot: z.boolean('must be true or false').default(DEFAULTS.reboot),
+    .union(
+      [
+        z.int(CPUS_RULE).min(1, CPUS_RULE).max(CPUS_MAX, CPUS_RULE),
+        z
+          .string(CPUS_RULE)
+          .regex(/^([1-9]|1[0-6])$/, CPUS_RULE)
+          .transform(Number),
+      ],
+      CPUS_RULE,
+    )
+    .prefault(DEFAULTS.cpus)
+    .meta({ description: `vCPUs, 1 to ${CPUS_MAX}.` }),
+  serial: consolePortSchema.optional().meta({
+    default: 'stdio',
+    description:
+      'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Without a terminal (--detach), or when the console has it, the default is null.',
+  }),
+  console: consolePortSchema.optional().meta({
+    default: 'null',
+    description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio.',
+  }),
+  reboot: z
+    .boolean('must be true or false')
+    .default(DEFAULTS.reboot)
+    .meta({ description: "A guest's reset starts it again; false: it ends the VM." }),
 });
 
 export type VmSettings = z.input<typeof vmSettingsSchema>;
 
-/** Throws one BAD_CONFIG that names every problem, a line each. */
-export function checkVmSettings(settings: unknown): VmConfig {
+/** Throws one BAD_CONFIG that names every problem, a line each. `background`: the process has no terminal. */
+export function checkVmSettings(settings: unknown, background = false): VmConfig {
   const result = vmSettingsSchema.safeParse(settings);
   if (!result.success) throw new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('\n'));
-  const { memory, ...rest } = result.data;
-  return { ...rest, memoryBytes: memory };
+  const { $schema: _, memory, serial, console, ...rest } = result.data;
+  return { ...rest, memoryBytes: memory, ...settleConsoles({ serial, console }, background) };
 }
 
 /** One line for each thing that is wrong. */
@@ -93,8 +134,4 @@ function checkSerial(text: string, context: Context): SerialSetting {
     context.addIssue({ code: 'custom', message: (error as Error).message });
     return z.NEVER;
   }
-}
-
-function isPath(text: string): boolean {
-  return text !== '' && !text.includes('\0');
 }

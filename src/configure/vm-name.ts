@@ -1,7 +1,7 @@
 import { PostcopyError } from '../errors.js';
 
 /** Names become file names in the runtime directory, so they hold no separator and do not begin with a dot. */
-const VM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const VM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 export const VM_NAME_RULE =
   'use 1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit';

@@ -13,6 +13,12 @@ export function asVmStatus(value: unknown): VmStatus {
   requireFields(status, 'status', { name: 'string', pid: 'number', version: 'string', state: 'string' });
   requireFields(status, 'status', { memoryBytes: 'number', cpus: 'number', uptimeMs: 'number' });
   if (status.migration !== undefined) asProgress(status.migration);
+  for (const disk of asList(status.disks, 'disks')) {
+    requireFields(asObject(disk, 'disk'), 'disk', { id: 'string', path: 'string' });
+  }
+  for (const net of asList(status.nets, 'nets')) {
+    requireFields(asObject(net, 'net'), 'net', { id: 'string', mac: 'string', tap: 'string' });
+  }
   return status as unknown as VmStatus;
 }
 
@@ -60,6 +66,13 @@ function isObject(value: unknown): value is Fields {
 
 function asObject(value: unknown, what: string): Fields {
   if (!isObject(value)) throw badAnswer(`no ${what}`);
+  return value;
+}
+
+/** A list that may be left out. */
+function asList(value: unknown, what: string): unknown[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw badAnswer(`${what} are no list`);
   return value;
 }
 

@@ -13,7 +13,15 @@ import {
   VM_PATH,
 } from './protocol.js';
 import { socketPath } from './runtime-directory.js';
-import type { MigrateRequest, MigrationProgress, MigrationSummary, VmStatus } from './service.js';
+import {
+  STOP_TIMEOUT_MS,
+  type ConsolePort,
+  type MigrateRequest,
+  type MigrationProgress,
+  type MigrationSummary,
+  type StopRequest,
+  type VmStatus,
+} from './service.js';
 
 /** A process that is alive answers its status at once; a slow, emulated host takes its time. */
 const STATUS_TIMEOUT_MS = 10_000;
@@ -48,8 +56,10 @@ export class VmClient {
     await this.#json('POST', RESUME_PATH, ACTION_TIMEOUT_MS);
   }
 
-  async stop(): Promise<void> {
-    await this.#json('POST', STOP_PATH, ACTION_TIMEOUT_MS);
+  /** Resolves when the VM has ended. */
+  async stop(request: StopRequest = {}): Promise<void> {
+    const guestMs = request.force === true ? 0 : (request.timeoutMs ?? STOP_TIMEOUT_MS);
+    await this.#json('POST', STOP_PATH, guestMs + ACTION_TIMEOUT_MS, request);
   }
 
   /** Resolves also when the migration fails: see the summary's status. UNREACHABLE if the VM's process dies meanwhile. */
@@ -69,12 +79,13 @@ export class VmClient {
     throw this.#diedMigrating(last);
   }
 
-  /** The serial console, both directions. The caller closes it. */
-  async console(): Promise<Duplex> {
+  /** A console of the guest, both directions. The caller closes it. */
+  async console(port: ConsolePort = 'serial'): Promise<Duplex> {
     // undici drops the body of an answer other than 101, and the reason with it: this asks for the reason first.
     await this.status();
     try {
-      const upgraded = await this.#http.upgrade({ path: CONSOLE_PATH, method: 'GET', protocol: CONSOLE_PROTOCOL });
+      const path = `${CONSOLE_PATH}?port=${port}`;
+      const upgraded = await this.#http.upgrade({ path, method: 'GET', protocol: CONSOLE_PROTOCOL });
       return upgraded.socket;
     } catch (error) {
       throw this.#meaning(error);
@@ -85,8 +96,8 @@ export class VmClient {
     await this.#http.destroy();
   }
 
-  async #json(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<unknown> {
-    const answer = await this.#request(method, path, timeoutMs, method === 'POST' ? {} : undefined);
+  async #json(method: 'GET' | 'POST', path: string, timeoutMs: number, body: object = {}): Promise<unknown> {
+    const answer = await this.#request(method, path, timeoutMs, method === 'POST' ? body : undefined);
     return this.#body(answer);
   }
 

@@ -4,10 +4,11 @@
  *   GET  /v1/vm           VmStatus
  *   POST /v1/vm/pause     {}
  *   POST /v1/vm/resume    {}
- *   POST /v1/vm/stop      {}     the process ends after the answer
+ *   POST /v1/vm/stop      StopRequest; answered when the VM has ended, the process ends after that
  *   POST /v1/vm/migrate   MigrateRequest; the answer is a stream of lines (NDJSON): MigrationProgress, ..., and last
  *                         {"summary": MigrationSummary} or {"error": {"code", "message"}}
- *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console
+ *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console, or the
+ *                         one of ?port=virtio
  *
  * An error's answer is {"error": {"code", "message"}} with a fitting status; `code` is an ErrorCode. Within a version,
  * fields may be added: clients ignore those that they do not know.
@@ -43,6 +44,7 @@ export const HTTP_STATUS: Record<ErrorCode, number> = {
   MIGRATION_FAILED: 502,
   LINK_LOST: 502,
   GUEST_FAILED: 500,
+  NO_REACTION: 504,
   INTERNAL: 500,
 };
 

@@ -11,5 +11,20 @@ export const migrateRequestSchema = z.strictObject({
     }),
 });
 
+const STOP_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000;
+const STOP_TIMEOUT_RULE = `must be a number of milliseconds from 1 to ${STOP_TIMEOUT_MS_MAX}`;
+
+/** Body of POST /v1/vm/stop; none is the same as an empty object. */
+export const stopRequestSchema = z
+  .strictObject({
+    force: z.boolean('must be true or false').optional(),
+    timeoutMs: z
+      .int(STOP_TIMEOUT_RULE)
+      .min(1, STOP_TIMEOUT_RULE)
+      .max(STOP_TIMEOUT_MS_MAX, STOP_TIMEOUT_RULE)
+      .optional(),
+  })
+  .nullish();
+
 /** Requests that carry nothing: no body, or an empty object. */
 export const emptyRequestSchema = z.strictObject({}).nullish();

@@ -4,7 +4,7 @@ import { SOCKET_PATH_BYTES_MAX } from '../configure/serial-setting.js';
 import { checkVmName, isVmName } from '../configure/vm-name.js';
 import { PostcopyError } from '../errors.js';
 
-/** Sockets and locks of the VMs of this host, one of each a VM. */
+/** Sockets, locks and logs of the VMs of this host, one of each a VM. */
 const DEFAULT_DIRECTORY = '/run/postcopy';
 /** Moves it elsewhere, for tests and for users who are not root. */
 const DIRECTORY_VARIABLE = 'POSTCOPY_RUNTIME_DIR';
@@ -53,6 +53,11 @@ export function socketPath(name: string): string {
 /** Path of the file that the VM's process holds a lock on while it lives. */
 export function lockPath(name: string): string {
   return join(runtimeDirectory(), `${checkVmName(name)}.lock`);
+}
+
+/** Path of what the VM's process says when it is in the background. */
+export function logPath(name: string): string {
+  return join(runtimeDirectory(), `${checkVmName(name)}.log`);
 }
 
 /** Names that have a control socket, alive or not, in order. */

@@ -79,6 +79,23 @@ export interface VmStatus {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
+  disks?: DiskStatus[];
+  nets?: NetStatus[];
+}
+
+export interface DiskStatus {
+  id: string;
+  /** On this host. */
+  path: string;
+  readonly: boolean;
+}
+
+export interface NetStatus {
+  id: string;
+  /** Of the guest's interface. */
+  mac: string;
+  /** The TAP device on this host. */
+  tap: string;
 }
 
 export interface MigrateRequest {
@@ -86,17 +103,33 @@ export interface MigrateRequest {
   port: number;
 }
 
+/** serial: COM1, ttyS0 in Linux; virtio: the virtio console, hvc0. */
+export const CONSOLE_PORTS = ['serial', 'virtio'] as const;
+export type ConsolePort = (typeof CONSOLE_PORTS)[number];
+
+export interface StopRequest {
+  /** A power cut, at once, whatever the guest is doing. */
+  force?: boolean;
+  /** How long the guest may take to shut down; 60 s by default. */
+  timeoutMs?: number;
+}
+
+export const STOP_TIMEOUT_MS = 60_000;
+
 /** What one VM process offers to its control socket. Errors are PostcopyError. */
 export interface VmService {
   status(): VmStatus;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Ends the guest at once (power cut) and, after the answer is out, the process. */
-  stop(): Promise<void>;
+  /**
+   * Presses the guest's power button and waits until the VM has ended; NO_REACTION when it has not in time. With
+   * `force` it ends at once. The process ends after the answer is out.
+   */
+  stop(request?: StopRequest): Promise<void>;
   /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
-  /** Joins a stream to the serial console, both directions; several at a time; detached when it closes. */
-  attachConsole(stream: Duplex): void;
+  /** Joins a stream to a console of the guest, both directions; several at a time; detached when it closes. */
+  attachConsole(stream: Duplex, port: ConsolePort): void;
 }
 
 /** How a VM process ended; `run` and `receive` print the message and exit with the code's number, 0 without one. */
@@ -104,4 +137,6 @@ export interface VmEnd {
   reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed';
   message: string;
   code?: ErrorCode;
+  /** A thread still waits for a page that does not come: only the end of the process ends it. */
+  stuck?: boolean;
 }

@@ -10,4 +10,6 @@ export interface DeviceHost {
   reset(source: string): void;
   /** Microseconds on a clock that never steps back. */
   nowMicros(): number;
+  /** Milliseconds since 1970, UTC, on the host's wall clock; it may step. */
+  wallClockMs(): number;
 }

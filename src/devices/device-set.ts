@@ -1,22 +1,27 @@
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
-import { COM1_PORT, COM1_PORTS } from '../memory/layout.js';
+import { COM1_PORT, COM1_PORTS, VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
 import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
 import { Bus } from './bus.js';
+import { CmosRtc, cmosRtcStateSchema } from './cmos-rtc.js';
 import type { DeviceHost } from './device-host.js';
 import { ResetControl, resetControlStateSchema } from './reset-control.js';
 import { Serial, serialStateSchema } from './serial.js';
+import type { MmioTransport } from './virtio/mmio-transport.js';
 
 export type { DeviceHost } from './device-host.js';
 
 /** Version of DeviceState; a device that changes what it saves counts it up. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 const deviceStateSchema = z.strictObject({
   version: z.literal(STATE_VERSION),
   serial: serialStateSchema,
   acpiPm: acpiPmStateSchema,
   resetControl: resetControlStateSchema,
+  cmosRtc: cmosRtcStateSchema,
+  /** In the order of their slots; each transport checks its own. */
+  virtio: z.array(z.unknown()).max(VIRTIO_GSIS.length),
 });
 
 /** State of all devices as a plain object of numbers, booleans and arrays. */
@@ -32,14 +37,23 @@ export class DeviceSet {
   readonly #serial: Serial;
   readonly #acpiPm: AcpiPm;
   readonly #resetControl: ResetControl;
+  readonly #cmosRtc: CmosRtc;
+  readonly #virtio: readonly MmioTransport[];
 
-  constructor(host: DeviceHost) {
+  /** `virtio`: the devices behind the virtio-mmio slots, in order. */
+  constructor(host: DeviceHost, virtio: readonly MmioTransport[] = []) {
     this.#serial = new Serial(host);
     this.#acpiPm = new AcpiPm(host);
     this.#resetControl = new ResetControl(host);
+    this.#cmosRtc = new CmosRtc(host);
     this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
     this.#acpiPm.addTo(this.#ports);
     this.#resetControl.addTo(this.#ports);
+    this.#cmosRtc.addTo(this.#ports);
+    this.#virtio = virtio;
+    virtio.forEach((transport, slot) =>
+      this.#mmio.add(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_MMIO_BYTES, transport),
+    );
   }
 
   /** `size` is 1, 2 or 4. */
@@ -75,6 +89,16 @@ export class DeviceSet {
     this.#acpiPm.pressPowerButton();
   }
 
+  /** Milliseconds until a device has something to do by itself; Infinity if none has. */
+  msToTimer(): number {
+    return this.#cmosRtc.msToTimer();
+  }
+
+  /** Does what is due; early calls do no harm. */
+  runTimers(): void {
+    this.#cmosRtc.runTimers();
+  }
+
   /** Changes nothing: the devices can go on if the migration fails. */
   save(): DeviceState {
     return {
@@ -82,24 +106,38 @@ export class DeviceSet {
       serial: this.#serial.save(),
       acpiPm: this.#acpiPm.save(),
       resetControl: this.#resetControl.save(),
+      cmosRtc: this.#cmosRtc.save(),
+      virtio: this.#virtio.map((transport) => transport.save()),
     };
   }
 
   /**
    * Takes over saved state, and drives the interrupt lines: call it when the irqchip's state is set already.
-   * Throws BAD_PEER, with nothing changed, for state that is none.
+   * Virtio devices stay as they are until they are notified. Throws BAD_PEER for state that is none.
    */
   restore(state: unknown): void {
     const parsed = deviceStateSchema.safeParse(state);
-    if (!parsed.success) {
-      throw new PostcopyError(
-        'BAD_PEER',
-        'the device state received cannot be used: use the same postcopy version on both hosts',
-        parsed.error,
-      );
+    if (!parsed.success) throw unusable(parsed.error);
+    const { virtio } = parsed.data;
+    if (virtio.length !== this.#virtio.length) {
+      throw unusable(new RangeError(`it has ${virtio.length} virtio devices; there are ${this.#virtio.length} here`));
+    }
+    try {
+      this.#virtio.forEach((transport, slot) => transport.restore(virtio[slot]!));
+    } catch (error) {
+      throw unusable(error);
     }
     this.#serial.restore(parsed.data.serial);
     this.#acpiPm.restore(parsed.data.acpiPm);
     this.#resetControl.restore(parsed.data.resetControl);
+    this.#cmosRtc.restore(parsed.data.cmosRtc);
   }
+}
+
+function unusable(cause: unknown): PostcopyError {
+  return new PostcopyError(
+    'BAD_PEER',
+    'the device state received cannot be used: use the same postcopy version on both hosts',
+    cause,
+  );
 }

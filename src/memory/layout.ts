@@ -67,6 +67,9 @@ export const COM1_PORT = 0x3f8;
 export const COM1_PORTS = 8;
 /** The keyboard controller's command port; only "pulse the reset line" is listened to. */
 export const KEYBOARD_COMMAND_PORT = 0x64;
+/** Real-time clock and CMOS memory: index, then data. */
+export const CMOS_PORT = 0x70;
+export const CMOS_PORTS = 2;
 /** PM1a event block: status, then enable, two bytes each. */
 export const PM1A_EVENT_PORT = 0x600;
 export const PM1A_EVENT_PORTS = 4;
@@ -81,6 +84,8 @@ export const RESET_CONTROL_PORT = 0xcf9;
 
 /** COM1's interrupt: ISA IRQ 4, edge. */
 export const COM1_GSI = 4;
+/** The real-time clock's: ISA IRQ 8, edge. */
+export const RTC_GSI = 8;
 /** ACPI's system control interrupt: level, active high. */
 export const SCI_GSI = 9;
 /** The I/O APIC pin of ISA IRQ 0, the PIT, as on every PC; pin 0 is the 8259's. */

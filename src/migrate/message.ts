@@ -1,5 +1,6 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
+import { VIRTIO_GSIS } from '../memory/layout.js';
 import { BULK_CHANNELS_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
@@ -12,6 +13,23 @@ const file = z.object({
   bytes: count,
   sha256: z.string().length(64),
 });
+
+/** A virtio device, without what only its host knows. */
+const device = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('console') }),
+  z.object({ kind: z.literal('rng') }),
+  z.object({ kind: z.literal('balloon') }),
+  /** path: at the source. */
+  z.object({
+    kind: z.literal('block'),
+    id: z.string().max(20),
+    path: z.string(),
+    readonly: z.boolean(),
+    bytes: count,
+  }),
+  z.object({ kind: z.literal('net'), id: z.string().max(20), mac: z.string().max(17) }),
+]);
+export type DeviceDescription = z.infer<typeof device>;
 
 export const hello = z.object({
   /** Version of the postcopy release, for messages. */
@@ -29,6 +47,8 @@ export const hello = z.object({
   files: z.array(file).max(8),
   cmdline: z.string(),
   reboot: z.boolean(),
+  /** By virtio-mmio slot. */
+  devices: z.array(device).max(VIRTIO_GSIS.length),
   bulkChannels: z.number().int().min(1).max(BULK_CHANNELS_MAX),
 });
 export type Hello = z.infer<typeof hello>;

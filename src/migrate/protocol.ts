@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 2.
+ * The wire protocol of a migration, version 3.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -9,13 +9,13 @@
  *   bulk      1 to 16   EXTENT and ZERO to the destination, RECEIVED to the source (page-frames.ts)
  *
  * source                                            destination
- *   HELLO  version, shape, CPUID, files         ->    checks all of it
+ *   HELLO  version, shape, CPUID, files, devices ->   checks all of it, opens disks and TAPs
  *                                               <-  ACCEPT, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
  *   RAM    map of pages that hold data          ->
- *   stops the vCPUs
+ *   stops the vCPUs, drains devices, unlocks disks
  *   STATE  CPU, chips, clock, devices,
- *          pages that hold data since RAM       ->    loads it; may REQUEST pages from here on
+ *          pages that hold data since RAM       ->    locks disks, loads it; may REQUEST pages from here on
  *                                               <-  LOADED
  *   COMMIT epoch                                ->    from here the source never runs this epoch again
  *                                               <-  RUNNING
@@ -31,7 +31,7 @@
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

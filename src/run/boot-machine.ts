@@ -9,7 +9,8 @@ import { loadKernel } from '../boot/load-kernel.js';
 import { PostcopyError } from '../errors.js';
 import { GuestMemory } from '../memory/guest-memory.js';
 import { native } from '../native.js';
-import { Machine } from './machine.js';
+import type { HostDevices } from './host-devices.js';
+import { Machine, type MachineLines } from './machine.js';
 
 /** What it takes to boot a guest, and to boot it again after a reset, here or on the host it has moved to. */
 export interface BootPlan {
@@ -34,15 +35,22 @@ export interface Booted {
   files: BootFile[];
 }
 
-/** A machine ready to run. `openSerial` gives the guest's end of the serial line. Throws with nothing left behind. */
-export async function bootMachine(plan: BootPlan, openSerial: () => number): Promise<Booted> {
+/** A machine ready to run. `openLines` gives the guest's ends of its lines. Throws with nothing left behind. */
+export async function bootMachine(
+  plan: BootPlan,
+  openLines: () => MachineLines,
+  hostDevices: HostDevices,
+): Promise<Booted> {
   const kernel = await readBootFile('kernel', plan.kernel);
   const initrd = plan.initrd === undefined ? undefined : await readBootFile('initrd', plan.initrd);
   const cpuid = cpuidOf(plan.cpus);
-  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, openSerial());
+  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, openLines(), hostDevices);
   try {
     const memory = new GuestMemory(machine.memory);
-    const rsdpAddress = writeAcpiTables(memory, { cpus: plan.cpus });
+    const rsdpAddress = writeAcpiTables(memory, {
+      cpus: plan.cpus,
+      virtioDevices: hostDevices.descriptions().length,
+    });
     const files = {
       kernel: kernel.content,
       kernelPath: plan.kernel,

@@ -1,12 +1,16 @@
 /** The main thread's side of the device worker. */
 import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
 import { PostcopyError } from '../errors.js';
-import { native, type NativeVm } from '../native.js';
+import { native, type NativeMemory, type NativeVm } from '../native.js';
 import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
+import type { VirtioSpec } from './virtio-spec.js';
 
 interface DeviceEvents {
+  notice: [text: string];
   'power-off': [];
   reset: [source: string];
   'vcpu-stopped': [stop: VcpuStop];
@@ -18,14 +22,26 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** What a device worker serves; the descriptors are its own from then on. */
+export interface Served {
+  vm: NativeVm;
+  memory: NativeMemory;
+  serialFd: number;
+  virtio: VirtioSpec[];
+}
+
+/** A device worker that does not answer by then waits in the kernel for a page that does not come. */
+const CLOSE_WAIT_MS = 2000;
+
 export class DeviceLink extends EventEmitter<DeviceEvents> {
   readonly #worker = new Worker(new URL('./device-worker.js', import.meta.url));
   readonly #wakeFd = native.createEventFd();
+  readonly #releaseFlag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(KEEP_PAGES);
   readonly #waiting: Waiter[] = [];
   readonly #loaded: Promise<unknown>;
   #serving = false;
   #closed = false;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<boolean> | undefined;
 
   /** Starts the worker, which loads its code and waits for a machine. */
   constructor() {
@@ -36,18 +52,29 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     this.#loaded.catch(() => {}); // told to whoever gives it a machine
   }
 
-  /** Serves the exits of a VM from now on. The worker owns `serialFd`. */
-  async serve(vm: NativeVm, serialFd: number): Promise<void> {
+  /** Serves the exits of a VM from now on. */
+  async serve({ vm, memory, serialFd, virtio }: Served): Promise<void> {
     await this.#loaded;
     const job: DeviceJob = {
       vmHandle: vm.handle,
+      memoryHandle: memory.handle,
       exitQueueHandle: vm.exitQueueHandle,
       serialFd,
+      virtio,
+      releaseFlag: this.#releaseFlag,
       wakeFd: this.#wakeFd,
     };
     this.#serving = true;
     this.#worker.postMessage(job);
     await this.#answer();
+  }
+
+  /**
+   * Pages that the guest reports free may be given back to the host from now on: all of its memory is here. While it
+   * arrives that would make pages missing that have come already, and nobody would send them again.
+   */
+  allowRelease(): void {
+    Atomics.store(this.#releaseFlag, 0, RELEASE_PAGES);
   }
 
   /** The devices' state; vCPUs must be parked, or it may change meanwhile. */
@@ -59,16 +86,36 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'restore', state });
   }
 
-  close(): Promise<void> {
+  /** The guest shuts down if it cares to. */
+  async pressPowerButton(): Promise<void> {
+    await this.#request({ type: 'power-button' });
+  }
+
+  /** With all vCPUs parked: the devices finish what they have in flight and begin nothing new. */
+  async pause(): Promise<void> {
+    await this.#request({ type: 'pause' });
+  }
+
+  /** `arrived`: the VM has just come to this host. */
+  async resume(arrived: boolean): Promise<void> {
+    await this.#request({ type: 'resume', arrived });
+  }
+
+  /** False if the worker waits in the kernel for a page: it stays until the process ends. */
+  close(): Promise<boolean> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    if (this.#closed) return;
-    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+  async #close(): Promise<boolean> {
+    if (this.#closed) return true;
+    const exited = new Promise<boolean>((resolve) => this.#worker.once('exit', () => resolve(true)));
     if (this.#serving) {
-      await this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+      this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+      if (!(await Promise.race([exited, delay(CLOSE_WAIT_MS, false, { ref: false })]))) {
+        this.#worker.unref();
+        return false;
+      }
     } else {
       // A worker that is ended while it loads its code leaves the files open that it is reading.
       await this.#loaded.catch(() => {});
@@ -77,6 +124,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     this.#closed = true;
     await exited;
     native.closeFd(this.#wakeFd);
+    return true;
   }
 
   #request(request: DeviceRequest): Promise<unknown> {
@@ -96,7 +144,9 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
       case 'answer':
         return this.#waiting.shift()?.resolve(message.state);
       case 'refused':
-        return this.#waiting.shift()?.reject(new PostcopyError('BAD_PEER', message.message));
+        return this.#waiting.shift()?.reject(new PostcopyError(message.code, message.message));
+      case 'notice':
+        return void this.emit('notice', message.text);
       case 'power-off':
         return void this.emit('power-off');
       case 'reset':

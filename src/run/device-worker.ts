@@ -1,97 +1,131 @@
 /**
  * The device worker: all device models of one VM, on a thread of their own. Once it has its job it waits in poll(2) for
- * vCPU exits, serial input and requests of the main thread, and does not return to its event loop before it ends.
+ * vCPU exits, for what its devices wait for and for requests of the main thread, and does not return to its event loop
+ * before it ends.
  */
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { DeviceSet } from '../devices/device-set.js';
-import { describeError } from '../errors.js';
+import type { PollSource } from '../devices/poll-source.js';
+import { describeError, PostcopyError } from '../errors.js';
 import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
 import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
 import { ExitDispatch } from './exit-dispatch.js';
+import { PollLoop } from './poll-loop.js';
 import { SerialLine } from './serial-line.js';
+import { VirtioSlots } from './virtio-slots.js';
 
 /** worker.terminate() takes effect between system calls, so none may last for ever. */
 const LONGEST_WAIT_MS = 500;
 
 const port = parentPort as MessagePort;
 const reply = (message: DeviceReply): void => port.postMessage(message);
+const report = (text: string): void => reply({ type: 'notice', text });
 
 class DeviceWorker {
   readonly #job: DeviceJob;
   readonly #exits: ExitQueue;
   readonly #line: SerialLine;
+  readonly #virtio: VirtioSlots;
   readonly #devices: DeviceSet;
   readonly #dispatch: ExitDispatch;
+  readonly #sources: PollSource[];
+  #closing = false;
 
   constructor(job: DeviceJob) {
     const vm = new native.Vm(null, job.vmHandle);
+    const memory = new native.GuestMemory(null, job.memoryHandle);
     this.#job = job;
     this.#exits = new native.ExitQueue(null, job.exitQueueHandle);
     this.#line = new SerialLine(job.serialFd);
-    this.#devices = new DeviceSet({
-      setIrq: (gsi, level) => vm.setIrq(gsi, level),
-      serialOutput: (bytes) => this.#line.write(bytes),
-      powerOff: () => reply({ type: 'power-off' }),
-      reset: (source) => reply({ type: 'reset', source }),
-      nowMicros: () => native.monotonicMicros(),
-    });
+    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag, report });
+    this.#devices = new DeviceSet(
+      {
+        setIrq: (gsi, level) => vm.setIrq(gsi, level),
+        serialOutput: (bytes) => this.#line.write(bytes),
+        powerOff: () => reply({ type: 'power-off' }),
+        reset: (source) => reply({ type: 'reset', source }),
+        nowMicros: () => native.monotonicMicros(),
+        wallClockMs: () => Date.now(),
+      },
+      this.#virtio.transports,
+    );
     this.#dispatch = new ExitDispatch(this.#exits, this.#devices, (stop) => reply({ type: 'vcpu-stopped', stop }));
+    this.#sources = [...this.#exitSources(), this.#serialSource(), this.#requestSource()];
   }
 
   /** Until the main thread asks it to close. */
   run(): void {
-    const { wakeFd, serialFd } = this.#job;
-    const set = new Int32Array(
-      [this.#exits.fd, this.#exits.postedFd, wakeFd, serialFd].flatMap((fd) => [fd, POLLIN, 0]),
-    );
-    const [exit, posted, wake, serial] = [2, 5, 8, 11];
-    for (;;) {
-      set[serial - 1] = this.#serialEvents();
-      native.poll(set, this.#line.open ? 4 : 3, LONGEST_WAIT_MS);
-      if (set[exit] !== 0 || set[posted] !== 0) this.#dispatch.run();
-      if (this.#line.open && set[serial] !== 0) this.#serial();
-      if (set[wake] !== 0 && !this.#answerAll()) return;
+    const loop = new PollLoop();
+    while (!this.#closing) {
+      loop.turn(this.#allSources(), Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer()));
+      this.#devices.runTimers();
     }
+    this.#virtio.close();
   }
 
-  #serialEvents(): number {
-    const wantsInput = this.#line.open && this.#devices.serialInputSpace() > 0;
-    return (wantsInput ? POLLIN : 0) | (this.#line.blocked ? POLLOUT : 0);
+  *#allSources(): Generator<PollSource> {
+    yield* this.#sources;
+    yield* this.#virtio.sources();
   }
 
-  #serial(): void {
-    this.#line.flush();
-    const input = this.#line.read(this.#devices.serialInputSpace());
-    if (input !== undefined) this.#devices.serialInput(input);
+  #exitSources(): PollSource[] {
+    const run = (): void => void this.#dispatch.run();
+    return [this.#exits.fd, this.#exits.postedFd].map((fd) => ({ fd, events: POLLIN, run }));
   }
 
-  /** False when the last request was to close. */
-  #answerAll(): boolean {
+  #serialSource(): PollSource {
+    const line = this.#line;
+    const devices = this.#devices;
+    return {
+      fd: this.#job.serialFd,
+      get events() {
+        const wantsInput = line.open && devices.serialInputSpace() > 0;
+        return (wantsInput ? POLLIN : 0) | (line.open && line.blocked ? POLLOUT : 0);
+      },
+      run() {
+        line.flush();
+        const input = line.read(devices.serialInputSpace());
+        if (input !== undefined) devices.serialInput(input);
+      },
+    };
+  }
+
+  #requestSource(): PollSource {
+    return { fd: this.#job.wakeFd, events: POLLIN, run: () => this.#answerAll() };
+  }
+
+  #answerAll(): void {
     native.drainEventFd(this.#job.wakeFd);
-    for (;;) {
+    while (!this.#closing) {
       const next = receiveMessageOnPort(port) as { message: DeviceRequest } | undefined;
-      if (next === undefined) return true;
+      if (next === undefined) return;
       try {
-        if (!this.#answer(next.message)) return false;
+        reply({ type: 'answer', state: this.#answer(next.message) });
       } catch (error) {
-        reply({ type: 'refused', message: describeError(error) });
+        const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
+        reply({ type: 'refused', code, message: describeError(error) });
       }
     }
   }
 
-  #answer(request: DeviceRequest): boolean {
+  #answer(request: DeviceRequest): unknown {
     switch (request.type) {
       case 'save':
         while (this.#dispatch.run()); // writes that the parked vCPUs have posted
-        reply({ type: 'answer', state: this.#devices.save() });
-        return true;
+        return this.#devices.save();
       case 'restore':
-        this.#devices.restore(request.state);
-        reply({ type: 'answer' });
-        return true;
+        this.#virtio.hold();
+        return this.#devices.restore(request.state);
+      case 'pause':
+        while (this.#dispatch.run());
+        return this.#virtio.pause();
+      case 'resume':
+        return this.#virtio.resume(request.arrived);
+      case 'power-button':
+        return this.#devices.pressPowerButton();
       case 'close':
-        reply({ type: 'answer' });
-        return false;
+        this.#closing = true;
+        return undefined;
     }
   }
 }

@@ -4,9 +4,18 @@
  */
 import { interruptRouting } from '../boot/interrupt-routing.js';
 import { PostcopyError } from '../errors.js';
-import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
+import {
+  KVM_IDENTITY_MAP_ADDRESS,
+  KVM_TSS_ADDRESS,
+  ramRegions,
+  VIRTIO_GSIS,
+  VIRTIO_MMIO_BYTES,
+  VIRTIO_MMIO_START,
+} from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { DeviceLink } from './device-link.js';
+import type { HostDevices } from './host-devices.js';
+import type { VirtioSpec } from './virtio-spec.js';
 import { MTRRS } from './vcpu-state.js';
 import { restoreKvmState, saveKvmState, startClocks, type MachineState } from './machine-state.js';
 
@@ -18,10 +27,20 @@ export interface MachineShape {
   tscKhz?: number;
 }
 
+/** The machine's ends of the lines to the host, its own from now on. */
+export interface MachineLines {
+  /** COM1. */
+  serialFd: number;
+  /** The virtio console. */
+  consoleFd: number;
+}
+
 /** One wait in the thread that asks is no longer than this; in between the event loop turns. */
 const PARK_WAIT_MS = 2;
 /** A vCPU that does not leave the kernel by then is waiting for a page that will not come. */
 const CLOSE_WAIT_MS = 1000;
+/** Longer than a destination needs to find out that it does not get the VM, and to let go of its disks. */
+const RELOCK_WAIT_MS = 30_000;
 
 export class Machine {
   readonly #msrIndices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
@@ -36,6 +55,8 @@ export class Machine {
     readonly vm: NativeVm,
     readonly vcpus: NativeVcpu[],
     readonly devices: DeviceLink,
+    /** Not the machine's own: a guest's reset makes another one. */
+    readonly hostDevices: HostDevices,
   ) {
     // Asked now: a vCPU that runs does not answer.
     this.tscKhz = vcpus[0]!.getTscKhz();
@@ -43,11 +64,16 @@ export class Machine {
   }
 
   /**
-   * `serialFd`: the guest's end of the serial line. It and `devices`, which may have been started before, are the
-   * machine's from now on.
+   * `lines` and `devices`, which may have been started before, are the machine's from now on. `hostDevices` must be open,
+   * and must stay so until the machine is closed.
    */
-  static async create(shape: MachineShape, serialFd: number, devices = new DeviceLink()): Promise<Machine> {
-    const undo: (() => void)[] = [() => native.closeFd(serialFd)];
+  static async create(
+    shape: MachineShape,
+    lines: MachineLines,
+    hostDevices: HostDevices,
+    devices = new DeviceLink(),
+  ): Promise<Machine> {
+    const undo: (() => void)[] = Object.values(lines).map((fd) => () => native.closeFd(fd));
     try {
       const memory = new native.GuestMemory(shape.memoryBytes, 'anonymous');
       undo.push(() => memory.close());
@@ -58,6 +84,7 @@ export class Machine {
       ramRegions(shape.memoryBytes).forEach((region, slot) =>
         vm.setMemory(slot, region.guestAddress, memory, region.ramOffset, region.bytes),
       );
+      const virtio = addVirtio(vm, hostDevices, lines.consoleFd, undo);
       const vcpus = shape.cpuid.map((cpuid, index) => {
         const vcpu = new native.Vcpu(vm, index);
         undo.push(() => vcpu.close(CLOSE_WAIT_MS));
@@ -65,9 +92,9 @@ export class Machine {
         return vcpu;
       });
       if (shape.tscKhz !== undefined) for (const vcpu of vcpus) vcpu.setTscKhz(shape.tscKhz);
-      undo.shift(); // the device worker's from here on
-      await devices.serve(vm, serialFd);
-      return new Machine(memory, vm, vcpus, devices);
+      undo.splice(0, Object.keys(lines).length); // the device worker's from here on
+      await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
+      return new Machine(memory, vm, vcpus, devices, hostDevices);
     } catch (error) {
       for (const step of undo.reverse()) step();
       await devices.close();
@@ -79,6 +106,7 @@ export class Machine {
     return this.vcpus.length;
   }
 
+  /** vCPUs alone: devices pause and go on with pauseDevices() and goOn(). */
   resume(): void {
     for (const vcpu of this.vcpus) {
       vcpu.notePaused();
@@ -95,7 +123,7 @@ export class Machine {
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
-  /** Of a paused machine. `clockAt`: monotonicMicros() when its clocks were read. */
+  /** Of a paused machine whose devices may be paused as well. `clockAt`: monotonicMicros() when its clocks were read. */
   async save(): Promise<{ state: MachineState; clockAt: number }> {
     const devices = await this.devices.save();
     const { state, clockAt } = saveKvmState(this.vm, this.vcpus, this.#msrIndices);
@@ -109,15 +137,33 @@ export class Machine {
     await this.devices.restore(state.devices);
   }
 
+  /**
+   * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Throws, with
+   * the disks locked still, if a device cannot.
+   */
+  async releaseDevices(): Promise<void> {
+    await this.devices.pause();
+    this.hostDevices.disks.unlock();
+  }
+
+  /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */
+  async goOn(): Promise<void> {
+    await this.hostDevices.disks.relock(RELOCK_WAIT_MS);
+    await this.devices.resume(false);
+    this.resume();
+  }
+
   /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
   resumeAfter(state: MachineState, sinceMicros: number): void {
     startClocks(this.vm, this.vcpus, state, sinceMicros, this.tscKhz);
     this.resume();
+    // Nobody waits for it; a worker that has failed says so itself.
+    this.devices.resume(true).catch(() => {});
   }
 
   /**
-   * Stops and frees all. False if a vCPU still waits in the kernel for a page: then RAM and the VM stay until the
-   * process ends, and a userfaultfd on them must stay open as long.
+   * Stops and frees all. False if a vCPU, or the device worker, still waits in the kernel for a page: then RAM and the VM
+   * stay until the process ends, and a userfaultfd on them must stay open as long.
    */
   close(): Promise<boolean> {
     this.#closing ??= this.#close();
@@ -127,10 +173,19 @@ export class Machine {
   async #close(): Promise<boolean> {
     for (const vcpu of this.vcpus) vcpu.requestPause();
     const closed = this.vcpus.map((vcpu) => vcpu.close(CLOSE_WAIT_MS)).every(Boolean);
-    await this.devices.close();
-    if (!closed) return false;
+    if (!(await this.devices.close()) || !closed) return false;
     this.vm.close();
     this.memory.close();
     return true;
   }
+}
+
+/** What a virtio-mmio slot needs of KVM, and of the device worker. */
+function addVirtio(vm: NativeVm, hostDevices: HostDevices, consoleFd: number, undo: (() => void)[]): VirtioSpec[] {
+  return hostDevices.backends(consoleFd).map((backend, slot) => {
+    const notifyFd = native.createEventFd();
+    undo.push(() => native.closeFd(notifyFd));
+    vm.addVirtio(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_GSIS[slot]!, notifyFd);
+    return { ...backend, slot, notifyFd };
+  });
 }

@@ -2,12 +2,13 @@
  * The device worker's end of the serial line: a Unix socket to the main thread. Never waits: a guest is not held up by
  * whoever reads its console, so beyond a bound output is dropped, oldest last.
  */
+import type { ConsoleLine } from '../devices/virtio/console/console-line.js';
 import { native } from '../native.js';
 
 const MOST_UNSENT = 1024 * 1024;
 const READ_BYTES = 4096;
 
-export class SerialLine {
+export class SerialLine implements ConsoleLine {
   readonly #fd: number;
   readonly #input = new Uint8Array(READ_BYTES);
   #unsent: Uint8Array[] = [];
@@ -16,6 +17,11 @@ export class SerialLine {
 
   constructor(fd: number) {
     this.#fd = fd;
+  }
+
+  /** For poll(). */
+  get fd(): number {
+    return this.#fd;
   }
 
   get open(): boolean {

@@ -13,12 +13,14 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
   const toGuest = new PassThrough();
   const fromGuest = new PassThrough();
   const serial = await openSerialBackend({ kind: 'null' });
+  const virtio = await openSerialBackend({ kind: 'null' });
   serial.addConsole(Duplex.from({ readable: toGuest, writable: fromGuest }));
   const guest = new GuestConsole(Duplex.from({ readable: fromGuest, writable: toGuest }));
   let vm: VmProcess | undefined;
   try {
     const boot = { kernel: guestBinary(), cmdline: '', memoryBytes: MEMORY_BYTES_MIN, cpus: 1 };
-    vm = await startVm({ name: NAME, ...boot, serial: { kind: 'null' }, reboot: false }, serial);
+    const settings = { serial: { kind: 'null' }, console: { kind: 'null' }, reboot: false } as const;
+    vm = await startVm({ name: NAME, ...boot, ...settings }, { serial, virtio });
     const failed = vm.ended.then((end) => Promise.reject(new Error(end.message)));
     await Promise.race([guest.synchronize(), failed]);
     return { ok: true, detail: 'a small guest booted and answered' };
@@ -26,8 +28,9 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
     return { ok: false, detail: describeError(error) };
   } finally {
     guest.close();
-    await vm?.stop().catch(() => {});
+    await vm?.stop({ force: true }).catch(() => {});
     await vm?.ended;
     await serial.close();
+    await virtio.close();
   }
 }

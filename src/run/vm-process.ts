@@ -2,69 +2,76 @@
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { VmConfig } from '../configure/vm-config.js';
-import type {
-  MigrateRequest,
-  MigrationProgress,
-  MigrationSummary,
-  VmEnd,
-  VmService,
-  VmState,
-  VmStatus,
+import {
+  STOP_TIMEOUT_MS,
+  type ConsolePort,
+  type MigrateRequest,
+  type MigrationProgress,
+  type MigrationSummary,
+  type StopRequest,
+  type VmEnd,
+  type VmService,
+  type VmState,
+  type VmStatus,
 } from '../control/service.js';
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { giveBackHugePages } from '../migrate/destination/huge-pages.js';
 import { Incoming } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
-import type { SourceJob } from '../migrate/source/jobs.js';
-import type { PageWorker } from '../migrate/page-worker.js';
 import { rehearseCodec } from '../migrate/rehearse.js';
-import { startPageWorker } from '../migrate/source/page-channels.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
-import { bootMachine, type BootFile, type BootPlan } from './boot-machine.js';
+import { bootMachine, type BootPlan } from './boot-machine.js';
 import { DeviceLink } from './device-link.js';
-import { Machine } from './machine.js';
+import { HostDevices, requireSameDevices } from './host-devices.js';
+import { localDevices, type DeviceOverrides } from './local-devices.js';
+import { Machine, type MachineLines } from './machine.js';
+import { ReadyToSend } from './ready-to-send.js';
 import { requireKvm, requireUserfaultfd } from './require-host.js';
 import type { SerialBackend } from './serial-backend.js';
+import { requireReaction, shutDown } from './shut-down.js';
 import { describeStop } from './vcpu-stop.js';
+import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
 
 export interface VmProcess extends VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
   readonly ended: Promise<VmEnd>;
 }
 
-export interface ReceiveOptions {
+export interface ReceiveOptions extends DeviceOverrides {
   name: string;
   host: string;
   port: number;
 }
 
+/** The host's side of each console port of the guest. */
+export type Consoles = Record<ConsolePort, SerialBackend>;
+
 /** Told to the operator while the VM lives: resets, moves. */
 export type Notice = (text: string) => void;
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export async function startVm(config: VmConfig, serial: SerialBackend, notice: Notice = () => {}): Promise<VmProcess> {
+export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
   requireKvm();
-  const vm = new LocalVm(config.name, serial, notice);
-  await vm.boot({ ...config }, config.reboot);
+  const vm = new LocalVm(config.name, consoles, notice);
+  await vm.start(config);
   return vm;
 }
 
 /** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
 export async function receiveVm(
   options: ReceiveOptions,
-  serial: SerialBackend,
+  consoles: Consoles,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
   requireKvm();
   requireUserfaultfd();
-  const vm = new LocalVm(options.name, serial, notice);
-  vm.receive(options.host, options.port);
+  const vm = new LocalVm(options.name, consoles, notice);
+  vm.receive(options);
   return vm;
 }
 
-const BULK_CHANNELS = 1;
 const PREPARE_AFTER_MS = 5000;
 
 class LocalVm implements VmProcess {
@@ -76,78 +83,75 @@ class LocalVm implements VmProcess {
   #problem: string | undefined;
   #peer: string | undefined;
   #machine: Machine | undefined;
+  #hostDevices: HostDevices | undefined;
   /** A device worker that waits for the machine that comes. */
   #idleDevices: DeviceLink | undefined;
-  #plan: BootPlan | undefined;
-  #reboot = true;
-  #files: BootFile[] = [];
-  #cpuid: Uint8Array[] = [];
-  /** Hand-overs of this VM so far, on all hosts. */
-  #epoch = 0;
+  #record: VmRecord | undefined;
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
+  /** Paused because a migration failed and another host had a disk. */
+  #held = false;
   #sending: SendVm | undefined;
   /** Until the machine that has come ends, or moves on. */
   #givesHugePages = false;
-  /** For a migration to come: what can be made ready before is. */
-  #pageWorker: Promise<PageWorker<SourceJob>> | undefined;
+  readonly #readyToSend = new ReadyToSend();
 
   constructor(
     readonly name: string,
-    readonly serial: SerialBackend,
+    readonly consoles: Consoles,
     readonly notice: Notice,
   ) {
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
   }
 
-  async boot(plan: BootPlan, reboot: boolean): Promise<void> {
-    const { machine, cpuid, files } = await bootMachine(plan, () => this.#serialPort());
+  /** Throws with nothing left behind. */
+  async start(config: VmConfig): Promise<void> {
+    const hostDevices = HostDevices.open(config.disks, config.nets);
+    this.#hostDevices = hostDevices;
+    try {
+      await hostDevices.disks.lock();
+      await this.#boot({ ...config }, config.reboot);
+    } catch (error) {
+      this.#closeHostDevices();
+      throw error;
+    }
+  }
+
+  async #boot(plan: BootPlan, reboot: boolean): Promise<void> {
+    const booted = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
+    const { machine } = booted;
     if (this.#ending) {
       await machine.close();
       return;
     }
-    this.#plan = { ...plan };
-    this.#reboot = reboot;
-    this.#cpuid = cpuid;
-    this.#files = files;
+    machine.devices.allowRelease();
+    this.#record = recordOfBoot(plan, reboot, booted, this.#record?.epoch ?? 0);
     this.#adopt(machine);
     this.#state = 'running';
     machine.resume();
-    this.#prepareToSend();
+    this.#readyToSend.prepare();
   }
 
-  #prepareToSend(): void {
-    rehearseCodec();
-    this.#pageWorker ??= startPageWorker();
-    this.#pageWorker.catch(() => {}); // told when it is taken
-  }
-
-  #takePageWorker(): Promise<PageWorker<SourceJob>> {
-    this.#prepareToSend();
-    const worker = this.#pageWorker!;
-    this.#pageWorker = undefined;
-    return worker;
-  }
-
-  receive(host: string, port: number): void {
+  receive({ host, port, ...overrides }: ReceiveOptions): void {
     rehearseCodec();
     const incoming = new Incoming(host, port, {
       createMachine: (hello) => {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
-        return Machine.create(shape, this.#serialPort(), devices);
+        return Machine.create(shape, this.#lines(), this.#hostDevices!, devices);
       },
+      openDevices: (hello) => this.#openDevices(hello, overrides),
       onIncoming: (peer) => {
         this.#state = 'incoming';
         this.#peer = peer;
       },
       onRefused: (reasons) => {
-        this.#state = 'waiting';
+        this.#backToWaiting();
         this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`);
       },
       onNotBegun: (reason) => {
-        this.#state = 'waiting';
+        this.#backToWaiting();
         this.notice(`no VM came from ${this.#peer}: ${describeError(reason)}; still waiting for one`);
       },
       onRunning: (machine, hello) => this.#arrived(machine, hello),
@@ -157,37 +161,26 @@ class LocalVm implements VmProcess {
     void incoming.outcome.then((outcome) => {
       if (outcome.status === 'completed') {
         this.notice(`all of the VM has arrived from ${this.#peer}`);
+        outcome.machine.devices.allowRelease();
         this.#givesHugePages = !this.#ending;
         void giveBackHugePages(outcome.machine.memory, outcome.wholeBlocks, () => !this.#givesHugePages);
         // Not at once: a guest that has just come has use for the CPU.
         setTimeout(() => {
-          if (!this.#ending) this.#prepareToSend();
+          if (!this.#ending) this.#readyToSend.prepare();
         }, PREPARE_AFTER_MS).unref();
       } else if (outcome.status === 'failed') {
         void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
       } else {
         this.#linkLost(
           `the link to ${this.#peer} was lost while ${outcome.pagesMissing} pages of the VM were still there (${describeError(outcome.reason)}). ` +
-            'The VM is halted; its state here is kept until `postcopy stop`',
+            'The VM is halted; its state here is kept until `postcopy stop --force`',
         );
       }
     });
   }
 
   #arrived(machine: Machine, hello: Hello): void {
-    const kernel = hello.files.find((file) => file.role === 'kernel');
-    const initrd = hello.files.find((file) => file.role === 'initrd');
-    this.#plan = {
-      kernel: kernel?.path ?? '',
-      ...(initrd === undefined ? {} : { initrd: initrd.path }),
-      cmdline: hello.cmdline,
-      memoryBytes: hello.memoryBytes,
-      cpus: hello.cpuid.length,
-    };
-    this.#reboot = hello.reboot;
-    this.#cpuid = hello.cpuid;
-    this.#files = hello.files;
-    this.#epoch = hello.epoch;
+    this.#record = recordOfHello(hello);
     this.#adopt(machine);
     this.#state = 'running';
     this.notice(`the VM has come from ${this.#peer} and runs here`);
@@ -202,6 +195,7 @@ class LocalVm implements VmProcess {
       over = true;
       void this.#afterArrival(action);
     };
+    machine.devices.on('notice', this.notice);
     machine.devices.on('power-off', () => once(() => this.#powerOff()));
     machine.devices.on('reset', (source) => once(() => this.#reset(source)));
     machine.devices.on('vcpu-stopped', (stop) => {
@@ -232,14 +226,14 @@ class LocalVm implements VmProcess {
     if (this.#ending) return;
     this.#givesHugePages = false;
     await this.#cancelSending('the guest reset itself');
-    const plan = this.#plan!;
-    if (!this.#reboot) {
+    const { plan, reboot } = this.#record!;
+    if (!reboot) {
       return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})` });
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
       await this.#machine?.close();
-      if (!this.#ending) await this.boot(plan, this.#reboot);
+      if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
     }
@@ -252,10 +246,37 @@ class LocalVm implements VmProcess {
     await sending.outcome;
   }
 
-  /** A fresh serial line between the machine and the backend; the machine's end. */
-  #serialPort(): number {
+  /** What is in the way of opening what the VM that comes needs of this host. */
+  #openDevices(hello: Hello, overrides: DeviceOverrides): string[] {
+    try {
+      const { disks, nets } = localDevices(hello.devices, overrides);
+      this.#hostDevices = HostDevices.open(disks, nets);
+      requireSameDevices(hello.devices, this.#hostDevices.descriptions());
+      return [];
+    } catch (error) {
+      return [describeError(error)];
+    }
+  }
+
+  #backToWaiting(): void {
+    this.#state = 'waiting';
+    this.#closeHostDevices();
+  }
+
+  #closeHostDevices(): void {
+    this.#hostDevices?.close();
+    this.#hostDevices = undefined;
+  }
+
+  /** Fresh lines between the machine and the consoles; the machine's ends. */
+  #lines(): MachineLines {
+    return { serialFd: this.#openPort('serial'), consoleFd: this.#openPort('virtio') };
+  }
+
+  /** A fresh line between a console port of the machine and its backend; the machine's end. */
+  #openPort(port: ConsolePort): number {
     const [ours, machines] = native.socketPair();
-    this.serial.attach(new NodeSocket({ fd: ours }));
+    this.consoles[port].attach(new NodeSocket({ fd: ours }));
     return machines;
   }
 
@@ -267,12 +288,14 @@ class LocalVm implements VmProcess {
       version: VERSION,
       state: this.#state,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
-      memoryBytes: this.#plan?.memoryBytes ?? 0,
-      cpus: this.#plan?.cpus ?? 0,
+      memoryBytes: this.#record?.plan.memoryBytes ?? 0,
+      cpus: this.#record?.plan.cpus ?? 0,
       uptimeMs: (native.monotonicMicros() - this.#startedAt) / 1000,
       ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
       ...(this.#peer === undefined ? {} : { peer: this.#peer }),
       ...(migration === undefined ? {} : { migration }),
+      disks: this.#hostDevices?.disks.describe().map(({ id, path, readonly }) => ({ id, path, readonly })) ?? [],
+      nets: this.#hostDevices?.nets.describe() ?? [],
     };
   }
 
@@ -293,23 +316,39 @@ class LocalVm implements VmProcess {
     await this.#pausing;
     if (this.#state === 'running') return;
     this.#require('paused', 'resumed');
-    this.#machine!.resume();
+    if (this.#held) await this.#machine!.goOn();
+    else this.#machine!.resume();
+    this.#held = false;
+    this.#problem = undefined;
     this.#state = 'running';
   }
 
-  async stop(): Promise<void> {
+  async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
     if (this.#state === 'handed-over') {
       throw new PostcopyError(
         'WRONG_STATE',
         `${this.name} runs at ${this.#peer}, which still pulls its memory from here: to end this process now would destroy it`,
       );
     }
+    // Where none has come yet there is no guest to ask.
+    if (force || this.#state === 'waiting') return this.#cutPower();
+    await this.#pausing;
+    requireReaction(this.name, this.#state, this.#peer);
+    await shutDown({ name: this.name, ended: this.ended, timeoutMs, press: () => this.#pressPowerButton() });
+  }
+
+  async #cutPower(): Promise<void> {
     await this.#cancelSending('the VM was stopped');
     setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped` }));
   }
 
-  attachConsole(stream: Duplex): void {
-    this.serial.addConsole(stream);
+  async #pressPowerButton(): Promise<void> {
+    // One that ends already needs no push.
+    if (!this.#ending) await this.#machine!.devices.pressPowerButton();
+  }
+
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.consoles[port].addConsole(stream);
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
@@ -325,13 +364,17 @@ class LocalVm implements VmProcess {
     this.#givesHugePages = false;
     this.#sending = new SendVm({
       machine: this.#machine!,
-      hello: this.#hello(),
-      pageWorker: this.#takePageWorker(),
+      hello: helloOf(this.name, this.#record!, this.#machine!, this.#hostDevices!.descriptions()),
+      pageWorker: this.#readyToSend.takePageWorker(),
       ...request,
       onProgress,
       onCommit: () => {
         this.#state = 'handed-over';
         this.#peer = peer;
+      },
+      onHeld: (reason) => {
+        this.#held = true;
+        this.notice(`the guest stays paused, until \`postcopy resume\`: ${describeError(reason)}`);
       },
     });
     this.#state = 'migrating';
@@ -349,32 +392,14 @@ class LocalVm implements VmProcess {
     } else if (summary.status === 'link-lost') {
       this.#linkLost(
         `the link to ${peer} was lost after the VM was handed over (${summary.error?.message}). ` +
-          'The VM does not run here; what is left of its memory here is kept until `postcopy stop`',
+          'The VM does not run here; what is left of its memory here is kept until `postcopy stop --force`',
       );
     } else if (!this.#ending) {
-      this.#state = 'running';
+      this.#state = this.#held ? 'paused' : 'running';
       this.#problem = summary.error?.message;
-      this.#prepareToSend();
-      this.notice(`the migration to ${peer} failed, the VM runs on here: ${summary.error?.message}`);
+      this.#readyToSend.prepare();
+      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${summary.error?.message}`);
     }
-  }
-
-  #hello(): Hello {
-    const plan = this.#plan!;
-    const machine = this.#machine!;
-    return {
-      release: VERSION,
-      name: this.name,
-      epoch: this.#epoch + 1,
-      memoryBytes: plan.memoryBytes,
-      cpuid: this.#cpuid,
-      tscKhz: machine.tscKhz,
-      xsaveBytes: machine.xsaveBytes,
-      files: this.#files,
-      cmdline: plan.cmdline,
-      reboot: this.#reboot,
-      bulkChannels: BULK_CHANNELS,
-    };
   }
 
   #require(state: VmState, wish: string): void {
@@ -405,8 +430,9 @@ class LocalVm implements VmProcess {
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
     await this.#incoming?.close();
     await this.#idleDevices?.close();
-    await (await this.#pageWorker?.catch(() => undefined))?.end();
-    await this.#machine?.close();
-    this.#settleEnded(end);
+    await this.#readyToSend.end();
+    const closed = (await this.#machine?.close()) ?? true;
+    this.#closeHostDevices();
+    this.#settleEnded({ ...end, stuck: !closed });
   }
 }

@@ -114,7 +114,7 @@ async function movesAndIsWhole(source: LoadedVm, to: WaitingVm): Promise<void> {
   expect((await source.vm.ended).code).toBe(0);
   const moved = await to.vm.guest();
   expect(await verifyWhole(moved)).toBeGreaterThan(0);
-  await to.vm.client.stop();
+  await to.vm.client.stop({ force: true });
   expect((await to.vm.ended).code).toBe(0);
 }
 
@@ -292,7 +292,7 @@ async function destinationLostToo({ destination }: Link): Promise<void> {
 
 /** They end when they are asked to, whatever state they are in. */
 async function stops(...vms: SpawnedVm[]): Promise<void> {
-  for (const vm of vms) await vm.client.stop();
+  for (const vm of vms) await vm.client.stop({ force: true });
   for (const vm of vms) expect((await vm.ended).code).toBe(0);
 }
 
@@ -312,7 +312,7 @@ describe('the link breaks after COMMIT', () => {
     await losesTheLink(source, link);
     await destinationLostToo(link);
     for (const { runtimeDirectory, ended } of [source.vm, link.destination.vm]) {
-      expect(await postcopy(['stop', 'vm'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
+      expect(await postcopy(['stop', 'vm', '--force'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
       expect((await ended).code).toBe(0);
     }
     await link.proxy.close();

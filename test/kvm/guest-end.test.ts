@@ -42,7 +42,7 @@ test('reset: the guest starts again, with fresh memory, on the same console', as
   // Nothing is filled: it does not remember.
   await expect(guest.command('start', 'started')).rejects.toThrow('fill first');
   expect(await vm.client.status()).toMatchObject({ state: 'running' });
-  await vm.client.stop();
+  await vm.client.stop({ force: true });
   expect((await vm.ended).stderr).toContain('starts again');
 });
 
@@ -55,7 +55,7 @@ test('a guest that has moved resets: it starts again where it is', async () => {
   await moved.synchronize();
   expect((await moved.command('fill mib=4', 'filled'))['pages']).toBe(1024);
   expect(await verifyWhole(moved)).toBe(1024);
-  await to.vm.client.stop();
+  await to.vm.client.stop({ force: true });
   expect((await to.vm.ended).stderr).toContain('starts again');
 });
 
@@ -108,7 +108,7 @@ test('all vCPUs halted for good: the VM is still there, can be paused, moved and
   expect((await vm.client.migrate(to.address, () => {})).status).toBe('completed');
   expect(await to.vm.client.status()).toMatchObject({ state: 'running' });
   expect(await answers(to.vm, NO_ANSWER_MS)).toBe(false);
-  await to.vm.client.stop();
+  await to.vm.client.stop({ force: true });
   expect((await to.vm.ended).code).toBe(0);
 });
 
@@ -186,7 +186,7 @@ test('--serial unix: and file:', async () => {
   await guest.synchronize();
   await guest.command('fill mib=1', 'filled');
   guest.close();
-  await vm.client.stop();
+  await vm.client.stop({ force: true });
   await vm.ended;
 
   const log = join(room, 'serial.log');

@@ -23,7 +23,7 @@ async function realHello(): Promise<Hello> {
     control.socket.destroy();
   });
   expect((await source.vm.client.migrate(fake.address, () => {})).status).toBe('failed');
-  await source.vm.client.stop();
+  await source.vm.client.stop({ force: true });
   return heard!;
 }
 
@@ -221,7 +221,7 @@ describe('a destination that a source must survive', () => {
     expect(summary).toMatchObject({ status: 'link-lost', error: { code: 'BAD_PEER' } });
     expect(await source.vm.client.status()).toMatchObject({ state: 'link-lost' });
     expect(await answers(source.vm, 300)).toBe(false);
-    await source.vm.client.stop();
+    await source.vm.client.stop({ force: true });
     expect((await source.vm.ended).code).toBe(0);
   });
 

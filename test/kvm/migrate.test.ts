@@ -63,7 +63,7 @@ test('a VM moves on from where it has come, three times', async () => {
     expect(accesses).toBeGreaterThan(0);
     expect(await at.vm.client.status()).toMatchObject({ state: 'running', memoryBytes: 128 * MIB, cpus: 2 });
   }
-  await at.vm.client.stop();
+  await at.vm.client.stop({ force: true });
   expect(await at.vm.ended).toMatchObject({ code: 0, signal: null });
 });
 

@@ -20,11 +20,14 @@ export class QueueError extends Error {}
 export interface DeviceQueue {
   /** The next chain the driver has made available; undefined if there is none. */
   pop(): DescriptorChain | undefined;
-  /** Takes back the last `count` pops whose chains were not returned: the next pop() gives the first of them again. */
+  /** Takes back the last `count` pops, none of which was returned: the next pop() gives the first of them again. */
   unpop(count: number): void;
   /** Returns a chain to the driver. `written`: bytes written to its writable buffers, from the first on. */
   push(head: number, written: number): void;
-  /** After one or more push(): interrupts the driver unless it said it needs none. */
+  /**
+   * After one or more push(): shows them to the driver, all at once (as VIRTIO_NET_F_MRG_RXBUF asks), and interrupts it
+   * unless it said it needs none.
+   */
   signal(): void;
 }
 
@@ -63,7 +66,7 @@ export interface VirtioDevice {
   /**
    * Before the state is saved, with all vCPUs parked: finishes what is in flight and returns it to its queue, takes
    * nothing new until process() is called again, writes back what only this host has. Throws if that fails, or takes too
-   * long: the guest then goes on here, and process() is called.
+   * long: the guest then goes on here, and process() is called. Also without a driver, as save() and restore().
    */
   pause(): void;
   /** Of a paused device, without the rings: a plain object of numbers, strings, booleans, arrays and byte arrays. */

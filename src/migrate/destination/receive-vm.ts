@@ -29,6 +29,8 @@ import { DestinationPageChannels } from './page-channels.js';
 import type { DestinationJob } from './pages/jobs.js';
 
 export interface ReceiveHooks {
+  /** Opens what the VM's devices need of this host; what stands against that. */
+  openDevices(hello: Hello): string[];
   /** Builds the machine that the VM will live in. */
   createMachine(hello: Hello): Promise<Machine>;
   /** A page worker, started before; this VM's from now on. Called once, after the VM was found acceptable. */
@@ -159,7 +161,7 @@ export class ReceiveVm {
   async #prepare(hello: Hello): Promise<void> {
     raiseMainThread();
     try {
-      const objections = await objectionsTo(hello);
+      const objections = [...(await objectionsTo(hello)), ...this.#hooks.openDevices(hello)];
       if (objections.length === 0) objections.push(...(await this.#build(hello)));
       this.#events.push(objections.length === 0 ? { type: 'checked' } : { type: 'objections', reasons: objections });
     } catch (error) {
@@ -254,6 +256,7 @@ export class ReceiveVm {
     }
     this.#channels!.expect(decodeRamMap(this.#newRam, this.#channels!.pages));
     if (this.#channels!.pagesMissing === 0) this.#allInstalled = true;
+    await this.#machine!.hostDevices.takeOver();
     await this.#machine!.restore(state);
     if (this.#channels!.broken) throw new PostcopyError('LINK_LOST', 'the page channels broke while state was loaded');
     this.#events.push({ type: 'state-loaded' });
@@ -321,6 +324,8 @@ export class ReceiveVm {
   async #lose(reason: Error): Promise<void> {
     clearInterval(this.#progressTimer);
     for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
+    // The devices as well; one that waits for a page will not answer.
+    this.#machine!.devices.pause().catch(() => {});
     const pagesMissing = this.pagesMissing;
     try {
       this.#control.close();

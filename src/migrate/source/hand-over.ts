@@ -89,8 +89,9 @@ export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
 function fail(phase: SourcePhase, reason: Error): SourceStep {
   if (HANDED_OVER.has(phase)) return { phase: 'lost', actions: [{ type: 'lose', reason }] };
   const actions: SourceAction[] = [];
-  if (GUEST_STOPPED.has(phase)) actions.push({ type: 'resume-guest' });
+  // First: the guest goes on when the destination has let go of its disks.
   if (phase !== 'connecting') actions.push({ type: 'send-abort', reason });
+  if (GUEST_STOPPED.has(phase)) actions.push({ type: 'resume-guest' });
   actions.push({ type: 'fail', reason });
   return { phase: 'failed', actions };
 }

@@ -36,6 +36,8 @@ export interface SendOptions {
   onProgress(progress: MigrationProgress): void;
   /** COMMIT is about to go out: from here on the VM is not ours any more. */
   onCommit(): void;
+  /** The migration failed, and the guest cannot go on here yet: another host has one of its disks. */
+  onHeld(reason: Error): void;
 }
 
 const PROGRESS_INTERVAL_MS = 100;
@@ -111,6 +113,8 @@ export class SendVm {
   /** Resolves when the migration is over, however it ended. */
   async run(): Promise<MigrationSummary> {
     try {
+      // What the guest has written is on its disks before it stops, so that little is left to write then.
+      await this.#options.machine.hostDevices.disks.presync();
       this.#control = await connectControl(this.#options.host, this.#options.port, this.#id);
       this.#control.on('message', (message) => this.#receive(message));
       this.#control.on('broken', (reason) => this.#events.push({ type: 'failure', reason }));
@@ -213,7 +217,7 @@ export class SendVm {
       case 'send-abort':
         return this.#control!.send('abort', { reason: describeError(action.reason) });
       case 'resume-guest':
-        return this.#options.machine.resume();
+        return this.#options.machine.goOn().catch((error: Error) => this.#options.onHeld(error));
       case 'finish':
         return this.#end('completed');
       case 'fail':
@@ -242,6 +246,7 @@ export class SendVm {
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
     this.#downtime.begin(await machine.pause());
+    await machine.releaseDevices();
     this.#downtime.lap('stop', native.monotonicMicros());
     const { state, clockAt } = await machine.save();
     this.#downtime.lap('save', native.monotonicMicros());

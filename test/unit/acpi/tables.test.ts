@@ -71,8 +71,8 @@ describe('FADT', () => {
     expect(hex(fadt.subarray(208, 220))).toBe('01200003' + '0806000000000000');
   });
 
-  it('denies VGA, CMOS RTC and 8042', () => {
-    expect(hex(fadt.subarray(109, 111))).toBe('2500');
+  it('denies VGA and 8042, and has a CMOS RTC with the century at 0x32', () => {
+    expect(hex(fadt.subarray(106, 111))).toBe('0000320500');
   });
 
   it('resets by writing 6 to port 0xCF9, and is not hardware-reduced', () => {
@@ -104,14 +104,14 @@ describe('MADT', () => {
 });
 
 describe('DSDT', () => {
-  it('has \\_S5 and COM1', () => {
-    const dsdt = encodeDsdt();
+  it('has \\_S5, COM1 and the real-time clock', () => {
+    const dsdt = encodeDsdt(0);
     expect(sum(dsdt)).toBe(0);
     expect(dsdt[8]).toBe(2);
     expect(hex(dsdt.subarray(36))).toBe(
       '085c5f53355f' +
         '1207040a05000000' + // Name (\\_S5, Package () {5, 0, 0, 0})
-        '103e5c5f53425f' + // Scope (\\_SB)
+        '1046065c5f53425f' + // Scope (\\_SB)
         '5b8236434f4d31' + // Device (COM1)
         '085f4849440c41d00501' + // _HID PNP0501
         '085f55494401' + // _UID 1
@@ -119,15 +119,52 @@ describe('DSDT', () => {
         '085f43525311100a0d' + // _CRS, Buffer (13)
         '4701f803f8030108' + // IO (Decode16, 0x3F8, 0x3F8, 1, 8)
         '221000' + // IRQNoFlags () {4}
-        '7900', // end tag
+        '7900' + // end tag
+        '5b822552544330' + // Device (RTC0)
+        '085f4849440c41d00b00' + // _HID PNP0B00
+        '085f43525311100a0d' + // _CRS, Buffer (13)
+        '4701700070000102' + // IO (Decode16, 0x70, 0x70, 1, 2)
+        '220001' + // IRQNoFlags () {8}
+        '7900',
     );
+  });
+
+  it('has a device for each virtio-mmio register page', () => {
+    const dsdt = encodeDsdt(2);
+    expect(sum(dsdt)).toBe(0);
+    expect(hex(dsdt.subarray(36 + 14 + 3 + 5))).toBe(
+      hex(encodeDsdt(0).subarray(36 + 14 + 3 + 5)) + // behind the scope's PkgLength
+        '5b82410456523030' + // Device (VR00)
+        '085f4849440d4c4e524f3030303500' + // _HID "LNRO0005"
+        '085f55494400' + // _UID 0
+        '085f43434101' + // _CCA 1
+        '085f43525311' +
+        '1a0a17' + // _CRS, Buffer (23)
+        '86090001000000d000100000' + // Memory32Fixed (ReadWrite, 0xD0000000, 0x1000)
+        '890600030110000000' + // Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) {16}
+        '7900' +
+        '5b82410456523031' + // Device (VR01)
+        '085f4849440d4c4e524f3030303500' +
+        '085f55494401' +
+        '085f43434101' +
+        '085f435253111a0a17' +
+        '86090001001000d000100000' +
+        '890600030111000000' +
+        '7900',
+    );
+  });
+
+  it('has room for 16 of them, VR00 to VR0F, and no more', () => {
+    expect(Buffer.from(encodeDsdt(16)).includes('VR0F')).toBe(true);
+    expect(hex(encodeDsdt(16).subarray(-11))).toBe('890600' + '01010f000000' + '7900');
+    expect(() => encodeDsdt(17)).toThrow(RangeError);
   });
 });
 
 describe('writeAcpiTables', () => {
   it('leaves a chain from the RSDP at 0xE0000, every table checked', () => {
     const memory = new GuestMemory(new FakeRam(0x100000));
-    const rsdpAddress = writeAcpiTables(memory, { cpus: 16 });
+    const rsdpAddress = writeAcpiTables(memory, { cpus: 16, virtioDevices: 16 });
     expect(rsdpAddress).toBe(0xe0000);
     const table = (address: number): Uint8Array => memory.read(address, u32(memory.read(address, 8), 4));
     const xsdt = table(u64(memory.read(rsdpAddress, 36), 24));

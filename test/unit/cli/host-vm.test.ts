@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hostVm, type HostedVm } from '../../../src/cli/host-vm.js';
 import type { SerialSetting } from '../../../src/configure/serial-setting.js';
 import { VmClient } from '../../../src/control/client.js';
-import type { VmEnd } from '../../../src/control/service.js';
+import type { StopRequest, VmEnd } from '../../../src/control/service.js';
 import { PostcopyError } from '../../../src/errors.js';
 import type { VmProcess } from '../../../src/run/vm-process.js';
 import { FakeLocks } from '../control/fake-lock.js';
@@ -18,8 +18,8 @@ class FakeProcess extends FakeVm implements VmProcess {
   end: (how: VmEnd) => void = () => {};
   readonly ended = new Promise<VmEnd>((resolve) => (this.end = resolve));
 
-  override async stop(): Promise<void> {
-    await super.stop();
+  override async stop(request?: StopRequest): Promise<void> {
+    await super.stop(request);
     this.end(STOPPED);
   }
 }
@@ -48,7 +48,13 @@ afterEach(() => {
 });
 
 function host(change: Partial<HostedVm> = {}): Promise<number> {
-  const hosted: HostedVm = { name: 'vm1', serial: { kind: 'null' }, start: async () => vm, ...change };
+  const hosted: HostedVm = {
+    name: 'vm1',
+    serial: { kind: 'null' },
+    console: { kind: 'null' },
+    start: async () => vm,
+    ...change,
+  };
   return hostVm(hosted, { output, logLevel: 'silent', lockFile: locks.lockFile });
 }
 
@@ -83,7 +89,7 @@ describe('a VM process', () => {
 
   it('is stopped over its socket, and the answer arrives', async () => {
     const code = host();
-    await vi.waitFor(() => talk((client) => client.stop()));
+    await vi.waitFor(() => talk((client) => client.stop({ force: true })));
     expect(await code).toBe(0);
     expect(output.stderr).toBe('postcopy: vm1 was stopped\n');
   });
@@ -92,6 +98,7 @@ describe('a VM process', () => {
     const code = host({ started: () => process.kill(process.pid, signal) });
     expect(await code).toBe(0);
     expect(vm.calls).toEqual(['stop']);
+    expect(vm.stops).toEqual([{ force: true }]);
   });
 
   it('ends as soon as it is built when it was told so before', async () => {
@@ -163,7 +170,7 @@ describe('nothing is left behind', () => {
 it('lets a second console read what came before, and ends both with the VM', async () => {
   const { socketPair, Collected } = await import('../run/socket-pair.js');
   const code = host({
-    start: async (serial) => {
+    start: async ({ serial }) => {
       vm.onConsole = (stream) => serial.addConsole(stream);
       const sockets = mkdtempSync(join(tmpdir(), 'postcopy-port-'));
       const [port, guest] = await socketPair(sockets);

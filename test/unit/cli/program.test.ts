@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -69,6 +69,9 @@ describe('usage', () => {
     [['status'], "postcopy: missing required argument 'name'"],
     [['migrate', 'vm1'], "postcopy: missing required argument 'host:port'"],
     [['stop', 'vm1', 'vm2'], 'postcopy: too many arguments'],
+    [['stop', 'vm1', '--timeout', '0'], 'Give whole seconds from 1 to 86400'],
+    [['stop', 'vm1', '--timeout', '1m'], 'Give whole seconds'],
+    [['stop', 'vm1', '--timeout', '5', '--force'], "'--force' cannot be used with option '--timeout"],
     [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
     [['--log-level', 'loud', 'list'], "postcopy: option '--log-level <level>' argument 'loud' is invalid"],
   ])('%j is wrong usage', async (words, line) => {
@@ -123,6 +126,23 @@ describe('a VM', () => {
     const { code, stderr } = await call(action, 'vm2');
     expect(code).toBe(6);
     expect(stderr).toMatch(/^postcopy: no VM named vm2 runs on this host.*\n$/);
+  });
+
+  it('stop asks the guest, and says when it does not react', async () => {
+    await call('stop', 'vm1');
+    await call('stop', 'vm1', '--timeout', '5');
+    await call('stop', 'vm1', '--force');
+    expect(vm.stops).toEqual([{ force: false }, { force: false, timeoutMs: 5000 }, { force: true }]);
+    vm.refusal = new PostcopyError('NO_REACTION', 'still there');
+    expect(await call('stop', 'vm1')).toEqual({ code: 15, stdout: '', stderr: 'postcopy: still there\n' });
+  });
+
+  it('stop returns when the name is free', async () => {
+    const lock = join(directory, 'vm1.lock');
+    writeFileSync(lock, '');
+    setTimeout(() => rmSync(lock), 100);
+    await call('stop', 'vm1');
+    expect(existsSync(lock)).toBe(false);
   });
 
   it('status, for people and as JSON', async () => {
@@ -225,7 +245,7 @@ describe('console', () => {
     const screen = new PassThrough();
     const seen = new Collected(screen);
     const output = new FakeOutput();
-    const code = consoleCommand('vm1', output, { input, output: screen });
+    const code = consoleCommand('vm1', 'serial', output, { input, output: screen });
     input.write('ls\r');
     await seen.until((text) => text === 'ls\r');
     expect(input.raw).toEqual([true]);
@@ -242,7 +262,7 @@ describe('console', () => {
     const screen = new PassThrough();
     const seen = new Collected(screen);
     const output = new FakeOutput();
-    expect(await consoleCommand('vm1', output, { input, output: screen })).toBe(0);
+    expect(await consoleCommand('vm1', 'serial', output, { input, output: screen })).toBe(0);
     expect(seen.text).toBe('bye');
     expect(input.raw).toEqual([true, false]);
     expect(output.stderr).toContain('closed by its process');
@@ -254,7 +274,7 @@ describe('console', () => {
     const seen = new Collected(screen);
     vm.onConsole = (stream) =>
       stream.on('data', (bytes: Buffer) => (bytes.includes('.') ? stream.end(bytes) : stream.write(bytes)));
-    const done = consoleCommand('vm1', new FakeOutput(), { input, output: screen });
+    const done = consoleCommand('vm1', 'serial', new FakeOutput(), { input, output: screen });
     input.write('a\x1db');
     await seen.until((text) => text === 'a\x1db');
     input.end('.');

@@ -76,15 +76,29 @@ listens on  [::]:7000
 it('shows no shape of a VM that has not come yet', () => {
   const waiting = { ...STATUS, state: 'waiting' as const, memoryBytes: 0, cpus: 0, listen: 'h:1' };
   expect(statusText(waiting)).not.toMatch(/memory|vCPUs/);
-  expect(listText([waiting])).toMatch(/^vm1 +waiting +4711 +- +- +1 min 5 s +listens on h:1$/m);
+  expect(listText([waiting])).toMatch(/^vm1 +waiting +4711 +- +- +- +- +1 min 5 s +listens on h:1$/m);
+});
+
+it('shows disks and interfaces', () => {
+  const status = {
+    ...STATUS,
+    disks: [
+      { id: 'root', path: '/srv/root.img', readonly: false },
+      { id: 'iso', path: '/srv/a.iso', readonly: true },
+    ],
+    nets: [{ id: 'net0', mac: '52:54:00:00:00:01', tap: 'tap3' }],
+  };
+  expect(statusText(status)).toMatch(/^disk root +\/srv\/root.img\ndisk iso +\/srv\/a.iso, read-only\n/m);
+  expect(statusText(status)).toMatch(/^net net0 +52:54:00:00:00:01 on tap3$/m);
+  expect(listText([status])).toMatch(/^vm1 +running +4711 +1 GiB +2 +2 +1 +1 min 5 s$/m);
 });
 
 it('shows a list', () => {
   expect(listText([])).toBe('no VMs\n');
   expect(listText([STATUS, { name: 'old', state: 'dead', problem: 'gone' }])).toBe(
-    `NAME  STATE    PID   MEMORY  VCPUS  UP         NOTE
-vm1   running  4711  1 GiB   2      1 min 5 s
-old   dead     -     -       -      -          gone
+    `NAME  STATE    PID   MEMORY  VCPUS  DISKS  NETS  UP         NOTE
+vm1   running  4711  1 GiB   2      -      -     1 min 5 s
+old   dead     -     -       -      -      -     -          gone
 `,
   );
 });

@@ -39,6 +39,7 @@ describe('flags alone', () => {
       memoryBytes: 1024 * MIB,
       cpus: 2,
       serial: { kind: 'stdio' },
+      console: { kind: 'null' },
       reboot: true,
     });
   });
@@ -51,6 +52,7 @@ describe('flags alone', () => {
       memory: '64M',
       cpus: '16',
       serial: 'file:log',
+      console: 'unix:hvc0',
       reboot: false,
     };
     expect(loadVmConfig(undefined, flags)).toEqual({
@@ -61,6 +63,7 @@ describe('flags alone', () => {
       memoryBytes: 64 * MIB,
       cpus: 16,
       serial: { kind: 'file', path: resolve('log') },
+      console: { kind: 'unix', path: resolve('hvc0') },
       reboot: false,
     });
   });
@@ -82,6 +85,8 @@ describe('flags alone', () => {
     [{ initrd: 'a\0' }, 'initrd: is no path'],
     [{ serial: 'tty' }, /^serial: 'tty' is no serial port setting/],
     [{ serial: 1 }, 'serial: must be text'],
+    [{ console: 'tty' }, /^console: 'tty' is no serial port setting/],
+    [{ serial: 'stdio', console: 'stdio' }, 'console: stdio is the serial port already: only one of them can have it'],
     [{ reboot: 'no' }, 'reboot: must be true or false'],
     [{ disk: 'x' }, 'disk: there is no such setting'],
   ])('%j is one problem', (change, line) => {
@@ -94,15 +99,36 @@ describe('flags alone', () => {
   });
 });
 
+describe('consoles that were not said', () => {
+  const consoles = (flags: object, background: boolean) => {
+    const { serial, console } = loadVmConfig(undefined, { ...least, ...flags }, background);
+    return `${serial.kind} ${console.kind}`;
+  };
+
+  it('leave the terminal to the one that was given it', () => {
+    expect(consoles({ console: 'stdio' }, false)).toBe('null stdio');
+    expect(consoles({ console: 'null' }, false)).toBe('stdio null');
+  });
+
+  it('go nowhere in the background, where there is no terminal', () => {
+    expect(consoles({}, true)).toBe('null null');
+    expect(consoles({ serial: 'unix:s' }, true)).toBe('unix null');
+    expect(() => consoles({ serial: 'stdio' }, true)).toThrow('serial: with --detach there is no terminal');
+    expect(() => consoles({ console: 'stdio' }, true)).toThrow('console: with --detach there is no terminal');
+  });
+});
+
 describe('with a file', () => {
   it('puts flags over it, and reads its paths from where it is', () => {
     const config = file({
+      $schema: 'vm-settings.schema.json',
       name: 'a',
       kernel: 'boot/k',
       initrd: '/i',
       memory: '2G',
       cpus: 4,
       serial: 'unix:s',
+      console: 'file:c',
       reboot: false,
     });
     expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
@@ -113,6 +139,7 @@ describe('with a file', () => {
       memoryBytes: 2048 * MIB,
       cpus: 1,
       serial: { kind: 'unix', path: join(directory, 's') },
+      console: { kind: 'file', path: join(directory, 'c') },
       reboot: false,
     });
   });

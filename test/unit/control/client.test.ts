@@ -86,6 +86,11 @@ describe('with a VM', () => {
     stream.destroy();
   });
 
+  it('joins the virtio console', async () => {
+    (await client.console('virtio')).destroy();
+    expect(vm.calls).toEqual(['console virtio']);
+  });
+
   it('says why there is no console', async () => {
     vm.status = () => {
       throw new PostcopyError('WRONG_STATE', 'still starting');
@@ -126,6 +131,9 @@ describe('with something else on the socket', () => {
     ['nothing', {}],
     ['a pid that is text', { ...STATUS, pid: '4711' }],
     ['no state', { ...STATUS, state: undefined }],
+    ['disks that are no list', { ...STATUS, disks: {} }],
+    ['a disk without its path', { ...STATUS, disks: [{ id: 'a' }] }],
+    ['an interface without its MAC', { ...STATUS, nets: [{ id: 'a', tap: 't' }] }],
     ['a broken migration', { ...STATUS, migration: {} }],
   ];
   it.each(wrong)('does not take %s for a status', async (_what, body) => {

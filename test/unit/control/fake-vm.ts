@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type {
+  ConsolePort,
   MigrateRequest,
   MigrationProgress,
   MigrationSummary,
+  StopRequest,
   VmService,
   VmStatus,
 } from '../../../src/control/service.js';
@@ -41,6 +43,7 @@ export const SUMMARY: MigrationSummary = {
 /** A VM that does what a test tells it. */
 export class FakeVm implements VmService {
   calls: string[] = [];
+  stops: StopRequest[] = [];
   current: VmStatus = STATUS;
   /** Thrown by pause(), resume() and stop(). */
   refusal: unknown;
@@ -60,7 +63,8 @@ export class FakeVm implements VmService {
     return this.#act('resume');
   }
 
-  stop(): Promise<void> {
+  stop(request: StopRequest = {}): Promise<void> {
+    this.stops.push(request);
     return this.#act('stop');
   }
 
@@ -69,8 +73,8 @@ export class FakeVm implements VmService {
     return this.onMigrate(request, onProgress);
   }
 
-  attachConsole(stream: Duplex): void {
-    this.calls.push('console');
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.calls.push(`console ${port}`);
     this.onConsole(stream);
   }
 

@@ -60,11 +60,23 @@ describe('requests', () => {
     expect(vm.calls).toHaveLength(2);
   });
 
+  it('stop passes on what is wished, and refuses what is none', async () => {
+    await ask('POST', '/v1/vm/stop');
+    await ask('POST', '/v1/vm/stop', '{"force":true}');
+    await ask('POST', '/v1/vm/stop', '{"timeoutMs":5000}');
+    expect(vm.stops).toEqual([{}, { force: true }, { timeoutMs: 5000 }]);
+    for (const body of ['{"force":1}', '{"timeoutMs":0}', '{"timeoutMs":1.5}', '{"timeoutMs":1e12}', '[]']) {
+      expect((await ask('POST', '/v1/vm/stop', body)).status).toBe(400);
+    }
+    expect(vm.stops).toHaveLength(3);
+  });
+
   it.each<[ErrorCode, number]>([
     ['BAD_CONFIG', 400],
     ['WRONG_STATE', 409],
     ['HOST_LACKS', 507],
     ['UNREACHABLE', 502],
+    ['NO_REACTION', 504],
     ['INTERNAL', 500],
   ])('a %s of the VM has status %d', async (code, status) => {
     vm.refusal = new PostcopyError(code, 'cannot do it', new Error('the reason'));
@@ -232,6 +244,17 @@ describe('console', () => {
   });
 
   it.each([
+    ['/v1/console', 'console serial'],
+    ['/v1/console?port=serial', 'console serial'],
+    ['/v1/console?port=virtio', 'console virtio'],
+  ])('%s is the %s', async (url, call) => {
+    const client = upgrade(url, 'postcopy-console');
+    await client.until((text) => text === head);
+    expect(vm.calls).toEqual([call]);
+  });
+
+  it.each([
+    ['/v1/console?port=com2', 'postcopy-console'],
     ['/v1/console', 'websocket'],
     ['/v1/vm', 'postcopy-console'],
     ['/', 'h2c'],

@@ -147,7 +147,7 @@ describe('save and restore', () => {
       null,
       [],
       {},
-      { ...good, version: 2 },
+      { ...good, version: good.version + 1 },
       { ...good, more: 1 },
       { ...good, serial: { ...good.serial, ier: 0x10 } },
       { ...good, serial: { ...good.serial, fifo: new Array(17).fill(0) } },

@@ -8,6 +8,8 @@ export class FakeHost implements DeviceHost {
   /** Power-off and resets, in order. */
   readonly events: string[] = [];
   micros = 0;
+  /** A summer's day at noon. */
+  wallMs = Date.UTC(2024, 6, 3, 12, 0, 0);
 
   setIrq(gsi: number, level: boolean): void {
     this.irqs.push(`${gsi}:${level ? 1 : 0}`);
@@ -23,5 +25,8 @@ export class FakeHost implements DeviceHost {
   }
   nowMicros(): number {
     return this.micros;
+  }
+  wallClockMs(): number {
+    return this.wallMs;
   }
 }

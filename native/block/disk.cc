@@ -1,0 +1,182 @@
+#include "block/disk.h"
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "memory/guest_memory.h"
+#include "util/args.h"
+#include "util/errors.h"
+
+namespace postcopy {
+namespace {
+
+// More than a virtqueue can have descriptors.
+constexpr uint64_t kMaxSegments = 65536;
+constexpr uint64_t kMaxWaitMs = 3'600'000;
+
+std::chrono::milliseconds WaitArg(const Napi::CallbackInfo& info) {
+  return std::chrono::milliseconds(UintArg(info, 0, "timeoutMs", kMaxWaitMs));
+}
+
+// Throws unless the value is a whole number that a JavaScript number holds exactly.
+uint64_t WholeNumber(Napi::Env env, double value) {
+  if (!(value >= 0 && value <= 9007199254740991.0 && value == std::floor(value))) {
+    throw Napi::RangeError::New(env, "segments must be pairs of whole numbers");
+  }
+  return static_cast<uint64_t>(value);
+}
+
+// The parts of guest RAM that `count` pairs of [ramOffset, length] name; `total` is how long they are together.
+std::vector<iovec> PartsOf(Napi::Env env, const Ram& ram, Napi::Float64Array segments, size_t count, uint64_t& total) {
+  std::vector<iovec> parts;
+  parts.reserve(count);
+  total = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint64_t ram_offset = WholeNumber(env, segments[i * 2]);
+    uint64_t length = WholeNumber(env, segments[i * 2 + 1]);
+    if (!ram.HasBytes(ram_offset, length)) throw Napi::RangeError::New(env, "segment outside of guest RAM");
+    if (length > 0) parts.push_back({ram.Base() + ram_offset, length});
+    total += length;  // cannot overflow: 2^16 segments of at most 2^44 bytes
+  }
+  return parts;
+}
+
+void ThrowIf(Napi::Env env, int error, const char* syscall, const char* detail) {
+  if (error != 0) throw SystemError(env, error, syscall, detail);
+}
+
+}  // namespace
+
+// new Disk(path, readonly)
+Disk::Disk(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Disk>(info) {
+  if (IsAttach(info)) {
+    ref_.Attach(info.Env(), UintArg(info, 1, "handle", UINT32_MAX));
+    return;
+  }
+  std::string path = StringArg(info, 0, "path");
+  bool readonly = BoolArg(info, 1, "readonly");
+  try {
+    ref_.Own(std::make_shared<RequestPool>(std::make_shared<DiskFile>(path, readonly)));
+  } catch (const std::system_error& error) {
+    const int code = error.code().value();
+    throw SystemError(info.Env(), code, "open",
+                      code == EINVAL ? path + " is neither a regular file nor a block device" : path);
+  }
+}
+
+Napi::Value Disk::Handle(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), ref_.Handle()); }
+
+Napi::Value Disk::Fd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).CompletionFd());
+}
+
+Napi::Value Disk::FileFd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).File().Fd());
+}
+
+Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).File().Bytes()));
+}
+
+Napi::Value Disk::BlockDevice(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).File().IsBlockDevice());
+}
+
+// lock(): false if somebody else holds it.
+Napi::Value Disk::Lock(const Napi::CallbackInfo& info) {
+  int error = ref_.Get(info.Env()).File().Lock();
+  if (error == EAGAIN) return Napi::Boolean::New(info.Env(), false);
+  ThrowIf(info.Env(), error, "fcntl", "F_OFD_SETLK");
+  return Napi::Boolean::New(info.Env(), true);
+}
+
+Napi::Value Disk::Unlock(const Napi::CallbackInfo& info) {
+  ThrowIf(info.Env(), ref_.Get(info.Env()).File().Unlock(), "fcntl", "F_OFD_SETLK");
+  return info.Env().Undefined();
+}
+
+Napi::Value Disk::Sync(const Napi::CallbackInfo& info) {
+  ThrowIf(info.Env(), ref_.Get(info.Env()).File().Sync(), "fdatasync", "disk");
+  return info.Env().Undefined();
+}
+
+Napi::Value Disk::DropCache(const Napi::CallbackInfo& info) {
+  DiskFile& file = ref_.Get(info.Env()).File();
+  ThrowIf(info.Env(), file.DropCache(), file.IsBlockDevice() ? "BLKFLSBUF" : "posix_fadvise", "drop the cache");
+  return info.Env().Undefined();
+}
+
+// submit(id, kind, memory, segments: Float64Array of [ramOffset, length] pairs, count, offset, length)
+Napi::Value Disk::Submit(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  RequestPool& pool = ref_.Get(env);
+  Request request;
+  request.id = static_cast<int32_t>(UintArg(info, 0, "id", INT32_MAX));
+  request.kind = static_cast<RequestKind>(UintArg(info, 1, "kind", kRequestKinds - 1));
+  request.ram = GuestMemory::FromArg(info, 2);
+  Napi::Float64Array segments = DoublesArg(info, 3, "segments");
+  const size_t count = UintArg(info, 4, "count", kMaxSegments);
+  request.offset = UintArg(info, 5, "offset");
+  request.length = UintArg(info, 6, "length");
+  if (segments.ElementLength() < count * 2) throw Napi::RangeError::New(env, "segments are shorter than count");
+  if (!pool.File().HasBytes(request.offset, request.length)) throw Napi::RangeError::New(env, "bytes outside of the disk");
+  uint64_t total;
+  request.parts = PartsOf(env, *request.ram, segments, count, total);
+  const bool transfers = request.kind <= RequestKind::kWriteThrough;
+  if (transfers && total != request.length) throw Napi::RangeError::New(env, "length is not that of the segments");
+  try {
+    if (!pool.Submit(std::move(request))) throw Napi::Error::New(env, "disk used after close()");
+  } catch (const std::system_error& error) {
+    throw SystemError(env, error.code().value(), "pthread_create", "disk thread");
+  }
+  return env.Undefined();
+}
+
+// completions(into: Int32Array): number of [id, 0 or errno] pairs that it filled.
+Napi::Value Disk::Completions(const Napi::CallbackInfo& info) {
+  Napi::Int32Array into = Int32sArg(info, 0, "into");
+  size_t taken = ref_.Get(info.Env()).Take(into.Data(), into.ElementLength() / 2);
+  return Napi::Number::New(info.Env(), static_cast<double>(taken));
+}
+
+Napi::Value Disk::WaitIdle(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).WaitIdle(WaitArg(info)));
+}
+
+// detach(): this object lets go of the disk; others, and the handle, keep it.
+Napi::Value Disk::Detach(const Napi::CallbackInfo& info) {
+  ref_.Detach();
+  return info.Env().Undefined();
+}
+
+// close(timeoutMs): for all who share it. False if requests were still in flight at the end.
+Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
+  std::chrono::milliseconds timeout = WaitArg(info);
+  bool ended = true;
+  if (ref_.Shared() != nullptr) {
+    RequestPool& pool = *ref_.Shared();
+    ended = pool.Stop(timeout);
+    // Other objects may keep the file open for a while. What is still being written needs the lock.
+    if (ended) pool.File().Unlock();
+  }
+  ref_.Close();
+  return Napi::Boolean::New(info.Env(), ended);
+}
+
+void Disk::Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Disk",
+              DefineClass(env, "Disk",
+                          {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
+                           InstanceAccessor<&Disk::FileFd>("fileFd"), InstanceAccessor<&Disk::Bytes>("bytes"),
+                           InstanceAccessor<&Disk::BlockDevice>("blockDevice"), InstanceMethod<&Disk::Lock>("lock"),
+                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::Sync>("sync"),
+                           InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),
+                           InstanceMethod<&Disk::Completions>("completions"),
+                           InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
+                           InstanceMethod<&Disk::Close>("close")}));
+}
+
+}  // namespace postcopy

@@ -1,0 +1,67 @@
+#include "block/disk_file.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace postcopy {
+namespace {
+
+[[noreturn]] void Fail(int error, const char* what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+void CheckKind(const struct stat& found) {
+  if (S_ISDIR(found.st_mode)) Fail(EISDIR, "stat");
+  if (!S_ISREG(found.st_mode) && !S_ISBLK(found.st_mode)) Fail(EINVAL, "stat");
+}
+
+}  // namespace
+
+DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly) {
+  struct stat found {};
+  // Before it is opened: opening a FIFO waits, and opening some devices has effects (a watchdog begins to run).
+  if (stat(path.c_str(), &found) < 0) Fail(errno, "stat");
+  CheckKind(found);
+  file_ = Descriptor(open(path.c_str(), (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY));
+  if (!file_.Valid()) Fail(errno, "open");
+  if (fstat(Fd(), &found) < 0) Fail(errno, "fstat");
+  CheckKind(found);
+  block_device_ = S_ISBLK(found.st_mode);
+  bytes_ = static_cast<uint64_t>(found.st_size);
+  if (block_device_ && ioctl(Fd(), BLKGETSIZE64, &bytes_) < 0) Fail(errno, "BLKGETSIZE64");
+}
+
+int DiskFile::SetLock(short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;  // from 0, with l_len 0: to the end, wherever that moves
+  if (fcntl(Fd(), F_OFD_SETLK, &lock) == 0) return 0;
+  return errno == EACCES ? EAGAIN : errno;
+}
+
+int DiskFile::Lock() { return SetLock(readonly_ ? F_RDLCK : F_WRLCK); }
+
+int DiskFile::Unlock() { return SetLock(F_UNLCK); }
+
+int DiskFile::Sync() const {
+  while (fdatasync(Fd()) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int DiskFile::DropCache() const {
+  // Dirty pages would stay in the cache.
+  int error = Sync();
+  if (error != 0) return error;
+  if (!block_device_) return posix_fadvise(Fd(), 0, 0, POSIX_FADV_DONTNEED);
+  return ioctl(Fd(), BLKFLSBUF, 0) == 0 ? 0 : errno;
+}
+
+}  // namespace postcopy

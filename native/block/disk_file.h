@@ -1,0 +1,43 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "util/descriptor.h"
+
+namespace postcopy {
+
+// An open raw image or block device. Its methods can be called from several threads; those that return int give 0 or an
+// errno value.
+class DiskFile {
+ public:
+  // Throws std::system_error; EISDIR or EINVAL for what is neither a regular file nor a block device.
+  DiskFile(const std::string& path, bool readonly);
+
+  int Fd() const { return file_.Get(); }
+  bool Readonly() const { return readonly_; }
+  bool IsBlockDevice() const { return block_device_; }
+  uint64_t Bytes() const { return bytes_; }
+  bool HasBytes(uint64_t offset, uint64_t length) const { return offset <= bytes_ && length <= bytes_ - offset; }
+
+  // A lock on the whole file, owned by this open file description (fcntl(2), "Open file description locks"): it ends
+  // with the descriptor, works between hosts that share the file by NFS, and keeps QEMU out, which locks the same way.
+  // Shared for a read-only disk. EAGAIN: somebody else has it.
+  int Lock();
+  int Unlock();
+
+  // fdatasync(2)
+  int Sync() const;
+
+  // Forgets what this host has cached, after writing back what is its own: the next read sees what another host wrote.
+  int DropCache() const;
+
+ private:
+  int SetLock(short type);
+
+  Descriptor file_;
+  bool readonly_;
+  bool block_device_ = false;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace postcopy

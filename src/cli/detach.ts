@@ -1,0 +1,82 @@
+/**
+ * `run --detach` and `receive --detach`: the same command line once more, in a process of its own session, until its VM
+ * answers. What it says goes to a log: NAME.log in the runtime directory while it lives, and after an end with an error.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fstatSync, openSync, readSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { ensureRuntimeDirectory, logPath } from '../control/runtime-directory.js';
+import { EXIT_CODES, exitCodeOfSignal, EXIT_OK } from './exit-codes.js';
+import { LOG_VARIABLE } from './detached-log.js';
+import { say, type Output } from './output.js';
+import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
+import { withClient } from './with-client.js';
+
+const OWNER_ONLY = 0o600;
+const POLL_MS = 25;
+const PROGRAM = [process.execPath, ...process.execArgv, fileURLToPath(new URL('./main.js', import.meta.url))];
+
+/** Returns 0 when the VM runs, or waits for one to come; else, with nothing left behind, what its process exited with. */
+export async function runDetached(name: string, words: string[], output: Output, program = PROGRAM): Promise<number> {
+  // No VM's name begins with a dot. Once the name is its own, the process gives its log the VM's name.
+  const path = join(ensureRuntimeDirectory(), `.${name}.${process.pid}.log`);
+  const log = openSync(path, 'ax+', OWNER_ONLY);
+  try {
+    const child = spawn(program[0]!, [...program.slice(1), ...words], {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, [LOG_VARIABLE]: path },
+    });
+    const exitCode = await untilReady(name, child, output);
+    output.err(textOf(log));
+    if (exitCode !== EXIT_OK) removeIfOurs(logPath(name), log);
+    child.unref();
+    return exitCode;
+  } finally {
+    rmSync(path, { force: true });
+    closeSync(log);
+  }
+}
+
+/** A signal that comes meanwhile is for the VM's process too. */
+async function untilReady(name: string, child: ChildProcess, output: Output): Promise<number> {
+  let asked: EndSignal | undefined;
+  const forget = onEndSignals((signal) => child.kill((asked = signal)));
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  exited.catch(() => {}); // told below
+  try {
+    for (;;) {
+      const end = await Promise.race([exited, delay(POLL_MS)]);
+      if (asked !== undefined) return exitCodeOfSignal((await exited, signalNumber(asked)));
+      if (end !== undefined) return exitCodeOf(end, output);
+      if (await answers(name, child.pid!)) return EXIT_OK;
+    }
+  } finally {
+    forget();
+  }
+}
+
+function exitCodeOf([code, signal]: [number | null, NodeJS.Signals | null], output: Output): number {
+  if (code !== null) return code;
+  say(output, `the VM's process was killed by ${signal}`);
+  return EXIT_CODES.INTERNAL;
+}
+
+/** Another process may have the name. */
+async function answers(name: string, pid: number): Promise<boolean> {
+  const status = await withClient(name, (client) => client.status()).catch(() => undefined);
+  return status?.pid === pid;
+}
+
+function textOf(log: number): string {
+  const bytes = Buffer.alloc(fstatSync(log).size);
+  return bytes.toString('utf8', 0, readSync(log, bytes, 0, bytes.length, 0));
+}
+
+function removeIfOurs(path: string, log: number): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.ino === fstatSync(log).ino) rmSync(path, { force: true });
+}

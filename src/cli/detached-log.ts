@@ -1,0 +1,23 @@
+import { renameSync, rmSync } from 'node:fs';
+import { logPath } from '../control/runtime-directory.js';
+
+/** Tells a process that it is the one in the background, and where its standard error goes. */
+export const LOG_VARIABLE = 'POSTCOPY_DETACHED_LOG';
+
+/** The log of a VM process in the background. */
+export interface DetachedLog {
+  /** The name is this process's, and its VM is there. */
+  take(name: string): void;
+  /** All went well: there is nothing to read in it. */
+  remove(name: string): void;
+}
+
+/** Undefined in the foreground. */
+export function detachedLog(): DetachedLog | undefined {
+  const path = process.env[LOG_VARIABLE];
+  if (path === undefined) return undefined;
+  return {
+    take: (name) => renameSync(path, logPath(name)),
+    remove: (name) => rmSync(logPath(name), { force: true }),
+  };
+}

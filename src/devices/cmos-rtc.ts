@@ -1,0 +1,218 @@
+import { z } from 'zod';
+import { CMOS_PORT, CMOS_PORTS, RTC_GSI } from '../memory/layout.js';
+import type { Bus } from './bus.js';
+import type { DeviceHost } from './device-host.js';
+import { IrqLine } from './irq-line.js';
+import { alarmBetween } from './rtc-alarm.js';
+import {
+  CMOS_BYTES,
+  isTimeRegister,
+  RTC_24H,
+  RTC_AF,
+  RTC_AIE,
+  RTC_DIVIDER_RESET,
+  RTC_IRQF,
+  RTC_REGISTER_A,
+  RTC_REGISTER_B,
+  RTC_REGISTER_C,
+  RTC_REGISTER_D,
+  RTC_SET,
+  RTC_UF,
+  RTC_UIE,
+  RTC_UIP,
+  RTC_VRT,
+} from './rtc-registers.js';
+import { putTime, timeIn } from './rtc-time.js';
+import { byteSchema } from './state-schema.js';
+
+/** 32,768 Hz time base, periodic rate 1,024 Hz: what PC firmware leaves. */
+const REGISTER_A_AT_START = 0x26;
+const INDEX_MASK = CMOS_BYTES - 1;
+const NOBODY_DRIVES = 0xff;
+
+const SECOND_MS = 1000;
+/** UIP announces an update 244 us before it begins, and an update takes 1,984 us; in whole milliseconds. */
+const UPDATE_MS = 3;
+/** "The first update cycle begins one-half second" after the dividers leave their reset: drivers set the time with that. */
+const AFTER_RESET_MS = 500;
+
+/** Any time that the registers can hold, and far from the ends of Date. */
+const FARTHEST_MS = 1e15;
+const timeSchema = z.number().min(-FARTHEST_MS).max(FARTHEST_MS);
+
+export const cmosRtcStateSchema = z.strictObject({
+  index: byteSchema.max(INDEX_MASK),
+  registers: z.array(byteSchema).length(CMOS_BYTES),
+  offsetMs: timeSchema,
+  second: timeSchema,
+});
+export type CmosRtcState = z.infer<typeof cmosRtcStateSchema>;
+
+/**
+ * Real-time clock and CMOS memory of a PC (MC146818A): the host's wall clock, in UTC, and an offset from when the guest
+ * sets it. Alarm and update interrupts come; the periodic interrupt and the square wave do not (Linux uses timers of its
+ * own for them). A VM that moves follows the wall clock of its new host.
+ *
+ * The time registers are computed when they are read, except while SET stops the clock: then they hold what was written.
+ */
+export class CmosRtc {
+  readonly #host: DeviceHost;
+  readonly #irq: IrqLine;
+  readonly #registers = new Uint8Array(CMOS_BYTES);
+  #index = 0;
+  /** The guest's time is the host's plus this. */
+  #offsetMs = 0;
+  /** The last second of the guest's time that was looked at for its update and alarm. */
+  #second: number;
+
+  constructor(host: DeviceHost) {
+    this.#host = host;
+    this.#irq = new IrqLine(host, RTC_GSI);
+    this.#registers[RTC_REGISTER_A] = REGISTER_A_AT_START;
+    this.#registers[RTC_REGISTER_B] = RTC_24H;
+    this.#second = this.#nowSecond();
+  }
+
+  /** Index, then data. */
+  addTo(ports: Bus): void {
+    ports.add(CMOS_PORT, CMOS_PORTS, {
+      accessBytes: 1,
+      read: (offset) => (offset === 0 ? NOBODY_DRIVES : this.#read(this.#index)),
+      write: (offset, _size, value) => {
+        if (offset === 0)
+          this.#index = value & INDEX_MASK; // bit 7 masks NMIs, of which there are none
+        else this.#write(this.#index, value);
+      },
+    });
+  }
+
+  /** Milliseconds until runTimers() is to be called; Infinity if the guest waits for no interrupt. */
+  msToTimer(): number {
+    if ((this.#b & (RTC_AIE | RTC_UIE)) === 0 || this.#stopped) return Infinity;
+    return this.#nextSecondMs() - this.#now();
+  }
+
+  /** Catches up with the clock: updates and alarms since the last call, and their interrupt. */
+  runTimers(): void {
+    if (this.#stopped) return;
+    const now = this.#nowSecond();
+    if (now === this.#second) return;
+    this.#registers[RTC_REGISTER_C]! |= RTC_UF;
+    if (alarmBetween(this.#registers, this.#second, now)) this.#registers[RTC_REGISTER_C]! |= RTC_AF;
+    this.#second = now;
+    this.#updateIrq();
+  }
+
+  save(): CmosRtcState {
+    return {
+      index: this.#index,
+      registers: [...this.#registers],
+      offsetMs: this.#offsetMs,
+      second: this.#second,
+    };
+  }
+
+  restore(state: CmosRtcState): void {
+    this.#index = state.index;
+    this.#registers.set(state.registers);
+    this.#offsetMs = state.offsetMs;
+    this.#second = Math.floor(state.second);
+    this.#irq.restore(this.#interrupts);
+  }
+
+  get #b(): number {
+    return this.#registers[RTC_REGISTER_B]!;
+  }
+
+  get #stopped(): boolean {
+    return (this.#b & RTC_SET) !== 0;
+  }
+
+  get #interrupts(): boolean {
+    return (this.#registers[RTC_REGISTER_C]! & this.#b & (RTC_AF | RTC_UF)) !== 0;
+  }
+
+  #now(): number {
+    return this.#host.wallClockMs() + this.#offsetMs;
+  }
+
+  #nowSecond(): number {
+    return Math.floor(this.#now() / SECOND_MS);
+  }
+
+  #nextSecondMs(): number {
+    return (this.#nowSecond() + 1) * SECOND_MS;
+  }
+
+  #read(index: number): number {
+    if (index === RTC_REGISTER_A) return this.#registers[index]! | (this.#updating() ? RTC_UIP : 0);
+    if (index === RTC_REGISTER_C) return this.#readFlags();
+    if (index === RTC_REGISTER_D) return RTC_VRT;
+    if (isTimeRegister(index) && !this.#stopped) this.#putTime();
+    return this.#registers[index]!;
+  }
+
+  #updating(): boolean {
+    return !this.#stopped && this.#now() >= this.#nextSecondMs() - UPDATE_MS;
+  }
+
+  /** Reading the flags clears them, and takes the interrupt back. */
+  #readFlags(): number {
+    this.runTimers();
+    const flags = this.#registers[RTC_REGISTER_C]! | (this.#interrupts ? RTC_IRQF : 0);
+    this.#registers[RTC_REGISTER_C] = 0;
+    this.#updateIrq();
+    return flags;
+  }
+
+  #write(index: number, value: number): void {
+    this.runTimers(); // what was due before this changes it
+    if (index === RTC_REGISTER_A) this.#writeA(value);
+    else if (index === RTC_REGISTER_B) this.#writeB(value);
+    else if (isTimeRegister(index)) this.#writeTime(index, value);
+    else if (index !== RTC_REGISTER_C && index !== RTC_REGISTER_D) this.#registers[index] = value;
+  }
+
+  #writeA(value: number): void {
+    const wasReset = isDividerReset(this.#registers[RTC_REGISTER_A]!);
+    this.#registers[RTC_REGISTER_A] = value & ~RTC_UIP;
+    if (wasReset && !isDividerReset(value)) this.#setTime(this.#nowSecond() * SECOND_MS + AFTER_RESET_MS);
+  }
+
+  #writeB(value: number): void {
+    if ((value & RTC_SET) === 0 && this.#stopped) this.#takeTime();
+    else if ((value & RTC_SET) !== 0 && !this.#stopped) this.#putTime();
+    this.#registers[RTC_REGISTER_B] = value;
+    this.#updateIrq();
+  }
+
+  #writeTime(index: number, value: number): void {
+    if (!this.#stopped) this.#putTime();
+    this.#registers[index] = value;
+    if (!this.#stopped) this.#takeTime();
+  }
+
+  #putTime(): void {
+    putTime(this.#registers, this.#nowSecond() * SECOND_MS, this.#b);
+  }
+
+  /** The registers say which second it is; the dividers, which nobody stopped, when it ends. */
+  #takeTime(): void {
+    const intoSecond = this.#now() - this.#nowSecond() * SECOND_MS;
+    this.#setTime(timeIn(this.#registers, this.#b) + intoSecond);
+  }
+
+  /** The clock goes on from there. */
+  #setTime(millis: number): void {
+    this.#offsetMs = millis - this.#host.wallClockMs();
+    this.#second = this.#nowSecond();
+  }
+
+  #updateIrq(): void {
+    this.#irq.set(this.#interrupts);
+  }
+}
+
+function isDividerReset(registerA: number): boolean {
+  return (registerA & RTC_DIVIDER_RESET) === RTC_DIVIDER_RESET;
+}

@@ -1,0 +1,178 @@
+import { z } from 'zod';
+import { PostcopyError } from '../../../errors.js';
+import { POLLIN, type NativeDisk, type NativeMemory } from '../../../native.js';
+import type { PollSource } from '../../poll-source.js';
+import { writeSegments } from '../segment.js';
+import type { DeviceQueue, Driver, VirtioDevice } from '../virtio-device.js';
+import {
+  blockConfig,
+  blockFeatures,
+  QUEUE_SIZE,
+  SECTOR_BYTES,
+  VIRTIO_BLK_F_FLUSH,
+  VIRTIO_ID_BLOCK,
+} from './config-space.js';
+import { InFlight } from './in-flight.js';
+import { planOperation } from './operation.js';
+import {
+  parseRequest,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+  VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_IN,
+  type BlockRequest,
+} from './request.js';
+
+/** VIRTIO_BLK_ID_BYTES: an id that is shorter ends with NULs. */
+export const ID_BYTES = 20;
+/** How long a pause waits for the disk, before the guest goes on here. */
+const PAUSE_LIMIT_MS = 8000;
+/** The device worker can be ended only between calls. */
+const RESET_WAIT_MS = 500;
+
+const STATE_VERSION = 1;
+export const blockStateSchema = z.strictObject({
+  version: z.literal(STATE_VERSION),
+  id: z.string().max(ID_BYTES),
+  sectors: z.number().int().min(0),
+});
+
+export interface BlockDeviceOptions {
+  memory: NativeMemory;
+  disk: NativeDisk;
+  id: string;
+  readonly: boolean;
+}
+
+/**
+ * virtio-blk, section 5.2. Any number of requests are in flight at once and end in any order: the disk's own threads do
+ * them. An error of the disk is the guest's to handle.
+ */
+export class BlockDevice implements VirtioDevice {
+  readonly deviceId = VIRTIO_ID_BLOCK;
+  readonly features: bigint;
+  readonly queueSizes = [QUEUE_SIZE];
+  readonly sources: readonly PollSource[];
+  readonly #options: BlockDeviceOptions;
+  readonly #sectors: number;
+  readonly #inFlight: InFlight;
+  #queue: DeviceQueue | undefined;
+  #writeThrough = false;
+
+  constructor(options: BlockDeviceOptions) {
+    this.#options = options;
+    this.#sectors = Math.floor(options.disk.bytes / SECTOR_BYTES);
+    this.#inFlight = new InFlight(options.disk, options.memory);
+    this.features = blockFeatures(options.readonly);
+    this.sources = [{ fd: options.disk.fd, events: POLLIN, run: () => this.#finishAndGoOn() }];
+  }
+
+  config(): Uint8Array {
+    return blockConfig(this.#sectors, this.#options.readonly);
+  }
+
+  start(driver: Driver): void {
+    this.#queue = driver.queues[0];
+    this.#writeThrough = (driver.features & VIRTIO_BLK_F_FLUSH) === 0n;
+  }
+
+  process(): void {
+    if (this.#takeRequests()) this.#queue?.signal();
+  }
+
+  reset(): void {
+    while (!this.#options.disk.waitIdle(RESET_WAIT_MS));
+    this.#queue = undefined;
+    this.#finish();
+  }
+
+  pause(): void {
+    const { disk, id, readonly } = this.#options;
+    if (!disk.waitIdle(PAUSE_LIMIT_MS)) {
+      const why = `its requests have not ended within ${PAUSE_LIMIT_MS / 1000} s: see whether its storage answers`;
+      throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: ${why}`);
+    }
+    if (this.#finish()) this.#queue?.signal();
+    if (readonly) return;
+    try {
+      disk.sync();
+    } catch (error) {
+      throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: what the guest wrote cannot be written back`, error);
+    }
+  }
+
+  save(): unknown {
+    return { version: STATE_VERSION, id: this.#options.id, sectors: this.#sectors };
+  }
+
+  restore(state: unknown): void {
+    const { id, sectors } = blockStateSchema.parse(state);
+    if (id === this.#options.id && sectors === this.#sectors) return;
+    const there = `disk ${this.#options.id} has ${this.#sectors} sectors here`;
+    throw new Error(`${there}, the state is that of disk ${id} with ${sectors}`);
+  }
+
+  #finishAndGoOn(): void {
+    const ended = this.#finish();
+    const more = this.#takeRequests(); // those that found too many in flight
+    if (ended || more) this.#queue?.signal();
+  }
+
+  /** Returns to the driver what has ended; whether there was any. */
+  #finish(): boolean {
+    let any = false;
+    this.#inFlight.takeEnded((request, status) => {
+      any = true;
+      this.#return(request, status);
+    });
+    return any;
+  }
+
+  /** Begins what the driver has made available; whether something of it has ended at once. */
+  #takeRequests(): boolean {
+    let any = false;
+    while (!this.#inFlight.full) {
+      const chain = this.#queue?.pop();
+      if (chain === undefined) break;
+      const request = parseRequest(this.#options.memory, chain);
+      const status = this.#begin(request);
+      if (status === undefined) continue;
+      any = true;
+      this.#return(request, status);
+    }
+    return any;
+  }
+
+  /** The status of a request that has ended at once; undefined for one that the disk works on. */
+  #begin(request: BlockRequest): number | undefined {
+    if (request.type === VIRTIO_BLK_T_GET_ID) return this.#getId(request);
+    const operation = planOperation(this.#options.memory, request, {
+      sectors: this.#sectors,
+      readonly: this.#options.readonly,
+      writeThrough: this.#writeThrough,
+    });
+    if (typeof operation === 'number') return operation;
+    return this.#inFlight.submit(request, operation) ? undefined : VIRTIO_BLK_S_IOERR;
+  }
+
+  #getId(request: BlockRequest): number {
+    const bytes = new Uint8Array(ID_BYTES);
+    new TextEncoder().encodeInto(this.#options.id, bytes);
+    writeSegments(this.#options.memory, request.dataIn, bytes);
+    return VIRTIO_BLK_S_OK;
+  }
+
+  #return(request: BlockRequest, status: number): void {
+    if (this.#queue === undefined) return; // reset meanwhile: the memory is no longer the request's
+    this.#options.memory.write(request.statusOffset, Uint8Array.of(status));
+    this.#queue.push(request.head, bytesWritten(request, status));
+  }
+}
+
+/** From the first writable byte on, without a gap. After an error nobody knows, and less may be said (2.7.8.2). */
+function bytesWritten({ type, dataInBytes }: BlockRequest, status: number): number {
+  let data = 0;
+  if (status === VIRTIO_BLK_S_OK && type === VIRTIO_BLK_T_IN) data = dataInBytes;
+  if (status === VIRTIO_BLK_S_OK && type === VIRTIO_BLK_T_GET_ID) data = Math.min(dataInBytes, ID_BYTES);
+  return data === dataInBytes ? data + 1 : data;
+}

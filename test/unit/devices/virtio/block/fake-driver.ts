@@ -1,0 +1,142 @@
+import type { Segment } from '../../../../../src/devices/virtio/segment.js';
+import { writeSegments } from '../../../../../src/devices/virtio/segment.js';
+import type { DescriptorChain, DeviceQueue, Driver } from '../../../../../src/devices/virtio/virtio-device.js';
+import { BlockDevice } from '../../../../../src/devices/virtio/block/block-device.js';
+import type { NativeMemory } from '../../../../../src/native.js';
+import { FakeRam } from '../../../memory/fake-ram.js';
+import { FakeDisk } from './fake-disk.js';
+
+/** A queue of chains, and what came back. */
+export class FakeQueue implements DeviceQueue {
+  readonly available: DescriptorChain[] = [];
+  readonly used: [head: number, written: number][] = [];
+  signals = 0;
+
+  pop(): DescriptorChain | undefined {
+    return this.available.shift();
+  }
+
+  unpop(): void {
+    throw new Error('a block device takes what it pops');
+  }
+
+  push(head: number, written: number): void {
+    this.used.push([head, written]);
+  }
+
+  signal(): void {
+    this.signals++;
+  }
+}
+
+export const SECTORS = 64;
+const STATUS_NOT_WRITTEN = 0xee;
+
+export interface Parts {
+  type: number;
+  sector?: number | bigint;
+  out?: Uint8Array;
+  inBytes?: number;
+  /** Lengths of the readable segments, header included, and of the writable ones with the status; one of each if not given. */
+  readableCuts?: number[];
+  writableCuts?: number[];
+}
+
+/** A device with its driver, over RAM and a disk of 64 sectors. */
+export class Bench {
+  readonly ram = new FakeRam(1 << 24);
+  readonly memory = this.ram as unknown as NativeMemory;
+  readonly disk = new FakeDisk(SECTORS * 512);
+  readonly queue = new FakeQueue();
+  readonly device: BlockDevice;
+  #next = 4096;
+  #heads = 0;
+  readonly #chains = new Map<number, DescriptorChain>();
+
+  constructor(options: { readonly?: boolean; features?: bigint; id?: string } = {}) {
+    const { readonly = false, id = 'disk0' } = options;
+    this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly });
+    const driver: Driver = {
+      features: options.features ?? this.device.features,
+      queues: [this.queue],
+      configChanged: () => {},
+    };
+    this.device.start(driver);
+  }
+
+  /** Makes a request available; its head. */
+  add({ type, sector = 0, out = new Uint8Array(0), inBytes = 0, readableCuts, writableCuts }: Parts): number {
+    const bytes = new Uint8Array(16 + out.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, type, true);
+    view.setUint32(4, 0xffffffff, true); // reserved
+    view.setBigUint64(8, BigInt(sector), true);
+    bytes.set(out, 16);
+    const readable = this.segments(readableCuts ?? [bytes.length]);
+    writeSegments(this.ram, readable, bytes);
+    const writable = this.segments(writableCuts ?? [inBytes + 1]);
+    const status = writable.at(-1)!;
+    this.ram.write(status.ramOffset + status.length - 1, Uint8Array.of(STATUS_NOT_WRITTEN));
+    return this.addChain(readable, writable);
+  }
+
+  addChain(readable: Segment[], writable: Segment[]): number {
+    const chain = { head: this.#heads++, readable, writable };
+    this.#chains.set(chain.head, chain);
+    this.queue.available.push(chain);
+    return chain.head;
+  }
+
+  /** Scattered over RAM, with a gap before each. */
+  segments(lengths: number[]): Segment[] {
+    return lengths.map((length) => {
+      const segment = { ramOffset: this.#next + 3, length };
+      this.#next += length + 7;
+      return segment;
+    });
+  }
+
+  /** Adds it, has the disk end everything, and gives its status. */
+  run(parts: Parts): number {
+    const head = this.add(parts);
+    this.device.process();
+    while (this.disk.waiting.length > 0) this.disk.end(0);
+    this.poll();
+    return this.status(head);
+  }
+
+  poll(): void {
+    for (const source of this.device.sources) source.run(1);
+  }
+
+  /** Of a request that was returned. */
+  status(head: number): number {
+    const { writable } = this.#chains.get(head)!;
+    const last = writable.at(-1)!;
+    return this.bytes([{ ramOffset: last.ramOffset + last.length - 1, length: 1 }])[0]!;
+  }
+
+  /** The writable bytes but for the status. */
+  dataIn(head: number): Uint8Array {
+    return this.bytes(this.#chains.get(head)!.writable).slice(0, -1);
+  }
+
+  bytes(segments: readonly Segment[]): Uint8Array {
+    return Uint8Array.from(
+      segments.flatMap(({ ramOffset, length }) => {
+        const part = new Uint8Array(length);
+        this.ram.read(ramOffset, part);
+        return [...part];
+      }),
+    );
+  }
+}
+
+export function range(sector: number | bigint, sectors: number, flags = 0): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(sector), true);
+  view.setUint32(8, sectors, true);
+  view.setUint32(12, flags, true);
+  return bytes;
+}
