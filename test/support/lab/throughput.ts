@@ -74,7 +74,8 @@ const results = new Map<string, Figures>();
 for (const vmm of wanted.length > 0 ? wanted : ['qemu', 'postcopy']) results.set(vmm, await figuresOf(vmm));
 console.table(Object.fromEntries(results));
 const [qemu, postcopy] = [results.get('qemu'), results.get('postcopy')];
-for (const name of Object.keys(qemu ?? {})) {
-  const ratio = (postcopy?.[name] ?? NaN) / (qemu?.[name] ?? NaN);
-  console.log(`${name}: postcopy / QEMU = ${ratio.toFixed(2)}`);
+if (qemu !== undefined && postcopy !== undefined) {
+  for (const [name, rate] of Object.entries(qemu)) {
+    console.log(`${name}: postcopy / QEMU = ${((postcopy[name] ?? NaN) / rate).toFixed(2)}`);
+  }
 }
