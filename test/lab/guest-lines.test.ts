@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { clockShift, clockWentBack, parseReport, parseTicks } from '../support/lab/guest-lines.js';
+import {
+  parseDiskReport,
+  parseReport,
+  parseStreamReport,
+  parseTicks,
+  clockShift,
+  clockWentBack,
+} from '../support/lab/guest-lines.js';
 
 const LINES = [
   '[    1.5] quiet no more',
@@ -45,4 +52,11 @@ test('a clock that stood still for a while shows as behind, whatever ticks came 
 test('a report', () => {
   const line = 'LAB report passes=7 pages=99 errors=1 bad_page=4 bad_word=5 expected=6 found=0';
   expect(parseReport(line)).toEqual({ passes: 7, pages: 99, errors: 1, line });
+});
+
+test('a report of the file, and of the connection', () => {
+  const disk = 'LAB disk passes=2 blocks=130 errors=1 failures=3 bad_block=9 slowest=42';
+  expect(parseDiskReport(disk)).toEqual({ passes: 2, blocks: 130, errors: 1, failures: 3, slowestMs: 42, line: disk });
+  const stream = 'LAB stream open=1 sent=8 received=7 errors=0 silence=30 expected=0 found=0';
+  expect(parseStreamReport(stream)).toEqual({ open: true, received: 7, errors: 0, line: stream });
 });

@@ -16,6 +16,12 @@ export interface LabOptions extends Omit<HostOptions, 'number'> {
   name: string;
 }
 
+const CABLE_ENDS = 2;
+
+function otherEnd(number: number): number {
+  return number === 1 ? 2 : 1;
+}
+
 /** Virtual hosts that boot together, on one network. */
 export class Lab {
   readonly #sockets: string;
@@ -33,14 +39,14 @@ export class Lab {
   static async start({ hosts = 2, name, peerMemoryMib, ...options }: LabOptions): Promise<Lab> {
     const images = await hostImages();
     const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
-    const switched = hosts > 2;
+    const switched = hosts > CABLE_ENDS;
     const networkSwitch = switched ? startSwitch(sockets, hosts) : undefined;
     const boots = Array.from({ length: hosts }, (_, index) => {
       const number = index + 1;
-      const memoryMib = number > 2 && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
+      const own = number > CABLE_ENDS && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
+      const linkPeer = switched ? socketPaths.port(sockets, number) : socketPaths.link(sockets, otherEnd(number));
       const consoleLog = join(labFolder('logs'), `${name}-host${number}.log`);
-      const linkPeer = switched ? socketPaths.port(sockets, number) : socketPaths.link(sockets, 3 - number);
-      return LabHost.boot({ number, ...options, ...memoryMib }, { images, sockets, linkPeer, consoleLog });
+      return LabHost.boot({ ...options, ...own, number }, { images, sockets, linkPeer, consoleLog });
     });
     const results = await Promise.allSettled(boots);
     const up = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

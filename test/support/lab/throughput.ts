@@ -22,7 +22,7 @@ const JOBS: Record<string, string> = {
   'disk write 4K': disk('if=/dev/zero of=FILE oflag=direct conv=notrunc', '4k', 500),
   'disk read 4K': disk('if=FILE of=/dev/null iflag=direct', '4k', 1000),
   'network send': `dd if=/dev/zero bs=64k count=512 2>&1 >/dev/tcp/10.77.0.1/${PORT}`,
-  'network receive': `dd if=/dev/stdin of=/dev/null bs=64k count=512 iflag=fullblock 2>&1 </dev/tcp/10.77.0.1/${PORT + 1}`,
+  'network receive': `dd of=/dev/null bs=64k count=512 iflag=fullblock 2>&1 </dev/tcp/10.77.0.1/${PORT + 1}`,
 };
 
 type Figures = Record<string, number>;
@@ -56,8 +56,12 @@ async function figuresOf(vmm: string): Promise<Figures> {
     const vm = new DebianVm(vmm);
     const start = performance.now();
     await boot(vm, lab, vmm);
-    const figures: Figures = { 'boots per 1000 s': 1e6 / (performance.now() - start) };
-    for (const [name, command] of Object.entries(JOBS)) figures[name] = await measure(vm, command);
+    process.stderr.write(`${vmm}: login after ${Math.round((performance.now() - start) / 1000)} s\n`);
+    const figures: Figures = {};
+    for (const [name, command] of Object.entries(JOBS)) {
+      figures[name] = await measure(vm, command);
+      process.stderr.write(`${vmm}: ${name} ${figures[name]?.toFixed(2)} MiB/s\n`);
+    }
     return figures;
   } finally {
     await lab.close();
@@ -70,7 +74,8 @@ const results = new Map<string, Figures>();
 for (const vmm of wanted.length > 0 ? wanted : ['qemu', 'postcopy']) results.set(vmm, await figuresOf(vmm));
 console.table(Object.fromEntries(results));
 const [qemu, postcopy] = [results.get('qemu'), results.get('postcopy')];
-for (const name of Object.keys(qemu ?? {})) {
-  const ratio = (postcopy?.[name] ?? NaN) / (qemu?.[name] ?? NaN);
-  console.log(`${name}: postcopy / QEMU = ${ratio.toFixed(2)}`);
+if (qemu !== undefined && postcopy !== undefined) {
+  for (const [name, rate] of Object.entries(qemu)) {
+    console.log(`${name}: postcopy / QEMU = ${((postcopy[name] ?? NaN) / rate).toFixed(2)}`);
+  }
 }
