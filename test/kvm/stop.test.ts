@@ -53,6 +53,22 @@ test('where no VM has come there is no guest to ask', async () => {
 
 const PUSH_HELD_MS = 2000;
 
+const ANSWER_HELD_MS = 2000;
+
+test('while a migration is being prepared: the guest shuts down here, the destination waits on', async () => {
+  const source = await startSource();
+  const to = await startDestination();
+  const proxy = await CuttingProxy.open(to.address);
+  proxy.onMessage('accept', 'before', () => delay(ANSWER_HELD_MS));
+  const migration = source.vm.client.migrate(proxy.address, () => {});
+  await source.vm.reach('migrating');
+  await source.vm.client.stop();
+  expect(await migration).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('powered itself off') } });
+  expect(await source.vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('powered itself off') });
+  await to.vm.reach('waiting');
+  await proxy.close();
+});
+
 test('while its pages still arrive: the guest shuts down, and both sides end well', async () => {
   const source = await startSource({ fillMib: 32 });
   const to = await startDestination();
