@@ -78,13 +78,11 @@ export const vmSettingsSchema = z.strictObject({
     .prefault(DEFAULTS.cpus)
     .meta({ description: `vCPUs, 1 to ${CPUS_MAX}.` }),
   serial: consolePortSchema.optional().meta({
-    default: 'stdio',
     description:
-      'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Without a terminal (--detach), or when the console has it, the default is null.',
+      'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Default: stdio; null without a terminal (--detach), or when the console has it.',
   }),
   console: consolePortSchema.optional().meta({
-    default: 'null',
-    description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio.',
+    description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio. Default: null.',
   }),
   disks: disksSchema.default([]),
   reboot: z

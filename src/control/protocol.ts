@@ -10,6 +10,8 @@
  *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console, or the
  *                         one of ?port=virtio
  *
+ *   GET  /v1/openapi.json this API as an OpenAPI document: src/control/openapi.json
+ *
  * An error's answer is {"error": {"code", "message"}} with a fitting status; `code` is an ErrorCode. Within a version,
  * fields may be added: clients ignore those that they do not know.
  */
@@ -23,6 +25,7 @@ export const MIGRATE_PATH = '/v1/vm/migrate';
 export const CONSOLE_PATH = '/v1/console';
 /** The value of Upgrade (RFC 9110, 7.8) for the console. */
 export const CONSOLE_PROTOCOL = 'postcopy-console';
+export const OPENAPI_PATH = '/v1/openapi.json';
 export const NDJSON = 'application/x-ndjson';
 
 export interface ErrorBody {

@@ -1,14 +1,12 @@
 import { z } from 'zod';
 import { isHost, PORT_MAX } from '../configure/address.js';
 
+const PORT_RULE = `must be a number from 1 to ${PORT_MAX}`;
+
 /** Body of POST /v1/vm/migrate. */
 export const migrateRequestSchema = z.strictObject({
   host: z.string('must be text').refine(isHost, { error: 'is no host name or IP address' }),
-  port: z
-    .number(`must be a number from 1 to ${PORT_MAX}`)
-    .refine((port) => Number.isInteger(port) && port >= 1 && port <= PORT_MAX, {
-      error: `must be a number from 1 to ${PORT_MAX}`,
-    }),
+  port: z.int(PORT_RULE).min(1, PORT_RULE).max(PORT_MAX, PORT_RULE),
 });
 
 const STOP_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000;

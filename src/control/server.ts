@@ -10,6 +10,7 @@ import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
   MIGRATE_PATH,
+  OPENAPI_PATH,
   PAUSE_PATH,
   RESUME_PATH,
   STOP_PATH,
@@ -67,6 +68,8 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
   server.post(MIGRATE_PATH, { schema: { body: migrateRequestSchema } }, (request, reply) =>
     answerMigrate(vm(), request.body as MigrateRequest, reply),
   );
+  // Loaded only here: it takes its time, and is asked for seldom.
+  server.get(OPENAPI_PATH, async () => (await import('./openapi.js')).openApiDocument());
   server.get(CONSOLE_PATH, (_request, reply) =>
     reply
       .code(UPGRADE_REQUIRED)

@@ -10,7 +10,7 @@ import { complaints, postcopy } from '../support/postcopy.js';
 
 useCleanRoom();
 
-const EXIT = { wrongState: 11, noReaction: 15 };
+const EXIT = { wrongState: 11, failed: 12, noReaction: 15 };
 
 test('the guest shuts down, and its name is free then', async () => {
   const { vm } = await startSource();
@@ -49,6 +49,23 @@ test('where no VM has come there is no guest to ask', async () => {
   const { runtimeDirectory } = vm;
   expect((await postcopy(['stop', 'vm'], { runtimeDirectory })).code).toBe(0);
   expect(await vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('was stopped') });
+});
+
+test('while a migration is being prepared: the guest shuts down here, the destination goes away', async () => {
+  const source = await startSource();
+  const { runtimeDirectory } = source.vm;
+  const to = await startDestination();
+  const proxy = await CuttingProxy.open(to.address);
+  // Nothing is agreed upon before the guest is gone.
+  proxy.onMessage('accept', 'before', () => source.vm.ended.then(() => undefined));
+  const migration = source.vm.client.migrate(proxy.address, () => {});
+  await to.vm.reach('incoming');
+  expect(await postcopy(['stop', 'vm'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
+  const powerOff = expect.stringContaining('powered itself off');
+  expect(await migration).toMatchObject({ status: 'failed', error: { message: powerOff } });
+  expect(await source.vm.ended).toMatchObject({ code: 0, stderr: powerOff });
+  expect((await to.vm.ended).code).toBe(EXIT.failed);
+  await proxy.close();
 });
 
 const PUSH_HELD_MS = 2000;

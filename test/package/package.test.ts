@@ -1,6 +1,6 @@
 /** The package as it is published: what is in it runs without a compiler. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const installed = join(work, 'installed');
 
 beforeAll(() => {
   const tree = join(work, 'tree');
-  for (const entry of ['package.json', 'binding.gyp', 'native', 'dist', 'README.md', 'LICENSE']) {
+  for (const entry of ['package.json', 'binding.gyp', 'native', 'src', 'dist', 'README.md', 'LICENSE']) {
     cpSync(join(root, entry), join(tree, entry), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
@@ -46,11 +46,21 @@ function guestRuns(directory: string): string | undefined {
   return checks.find(({ name }) => name === 'guest runs')?.level;
 }
 
+test.each(['vm-settings.schema.json', 'openapi.json'])('has %s', (file) => {
+  const code = `console.log(JSON.stringify(require('postcopy/${file}')).length > 1000)`;
+  expect(run('node', ['-e', code], useOfPackage()).trim()).toBe('true');
+});
+
 test('has an index to embed it by', () => {
   const code = "import('postcopy').then((m) => console.log(Object.keys(m).sort().join()))";
-  symlinkSync(installed, join(work, 'postcopy'));
-  execFileSync('mkdir', ['-p', join(work, 'user/node_modules')]);
-  symlinkSync(installed, join(work, 'user/node_modules/postcopy'));
-  const exported = run('node', ['--input-type=module', '-e', code], join(work, 'user')).trim().split(',');
+  const exported = run('node', ['--input-type=module', '-e', code], useOfPackage()).trim().split(',');
   expect(exported).toEqual(expect.arrayContaining(['PostcopyError', 'VmClient', 'receiveVm', 'startVm']));
 });
+
+/** A directory from which `postcopy` is the installed package. */
+function useOfPackage(): string {
+  const user = mkdtempSync(join(work, 'user-'));
+  mkdirSync(join(user, 'node_modules'));
+  symlinkSync(installed, join(user, 'node_modules/postcopy'));
+  return user;
+}

@@ -33,6 +33,7 @@ export const SUMMARY: MigrationSummary = {
   mode: 'post-copy',
   totalMs: 1234.5,
   downtimeMs: 1.5,
+  downtimeParts: { stop: 0.3, save: 0.3, map: 0.1, transfer: 0.3, load: 0.3, commit: 0.1, start: 0.1 },
   wireBytes: 541_000_000,
   pages: { total: 262144, sent: 131072, demanded: 1000, pushed: 130072, absent: 131072, zero: 0, resent: 0 },
   faultWaitUs: { count: 1000, mean: 45.1, p50: 30, p90: 60, p99: 200, max: 4000 },

@@ -1,0 +1,119 @@
+/** Schemas of what a VM process answers. For its description (openapi.ts); clients check with answers.ts, which is quick to load. */
+import { z } from 'zod';
+import { HTTP_STATUS } from './protocol.js';
+import type { DiskStatus, MigrationProgress, MigrationSummary, NetStatus, VmStatus } from './service.js';
+import type { ErrorCode } from '../errors.js';
+
+/** A schema for each field of the type, none left out. */
+type Shape<T> = { [K in keyof Required<T>]: z.ZodType<T[K]> };
+
+const number = z.number();
+const count = z.int().min(0);
+const milliseconds = z.number().meta({ description: 'Milliseconds.' });
+
+export const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
+
+export const errorSchema = z
+  .object({ error: z.object({ code: z.enum(ERROR_CODES), message: z.string() }) })
+  .meta({ description: 'Why something was not done. `code` is stable; `message` is for people.' });
+
+export const progressSchema = z.object<Shape<MigrationProgress>>({
+  phase: z.enum(['connecting', 'preparing', 'handing-over', 'pulling', 'complete', 'failed', 'link-lost']),
+  pagesLeft: count.meta({ description: 'Pages that still have to reach the destination.' }),
+  pagesTotal: count,
+  bytesPerSecond: number.meta({ description: 'Sent over the last interval, all channels.' }),
+  faultsWaiting: count.meta({ description: 'Demand requests received and not answered yet.' }),
+  elapsedMs: milliseconds,
+});
+
+const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
+  stop: number,
+  save: number,
+  map: number,
+  transfer: number,
+  load: number,
+  commit: number,
+  start: number,
+});
+
+export const summarySchema = z.object<Shape<MigrationSummary>>({
+  status: z.enum(['completed', 'failed', 'link-lost']).meta({
+    description: 'failed: the VM runs on at the source; link-lost: it is at the destination and lacks pages.',
+  }),
+  mode: z.literal('post-copy'),
+  error: z.object({ code: z.string(), message: z.string() }).optional().meta({ description: 'Set unless completed.' }),
+  totalMs: number.meta({ description: 'From the request to the last page, source clock.' }),
+  downtimeMs: number.meta({
+    description: 'From the last vCPU stopped at the source to the first one running at the destination.',
+  }),
+  downtimeParts: partsSchema.meta({ description: 'Where the downtime went, milliseconds.' }),
+  wireBytes: count.meta({ description: 'Handed to the sockets by the source, all channels, headers included.' }),
+  pages: z
+    .object<Shape<MigrationSummary['pages']>>({
+      total: count,
+      sent: count,
+      demanded: count,
+      pushed: count,
+      absent: count,
+      zero: count,
+      resent: count,
+    })
+    .meta({ description: '4 KiB pages. absent: never written, not sent; zero: read zero, not sent.' }),
+  faultWaitUs: z
+    .object<Shape<MigrationSummary['faultWaitUs']>>({
+      count,
+      mean: number,
+      p50: number,
+      p90: number,
+      p99: number,
+      max: number,
+    })
+    .meta({ description: 'Microseconds from a fault read at the destination to its page installed.' }),
+  vcpuBlockedMs: number.meta({ description: 'Sum of all fault waits.' }),
+  memory: z
+    .object<Shape<MigrationSummary['memory']>>({
+      sourcePeakBytes: count,
+      destinationPeakBytes: count,
+      sumPeakBytes: count,
+    })
+    .meta({ description: 'Guest RAM resident plus what the migration itself allocated.' }),
+});
+
+const diskSchema = z.object<Shape<DiskStatus>>({ id: z.string(), path: z.string(), readonly: z.boolean() });
+const netSchema = z.object<Shape<NetStatus>>({ id: z.string(), mac: z.string(), tap: z.string() });
+
+export const statusSchema = z.object<Shape<VmStatus>>({
+  name: z.string(),
+  pid: z.int(),
+  version: z.string().meta({ description: 'Of postcopy.' }),
+  state: z
+    .enum([
+      'waiting',
+      'incoming',
+      'running',
+      'paused',
+      'migrating',
+      'handed-over',
+      'link-lost',
+      'migrated',
+      'stopped',
+      'failed',
+    ])
+    .meta({
+      description:
+        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here.',
+    }),
+  problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
+  memoryBytes: count.meta({ description: '0 until a VM has come.' }),
+  cpus: count.meta({ description: '0 until a VM has come.' }),
+  uptimeMs: milliseconds,
+  listen: z.string().optional().meta({ description: 'Where `receive` listens.' }),
+  peer: z.string().optional().meta({ description: 'Where the VM came from, or went to.' }),
+  migration: progressSchema.optional(),
+  disks: z.array(diskSchema).optional(),
+  nets: z.array(netSchema).optional(),
+});
+
+export const migrateLineSchema = z.union([progressSchema, z.object({ summary: summarySchema }), errorSchema]).meta({
+  description: 'One line of a migration: progress, any number of times, and last the summary or an error.',
+});
