@@ -1,4 +1,4 @@
-import { describeError } from '../../errors.js';
+import { describeError, PostcopyError } from '../../errors.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';
 import type { IrqLine } from '../irq-line.js';
@@ -103,7 +103,7 @@ export class MmioTransport implements BusDevice {
 
   /**
    * Takes over what save() gave on another host, and drives the interrupt line; the device is paused until resume().
-   * Only on a fresh one, which cannot be used if this throws: for state that does not fit.
+   * Only on a fresh one, which cannot be used if this throws: a PostcopyError, for state that does not fit.
    */
   restore(state: unknown): void {
     const saved = checkVirtioState(state, this.#device);
@@ -113,8 +113,7 @@ export class MmioTransport implements BusDevice {
     this.#queues.forEach((queue, index) => queue.restore(saved.queues[index]!));
     this.#interruptStatus = saved.interruptStatus;
     this.#configGeneration = saved.configGeneration;
-    this.#runner.restore(saved.device);
-    if (isDriven(saved.status)) this.#runner.start(this.#session(saved.positions));
+    this.#restoreDevice(saved);
     this.#irq.restore(this.#interruptStatus !== 0);
   }
 
@@ -129,6 +128,17 @@ export class MmioTransport implements BusDevice {
       this.#runner.guard(() => writeConfig(this.#device, offset - REGISTER.config, size, value));
     } else if (size === REGISTER_BYTES) {
       this.#writeRegister(offset, value);
+    }
+  }
+
+  #restoreDevice(saved: VirtioState): void {
+    try {
+      this.#runner.restore(saved.device);
+      if (isDriven(saved.status)) this.#runner.start(this.#session(saved.positions));
+    } catch (error) {
+      if (error instanceof PostcopyError) throw error;
+      const type = this.#device.deviceId;
+      throw new PostcopyError('BAD_PEER', `the state of a virtio device (type ${type}) cannot be used here`, error);
     }
   }
 
