@@ -3,6 +3,7 @@ import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';
 import type { IrqLine } from '../irq-line.js';
 import type { PollSource } from '../poll-source.js';
+import { checkVirtioState } from './check-virtio-state.js';
 import { readConfig, writeConfig } from './config-space.js';
 import { DeviceRunner } from './device-runner.js';
 import type { SessionSetup } from './driver-session.js';
@@ -21,7 +22,6 @@ import {
 } from './mmio-registers.js';
 import type { QueuePosition } from './queue.js';
 import { QueueRegisters } from './queue-registers.js';
-import { checkVirtioState } from './check-virtio-state.js';
 import type { VirtioDevice } from './virtio-device.js';
 import { isDriven, type VirtioState } from './virtio-state.js';
 
