@@ -11,8 +11,8 @@ import {
 } from './split-ring.js';
 import { QueueError, type DescriptorChain } from './virtio-device.js';
 
-/** Drivers hand out neighbouring descriptors while they can. */
-const DIRECT_AHEAD = 4;
+/** Drivers hand out neighbouring descriptors while they can: to one chain, and to the next. */
+const DIRECT_AHEAD = 16;
 /** A chain has at most 2^32 - 1 bytes: the used ring could not tell of more. */
 const CHAIN_BYTES_MAX = 2 ** 32 - 1;
 
@@ -37,13 +37,17 @@ export class ChainReader {
     this.#indirect = indirect ? new DescriptorTable(ram, rings.size) : undefined;
   }
 
+  /** Of a chain that was announced. */
   read(head: number): DescriptorChain {
     const chain: GrowingChain = { head, readable: [], writable: [] };
-    const table = this.#direct;
-    table.open(this.#rings.descriptorTable, this.#rings.size);
     this.#bytes = 0;
-    this.#walk(chain, table, head);
+    this.#walk(chain, this.#direct, head);
     return chain;
+  }
+
+  /** New chains are available, whose descriptors may have been read ahead when they did not say that yet. */
+  announce(): void {
+    this.#direct.open(this.#rings.descriptorTable, this.#rings.size);
   }
 
   /** A chain cannot be longer than its table, so that one that loops is found at its end. */

@@ -3,8 +3,8 @@ import type { RamBytes } from '../../memory/guest-memory.js';
 import { DESC, DESC_BYTES } from './split-ring.js';
 
 /**
- * Reads descriptors, each once: the driver may change them at any time, and what was checked is what is used. A call of
- * the addon costs more than the bytes it copies, so that descriptors are read ahead, `ahead` at a time.
+ * Reads descriptors into scratch memory: the driver may change them at any time, and what was checked is what is used. A
+ * call of the addon costs more than the bytes it copies, so that descriptors are read ahead, `ahead` at a time.
  */
 export class DescriptorTable {
   readonly #ram: RamBytes;
@@ -28,7 +28,7 @@ export class DescriptorTable {
     this.#view = viewOf(this.#scratch);
   }
 
-  /** Begins a chain in a table of `entries` descriptors at this RAM offset; what was read before is forgotten. */
+  /** Turns to a table of `entries` descriptors at this RAM offset; what was read before is forgotten. */
   open(ramOffset: number, entries: number): void {
     this.#ramOffset = ramOffset;
     this.#entries = entries;

@@ -1,7 +1,8 @@
-import { describeError } from '../../errors.js';
+import { describeError, PostcopyError } from '../../errors.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';
 import type { PollSource } from '../poll-source.js';
+import { checkVirtioState } from './check-virtio-state.js';
 import { readConfig, writeConfig } from './config-space.js';
 import { DeviceRunner } from './device-runner.js';
 import type { SessionSetup } from './driver-session.js';
@@ -20,7 +21,6 @@ import {
 } from './mmio-registers.js';
 import type { QueuePosition } from './queue.js';
 import { QueueRegisters } from './queue-registers.js';
-import { checkVirtioState } from './check-virtio-state.js';
 import type { VirtioDevice } from './virtio-device.js';
 import type { VirtioInterrupt } from './virtio-interrupt.js';
 import { isDriven, type VirtioState } from './virtio-state.js';
@@ -100,8 +100,9 @@ export class MmioTransport implements BusDevice {
   }
 
   /**
-   * Takes over what save() gave on another host, and interrupts the guest again for what it has not acknowledged; the device is paused until resume().
-   * Only on a fresh one, which cannot be used if this throws: for state that does not fit.
+   * Takes over what save() gave on another host, and interrupts the guest again for what it has not acknowledged; the
+   * device is paused until resume(). Only on a fresh one, which cannot be used if this throws: a PostcopyError, for state
+   * that does not fit.
    */
   restore(state: unknown): void {
     const saved = checkVirtioState(state, this.#device);
@@ -110,8 +111,7 @@ export class MmioTransport implements BusDevice {
     this.#queueSel = saved.queueSel;
     this.#queues.forEach((queue, index) => queue.restore(saved.queues[index]!));
     this.#configGeneration = saved.configGeneration;
-    this.#runner.restore(saved.device);
-    if (isDriven(saved.status)) this.#runner.start(this.#session(saved.positions));
+    this.#restoreDevice(saved);
     // Once too often is no harm; an interrupt that the irqchip did not have yet would be missing.
     this.#interrupt.setStatus(0);
     if (saved.interruptStatus !== 0) this.#interrupt.raise(saved.interruptStatus);
@@ -128,6 +128,17 @@ export class MmioTransport implements BusDevice {
       this.#runner.guard(() => writeConfig(this.#device, offset - REGISTER.config, size, value));
     } else if (size === REGISTER_BYTES) {
       this.#writeRegister(offset, value);
+    }
+  }
+
+  #restoreDevice(saved: VirtioState): void {
+    try {
+      this.#runner.restore(saved.device);
+      if (isDriven(saved.status)) this.#runner.start(this.#session(saved.positions));
+    } catch (error) {
+      if (error instanceof PostcopyError) throw error;
+      const type = this.#device.deviceId;
+      throw new PostcopyError('BAD_PEER', `the state of a virtio device (type ${type}) cannot be used here`, error);
     }
   }
 

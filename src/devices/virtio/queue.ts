@@ -111,13 +111,13 @@ export class Virtqueue implements DeviceQueue {
     return { nextAvailable: this.#nextAvailable, nextUsed: this.#nextUsed };
   }
 
+  /** With event indices it asks for a kick first: what the driver adds before it can see that, it does not tell of. */
   #lookForMore(): boolean {
-    if (this.#readAvailable()) return true;
-    if (!this.#eventIdx || this.#availEvent === this.#nextAvailable) return false;
-    this.#availEvent = this.#nextAvailable;
-    this.#used.writeAvailEvent(this.#nextAvailable);
-    // What came before the driver could see that is not notified: look again.
-    fullFence();
+    if (this.#eventIdx && this.#availEvent !== this.#nextAvailable) {
+      this.#availEvent = this.#nextAvailable;
+      this.#used.writeAvailEvent(this.#nextAvailable);
+      fullFence();
+    }
     return this.#readAvailable();
   }
 
@@ -132,6 +132,7 @@ export class Virtqueue implements DeviceQueue {
       throw new QueueError(`the available index jumps from ${this.#availableEnd} to ${index}`);
     }
     this.#available.copyEntries(this.#availableEnd, fresh);
+    this.#chains.announce();
     this.#availableEnd = index;
     return true;
   }

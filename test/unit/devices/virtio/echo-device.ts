@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { PollSource } from '../../../../src/devices/poll-source.js';
 import { readSegments, segmentsLength, writeSegments } from '../../../../src/devices/virtio/segment.js';
 import type {
@@ -7,6 +8,10 @@ import type {
   VirtioDevice,
 } from '../../../../src/devices/virtio/virtio-device.js';
 import type { RamBytes } from '../../../../src/memory/guest-memory.js';
+
+const stateSchema = z.strictObject({ served: z.number() });
+/** Hostile chains are longer than what is worth copying. */
+const ECHO_MAX = 0x1000;
 
 /** Copies what it reads to what it may write. With `hold` it keeps chains in flight until pause() or release(). */
 export class EchoDevice implements VirtioDevice {
@@ -55,7 +60,7 @@ export class EchoDevice implements VirtioDevice {
   /** Answers what is in flight. */
   release(): void {
     for (const { queue, chain } of this.held.splice(0)) {
-      const bytes = new Uint8Array(Math.min(segmentsLength(chain.readable), segmentsLength(chain.writable), 0x10000));
+      const bytes = new Uint8Array(Math.min(segmentsLength(chain.readable), segmentsLength(chain.writable), ECHO_MAX));
       readSegments(this.ram, chain.readable, bytes);
       queue.push(chain.head, writeSegments(this.ram, chain.writable, bytes));
       this.served++;
@@ -80,7 +85,7 @@ export class EchoDevice implements VirtioDevice {
 
   restore(state: unknown): void {
     this.#call('restore');
-    this.served = (state as { served: number }).served;
+    this.served = stateSchema.parse(state).served;
   }
 
   #call(name: string): void {

@@ -419,7 +419,8 @@ describe('a move', () => {
     refuse({ features: { ...state.features, accepted: [3, 0] } }, 'features');
     refuse({ positions: [] }, 'lacks that of its queues');
     refuse({ positions: [null, null] }, 'lacks that of its queues');
-    refuse({ queues: [{ ...state.queues[0]!, size: 16 }, state.queues[1]] }, 'queue size of 16');
+    refuse({ queues: [{ ...state.queues[0]!, size: 16 }, state.queues[1]] }, 'cannot be used here');
+    refuse({ device: { served: 'x' } }, 'cannot be used here');
     refuse({ extra: 1 }, 'same postcopy version');
     refuse({ status: 256 }, 'same postcopy version');
     refuse({ interruptStatus: 4 }, 'same postcopy version');
