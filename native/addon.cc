@@ -5,6 +5,7 @@
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "memory/guest_memory.h"
+#include "net/tap.h"
 #include "socket/socket.h"
 #include "userfaultfd/userfaultfd.h"
 #include "util/env_data.h"
@@ -18,6 +19,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   postcopy::Userfaultfd::Init(env, exports);
   postcopy::Socket::Init(env, exports);
   postcopy::Disk::Init(env, exports);
+  postcopy::Tap::Init(env, exports);
   postcopy::InitKvm(env, exports);
   postcopy::Vm::Init(env, exports);
   postcopy::ExitQueueObject::Init(env, exports);

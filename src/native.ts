@@ -157,6 +157,34 @@ export interface NativeDisk {
   close(timeoutMs: number): boolean;
 }
 
+/** The host's end of a guest's network interface; frames begin with struct virtio_net_hdr (12 bytes). Nothing waits. */
+export interface NativeTap {
+  readonly handle: number;
+  readonly fd: number;
+  readonly name: string;
+  /** It was there before, and stays when it is closed. */
+  readonly persistent: boolean;
+  /** What the guest takes from now on: frames without checksums, and larger than the MTU (TCP segmentation offload). */
+  setOffloads(csum: boolean, tso4: boolean, tso6: boolean, ecn: boolean): void;
+  /**
+   * A frame of the header and `count` pieces of guest RAM ([ramOffset, length] pairs, 1023 at most). Bytes written with
+   * the header; 0 if the kernel does not take this frame, -1 when nothing fits now.
+   */
+  send(memory: NativeMemory, header: Uint8Array, segments: Float64Array, count: number): number;
+  /**
+   * A frame with its header straight into guest RAM; 10 bytes of the header are written. Its bytes: more than the
+   * segments have if it did not fit, and is lost. -1 when there is none, -2 when somebody deleted the device.
+   */
+  receive(memory: NativeMemory, segments: Float64Array, count: number): number;
+  /** A frame of the host's own, with its header; as send(). */
+  write(bytes: Uint8Array): number;
+  /** Throws away frames that wait, at most so many; their number. */
+  discard(most: number): number;
+  /** This object lets go of the device; the handle keeps it for others. */
+  detach(): void;
+  close(): void;
+}
+
 export type VmStateName = 'picMaster' | 'picSlave' | 'ioapic' | 'pit' | 'clock';
 
 export interface NativeVm {
@@ -244,6 +272,11 @@ export interface Native {
     new (attach: null, handle: number): Socket;
   };
   Disk: { new (path: string, readonly: boolean): NativeDisk; new (attach: null, handle: number): NativeDisk };
+  Tap: {
+    /** An empty name lets the kernel pick one; an empty bridge is none. An error's `syscall` tells which step failed. */
+    new (name: string, bridge: string): NativeTap;
+    new (attach: null, handle: number): NativeTap;
+  };
   Vm: { new (path?: string): NativeVm; new (attach: null, handle: number): NativeVm };
   ExitQueue: new (attach: null, handle: number) => ExitQueue;
   Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;

@@ -12,8 +12,8 @@ import type { VirtioBackend } from './virtio-spec.js';
 
 export interface BuiltDevice {
   device: VirtioDevice;
-  /** Called once the VM has come to this host and runs. */
-  arrive?(): void;
+  /** Tells the network that the guest is here now. */
+  announce?(): void;
   /** Lets go of what is the worker's own. */
   close?(): void;
 }
@@ -40,7 +40,7 @@ export function buildVirtioDevice(backend: VirtioBackend, { memory, releaseFlag 
     }
     case 'net': {
       const device = new NetDevice({ memory, tap: new native.Tap(null, backend.handle), mac: backend.mac });
-      return { device, arrive: () => device.announce() };
+      return { device, announce: () => device.announce() };
     }
   }
 }

@@ -96,9 +96,14 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'pause' });
   }
 
-  /** `arrived`: the VM has just come to this host. */
-  async resume(arrived: boolean): Promise<void> {
-    await this.#request({ type: 'resume', arrived });
+  /** After pause() or restore(). */
+  async resume(): Promise<void> {
+    await this.#request({ type: 'resume' });
+  }
+
+  /** Network devices tell the network where the guest is now. */
+  async announce(): Promise<void> {
+    await this.#request({ type: 'announce' });
   }
 
   /** False if the worker waits in the kernel for a page: it stays until the process ends. */

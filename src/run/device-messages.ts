@@ -22,8 +22,9 @@ export type DeviceRequest =
   | { type: 'restore'; state: unknown }
   /** Finishes what the devices have in flight; they begin nothing new until 'resume'. */
   | { type: 'pause' }
-  /** arrived: the VM has just come to this host. */
-  | { type: 'resume'; arrived: boolean }
+  | { type: 'resume' }
+  /** Network devices tell where the guest is now. */
+  | { type: 'announce' }
   | { type: 'power-button' }
   | { type: 'close' };
 

@@ -120,7 +120,9 @@ class DeviceWorker {
         while (this.#dispatch.run());
         return this.#virtio.pause();
       case 'resume':
-        return this.#virtio.resume(request.arrived);
+        return this.#virtio.resume();
+      case 'announce':
+        return this.#virtio.announce();
       case 'power-button':
         return this.#devices.pressPowerButton();
       case 'close':

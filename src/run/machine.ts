@@ -3,6 +3,7 @@
  * migration gives it its first state.
  */
 import { interruptRouting } from '../boot/interrupt-routing.js';
+import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import {
   KVM_IDENTITY_MAP_ADDRESS,
@@ -149,7 +150,7 @@ export class Machine {
   /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */
   async goOn(): Promise<void> {
     await this.hostDevices.disks.relock(RELOCK_WAIT_MS);
-    await this.devices.resume(false);
+    await this.devices.resume();
     this.resume();
   }
 
@@ -157,8 +158,9 @@ export class Machine {
   resumeAfter(state: MachineState, sinceMicros: number): void {
     startClocks(this.vm, this.vcpus, state, sinceMicros, this.tscKhz);
     this.resume();
-    // Nobody waits for it; a worker that has failed says so itself.
-    this.devices.resume(true).catch(() => {});
+    // Nobody waits for these; a worker that has failed says so itself.
+    this.devices.resume().catch(() => {});
+    for (const ms of ANNOUNCE_AT_MS) setTimeout(() => this.devices.announce().catch(() => {}), ms).unref();
   }
 
   /**

@@ -52,11 +52,13 @@ export class VirtioSlots {
     for (const transport of this.transports) transport.pause();
   }
 
-  /** `arrived`: the VM has just come to this host. */
-  resume(arrived: boolean): void {
+  resume(): void {
     this.#paused = false;
     for (const transport of this.transports) transport.resume();
-    if (arrived) for (const { arrive } of this.#devices) arrive?.();
+  }
+
+  announce(): void {
+    for (const { announce } of this.#devices) announce?.();
   }
 
   close(): void {

@@ -1,0 +1,18 @@
+#pragma once
+#include <napi.h>
+
+#include <string>
+
+namespace postcopy {
+
+// Settings of a network interface of this host, by name (netdevice(7)). Each throws in JavaScript.
+
+void BringUp(Napi::Env env, const std::string& name);
+
+// Puts it into a bridge; one that is in it already stays there. EBUSY: it is in another. ENODEV: there is no such bridge.
+void JoinBridge(Napi::Env env, const std::string& name, const std::string& bridge);
+
+// Keeps a bridge as it was when the interface joins: it takes over the smallest MTU of its ports, and the lowest MAC.
+void SuitBridge(Napi::Env env, const std::string& name, const std::string& bridge);
+
+}  // namespace postcopy
