@@ -10,6 +10,7 @@ import { reportError } from './report-error.js';
 import { VERSION } from '../version.js';
 
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
+const REPEATABLE = ' (any number of times)';
 const HELP_FOOTER = `
 Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
 Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
@@ -51,6 +52,11 @@ function createProgram(output: Output, done: (exitCode: number) => void): Comman
   return program;
 }
 
+/** The values of an option that can be given several times. */
+function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
+}
+
 type Done = (exitCode: number) => void;
 
 function addHostCommands(program: Command, output: Output, done: Done): void {
@@ -65,6 +71,7 @@ function addHostCommands(program: Command, output: Output, done: Done): void {
     .option('--memory <size>', 'guest RAM, like 512M (default 1G)')
     .option('--cpus <number>', 'vCPUs, 1 to 16 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
+    .option('--net <setting>', `a network interface: tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
     .action(async (_options: object, command: Command) => {
       const { runCommand } = await import('./run.js');
@@ -76,6 +83,11 @@ function addHostCommands(program: Command, output: Output, done: Done): void {
     .requiredOption('--name <name>', 'of the VM on this host')
     .requiredOption('--listen <host:port>', 'where to wait for it')
     .option('--serial <setting>', SERIAL_HELP, 'stdio')
+    .option(
+      '--net <setting>',
+      `what an interface of the VM gets on this host: id=ID,tap=NAME[,bridge=NAME]${REPEATABLE}`,
+      collect,
+    )
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');
       done(await receiveCommand(command.optsWithGlobals(), output));

@@ -15,6 +15,7 @@ export interface RunOptions {
   memory?: string;
   cpus?: string;
   serial?: string;
+  net?: string[];
   /** False with --no-reboot. */
   reboot: boolean;
   logLevel: LogLevel;
@@ -41,7 +42,7 @@ export async function runCommand(options: RunOptions, output: Output): Promise<n
   );
 }
 
-function configOf({ config, logLevel: _logLevel, reboot, ...flags }: RunOptions): VmConfig {
+function configOf({ config, logLevel: _logLevel, reboot, net, ...flags }: RunOptions): VmConfig {
   // The flag can only say no; without it the file decides.
-  return loadVmConfig(config, { ...flags, reboot: reboot ? undefined : false });
+  return loadVmConfig(config, { ...flags, nets: net, reboot: reboot ? undefined : false });
 }

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
+import type { NetConfig } from './net-config.js';
+import { netsSchema } from './net-list.js';
 import { parseSerialSetting, type SerialSetting } from './serial-setting.js';
 import { formatSize, parseSize } from './size.js';
 import { isVmName, VM_NAME_RULE } from './vm-name.js';
@@ -17,6 +19,8 @@ export interface VmConfig {
   memoryBytes: number;
   cpus: number;
   serial: SerialSetting;
+  /** In the order in which the guest finds them. */
+  nets: NetConfig[];
   /** A guest's reset restarts it; false: it ends the VM. */
   reboot: boolean;
 }
@@ -44,6 +48,7 @@ export const vmSettingsSchema = z.strictObject({
     })
     .default(DEFAULTS.cpus),
   serial: z.string('must be text').transform(checkSerial).default({ kind: DEFAULTS.serial }),
+  nets: netsSchema.default([]),
   reboot: z.boolean('must be true or false').default(DEFAULTS.reboot),
 });
 

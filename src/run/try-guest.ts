@@ -18,7 +18,7 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
   let vm: VmProcess | undefined;
   try {
     const boot = { kernel: guestBinary(), cmdline: '', memoryBytes: MEMORY_BYTES_MIN, cpus: 1 };
-    vm = await startVm({ name: NAME, ...boot, serial: { kind: 'null' }, reboot: false }, serial);
+    vm = await startVm({ name: NAME, ...boot, serial: { kind: 'null' }, nets: [], reboot: false }, serial);
     const failed = vm.ended.then((end) => Promise.reject(new Error(end.message)));
     await Promise.race([guest.synchronize(), failed]);
     return { ok: true, detail: 'a small guest booted and answered' };

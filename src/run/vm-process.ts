@@ -1,6 +1,7 @@
 /** A VM living in this process: booted here, or received from another host; perhaps sent on to a third. */
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { NetPlace } from '../configure/net-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import type {
   MigrateRequest,
@@ -38,6 +39,8 @@ export interface ReceiveOptions {
   name: string;
   host: string;
   port: number;
+  /** What its network interfaces get on this host. */
+  nets?: NetPlace[];
 }
 
 /** Told to the operator while the VM lives: resets, moves. */

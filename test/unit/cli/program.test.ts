@@ -95,6 +95,11 @@ describe('usage', () => {
     [['receive', '--name', 'x', '--listen', '7000'], ["'7000' is no HOST:PORT"]],
     [['receive', '--name', '.', '--listen', 'h:1'], ["'.' is no name"]],
     [['receive', '--name', 'x', '--listen', 'h:1', '--serial', 'x'], ["'x' is no serial port setting"]],
+    [
+      ['run', '--name', 'x', '--kernel', 'k', '--net', 'tap=a', '--net', 'tap=a', '--net', 'b'],
+      ["nets.2: 'b' is no network setting"],
+    ],
+    [['receive', '--name', 'x', '--listen', 'h:1', '--net', 'tap=a'], ["'tap=a' is no network setting"]],
     [['migrate', 'vm1', 'host2'], ["'host2' is no HOST:PORT"]],
     [['status', 'a/b'], ["'a/b' is no name"]],
   ])('%j cannot be used', async (words, parts) => {

@@ -39,6 +39,7 @@ describe('flags alone', () => {
       memoryBytes: 1024 * MIB,
       cpus: 2,
       serial: { kind: 'stdio' },
+      nets: [],
       reboot: true,
     });
   });
@@ -61,6 +62,7 @@ describe('flags alone', () => {
       memoryBytes: 64 * MIB,
       cpus: 16,
       serial: { kind: 'file', path: resolve('log') },
+      nets: [],
       reboot: false,
     });
   });
@@ -113,6 +115,7 @@ describe('with a file', () => {
       memoryBytes: 2048 * MIB,
       cpus: 1,
       serial: { kind: 'unix', path: join(directory, 's') },
+      nets: [],
       reboot: false,
     });
   });
