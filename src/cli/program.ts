@@ -84,6 +84,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
     .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID]${REPEATABLE}`, collect)
+    .option('--net <setting>', `a network interface: tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
@@ -98,6 +99,11 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
     .option('--disk <setting>', `where a disk of the VM is on this host: id=ID,path=FILE${REPEATABLE}`, collect)
+    .option(
+      '--net <setting>',
+      `what an interface of the VM gets on this host: id=ID,tap=NAME[,bridge=NAME]${REPEATABLE}`,
+      collect,
+    )
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');

@@ -1,6 +1,7 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import { settleConsoles } from '../configure/console-settings.js';
 import { parseDiskPlaces } from '../configure/disk-setting.js';
+import { parseNetPlaces } from '../configure/net-setting.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
 import { runDetached } from './detach.js';
@@ -17,6 +18,7 @@ export interface ReceiveCommandOptions {
   console?: string;
   detach?: boolean;
   disk?: string[];
+  net?: string[];
   logLevel: LogLevel;
 }
 
@@ -28,6 +30,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
   const given = { serial: parsed(options.serial), console: parsed(options.console) };
   const consoles = settleConsoles(given, background);
   const disks = parseDiskPlaces(options.disk ?? []);
+  const nets = parseNetPlaces(options.net ?? []);
   const log = detachedLog();
   if (background && log === undefined) return runDetached(name, words, output);
   const { lockFile } = await loadNative();
@@ -37,7 +40,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
     {
       name,
       ...consoles,
-      start: (backends) => receiveVm({ name, ...address, disks }, backends, (text) => say(output, text)),
+      start: (backends) => receiveVm({ name, ...address, disks, nets }, backends, (text) => say(output, text)),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
     { output, logLevel: options.logLevel, lockFile, log },

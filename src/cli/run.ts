@@ -20,6 +20,7 @@ export interface RunOptions {
   console?: string;
   detach?: boolean;
   disk?: string[];
+  net?: string[];
   /** False with --no-reboot. */
   reboot: boolean;
   logLevel: LogLevel;
@@ -49,7 +50,11 @@ export async function runCommand(options: RunOptions, words: string[], output: O
   );
 }
 
-function configOf({ config, logLevel: _logLevel, reboot, detach, disk, ...flags }: RunOptions): VmConfig {
+function configOf({ config, logLevel: _logLevel, reboot, detach, disk, net, ...flags }: RunOptions): VmConfig {
   // The flag can only say no; without it the file decides.
-  return loadVmConfig(config, { ...flags, disks: disk, reboot: reboot ? undefined : false }, detach === true);
+  return loadVmConfig(
+    config,
+    { ...flags, disks: disk, nets: net, reboot: reboot ? undefined : false },
+    detach === true,
+  );
 }

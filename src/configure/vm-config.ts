@@ -8,6 +8,8 @@ import { disksSchema } from './disk-list.js';
 import { parseSerialSetting, SERIAL_SETTING_PATTERN, type SerialSetting } from './serial-setting.js';
 import { formatSize, parseSize, SIZE_PATTERN } from './size.js';
 import { VM_NAME, VM_NAME_RULE } from './vm-name.js';
+import type { NetConfig } from './net-config.js';
+import { netsSchema } from './net-list.js';
 
 /** A VM to boot, checked. Paths are absolute or relative to the working directory of the process. */
 export interface VmConfig {
@@ -24,6 +26,7 @@ export interface VmConfig {
   console: SerialSetting;
   /** In the order in which the guest finds them. */
   disks: DiskConfig[];
+  nets: NetConfig[];
   /** A guest's reset restarts it; false: it ends the VM. */
   reboot: boolean;
 }
@@ -85,6 +88,7 @@ export const vmSettingsSchema = z.strictObject({
     description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio. Default: null.',
   }),
   disks: disksSchema.default([]),
+  nets: netsSchema.default([]),
   reboot: z
     .boolean('must be true or false')
     .default(DEFAULTS.reboot)

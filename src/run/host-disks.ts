@@ -2,6 +2,7 @@ import { fdatasync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { DiskConfig } from '../configure/disk-config.js';
+import type { DiskStatus } from '../control/service.js';
 import { native, type NativeDisk } from '../native.js';
 import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';
 import { isSameFile } from './disk-holder.js';
@@ -54,6 +55,11 @@ export class HostDisks {
 
   describe(): DiskDescription[] {
     return this.#disks.map(({ config, disk }) => ({ ...config, bytes: disk.bytes }));
+  }
+
+  /** As `postcopy status` shows them. */
+  status(): DiskStatus[] {
+    return this.#disks.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
   }
 
   /** All or none. Rejects with DISK_IN_USE, which says by whom if that is a VM of this host; HOST_LACKS without locks. */

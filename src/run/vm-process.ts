@@ -1,6 +1,7 @@
 /** A VM living in this process: booted here, or received from another host; perhaps sent on to a third. */
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { NetPlace } from '../configure/net-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
@@ -43,6 +44,8 @@ export interface ReceiveOptions extends DeviceOverrides {
   name: string;
   host: string;
   port: number;
+  /** What its network interfaces get on this host. */
+  nets?: NetPlace[];
 }
 
 /** The host's side of each console port of the guest. */
@@ -294,8 +297,8 @@ class LocalVm implements VmProcess {
       ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
       ...(this.#peer === undefined ? {} : { peer: this.#peer }),
       ...(migration === undefined ? {} : { migration }),
-      disks: this.#hostDevices?.disks.describe().map(({ id, path, readonly }) => ({ id, path, readonly })) ?? [],
-      nets: this.#hostDevices?.nets.describe() ?? [],
+      disks: this.#hostDevices?.disks.status() ?? [],
+      nets: this.#hostDevices?.nets.status() ?? [],
     };
   }
 

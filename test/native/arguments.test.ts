@@ -153,6 +153,31 @@ describe('Socket', () => {
   });
 });
 
+describe('Tap', () => {
+  it('takes names, bytes, and pieces of guest RAM', () => {
+    const tap = new native.Tap('', '');
+    onTestFinished(() => tap.close());
+    const memory = makeMemory();
+    const [header, none] = [new Uint8Array(12), new Float64Array(0)];
+    expectRefusals([undefined, 5, {}], TypeError, (name) => construct(native.Tap)(name, ''));
+    expectRefusals([undefined, 5, {}], TypeError, (bridge) => construct(native.Tap)('', bridge));
+    expectRefusals([undefined, 1, 'yes'], TypeError, (on) => loose(tap, 'setOffloads')(true, true, true, on));
+    expectRefusals([...NO_BYTES, native], TypeError, (from) => loose(tap, 'send')(from, header, none, 0));
+    expectRefusals(NO_BYTES, TypeError, (bytes) => loose(tap, 'send')(memory, bytes, none, 0));
+    expectRefusals([new Uint8Array(11)], RangeError, (bytes) => loose(tap, 'send')(memory, bytes, none, 0));
+    expectRefusals(NO_BYTES, TypeError, (segments) => loose(tap, 'receive')(memory, segments, 0));
+    expectCount((count) => loose(tap, 'receive')(memory, none, count));
+    expectRefusals([1, 1024], RangeError, (count) => loose(tap, 'send')(memory, header, none, count));
+    for (const value of [...NO_COUNTS, memory.bytes]) {
+      const [offset, length] = [Float64Array.of(value as number, 1), Float64Array.of(1, value as number)];
+      expectRefusals([offset, length], RangeError, (pair) => loose(tap, 'send')(memory, header, pair, 1));
+      expectRefusals([offset, length], RangeError, (pair) => loose(tap, 'receive')(memory, pair, 1));
+    }
+    expectRefusals(NO_BYTES, TypeError, loose(tap, 'write'));
+    expectCount(loose(tap, 'discard'));
+  });
+});
+
 describe('functions', () => {
   it('take descriptors', () => {
     for (const name of ['signalEventFd', 'drainEventFd', 'closeFd']) expectCount(loose(native, name));

@@ -100,6 +100,11 @@ describe('usage', () => {
     [['receive', '--name', 'x', '--listen', 'h:1', '--serial', 'x'], ["'x' is no serial port setting"]],
     [['run', '--name', 'x', '--kernel', 'k', '--disk', 'path=/a', '--disk', 'x'], ["disks.1: 'x' is no disk setting"]],
     [['receive', '--name', 'x', '--listen', 'h:1', '--disk', 'path=/a'], ["'path=/a' is no disk setting: say which"]],
+    [
+      ['run', '--name', 'x', '--kernel', 'k', '--net', 'tap=a', '--net', 'tap=a', '--net', 'b'],
+      ["nets.2: 'b' is no network setting"],
+    ],
+    [['receive', '--name', 'x', '--listen', 'h:1', '--net', 'tap=a'], ["'tap=a' is no network setting"]],
     [['migrate', 'vm1', 'host2'], ["'host2' is no HOST:PORT"]],
     [['status', 'a/b'], ["'a/b' is no name"]],
   ])('%j cannot be used', async (words, parts) => {

@@ -41,6 +41,7 @@ describe('flags alone', () => {
       serial: { kind: 'stdio' },
       console: { kind: 'null' },
       disks: [],
+      nets: [],
       reboot: true,
     });
   });
@@ -67,6 +68,7 @@ describe('flags alone', () => {
       serial: { kind: 'file', path: resolve('log') },
       console: { kind: 'unix', path: resolve('hvc0') },
       disks: [{ id: 'disk0', path: '/a', readonly: false }],
+      nets: [],
       reboot: false,
     });
   });
@@ -151,6 +153,7 @@ describe('with a file', () => {
         { id: 'disk0', path: join(directory, 'd0'), readonly: false },
         { id: 'disk1', path: join(directory, 'd1'), readonly: true },
       ],
+      nets: [],
       reboot: false,
     });
   });
