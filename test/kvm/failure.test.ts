@@ -277,7 +277,7 @@ async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<void> {
   expect(JSON.parse(end.stdout)).toMatchObject({ status: 'link-lost', error: { code: 'LINK_LOST' } });
   expect(await source.vm.client.status()).toMatchObject({
     state: 'link-lost',
-    problem: expect.stringMatching(/was lost after the VM was handed over .* until `postcopy stop`/),
+    problem: expect.stringMatching(/was lost after the VM was handed over .* until `postcopy stop --force`/),
   });
   expect(await answers(source.vm, NO_ANSWER_MS)).toBe(false);
 }
@@ -285,7 +285,7 @@ async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<void> {
 async function destinationLostToo({ destination }: Link): Promise<void> {
   await destination.vm.reach('link-lost');
   expect(await destination.vm.client.status()).toMatchObject({
-    problem: expect.stringMatching(/was lost while \d+ pages of the VM were still there .* until `postcopy stop`/),
+    problem: expect.stringMatching(/was lost while \d+ pages of the VM were still there .* until `postcopy stop --force`/),
   });
   expect(await answers(destination.vm, NO_ANSWER_MS)).toBe(false);
 }
