@@ -3,7 +3,7 @@ import type { DiskConfig } from './disk-config.js';
 import { diskObjectSchema, parseDiskSetting, type DiskSetting } from './disk-setting.js';
 
 /** As many as the guest has room for, next to its other devices. */
-export const DISKS_MAX = 12;
+export const DISKS_MAX = 10;
 
 type DiskInput = string | z.input<typeof diskObjectSchema>;
 

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { NetConfig } from './net-config.js';
 import { netObjectSchema, parseNetSetting, type NetSetting } from './net-setting.js';
 
-export const NETS_MAX = 4;
+/** With the disks' most and the other devices as many as there are virtio-mmio slots. */
+export const NETS_MAX = 3;
 /** The prefix that KVM guests have by custom: locally administered, one receiver. */
 const MAC_PREFIX = '52:54:00';
 

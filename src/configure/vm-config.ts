@@ -87,8 +87,13 @@ export const vmSettingsSchema = z.strictObject({
   console: consolePortSchema.optional().meta({
     description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio. Default: null.',
   }),
-  disks: disksSchema.default([]),
-  nets: netsSchema.default([]),
+  disks: disksSchema.default([]).meta({
+    description:
+      'Disks, in the order in which the guest finds them: "path=FILE[,readonly][,id=ID]", or the same as an object.',
+  }),
+  nets: netsSchema.default([]).meta({
+    description: 'Network interfaces: "tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]", or the same as an object.',
+  }),
   reboot: z
     .boolean('must be true or false')
     .default(DEFAULTS.reboot)

@@ -156,7 +156,7 @@ describe('DSDT', () => {
 
   it('has room for 16 of them, VR00 to VR0F, and no more', () => {
     expect(Buffer.from(encodeDsdt(16)).includes('VR0F')).toBe(true);
-    expect(hex(encodeDsdt(16).subarray(-11))).toBe('890600' + '01010f000000' + '7900');
+    expect(hex(encodeDsdt(16).subarray(-11))).toBe('890600' + '03010f000000' + '7900');
     expect(() => encodeDsdt(17)).toThrow(RangeError);
   });
 });

@@ -69,6 +69,11 @@ const hello = {
   files: [{ role: 'kernel' as const, path: '/boot/vmlinuz', bytes: 5, sha256: 'a'.repeat(64) }],
   cmdline: 'console=ttyS0',
   reboot: true,
+  devices: [
+    { kind: 'console' as const },
+    { kind: 'block' as const, id: 'root', path: '/srv/root.img', readonly: false, bytes: 2 ** 40 },
+    { kind: 'net' as const, id: 'net0', mac: '52:54:00:00:00:01' },
+  ],
   bulkChannels: 1,
 };
 const waits = { count: 3, mean: 1.5, p50: 1, p90: 2, p99: 3, max: 3 };
@@ -199,6 +204,8 @@ describe('FrameDecoder', () => {
     ['no vCPU in HELLO', 1, { ...hello, cpuid: [] }],
     ['no bulk channel in HELLO', 1, { ...hello, bulkChannels: 0 }],
     ['17 bulk channels in HELLO', 1, { ...hello, bulkChannels: 17 }],
+    ['an unknown device in HELLO', 1, { ...hello, devices: [{ kind: 'gpu' }] }],
+    ['17 devices in HELLO', 1, { ...hello, devices: new Array(17).fill({ kind: 'rng' }) }],
     ['an unknown role in HELLO', 1, { ...hello, files: [{ ...hello.files[0], role: 'disk' }] }],
     ['a short checksum in HELLO', 1, { ...hello, files: [{ ...hello.files[0], sha256: 'abc' }] }],
     ['a vCPU without registers in STATE', 4, { ...state, vcpus: [{ ...vcpu, regs: undefined }] }],

@@ -1,5 +1,4 @@
 import { beforeEach, expect, it } from 'vitest';
-import { IrqLine } from '../../../../src/devices/irq-line.js';
 import { VirtioBalloon } from '../../../../src/devices/virtio/balloon/balloon.js';
 import { ReportedPages } from '../../../../src/devices/virtio/balloon/page-releaser.js';
 import { VirtioConsole } from '../../../../src/devices/virtio/console/console.js';
@@ -10,7 +9,7 @@ import type { VirtioDevice } from '../../../../src/devices/virtio/virtio-device.
 import { pageAlignUp, pageOf } from '../../../../src/memory/page-size.js';
 import { POLLIN } from '../../../../src/native.js';
 import { FakeRam } from '../../memory/fake-ram.js';
-import { FakeHost } from '../fake-host.js';
+import { FakeInterrupt } from './fake-interrupt.js';
 import { FakeLine } from './fake-line.js';
 import { MmioDriver } from './mmio-driver.js';
 import { MockQueue } from './mock-queue.js';
@@ -27,8 +26,12 @@ beforeEach(() => {
 });
 
 function transportOf(device: VirtioDevice): MmioTransport {
-  const irq = new IrqLine(new FakeHost(), 16);
-  return new MmioTransport({ device, ram, irq, report: (message) => void reports.push(message) });
+  return new MmioTransport({
+    device,
+    ram,
+    interrupt: new FakeInterrupt(),
+    report: (message) => void reports.push(message),
+  });
 }
 
 function drive(device: VirtioDevice): MmioDriver {

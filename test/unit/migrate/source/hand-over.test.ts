@@ -146,7 +146,7 @@ describe('stepSource', () => {
 
   it('says why it failed', () => {
     const { actions } = stepSource('loading', EVENTS.failure);
-    expect(actions).toEqual([{ type: 'resume-guest' }, { type: 'send-abort', reason }, { type: 'fail', reason }]);
+    expect(actions).toEqual([{ type: 'send-abort', reason }, { type: 'resume-guest' }, { type: 'fail', reason }]);
     expect(stepSource('draining', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
   });
 
