@@ -51,7 +51,9 @@ async function move(to: LabHost): Promise<void> {
   const receiver = await vm.receive(to, PORT);
   await peer.resetSilence();
   const { code, summary, stderr } = await vm.migrate(to, PORT, receiver);
-  expect({ code, status: summary?.status, stderr }).toMatchObject({ code: 0, status: 'completed' });
+  const ends = [source.process.describeOutput(), receiver.describeOutput()].join('\n');
+  expect(code, `${stderr}\n${JSON.stringify(summary)}\n${ends}`).toBe(0);
+  expect(summary.status).toBe('completed');
   expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
   await expectNothingLost();
   const { slowestMs } = await vm.console.disk();
