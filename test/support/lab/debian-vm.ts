@@ -6,6 +6,7 @@ import { GuestVm, serialSocket } from './guest-vm.js';
 import type { LabHost } from './host.js';
 import { labFolder } from './paths.js';
 import type { HostDisk } from './qemu-arguments.js';
+import type { RemoteProcess } from './remote-process.js';
 
 const LOGIN_LIMIT_MS = 240_000;
 const PROMPT = /root@debian:~# /;
@@ -63,6 +64,12 @@ export class DebianVm extends GuestVm {
     const kernel = `--kernel ${BOOT_FOLDER}/vmlinuz --initrd ${BOOT_FOLDER}/initrd.img`;
     await this.start(host, `${kernel} --cmdline '${CMDLINE}' --memory ${memoryMib}M --cpus ${cpus}`);
     await this.#login();
+  }
+
+  /** The destination reads kernel and initrd as well: for the guest's next reset. */
+  override async receive(host: LabHost, port: number): Promise<RemoteProcess> {
+    await mountBoot(host);
+    return super.receive(host, port);
   }
 
   /** The same machine under a QEMU that is in the host, with virtio-mmio as well. `qemu`: the command that starts it. */
