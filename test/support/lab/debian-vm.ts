@@ -66,7 +66,7 @@ export class DebianVm extends GuestVm {
     await this.#login();
   }
 
-  /** Also where a reset of the guest would read its kernel again. */
+  /** The destination reads kernel and initrd as well: for the guest's next reset. */
   override async receive(host: LabHost, port: number): Promise<RemoteProcess> {
     await mountBoot(host);
     return super.receive(host, port);

@@ -95,9 +95,19 @@ export class GuestConsole {
     for (let now = start; ; now = await this.report()) {
       if (now.errors > 0) throw new Error(`The guest's memory is not what it wrote: ${now.line}`);
       if (now.passes >= start.passes + 2) return now;
-      if (Date.now() > deadline) throw new Error(`The guest checks no more: ${now.line}, at first ${start.line}`);
+      if (Date.now() > deadline) {
+        const processes = await this.processStates();
+        throw new Error(`The guest checks no more: ${now.line}, at first ${start.line}; its processes:\n${processes}`);
+      }
       await this.moreTicks(2, timeoutMs);
     }
+  }
+
+  /** For error messages: the work's processes (proc(5), stat) and the interrupts that came. */
+  async processStates(): Promise<string> {
+    const before = this.#here.stdout.length;
+    await this.#ask('run cat /proc/interrupts; grep -h lab-work /proc/[0-9]*/stat', /LAB run code=\d+(?=\n)/g);
+    return this.#here.stdout.slice(before).replace(/LAB tick [^\n]*\n/g, '');
   }
 
   /**
