@@ -5,6 +5,8 @@
  */
 export { PostcopyError, describeError, type ErrorCode } from './errors.js';
 export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-config.js';
+export type { NetConfig } from './configure/net-config.js';
+export type { NetPlace } from './configure/net-setting.js';
 export { VmClient } from './control/client.js';
 export type {
   ConsolePort,
