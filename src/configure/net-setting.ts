@@ -28,7 +28,7 @@ const hostInterfaceSchema = z
 const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
 const NO_MAC = '00:00:00:00:00:00';
 
-const macSchema = z
+export const macSchema = z
   .string('must be text')
   .toLowerCase()
   .regex(MAC, { error: 'is no MAC address: give one like 52:54:00:12:34:56', abort: true })

@@ -1,5 +1,6 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
+import { macSchema } from '../configure/net-setting.js';
 import { VIRTIO_GSIS } from '../memory/layout.js';
 import { BULK_CHANNELS_MAX } from './protocol.js';
 
@@ -27,7 +28,7 @@ const device = z.discriminatedUnion('kind', [
     readonly: z.boolean(),
     bytes: count,
   }),
-  z.object({ kind: z.literal('net'), id: z.string().max(20), mac: z.string().max(17) }),
+  z.object({ kind: z.literal('net'), id: z.string().max(20), mac: macSchema }),
 ]);
 export type DeviceDescription = z.infer<typeof device>;
 

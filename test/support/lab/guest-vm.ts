@@ -45,7 +45,8 @@ export class GuestVm {
 
   /** Boots the lab's own guest; resolves when it ticks. */
   async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 48, restUs = 1000 }: GuestSettings): Promise<void> {
-    const cmdline = `console=ttyS0 panic=-1 quiet lab.pattern_mib=${patternMib} lab.rest_us=${restUs}`;
+    // The kernel's own messages go into its log, which is asked for: on the console they would tear the guest's lines.
+    const cmdline = `console=ttyS0 panic=-1 loglevel=1 lab.pattern_mib=${patternMib} lab.rest_us=${restUs}`;
     const boot = `--kernel ${inHost.guestKernel} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
     await this.start(host, `${boot} --memory ${memoryMib}M --cpus ${cpus}`);
     await this.orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));

@@ -12,7 +12,7 @@ const DEVICES: DeviceDescription[] = [
 
 describe('localDevices', () => {
   it('takes what the source had where nothing else is said', () => {
-    expect(localDevices(DEVICES, {})).toEqual({
+    expect(localDevices(DEVICES, { nets: [{ id: 'net0' }] })).toEqual({
       disks: [
         { id: 'root', path: '/srv/root.img', readonly: false },
         { id: 'data', path: '/srv/data.img', readonly: true },
@@ -28,6 +28,15 @@ describe('localDevices', () => {
     });
     expect(disks[1]).toEqual({ id: 'data', path: '/dev/vdb', readonly: true });
     expect(nets).toEqual([{ id: 'net0', mac: '52:54:00:00:00:01', tap: 'tap3', bridge: 'br0' }]);
+  });
+
+  it('refuses an interface of which nothing is said', () => {
+    expect(() => localDevices(DEVICES, {})).toThrow(
+      new PostcopyError(
+        'BAD_CONFIG',
+        "nobody said what the VM's interface net0 is on this host: receive --net id=net0[,tap=NAME][,bridge=NAME]",
+      ),
+    );
   });
 
   it('refuses what is said of a device that the VM does not have, and names those it has', () => {
