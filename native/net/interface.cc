@@ -43,21 +43,20 @@ void BringUp(Napi::Env env, const std::string& name) {
   Descriptor control = OpenControl(env);
   ifreq request = RequestFor(name);
   Control(env, control.Get(), SIOCGIFFLAGS, request, "SIOCGIFFLAGS");
+  if ((request.ifr_flags & IFF_UP) != 0) return;
   request.ifr_flags |= IFF_UP;
   Control(env, control.Get(), SIOCSIFFLAGS, request, "SIOCSIFFLAGS");
 }
 
 void JoinBridge(Napi::Env env, const std::string& name, const std::string& bridge) {
+  if (IsPortOf(name, bridge)) return;
   Descriptor control = OpenControl(env);
   ifreq request = RequestFor(name);
   Control(env, control.Get(), SIOCGIFINDEX, request, "SIOCGIFINDEX");
   int index = request.ifr_ifindex;
   request = RequestFor(bridge);
   request.ifr_ifindex = index;
-  if (ioctl(control.Get(), SIOCBRADDIF, &request) == 0) return;
-  int error = errno;
-  if (error == EBUSY && IsPortOf(name, bridge)) return;
-  throw SystemError(env, error, "SIOCBRADDIF", bridge);
+  if (ioctl(control.Get(), SIOCBRADDIF, &request) < 0) throw SystemError(env, errno, "SIOCBRADDIF", bridge);
 }
 
 void SuitBridge(Napi::Env env, const std::string& name, const std::string& bridge) {

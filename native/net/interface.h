@@ -5,7 +5,8 @@
 
 namespace postcopy {
 
-// Settings of a network interface of this host, by name (netdevice(7)). Each throws in JavaScript.
+// Settings of a network interface of this host, by name (netdevice(7)). Each throws in JavaScript. What is so already is
+// left alone: a user without CAP_NET_ADMIN can use a TAP device that its administrator has made, joined and brought up.
 
 void BringUp(Napi::Env env, const std::string& name);
 

@@ -4,6 +4,9 @@ import { PostcopyError, type ErrorCode } from '../errors.js';
 type Problem = [ErrorCode, (config: NetConfig) => string];
 
 const RIGHTS = 'run as root, or with CAP_NET_ADMIN';
+/** Another way, of which nothing but opening it needs to be permitted. */
+const PREPARE =
+  'or have it made before (ip tuntap add NAME mode tap user USER, ip link set NAME master BRIDGE up) and give tap=NAME';
 const MODULE: Problem = [
   'HOST_LACKS',
   () => 'this host has no /dev/net/tun: load the module (modprobe tun); a container must be given the device',
@@ -18,7 +21,7 @@ const OPEN_PROBLEMS: Record<string, Problem> = {
   'open EPERM': ['HOST_LACKS', () => `/dev/net/tun may not be opened: ${RIGHTS}`],
   'TUNSETIFF EPERM': [
     'HOST_LACKS',
-    ({ tap }) => `${tapName(tap)} may not be ${tap === undefined ? 'made' : 'used'}: ${RIGHTS}`,
+    ({ tap }) => `${tapName(tap)} may not be ${tap === undefined ? 'made' : 'used'}: ${RIGHTS}, ${PREPARE}`,
   ],
   'TUNSETIFF EBUSY': [
     'BAD_CONFIG',
@@ -38,7 +41,11 @@ const OPEN_PROBLEMS: Record<string, Problem> = {
     ({ tap, bridge }) =>
       `${tapName(tap)} is in another bridge than ${bridge}: take it out (ip link set ${tap} nomaster)`,
   ],
-  'SIOCBRADDIF EPERM': ['HOST_LACKS', ({ bridge }) => `nothing may be put into the bridge ${bridge}: ${RIGHTS}`],
+  'SIOCBRADDIF EPERM': [
+    'HOST_LACKS',
+    ({ bridge }) => `nothing may be put into the bridge ${bridge}: ${RIGHTS}, ${PREPARE}`,
+  ],
+  'SIOCSIFFLAGS EPERM': ['HOST_LACKS', ({ tap }) => `${tapName(tap)} may not be brought up: ${RIGHTS}, ${PREPARE}`],
   'SIOCBRADDIF ENOPKG': ['HOST_LACKS', () => 'this host has no bridges: load the module (modprobe bridge)'],
 };
 

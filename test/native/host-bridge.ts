@@ -30,8 +30,8 @@ export function makeBridge(): string {
   return bridge;
 }
 
-export function makePersistentTap(): string {
-  return makeInterface('tuntap', 'add', 'mode', 'tap');
+export function makePersistentTap(...words: string[]): string {
+  return makeInterface('tuntap', 'add', 'mode', 'tap', ...words);
 }
 
 function makeInterface(what: string, add: string, ...words: string[]): string {

@@ -72,6 +72,18 @@ describe('a TAP device', () => {
     expect(details(name)['master']).toBe(bridge);
   });
 
+  it('that an administrator has prepared is any user’s to use, as it is', async () => {
+    const [name, bridge] = [makePersistentTap('user', '65534'), makeBridge()];
+    runCommand('ip', 'link', 'set', name, 'master', bridge, 'up');
+    const open = `process.setgid(65534); process.setuid(65534);
+      const open = (bridge) => { try { return new native.Tap('${name}', bridge).close() } catch (error) { return error.syscall + ' ' + error.code } };`;
+    expect(await runNode(`${open} console.log(open('${bridge}'), open(''), open('lo'))`)).toMatchObject({
+      stdout: 'undefined undefined SIOCBRADDIF EPERM\n',
+    });
+    runCommand('ip', 'link', 'set', name, 'down');
+    expect(await runNode(`${open} console.log(open('${bridge}'))`)).toMatchObject({ stdout: 'SIOCSIFFLAGS EPERM\n' });
+  });
+
   it('is shared with other threads, and outlives them', async () => {
     const { a, b, memory } = pair();
     const worker = startWorker(
