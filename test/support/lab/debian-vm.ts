@@ -14,7 +14,7 @@ const PROMPT = /root@debian:~# /;
 const ROOT_DISK = '/dev/vdc';
 const BOOT_DISK = '/dev/vdd';
 const BOOT_FOLDER = '/tmp/debian';
-const CMDLINE = 'console=ttyS0 root=/dev/vda loglevel=1 lab.pattern_mib=16 lab.rest_us=2000';
+const CMDLINE = 'console=ttyS0 root=/dev/vda loglevel=1 lab.pattern_mib=16 lab.rest_us=20000 lab.tick_ms=300';
 const MAC = '52:54:00:00:01:01';
 
 /** A Debian root disk of this test's own, on storage that all hosts share, and a disk with Debian's kernel. */
