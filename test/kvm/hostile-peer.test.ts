@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Hello } from '../../src/migrate/message.js';
 import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
 import { encodePreamble } from '../../src/migrate/preamble.js';
+import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, FakeDestination, greet, type FakeLink } from '../support/fake-peers.js';
 import { answers, startDestination, startSource, verifyWhole, work, type WaitingVm } from '../support/guest-vms.js';
@@ -62,10 +63,14 @@ describe('a source that a destination must survive', () => {
     }
     const newer = FakeChannel.open(destination.address);
     const preamble = Buffer.from(encodePreamble('control', 0, ID));
-    preamble.writeUInt16LE(3, 8);
+    preamble.writeUInt16LE(PROTOCOL_VERSION + 1, 8);
     newer.write(preamble);
     const answer = (await newer.take(32))!;
-    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual(['POSTCOPY', 2, 1]);
+    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual([
+      'POSTCOPY',
+      PROTOCOL_VERSION,
+      1,
+    ]);
     for (const kind of ['urgent', 'bulk'] as const) {
       expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('stranger');
     }
