@@ -48,6 +48,8 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     super();
     this.#worker.on('message', (message: DeviceReply) => this.#receive(message));
     this.#worker.on('error', (error) => this.#fail(error));
+    // Whoever asked it something behind 'close' gets no answer.
+    this.#worker.on('exit', () => this.#rejectAll(new PostcopyError('INTERNAL', 'the device worker has ended')));
     this.#loaded = this.#answer();
     this.#loaded.catch(() => {}); // told to whoever gives it a machine
   }
@@ -113,23 +115,24 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 
   async #close(): Promise<boolean> {
-    if (this.#closed) return true;
+    if (!this.#closed && !(await this.#endWorker())) return false;
+    this.#closed = true;
+    native.closeFd(this.#wakeFd);
+    return true;
+  }
+
+  async #endWorker(): Promise<boolean> {
     const exited = new Promise<boolean>((resolve) => this.#worker.once('exit', () => resolve(true)));
     if (this.#serving) {
       this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
-      if (!(await Promise.race([exited, delay(CLOSE_WAIT_MS, false, { ref: false })]))) {
-        this.#worker.unref();
-        return false;
-      }
-    } else {
-      // A worker that is ended while it loads its code leaves the files open that it is reading.
-      await this.#loaded.catch(() => {});
-      await this.#worker.terminate();
+      if (await Promise.race([exited, delay(CLOSE_WAIT_MS, false, { ref: false })])) return true;
+      this.#worker.unref();
+      return false;
     }
-    this.#closed = true;
-    await exited;
-    native.closeFd(this.#wakeFd);
-    return true;
+    // A worker that is ended while it loads its code leaves the files open that it is reading.
+    await this.#loaded.catch(() => {});
+    await this.#worker.terminate();
+    return exited;
   }
 
   #request(request: DeviceRequest): Promise<unknown> {
@@ -162,8 +165,12 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 
   #fail(error: Error): void {
+    this.#rejectAll(error);
+    this.emit('failed', error);
+  }
+
+  #rejectAll(error: Error): void {
     this.#closed = true;
     for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
-    this.emit('failed', error);
   }
 }

@@ -111,13 +111,13 @@ class DeviceWorker {
   #answer(request: DeviceRequest): unknown {
     switch (request.type) {
       case 'save':
-        while (this.#dispatch.run()); // writes that the parked vCPUs have posted
+        this.#dispatch.drain();
         return this.#devices.save();
       case 'restore':
         this.#virtio.hold();
         return this.#devices.restore(request.state);
       case 'pause':
-        while (this.#dispatch.run());
+        this.#dispatch.drain();
         return this.#virtio.pause();
       case 'resume':
         return this.#virtio.resume();

@@ -13,6 +13,8 @@ const KIND_STOPPED = 3;
 
 /** Exits taken at a time. */
 const BATCH = 64;
+/** What vCPUs that have parked can have left in the queue, kMaxPosted in native/kvm/exit_queue.h, and some more. */
+const DRAIN_BATCHES = 16;
 
 export interface DeviceBus {
   portRead(port: number, size: number): number;
@@ -43,6 +45,11 @@ export class ExitDispatch {
     const count = this.queue.take(this.#records);
     for (let at = 0; at < count * RECORD_BYTES; at += RECORD_BYTES) this.#handle(at);
     return count === BATCH;
+  }
+
+  /** Handles all that parked vCPUs have posted. vCPUs that run, and post more all the time, are no obstacle. */
+  drain(): void {
+    for (let batches = 0; batches < DRAIN_BATCHES && this.run(); batches++);
   }
 
   #handle(at: number): void {

@@ -57,7 +57,9 @@ export class VirtioSlots {
     for (const transport of this.transports) transport.resume();
   }
 
+  /** Not while paused: the guest may be on its way to yet another host, and frames of its own would call it back here. */
   announce(): void {
+    if (this.#paused) return;
     for (const { announce } of this.#devices) announce?.();
   }
 

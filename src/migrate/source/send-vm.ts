@@ -119,7 +119,13 @@ export class SendVm {
     try {
       // What the guest has written is on its disks before it stops, so that little is left to write then.
       await this.#options.machine.hostDevices.disks.presync();
-      this.#control = await connectControl(this.#options.host, this.#options.port, this.#id);
+      if (isEnd(this.#phase)) return await this.#done; // cancelled meanwhile
+      const control = await connectControl(this.#options.host, this.#options.port, this.#id);
+      if (isEnd(this.#phase)) {
+        control.close(); // which #end() did not know
+        return await this.#done;
+      }
+      this.#control = control;
       this.#control.on('message', (message) => this.#receive(message));
       this.#control.on('broken', (reason) => this.#events.push({ type: 'failure', reason }));
       this.#events.push({ type: 'connected' });

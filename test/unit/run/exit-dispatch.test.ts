@@ -60,7 +60,7 @@ function setUp(answers: { port?: number; mmio?: number | bigint } = {}) {
     dispatch.run();
     return log.splice(0);
   };
-  return { run, stops, waiting };
+  return { run, stops, waiting, queue, dispatch };
 }
 
 describe('ExitDispatch', () => {
@@ -119,5 +119,14 @@ describe('ExitDispatch', () => {
     expect(Math.max(...taken)).toBe(Math.min(count, 64));
     expect(taken.reduce((all, batch) => all + batch)).toBe(count);
     expect(run()).toEqual([]);
+  });
+
+  it('drains what parked vCPUs have left, and comes back from a guest that never stops posting', () => {
+    const { dispatch, queue, waiting } = setUp();
+    waiting.push(...new Array<number[]>(300).fill(OUT_BYTE).flat());
+    dispatch.drain();
+    expect(waiting).toEqual([]);
+    queue.take = (records) => (records.set(OUT_BYTE), records.length / 32);
+    dispatch.drain();
   });
 });

@@ -105,17 +105,20 @@ export class VirtioConsole implements VirtioDevice {
     this.#takeBuffer(queue);
   }
 
+  /** Signals last: a driver that got its chains back one by one could add them again for ever. */
   #takeBuffer(queue: DeviceQueue | undefined): void {
+    let returned = 0;
     while (queue !== undefined && this.#buffer === undefined) {
       const chain = queue.pop();
-      if (chain === undefined) return;
+      if (chain === undefined) break;
       if (chain.writable.length > 0) {
         this.#buffer = chain;
       } else {
         queue.push(chain.head, 0); // no place for input: nothing to keep it for
-        queue.signal();
+        returned++;
       }
     }
+    if (returned > 0) queue?.signal();
   }
 
   #transmit(queue: DeviceQueue | undefined): void {

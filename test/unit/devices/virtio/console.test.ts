@@ -124,6 +124,13 @@ describe('input', () => {
     expect(receive.used).toEqual([[0, 0]]);
     expect(receive.taken).toEqual([1]);
   });
+
+  it('returns chains without a place all at once, or a driver could add them again for ever', () => {
+    for (let i = 0; i < 3; i++) receive.add([{ ramOffset: 0, length: 4 }]);
+    hvc.process();
+    expect(receive.used).toHaveLength(3);
+    expect(receive.signals).toBe(1);
+  });
 });
 
 describe('a migration', () => {

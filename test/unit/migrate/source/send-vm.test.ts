@@ -1,0 +1,57 @@
+import { expect, it, vi } from 'vitest';
+import { PostcopyError } from '../../../../src/errors.js';
+import type { ControlConnection } from '../../../../src/migrate/control-connection.js';
+import { connectControl } from '../../../../src/migrate/source/connect-control.js';
+import { SendVm, type SendOptions } from '../../../../src/migrate/source/send-vm.js';
+import type { Machine } from '../../../../src/run/machine.js';
+
+vi.mock('../../../../src/migrate/source/connect-control.js', () => ({ connectControl: vi.fn() }));
+vi.mock('../../../../src/migrate/source/page-channels.js', () => ({
+  SourcePageChannels: class {
+    sum = () => 0;
+    close = async () => {};
+  },
+}));
+
+const tooLate = new PostcopyError('MIGRATION_FAILED', 'the VM was stopped');
+
+function sending(presync: () => Promise<void>): SendVm {
+  const machine = {
+    memory: { bytes: 1 << 20, dataExtents: () => new Uint32Array(0) },
+    hostDevices: { disks: { presync } },
+  } as unknown as Machine;
+  return new SendVm({
+    ...{ machine, hello: { bulkChannels: 1 } as SendOptions['hello'], host: 'there', port: 1 },
+    pageWorker: new Promise(() => {}),
+    onProgress: () => {},
+    onCommit: () => {},
+    onHeld: () => {},
+  });
+}
+
+it('closes a connection that comes when the migration is over already', async () => {
+  const control = { close: vi.fn(), on: vi.fn() };
+  let connected!: (control: ControlConnection) => void;
+  vi.mocked(connectControl).mockReturnValueOnce(new Promise((resolve) => (connected = resolve)));
+  const send = sending(async () => {});
+  const summary = send.run();
+  await vi.waitFor(() => expect(connectControl).toHaveBeenCalledTimes(1));
+  send.cancel(tooLate);
+  await send.outcome;
+  connected(control as unknown as ControlConnection);
+  expect((await summary).status).toBe('failed');
+  expect(control.close).toHaveBeenCalledTimes(1);
+  expect(control.on).not.toHaveBeenCalled();
+});
+
+it('does not connect when it is over before its disks are written back', async () => {
+  vi.mocked(connectControl).mockClear();
+  let written!: () => void;
+  const send = sending(() => new Promise((resolve) => (written = resolve)));
+  const summary = send.run();
+  send.cancel(tooLate);
+  await send.outcome;
+  written();
+  expect((await summary).status).toBe('failed');
+  expect(connectControl).not.toHaveBeenCalled();
+});

@@ -1,0 +1,80 @@
+import { EventEmitter } from 'node:events';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { native, type NativeMemory, type NativeVm } from '../../../src/native.js';
+import { DeviceLink } from '../../../src/run/device-link.js';
+
+interface FakeWorker extends EventEmitter {
+  asked: { type: string }[];
+}
+
+const workers: FakeWorker[] = [];
+
+vi.mock('node:worker_threads', async () => {
+  const { EventEmitter } = await import('node:events');
+  /** Loads at once, and answers 'close' and nothing else. */
+  class Worker extends EventEmitter {
+    readonly asked: { type: string }[] = [];
+
+    constructor() {
+      super();
+      workers.push(this);
+      setImmediate(() => this.emit('message', { type: 'answer' }));
+    }
+
+    postMessage(message: { type: string }): void {
+      this.asked.push(message);
+      if (message.type === 'close') setImmediate(() => this.emit('exit', 0));
+    }
+
+    async terminate(): Promise<void> {
+      this.emit('exit', 1);
+    }
+
+    unref(): void {}
+  }
+  return { Worker };
+});
+
+const ended = expect.objectContaining({ code: 'INTERNAL' });
+const closeFd = vi.spyOn(native, 'closeFd');
+
+async function serving(): Promise<{ link: DeviceLink; worker: FakeWorker }> {
+  const link = new DeviceLink();
+  link.on('failed', () => {});
+  const worker = workers.at(-1)!;
+  const [vm, memory] = [{ handle: 1, exitQueueHandle: 2 }, { handle: 3 }];
+  const serve = link.serve({ vm: vm as NativeVm, memory: memory as NativeMemory, serialFd: -1, virtio: [] });
+  await new Promise((resolve) => setImmediate(resolve));
+  setImmediate(() => worker.emit('message', { type: 'answer' }));
+  await serve;
+  return { link, worker };
+}
+
+beforeEach(() => {
+  closeFd.mockClear();
+});
+
+describe('the end of the device worker', () => {
+  it('answers those who asked it something that it did not come to', async () => {
+    const { link } = await serving();
+    const closing = link.close();
+    const late = link.pressPowerButton();
+    await expect(late).rejects.toEqual(ended);
+    expect(await closing).toBe(true);
+    await expect(link.save()).rejects.toEqual(ended);
+  });
+
+  it('leaves nothing open, whether it was asked for or not', async () => {
+    const { link } = await serving();
+    await link.close();
+    await link.close();
+    expect(closeFd).toHaveBeenCalledTimes(1);
+    const { link: other, worker } = await serving();
+    const save = other.save();
+    worker.emit('error', new Error('it broke'));
+    worker.emit('exit', 1);
+    await expect(save).rejects.toThrow('it broke');
+    expect(await other.close()).toBe(true);
+    expect(closeFd).toHaveBeenCalledTimes(2);
+  });
+});

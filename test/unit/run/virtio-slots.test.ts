@@ -1,0 +1,41 @@
+import { describe, expect, it, vi } from 'vitest';
+import { native, type NativeMemory, type NativeVm } from '../../../src/native.js';
+import { VirtioSlots } from '../../../src/run/virtio-slots.js';
+
+const announce = vi.fn();
+
+vi.mock('../../../src/run/build-virtio-device.js', () => ({
+  buildVirtioDevice: () => ({
+    device: {
+      deviceId: 1,
+      features: 0n,
+      queueSizes: [],
+      sources: [],
+      pause: () => {},
+      process: () => {},
+      reset: () => {},
+    },
+    announce,
+  }),
+}));
+
+describe('VirtioSlots', () => {
+  it('does not announce a guest that is paused, perhaps on its way to another host', () => {
+    const notifyFd = native.createEventFd();
+    const slots = new VirtioSlots([{ kind: 'rng', slot: 0, notifyFd }], {
+      vm: {} as NativeVm,
+      memory: {} as NativeMemory,
+      releaseFlag: new Int32Array(1),
+      report: () => {},
+    });
+    slots.announce();
+    expect(announce).toHaveBeenCalledTimes(1);
+    slots.pause();
+    slots.announce();
+    expect(announce).toHaveBeenCalledTimes(1);
+    slots.resume();
+    slots.announce();
+    expect(announce).toHaveBeenCalledTimes(2);
+    slots.close();
+  });
+});
