@@ -31,7 +31,9 @@ export type SourceEvent =
   | { type: 'running' }
   | { type: 'complete' }
   /** The link broke, a deadline passed, the peer aborted or broke the protocol, or something failed here. */
-  | { type: 'failure'; reason: Error };
+  | { type: 'failure'; reason: Error }
+  /** Nobody here wants the VM to move any more. Once it is handed over that comes too late. */
+  | { type: 'cancel'; reason: Error };
 
 export type SourceAction =
   | { type: 'send-hello' }
@@ -77,6 +79,7 @@ const HANDED_OVER: ReadonlySet<SourcePhase> = new Set(['committed', 'draining'])
 export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
   if (isEnd(phase)) return { phase, actions: [] };
   if (event.type === 'failure') return fail(phase, event.reason);
+  if (event.type === 'cancel') return HANDED_OVER.has(phase) ? { phase, actions: [] } : fail(phase, event.reason);
   if (event.type === 'refuse' && phase === 'greeting') {
     return fail(phase, new RefusedError(event.reasons));
   }

@@ -18,6 +18,7 @@ const EVENTS: Record<SourceEvent['type'], SourceEvent> = {
   running: { type: 'running' },
   complete: { type: 'complete' },
   failure: { type: 'failure', reason },
+  cancel: { type: 'cancel', reason },
 };
 
 /** Every event in every phase: the next phase, then the actions in order. */
@@ -32,6 +33,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: fail',
     complete: 'failed: fail',
     failure: 'failed: fail',
+    cancel: 'failed: fail',
   },
   greeting: {
     connected: 'failed: send-abort fail',
@@ -43,6 +45,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
+    cancel: 'failed: send-abort fail',
   },
   preparing: {
     connected: 'failed: send-abort fail',
@@ -54,6 +57,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
+    cancel: 'failed: send-abort fail',
   },
   stopping: {
     connected: 'failed: send-abort resume-guest fail',
@@ -65,6 +69,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: send-abort resume-guest fail',
     complete: 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
+    cancel: 'failed: send-abort resume-guest fail',
   },
   loading: {
     connected: 'failed: send-abort resume-guest fail',
@@ -76,6 +81,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: send-abort resume-guest fail',
     complete: 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
+    cancel: 'failed: send-abort resume-guest fail',
   },
   committed: {
     connected: 'lost: lose',
@@ -87,6 +93,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'draining: start-push',
     complete: 'lost: lose',
     failure: 'lost: lose',
+    cancel: 'committed:',
   },
   draining: {
     connected: 'lost: lose',
@@ -98,6 +105,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'lost: lose',
     complete: 'done: send-bye finish',
     failure: 'lost: lose',
+    cancel: 'draining:',
   },
   done: {
     connected: 'done:',
@@ -109,6 +117,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'done:',
     complete: 'done:',
     failure: 'done:',
+    cancel: 'done:',
   },
   failed: {
     connected: 'failed:',
@@ -120,6 +129,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed:',
     complete: 'failed:',
     failure: 'failed:',
+    cancel: 'failed:',
   },
   lost: {
     connected: 'lost:',
@@ -131,6 +141,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'lost:',
     complete: 'lost:',
     failure: 'lost:',
+    cancel: 'lost:',
   },
 };
 
