@@ -14,6 +14,7 @@ import {
   VIRTIO_MMIO_START,
 } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
+import { closeVcpus } from './close-vcpus.js';
 import { DeviceLink } from './device-link.js';
 import type { HostDevices } from './host-devices.js';
 import type { VirtioSpec } from './virtio-spec.js';
@@ -173,8 +174,7 @@ export class Machine {
   }
 
   async #close(): Promise<boolean> {
-    for (const vcpu of this.vcpus) vcpu.requestPause();
-    const closed = this.vcpus.map((vcpu) => vcpu.close(CLOSE_WAIT_MS)).every(Boolean);
+    const closed = closeVcpus(this.vcpus, CLOSE_WAIT_MS);
     if (!(await this.devices.close()) || !closed) return false;
     this.vm.close();
     this.memory.close();

@@ -1,6 +1,7 @@
 /** A VM living in this process: booted here, or received from another host; perhaps sent on to a third. */
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { NetPlace } from '../configure/net-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
@@ -76,6 +77,8 @@ export async function receiveVm(
 }
 
 const PREPARE_AFTER_MS = 5000;
+/** A migration that cannot even be cancelled waits for a disk, or for the other host to let go of one. */
+const CANCEL_WAIT_MS = 5000;
 
 class LocalVm implements VmProcess {
   readonly ended: Promise<VmEnd>;
@@ -112,7 +115,6 @@ class LocalVm implements VmProcess {
     const hostDevices = HostDevices.open(config.disks, config.nets);
     this.#hostDevices = hostDevices;
     try {
-      await hostDevices.disks.lock();
       await this.#boot({ ...config }, config.reboot);
     } catch (error) {
       this.#closeHostDevices();
@@ -121,6 +123,9 @@ class LocalVm implements VmProcess {
   }
 
   async #boot(plan: BootPlan, reboot: boolean): Promise<void> {
+    // At a reset they are locked already, unless a migration that failed has just lost them to another host.
+    await this.#hostDevices!.disks.lock();
+    this.#held = false;
     const booted = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
     const { machine } = booted;
     if (this.#ending) {
@@ -235,7 +240,9 @@ class LocalVm implements VmProcess {
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
-      await this.#machine?.close();
+      const closed = (await this.#machine?.close()) ?? true;
+      // Two device workers on one disk would take each other's requests for their own.
+      if (!closed) throw new PostcopyError('INTERNAL', 'its devices still wait for a disk of this host');
       if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
@@ -319,20 +326,20 @@ class LocalVm implements VmProcess {
     await this.#pausing;
     if (this.#state === 'running') return;
     this.#require('paused', 'resumed');
-    if (this.#held) await this.#machine!.goOn();
-    else this.#machine!.resume();
+    if (this.#held) {
+      // Another host had a disk, and may have written to it.
+      await this.#hostDevices!.takeOver();
+      await this.#machine!.goOn();
+    } else {
+      this.#machine!.resume();
+    }
     this.#held = false;
     this.#problem = undefined;
     this.#state = 'running';
   }
 
   async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
-    if (this.#state === 'handed-over') {
-      throw new PostcopyError(
-        'WRONG_STATE',
-        `${this.name} runs at ${this.#peer}, which still pulls its memory from here: to end this process now would destroy it`,
-      );
-    }
+    this.#requireOurs();
     // Where none has come yet there is no guest to ask.
     if (force || this.#state === 'waiting') return this.#cutPower();
     await this.#pausing;
@@ -341,8 +348,17 @@ class LocalVm implements VmProcess {
   }
 
   async #cutPower(): Promise<void> {
-    await this.#cancelSending('the VM was stopped');
+    await Promise.race([this.#cancelSending('the VM was stopped'), delay(CANCEL_WAIT_MS, undefined, { ref: false })]);
+    this.#requireOurs(); // which it was a moment ago
     setImmediate(() => void this.#end({ reason: 'stopped', message: `${this.name} was stopped` }));
+  }
+
+  #requireOurs(): void {
+    if (this.#state !== 'handed-over') return;
+    throw new PostcopyError(
+      'WRONG_STATE',
+      `${this.name} runs at ${this.#peer}, which still pulls its memory from here: to end this process now would destroy it`,
+    );
   }
 
   async #pressPowerButton(): Promise<void> {
@@ -355,7 +371,8 @@ class LocalVm implements VmProcess {
   }
 
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
-    await this.#pausing;
+    // Without a turn of the event loop in between if nobody pauses it: a pause might begin there.
+    if (this.#pausing !== undefined) await this.#pausing;
     this.#require('running', 'migrated');
     if (this.#incoming !== undefined && !this.#incoming.complete) {
       throw new PostcopyError(
@@ -417,13 +434,17 @@ class LocalVm implements VmProcess {
   }
 
   async #fail(code: ErrorCode, message: string): Promise<void> {
-    if (this.#state === 'handed-over' || this.#state === 'link-lost') {
+    if (!this.#isAway) await this.#cancelSending(message);
+    if (this.#isAway) {
       // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
       this.#problem = message;
       return this.notice(message);
     }
-    await this.#cancelSending(message);
     await this.#end({ reason: 'failed', message, code });
+  }
+
+  get #isAway(): boolean {
+    return this.#state === 'handed-over' || this.#state === 'link-lost';
   }
 
   async #end(end: VmEnd): Promise<void> {

@@ -41,7 +41,9 @@ export type SourceEvent =
   /** A page channel broke; the control channel has not. */
   | { type: 'channels-broken'; reason: Error }
   /** The link broke, a deadline passed, the peer broke the protocol, or something failed here. */
-  | { type: 'failure'; reason: Error };
+  | { type: 'failure'; reason: Error }
+  /** Nobody here wants the VM to move any more. Once it is handed over that comes too late. */
+  | { type: 'cancel'; reason: Error };
 
 export type SourceAction =
   | { type: 'send-hello' }
@@ -95,6 +97,7 @@ export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
   if (event.type === 'running' && phase === 'doubtful') {
     return fail(phase, new PostcopyError('LINK_LOST', 'a page channel broke in the hand-over'));
   }
+  if (event.type === 'cancel') return HANDED_OVER.has(phase) ? { phase, actions: [] } : fail(phase, event.reason);
   if (event.type === 'refuse' && phase === 'greeting') {
     return fail(phase, new RefusedError(event.reasons));
   }

@@ -140,9 +140,9 @@ export class SendVm {
     return this.#done;
   }
 
-  /** Ends the migration if that is still possible: before COMMIT the guest goes on here. */
+  /** Ends the migration if that is still possible: before COMMIT the guest goes on here. After it nothing changes. */
   cancel(reason: PostcopyError): void {
-    this.#events.push({ type: 'failure', reason });
+    this.#events.push({ type: 'cancel', reason });
   }
 
   progress(): MigrationProgress {

@@ -20,6 +20,7 @@ const EVENTS: Record<SourceEvent['type'], SourceEvent> = {
   abort: { type: 'abort', reason },
   'channels-broken': { type: 'channels-broken', reason },
   failure: { type: 'failure', reason },
+  cancel: { type: 'cancel', reason },
 };
 
 /** Every event in every phase: the next phase, then the actions in order. */
@@ -36,6 +37,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: fail',
     'channels-broken': 'failed: fail',
     failure: 'failed: fail',
+    cancel: 'failed: fail',
   },
   greeting: {
     connected: 'failed: send-abort fail',
@@ -49,6 +51,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: send-abort fail',
     'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
+    cancel: 'failed: send-abort fail',
   },
   preparing: {
     connected: 'failed: send-abort fail',
@@ -62,6 +65,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: send-abort fail',
     'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
+    cancel: 'failed: send-abort fail',
   },
   stopping: {
     connected: 'failed: send-abort resume-guest fail',
@@ -75,6 +79,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: send-abort resume-guest fail',
     'channels-broken': 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
+    cancel: 'failed: send-abort resume-guest fail',
   },
   loading: {
     connected: 'failed: send-abort resume-guest fail',
@@ -88,6 +93,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: send-abort resume-guest fail',
     'channels-broken': 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
+    cancel: 'failed: send-abort resume-guest fail',
   },
   committed: {
     connected: 'lost: lose',
@@ -114,6 +120,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: resume-guest fail',
     'channels-broken': 'doubtful:',
     failure: 'lost: lose',
+    cancel: 'committed:',
   },
   draining: {
     connected: 'lost: lose',
@@ -127,6 +134,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'lost: lose',
     'channels-broken': 'lost: lose',
     failure: 'lost: lose',
+    cancel: 'draining:',
   },
   done: {
     connected: 'done:',
@@ -140,6 +148,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'done:',
     'channels-broken': 'done:',
     failure: 'done:',
+    cancel: 'done:',
   },
   failed: {
     connected: 'failed:',
@@ -153,6 +162,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed:',
     'channels-broken': 'failed:',
     failure: 'failed:',
+    cancel: 'failed:',
   },
   lost: {
     connected: 'lost:',
@@ -166,6 +176,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'lost:',
     'channels-broken': 'lost:',
     failure: 'lost:',
+    cancel: 'lost:',
   },
 };
 

@@ -1,0 +1,154 @@
+import { EventEmitter } from 'node:events';
+import { beforeEach, expect, it, vi } from 'vitest';
+import type { VmConfig } from '../../../src/configure/vm-config.js';
+import type { MigrationSummary } from '../../../src/control/service.js';
+import { PostcopyError } from '../../../src/errors.js';
+import { SendVm, type SendOptions } from '../../../src/migrate/source/send-vm.js';
+import { bootMachine, type Booted } from '../../../src/run/boot-machine.js';
+import { HostDevices } from '../../../src/run/host-devices.js';
+import { startVm, type Consoles, type VmProcess } from '../../../src/run/vm-process.js';
+
+vi.mock('../../../src/run/require-host.js', () => ({ requireKvm: () => {}, requireUserfaultfd: () => {} }));
+vi.mock('../../../src/run/boot-machine.js', () => ({ bootMachine: vi.fn() }));
+vi.mock('../../../src/run/host-devices.js', () => ({ HostDevices: { open: vi.fn() } }));
+vi.mock('../../../src/migrate/source/send-vm.js', () => ({ SendVm: vi.fn() }));
+/** Time passes when a test says so. */
+const delay = vi.hoisted(() => vi.fn());
+vi.mock('node:timers/promises', () => ({ setTimeout: delay }));
+vi.mock('../../../src/run/vm-record.js', () => ({
+  recordOfBoot: (plan: object, reboot: boolean) => ({ plan, reboot, epoch: 0 }),
+  helloOf: () => ({}),
+}));
+vi.mock('../../../src/run/ready-to-send.js', () => ({
+  ReadyToSend: class {
+    prepare = () => {};
+    takePageWorker = () => undefined;
+    end = async () => {};
+  },
+}));
+
+class FakeMachine {
+  readonly devices = Object.assign(new EventEmitter(), { allowRelease: () => {}, pressPowerButton: async () => {} });
+  readonly pause = vi.fn(async () => 0);
+  readonly resume = vi.fn();
+  readonly goOn = vi.fn(async () => {});
+  readonly close = vi.fn(async () => true);
+}
+
+const disks = { lock: vi.fn(), status: () => [] };
+const hostDevices = {
+  ...{ disks, nets: { status: () => [] }, descriptions: () => [] },
+  takeOver: vi.fn(async () => {}),
+  close: vi.fn(),
+};
+let machines: FakeMachine[] = [];
+let sends: { options: SendOptions; cancel: () => void; finish: (summary: Partial<MigrationSummary>) => void }[] = [];
+
+beforeEach(() => {
+  machines = [];
+  sends = [];
+  vi.clearAllMocks();
+  delay.mockReturnValue(new Promise(() => {}));
+  disks.lock.mockResolvedValue(undefined);
+  vi.mocked(HostDevices.open).mockReturnValue(hostDevices as unknown as HostDevices);
+  vi.mocked(bootMachine).mockImplementation(async () => {
+    machines.push(new FakeMachine());
+    return { machine: machines.at(-1), cpuid: [], files: [] } as unknown as Booted;
+  });
+  vi.mocked(SendVm).mockImplementation(function (options: SendOptions) {
+    let finish!: (summary: MigrationSummary) => void;
+    const outcome = new Promise<MigrationSummary>((resolve) => (finish = resolve));
+    const cancel = vi.fn();
+    sends.push({ options, cancel, finish: (summary) => finish(summary as MigrationSummary) });
+    return { run: () => outcome, outcome, cancel, progress: () => undefined } as unknown as SendVm;
+  });
+});
+
+const start = (): Promise<VmProcess> =>
+  startVm({ name: 'vm', disks: [], nets: [], reboot: true } as unknown as VmConfig, {} as Consoles);
+const migrate = (vm: VmProcess) => vm.migrate({ host: 'there', port: 1 }, () => {});
+const error = new PostcopyError('DISK_IN_USE', 'another host has it');
+
+/** A migration has failed, and another host had a disk. */
+async function held(): Promise<VmProcess> {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  sends[0]!.options.onHeld(error);
+  sends[0]!.finish({ status: 'failed', error });
+  await migration;
+  expect(vm.status().state).toBe('paused');
+  return vm;
+}
+
+it('takes the disks over again before a guest goes on that stood still because another host had them', async () => {
+  const vm = await held();
+  hostDevices.takeOver.mockRejectedValueOnce(error);
+  await expect(vm.resume()).rejects.toBe(error);
+  expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['paused', 0]);
+  await vm.resume();
+  expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['running', 1]);
+});
+
+it('starts a guest that has reset itself only with its disks', async () => {
+  const vm = await held();
+  disks.lock.mockRejectedValueOnce(error);
+  machines[0]!.devices.emit('reset', 'port 0x64');
+  const end = await vm.ended;
+  expect(end).toMatchObject({ reason: 'failed', message: expect.stringContaining('another host has it') });
+  expect(machines).toHaveLength(1);
+});
+
+it('does not start a guest again while devices of the old machine still wait for a disk', async () => {
+  const vm = await start();
+  machines[0]!.close.mockResolvedValue(false);
+  machines[0]!.devices.emit('reset', 'port 0x64');
+  expect(await vm.ended).toMatchObject({ reason: 'failed', stuck: true });
+  expect(machines).toHaveLength(1);
+});
+
+it('migrates no guest that is just being paused', async () => {
+  const vm = await start();
+  const migration = migrate(vm);
+  const pause = vm.pause();
+  sends[0]?.finish({ status: 'failed', error });
+  expect((await Promise.allSettled([migration, pause])).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(machines[0]!.pause).not.toHaveBeenCalled();
+});
+
+it('is stopped by force though its migration cannot even be cancelled', async () => {
+  const vm = await start();
+  void migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  delay.mockResolvedValueOnce(undefined);
+  await vm.stop({ force: true });
+  expect((await vm.ended).reason).toBe('stopped');
+});
+
+const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+it('keeps the memory of a guest that is handed over while a stop waits for its migration', async () => {
+  const vm = await start();
+  void migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  delay.mockResolvedValueOnce(undefined);
+  const stop = vm.stop({ force: true });
+  sends[0]!.options.onCommit();
+  await expect(stop).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  await aMoment();
+  expect(machines[0]!.close).not.toHaveBeenCalled();
+});
+
+it('keeps the memory of a guest that is handed over while its machine here fails', async () => {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  machines[0]!.devices.emit('failed', new Error('it broke'));
+  expect(sends[0]!.cancel).toHaveBeenCalledTimes(1);
+  sends[0]!.options.onCommit();
+  sends[0]!.finish({ status: 'link-lost', error });
+  await migration;
+  await aMoment();
+  expect(vm.status().state).toBe('link-lost');
+  expect(machines[0]!.close).not.toHaveBeenCalled();
+});
