@@ -225,6 +225,32 @@ describe('a destination that a source must survive', () => {
     expect((await source.vm.ended).code).toBe(0);
   });
 
+  test.each(['ABORT alone', 'a page channel breaks, then ABORT'])(
+    'after COMMIT, %s: the destination has not run the guest, so it goes on at the source',
+    async (how) => {
+      const source = await startSource();
+      const fake = await FakeDestination.open(async ({ control, urgent }: FakeLink) => {
+        await control.message('state');
+        control.send('loaded', { afterMicros: 0 });
+        await control.message('commit');
+        if (how !== 'ABORT alone') {
+          urgent.socket.resetAndDestroy();
+          await delay(300); // the source's page worker finds out
+        }
+        control.send('abort', { reason: 'the page channels broke' });
+      });
+      const summary = await source.vm.client.migrate(fake.address, () => {});
+      expect(summary).toMatchObject({ status: 'failed', pages: { sent: 0 } });
+      expect(summary.error?.message).toMatch(/the destination gave up: the page channels broke/);
+      expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
+      expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+      await work(source.guest);
+      const destination = await startDestination();
+      expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
+      expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+    },
+  );
+
   test('messages out of turn: the guest goes on', async () => {
     const source = await startSource();
     for (const type of ['running', 'complete'] as const) {

@@ -55,6 +55,10 @@ const DEADLINES: Partial<Record<DestinationPhase, number>> = {
   loaded: HAND_OVER_TIMEOUT_MS,
 };
 
+function failure(reason: Error): DestinationEvent {
+  return { type: 'failure', reason };
+}
+
 /** One VM on its way here. */
 export class ReceiveVm {
   readonly #control: ControlConnection;
@@ -152,7 +156,7 @@ export class ReceiveVm {
   }
 
   #failure(reason: Error): void {
-    this.#events.push({ type: 'failure', reason });
+    this.#events.push(failure(reason));
   }
 
   /** Checks, then makes ready everything that takes time, so that none of it is left when the guest has stopped. */
@@ -191,7 +195,8 @@ export class ReceiveVm {
     if (this.#phase === 'running') this.#events.push({ type: 'all-installed' });
   }
 
-  async #handle(event: DestinationEvent): Promise<void> {
+  async #handle(happened: DestinationEvent): Promise<void> {
+    const event = happened.type === 'commit' && this.#phase === 'loaded' ? this.#takeCommit(happened) : happened;
     const step = stepDestination(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
@@ -204,6 +209,17 @@ export class ReceiveVm {
         return;
       }
     }
+  }
+
+  /** The last moment at which the VM can be given back: with ABORT, the source goes on with it. */
+  #takeCommit(commit: DestinationEvent): DestinationEvent {
+    const { epoch } = this.#commit!;
+    const announced = this.#hello!.epoch;
+    if (epoch !== announced) {
+      return failure(new PostcopyError('BAD_PEER', `COMMIT of epoch ${epoch}; HELLO announced ${announced}`));
+    }
+    if (this.#channels!.handOver()) return commit;
+    return failure(new PostcopyError('LINK_LOST', 'the page channels broke before COMMIT'));
   }
 
   #enter(phase: DestinationPhase): void {
@@ -260,12 +276,7 @@ export class ReceiveVm {
   }
 
   #runGuest(): void {
-    const commit = this.#commit!;
-    if (commit.epoch !== this.#hello!.epoch) {
-      throw new PostcopyError('BAD_PEER', `COMMIT of epoch ${commit.epoch}; HELLO announced ${this.#hello!.epoch}`);
-    }
-    if (!this.#channels!.handOver()) throw new PostcopyError('LINK_LOST', 'the page channels broke before COMMIT');
-    const sinceClock = commit.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
+    const sinceClock = this.#commit!.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
     lowerMainThread();

@@ -17,6 +17,8 @@ const EVENTS: Record<SourceEvent['type'], SourceEvent> = {
   loaded: { type: 'loaded' },
   running: { type: 'running' },
   complete: { type: 'complete' },
+  abort: { type: 'abort', reason },
+  'channels-broken': { type: 'channels-broken', reason },
   failure: { type: 'failure', reason },
 };
 
@@ -31,6 +33,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: fail',
     running: 'failed: fail',
     complete: 'failed: fail',
+    abort: 'failed: fail',
+    'channels-broken': 'failed: fail',
     failure: 'failed: fail',
   },
   greeting: {
@@ -42,6 +46,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: send-abort fail',
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
+    abort: 'failed: send-abort fail',
+    'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
   },
   preparing: {
@@ -53,6 +59,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: send-abort fail',
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
+    abort: 'failed: send-abort fail',
+    'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
   },
   stopping: {
@@ -64,6 +72,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: resume-guest send-abort fail',
     running: 'failed: resume-guest send-abort fail',
     complete: 'failed: resume-guest send-abort fail',
+    abort: 'failed: resume-guest send-abort fail',
+    'channels-broken': 'failed: resume-guest send-abort fail',
     failure: 'failed: resume-guest send-abort fail',
   },
   loading: {
@@ -75,6 +85,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'committed: send-commit',
     running: 'failed: resume-guest send-abort fail',
     complete: 'failed: resume-guest send-abort fail',
+    abort: 'failed: resume-guest send-abort fail',
+    'channels-broken': 'failed: resume-guest send-abort fail',
     failure: 'failed: resume-guest send-abort fail',
   },
   committed: {
@@ -86,6 +98,21 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost: lose',
     running: 'draining: start-push',
     complete: 'lost: lose',
+    abort: 'failed: resume-guest fail',
+    'channels-broken': 'doubtful:',
+    failure: 'lost: lose',
+  },
+  doubtful: {
+    connected: 'lost: lose',
+    accept: 'lost: lose',
+    refuse: 'lost: lose',
+    'channels-open': 'lost: lose',
+    captured: 'lost: lose',
+    loaded: 'lost: lose',
+    running: 'lost: lose',
+    complete: 'lost: lose',
+    abort: 'failed: resume-guest fail',
+    'channels-broken': 'doubtful:',
     failure: 'lost: lose',
   },
   draining: {
@@ -97,6 +124,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost: lose',
     running: 'lost: lose',
     complete: 'done: send-bye finish',
+    abort: 'lost: lose',
+    'channels-broken': 'lost: lose',
     failure: 'lost: lose',
   },
   done: {
@@ -108,6 +137,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'done:',
     running: 'done:',
     complete: 'done:',
+    abort: 'done:',
+    'channels-broken': 'done:',
     failure: 'done:',
   },
   failed: {
@@ -119,6 +150,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed:',
     running: 'failed:',
     complete: 'failed:',
+    abort: 'failed:',
+    'channels-broken': 'failed:',
     failure: 'failed:',
   },
   lost: {
@@ -130,6 +163,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost:',
     running: 'lost:',
     complete: 'lost:',
+    abort: 'lost:',
+    'channels-broken': 'lost:',
     failure: 'lost:',
   },
 };
@@ -148,6 +183,15 @@ describe('stepSource', () => {
     const { actions } = stepSource('loading', EVENTS.failure);
     expect(actions).toEqual([{ type: 'resume-guest' }, { type: 'send-abort', reason }, { type: 'fail', reason }]);
     expect(stepSource('draining', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
+  });
+
+  it('loses a guest that runs there although a page channel broke', () => {
+    const lost = stepSource('doubtful', EVENTS.running).actions.find((action) => action.type === 'lose');
+    expect(lost?.reason.message).toBe('a page channel broke in the hand-over');
+  });
+
+  it('says why the destination gave a guest back', () => {
+    expect(stepSource('committed', EVENTS.abort).actions).toEqual([{ type: 'resume-guest' }, { type: 'fail', reason }]);
   });
 
   it('tells every reason of a refusal', () => {
