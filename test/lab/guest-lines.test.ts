@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockShift, clockWentBack, parseReport, parseTicks } from '../support/lab/guest-lines.js';
+import { clockShift, clockWentBack, firstGap, parseReport, parseTicks } from '../support/lab/guest-lines.js';
 
 const LINES = [
   '[    1.5] quiet no more',
@@ -23,6 +23,14 @@ test('ticks are read from whole lines only', () => {
     errors: 3,
     end: LINES.slice(0, 5).join('\n').length + 1,
   });
+});
+
+test('a tick that is lost, doubled or torn', () => {
+  const ticks = parseTicks(LINES.join('\n'));
+  expect(firstGap(ticks)).toBe(undefined);
+  expect(firstGap([ticks[0]!, ticks[2]!])).toBe(ticks[0]);
+  expect(firstGap([ticks[0]!, ticks[1]!, ticks[1]!])).toBe(ticks[1]);
+  expect(firstGap([])).toBe(undefined);
 });
 
 test('steps back', () => {
