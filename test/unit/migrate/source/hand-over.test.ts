@@ -120,7 +120,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: resume-guest fail',
     'channels-broken': 'doubtful:',
     failure: 'lost: lose',
-    cancel: 'committed:',
+    cancel: 'doubtful:',
   },
   draining: {
     connected: 'lost: lose',
