@@ -108,24 +108,27 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'announce' });
   }
 
-  /** False if the worker waits in the kernel for a page: it stays until the process ends. */
-  close(): Promise<boolean> {
-    this.#closing ??= this.#close();
+  /**
+   * False if the worker still waits in the kernel, for a page or a disk, after so long: it stays until the process ends.
+   * The first call counts.
+   */
+  close(waitMs = CLOSE_WAIT_MS): Promise<boolean> {
+    this.#closing ??= this.#close(waitMs);
     return this.#closing;
   }
 
-  async #close(): Promise<boolean> {
-    if (!this.#closed && !(await this.#endWorker())) return false;
+  async #close(waitMs: number): Promise<boolean> {
+    if (!this.#closed && !(await this.#endWorker(waitMs))) return false;
     this.#closed = true;
     native.closeFd(this.#wakeFd);
     return true;
   }
 
-  async #endWorker(): Promise<boolean> {
+  async #endWorker(waitMs: number): Promise<boolean> {
     const exited = new Promise<boolean>((resolve) => this.#worker.once('exit', () => resolve(true)));
     if (this.#serving) {
       this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
-      if (await Promise.race([exited, delay(CLOSE_WAIT_MS, false, { ref: false })])) return true;
+      if (await Promise.race([exited, delay(waitMs, false, { ref: false })])) return true;
       this.#worker.unref();
       return false;
     }

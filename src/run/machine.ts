@@ -166,16 +166,17 @@ export class Machine {
 
   /**
    * Stops and frees all. False if a vCPU, or the device worker, still waits in the kernel for a page: then RAM and the VM
-   * stay until the process ends, and a userfaultfd on them must stay open as long.
+   * stay until the process ends, and a userfaultfd on them must stay open as long. `devicesWaitMs`: for devices that
+   * finish what they have in flight; the first call counts.
    */
-  close(): Promise<boolean> {
-    this.#closing ??= this.#close();
+  close(devicesWaitMs?: number): Promise<boolean> {
+    this.#closing ??= this.#close(devicesWaitMs);
     return this.#closing;
   }
 
-  async #close(): Promise<boolean> {
+  async #close(devicesWaitMs?: number): Promise<boolean> {
     const closed = closeVcpus(this.vcpus, CLOSE_WAIT_MS);
-    if (!(await this.devices.close()) || !closed) return false;
+    if (!(await this.devices.close(devicesWaitMs)) || !closed) return false;
     this.vm.close();
     this.memory.close();
     return true;

@@ -31,13 +31,15 @@ function cannotReact(name: string, state: VmState, peer: string): string | undef
 
 /** Resolves when the VM has ended here; throws NO_REACTION when it has not in time. */
 export async function shutDown({ name, ended, timeoutMs, press }: ShutDownOptions): Promise<void> {
+  const ending = within(ended, timeoutMs);
   try {
-    await press();
+    // Devices that wait for a dead disk do not even answer to that.
+    await Promise.race([press(), ending]);
   } catch (error) {
     const why = `the power button of ${name} cannot be pressed just now, it starts again or ends: try again, or cut its power (--force)`;
     throw new PostcopyError('WRONG_STATE', why, error);
   }
-  const end = await within(ended, timeoutMs);
+  const end = await ending;
   if (end === undefined) {
     throw new PostcopyError(
       'NO_REACTION',

@@ -79,6 +79,8 @@ export async function receiveVm(
 const PREPARE_AFTER_MS = 5000;
 /** A migration that cannot even be cancelled waits for a disk, or for the other host to let go of one. */
 const CANCEL_WAIT_MS = 5000;
+/** A guest may reset itself with many requests to a slow disk in flight. */
+const RESET_WAIT_MS = 30_000;
 
 class LocalVm implements VmProcess {
   readonly ended: Promise<VmEnd>;
@@ -240,7 +242,7 @@ class LocalVm implements VmProcess {
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
     try {
-      const closed = (await this.#machine?.close()) ?? true;
+      const closed = (await this.#machine?.close(RESET_WAIT_MS)) ?? true;
       // Two device workers on one disk would take each other's requests for their own.
       if (!closed) throw new PostcopyError('INTERNAL', 'its devices still wait for a disk of this host');
       if (!this.#ending) await this.#boot(plan, reboot);

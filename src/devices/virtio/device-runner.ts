@@ -62,9 +62,9 @@ export class DeviceRunner {
     this.#device.restore(state);
   }
 
-  /** Of each queue; none without a session. */
+  /** Of each queue; none without a session. What runs has requests in flight, and is saved for a rehearsal only. */
   positions(): (QueuePosition | null)[] {
-    return this.#session?.positions() ?? [];
+    return this.#session?.positions(!this.#paused) ?? [];
   }
 
   /** The driver takes one queue away: nothing touches it, or its buffers, after this. */

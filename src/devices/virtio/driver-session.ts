@@ -48,8 +48,9 @@ export class DriverSession implements Driver {
     for (const queue of this.queues) queue?.signal();
   }
 
-  positions(): (QueuePosition | null)[] {
-    return this.queues.map((queue) => queue?.save() ?? null);
+  /** Throws if something is in flight, unless `rehearsed`. */
+  positions(rehearsed: boolean): (QueuePosition | null)[] {
+    return this.queues.map((queue) => (rehearsed ? queue?.position : queue?.save()) ?? null);
   }
 
   end(): void {

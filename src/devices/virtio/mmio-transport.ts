@@ -84,7 +84,7 @@ export class MmioTransport implements BusDevice {
     this.#runner.resume();
   }
 
-  /** Of a paused device. */
+  /** Of a paused device; of one that runs, something of the same shape that is of no use. */
   save(): VirtioState {
     return {
       deviceId: this.#device.deviceId,

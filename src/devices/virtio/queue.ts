@@ -108,6 +108,11 @@ export class Virtqueue implements DeviceQueue {
 
   save(): QueuePosition {
     if (this.#inFlightCount > 0) throw new Error(`${this.#inFlightCount} chains are in flight`);
+    return this.position;
+  }
+
+  /** Without what is in flight: nothing that another queue could go on from. */
+  get position(): QueuePosition {
     return { nextAvailable: this.#nextAvailable, nextUsed: this.#nextUsed };
   }
 

@@ -8,6 +8,7 @@ interface FakeWorker extends EventEmitter {
 }
 
 const workers: FakeWorker[] = [];
+let closesAfterMs = 0;
 
 vi.mock('node:worker_threads', async () => {
   const { EventEmitter } = await import('node:events');
@@ -23,7 +24,7 @@ vi.mock('node:worker_threads', async () => {
 
     postMessage(message: { type: string }): void {
       this.asked.push(message);
-      if (message.type === 'close') setImmediate(() => this.emit('exit', 0));
+      if (message.type === 'close') setTimeout(() => this.emit('exit', 0), closesAfterMs);
     }
 
     async terminate(): Promise<void> {
@@ -51,6 +52,7 @@ async function serving(): Promise<{ link: DeviceLink; worker: FakeWorker }> {
 }
 
 beforeEach(() => {
+  closesAfterMs = 0;
   closeFd.mockClear();
 });
 
@@ -76,5 +78,15 @@ describe('the end of the device worker', () => {
     await expect(save).rejects.toThrow('it broke');
     expect(await other.close()).toBe(true);
     expect(closeFd).toHaveBeenCalledTimes(2);
+  });
+
+  it('is waited for as long as the first who asks wants to', async () => {
+    closesAfterMs = 100;
+    const { link: impatient } = await serving();
+    expect(await impatient.close(10)).toBe(false);
+    const { link: patient } = await serving();
+    const closing = patient.close(10_000);
+    expect(await patient.close(10)).toBe(true);
+    expect(await closing).toBe(true);
   });
 });

@@ -23,6 +23,11 @@ describe('a guest', () => {
     });
   });
 
+  it('whose devices do not even take notice', async () => {
+    const press = (): Promise<void> => new Promise(() => {});
+    await expect(shutDownOf(new Promise(() => {}), press, 20)).rejects.toMatchObject({ code: 'NO_REACTION' });
+  });
+
   it('that fails while it shuts down', async () => {
     const failed: VmEnd = { reason: 'failed', message: 'triple fault', code: 'GUEST_FAILED' };
     await expect(shutDownOf(Promise.resolve(failed))).rejects.toMatchObject({

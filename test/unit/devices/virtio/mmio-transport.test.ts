@@ -369,6 +369,17 @@ describe('a move', () => {
     expect(device.served).toBe(4);
   });
 
+  it('can be rehearsed with chains in flight, but not made with them', () => {
+    driver.start();
+    device.hold = true;
+    driver.queues[0]!.add({ readable: [Buffer.from('in flight')], writable: [16] });
+    driver.kick();
+    expect(transport.save().positions).toHaveLength(device.queueSizes.length);
+    device.failures.set('pause', new Error('disk does not answer'));
+    expect(() => transport.pause()).toThrow();
+    expect(() => transport.save()).toThrow('1 chains are in flight');
+  });
+
   it('that fails leaves the device running here', () => {
     driver.start();
     device.failures.set('pause', new Error('disk does not answer'));
