@@ -311,6 +311,8 @@ export interface Native {
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
+/** The peer has closed its end, or reset the connection. */
+export const POLLRDHUP = 0x2000;
 export const POLLERR = 8;
 export const POLLHUP = 16;
 

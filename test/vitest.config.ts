@@ -12,7 +12,8 @@ export default defineConfig({
   root,
   test: {
     projects: [
-      { root, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      // Some cut streams at every byte, which takes seconds on a busy host.
+      { root, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       { root, test: { name: 'native', include: ['test/native/**/*.test.ts'], pool: 'forks', fileParallelism: false } },
       { root, test: { name: 'package', include: ['test/package/**/*.test.ts'] } },
       {

@@ -27,7 +27,8 @@
  *   BYE                                         ->
  *
  * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS takes the link for lost. Before
- * COMMIT either side may send ABORT. A closed connection never means success.
+ * COMMIT either side may send ABORT; the destination also in place of RUNNING, and then it never runs this epoch, so that
+ * the source may. A closed connection never means success.
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */

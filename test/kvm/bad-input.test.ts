@@ -7,6 +7,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
 import { guestBinary } from '../../src/guest/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
@@ -182,11 +183,11 @@ async function listen(server: Server): Promise<Listening> {
   return { server, address: { host: '127.0.0.1', port: (server.address() as AddressInfo).port } };
 }
 
-/** The answer of a postcopy with another protocol version: magic, version 3, control channel, verdict, id. */
-function answerOfVersion3(preamble: Buffer): Buffer {
+/** The answer of a postcopy with another protocol version: magic, the next version, control channel, verdict, id. */
+function answerOfNextVersion(preamble: Buffer): Buffer {
   const answer = Buffer.from(preamble);
   answer.write('POSTCOPY', 0, 'latin1');
-  answer.writeUInt16LE(3, 8);
+  answer.writeUInt16LE(PROTOCOL_VERSION + 1, 8);
   answer[11] = 1;
   return answer;
 }
@@ -227,11 +228,13 @@ describe('migrate to something that is no destination', () => {
     const closing = await listening((socket) => socket.end());
     await staysHere(source, closing.address, /no postcopy|cannot reach/);
 
-    const newer = await listening((socket) => socket.once('data', (bytes) => socket.write(answerOfVersion3(bytes))));
+    const newer = await listening((socket) => socket.once('data', (bytes) => socket.write(answerOfNextVersion(bytes))));
     await staysHere(
       source,
       newer.address,
-      /speaks version 3 of the postcopy protocol, this end version 2: install the same/,
+      new RegExp(
+        `speaks version ${PROTOCOL_VERSION + 1} of the postcopy protocol, this end version ${PROTOCOL_VERSION}: install the same`,
+      ),
     );
 
     await staysHere(source, { host: 'host.invalid', port: 7000 }, /cannot reach host\.invalid:7000/);

@@ -285,7 +285,9 @@ async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<void> {
 async function destinationLostToo({ destination }: Link): Promise<void> {
   await destination.vm.reach('link-lost');
   expect(await destination.vm.client.status()).toMatchObject({
-    problem: expect.stringMatching(/was lost while \d+ pages of the VM were still there .* until `postcopy stop --force`/),
+    problem: expect.stringMatching(
+      /was lost while \d+ pages of the VM were still there .* until `postcopy stop --force`/,
+    ),
   });
   expect(await answers(destination.vm, NO_ANSWER_MS)).toBe(false);
 }

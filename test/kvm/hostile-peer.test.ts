@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Hello } from '../../src/migrate/message.js';
 import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
 import { encodePreamble } from '../../src/migrate/preamble.js';
+import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, FakeDestination, greet, type FakeLink } from '../support/fake-peers.js';
 import { answers, startDestination, startSource, verifyWhole, work, type WaitingVm } from '../support/guest-vms.js';
@@ -62,10 +63,14 @@ describe('a source that a destination must survive', () => {
     }
     const newer = FakeChannel.open(destination.address);
     const preamble = Buffer.from(encodePreamble('control', 0, ID));
-    preamble.writeUInt16LE(3, 8);
+    preamble.writeUInt16LE(PROTOCOL_VERSION + 1, 8);
     newer.write(preamble);
     const answer = (await newer.take(32))!;
-    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual(['POSTCOPY', 2, 1]);
+    expect([answer.toString('latin1', 0, 8), answer.readUInt16LE(8), answer[11]]).toEqual([
+      'POSTCOPY',
+      PROTOCOL_VERSION,
+      1,
+    ]);
     for (const kind of ['urgent', 'bulk'] as const) {
       expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('stranger');
     }
@@ -224,6 +229,32 @@ describe('a destination that a source must survive', () => {
     await source.vm.client.stop({ force: true });
     expect((await source.vm.ended).code).toBe(0);
   });
+
+  test.each(['ABORT alone', 'a page channel breaks, then ABORT'])(
+    'after COMMIT, %s: the destination has not run the guest, so it goes on at the source',
+    async (how) => {
+      const source = await startSource();
+      const fake = await FakeDestination.open(async ({ control, urgent }: FakeLink) => {
+        await control.message('state');
+        control.send('loaded', { afterMicros: 0 });
+        await control.message('commit');
+        if (how !== 'ABORT alone') {
+          urgent.socket.resetAndDestroy();
+          await delay(300); // the source's page worker finds out
+        }
+        control.send('abort', { reason: 'the page channels broke' });
+      });
+      const summary = await source.vm.client.migrate(fake.address, () => {});
+      expect(summary).toMatchObject({ status: 'failed', pages: { sent: 0 } });
+      expect(summary.error?.message).toMatch(/the destination gave up: the page channels broke/);
+      expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
+      expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+      await work(source.guest);
+      const destination = await startDestination();
+      expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
+      expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+    },
+  );
 
   test('messages out of turn: the guest goes on', async () => {
     const source = await startSource();

@@ -6,8 +6,8 @@ import type { LabHost } from '../support/lab/host.js';
 import { Lab } from '../support/lab/lab.js';
 import { Peer } from '../support/lab/peer.js';
 
-// A Debian machine as its packages make it, its own kernel and initrd, moves from host to host and back while it works:
-// its disk is on storage that both hosts see, its network on a bridge of each, and a third host talks to it all the time.
+// README's Debian machine, by README's commands (test/support/lab/readme.ts), moves from host to host and back while it
+// works: its disk is on storage that both hosts see, its network on a bridge of each, and a third host talks to it all the time.
 
 const PORT = 7000;
 const PEER_PORT = 7700;
@@ -21,7 +21,7 @@ const END_LIMIT_MS = 120_000;
 let lab: Lab;
 let disks: DebianDisks;
 let peer: Peer;
-const vm = new DebianVm('debian');
+const vm = new DebianVm();
 
 beforeAll(async () => {
   disks = await DebianDisks.make('debian');
@@ -50,15 +50,16 @@ async function move(to: LabHost): Promise<void> {
   const source = vm.here;
   const receiver = await vm.receive(to, PORT);
   await peer.resetSilence();
-  const { code, summary, stderr } = await vm.migrate(to, PORT, receiver);
+  const { code, stdout, stderr } = await vm.move(to, PORT, receiver);
   const ends = [source.process.describeOutput(), receiver.describeOutput()].join('\n');
-  expect(code, `${stderr}\n${JSON.stringify(summary)}\n${ends}`).toBe(0);
-  expect(summary.status).toBe('completed');
+  expect(code, `${stderr}\n${stdout}\n${ends}`).toBe(0);
+  expect(stdout).toMatch(`web runs at ${to.address}:${PORT}, moved completely`);
   expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
+  expect(await vm.status()).toMatch(/^state +running$/m);
   await expectNothingLost();
   const { slowestMs } = await vm.console.disk();
   console.info(
-    `to ${to.name}: downtime ${summary.downtimeMs} ms, total ${summary.totalMs} ms; longest silence on the peer's`,
+    `to ${to.name}:\n${stdout}longest silence on the peer's`,
     `connection ${peer.report?.longestSilenceMs} ms, slowest write and read of a block so far ${slowestMs} ms`,
   );
 }
@@ -71,6 +72,8 @@ test('Debian boots to a login, its disk and network under its own drivers', asyn
   expect(await vm.shell('nproc; findmnt -n -o SOURCE,FSTYPE /', STEP_LIMIT_MS)).toMatch(/^2\s+\/dev\/vda +ext4/);
   await vm.shell(`ping -c 1 -W 5 ${peer.host.address}`, STEP_LIMIT_MS);
 });
+
+test('its console can be joined and left', () => vm.visitConsole());
 
 test('it writes to its disk and talks to a peer', async () => {
   await vm.work();
@@ -89,9 +92,9 @@ test('and back to host 1', () => move(lab.host(1)));
 
 test('its power button shuts it down, and its file system is whole', async () => {
   vm.console.send('quit');
-  await vm.console.waitFor(/LAB quit[^]*root@debian:~# /, STEP_LIMIT_MS);
+  await vm.console.waitFor(/LAB quit[^]*root@web:~# /, STEP_LIMIT_MS);
   const sum = /^[0-9a-f]{64}/.exec(await vm.shell(`sha256sum ${FILE}`, STEP_LIMIT_MS))?.[0];
-  await vm.here.host.run('postcopy stop debian', { timeoutMs: END_LIMIT_MS });
+  await vm.stop(END_LIMIT_MS);
   expect(await vm.here.process.ended(END_LIMIT_MS)).toBe(0);
   await lab.close();
   await runHere('e2fsck', ['-fn', disks.root]);

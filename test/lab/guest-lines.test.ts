@@ -6,6 +6,7 @@ import {
   parseTicks,
   clockShift,
   clockWentBack,
+  firstGap,
 } from '../support/lab/guest-lines.js';
 
 const LINES = [
@@ -30,6 +31,14 @@ test('ticks are read from whole lines only', () => {
     errors: 3,
     end: LINES.slice(0, 5).join('\n').length + 1,
   });
+});
+
+test('a tick that is lost, doubled or torn', () => {
+  const ticks = parseTicks(LINES.join('\n'));
+  expect(firstGap(ticks)).toBe(undefined);
+  expect(firstGap([ticks[0]!, ticks[2]!])).toBe(ticks[0]);
+  expect(firstGap([ticks[0]!, ticks[1]!, ticks[1]!])).toBe(ticks[1]);
+  expect(firstGap([])).toBe(undefined);
 });
 
 test('steps back', () => {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
+import { allOpen } from '../all-open.js';
 import { Counters, type CounterName } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { PageWorker } from '../page-worker.js';
@@ -140,11 +141,12 @@ export class DestinationPageChannels {
 
   /** COMMIT has come. False if the channels broke before: then faults were answered with anything, and no guest may run. */
   handOver(): boolean {
-    return this.#link.handOver();
+    return !this.broken && this.#link.handOver();
   }
 
+  /** As far as the workers or the kernel know. */
   get broken(): boolean {
-    return this.#link.broken;
+    return this.#link.broken || !allOpen(this.#all().flatMap(({ socket }) => socket ?? []));
   }
 
   sum(name: CounterName): number {

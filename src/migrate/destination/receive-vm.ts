@@ -57,6 +57,10 @@ const DEADLINES: Partial<Record<DestinationPhase, number>> = {
   loaded: HAND_OVER_TIMEOUT_MS,
 };
 
+function failure(reason: Error): DestinationEvent {
+  return { type: 'failure', reason };
+}
+
 /** One VM on its way here. */
 export class ReceiveVm {
   readonly #control: ControlConnection;
@@ -154,7 +158,7 @@ export class ReceiveVm {
   }
 
   #failure(reason: Error): void {
-    this.#events.push({ type: 'failure', reason });
+    this.#events.push(failure(reason));
   }
 
   /** Checks, then makes ready everything that takes time, so that none of it is left when the guest has stopped. */
@@ -193,7 +197,8 @@ export class ReceiveVm {
     if (this.#phase === 'running') this.#events.push({ type: 'all-installed' });
   }
 
-  async #handle(event: DestinationEvent): Promise<void> {
+  async #handle(happened: DestinationEvent): Promise<void> {
+    const event = happened.type === 'commit' && this.#phase === 'loaded' ? this.#takeCommit(happened) : happened;
     const step = stepDestination(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
@@ -206,6 +211,17 @@ export class ReceiveVm {
         return;
       }
     }
+  }
+
+  /** The last moment at which the VM can be given back: with ABORT, the source goes on with it. */
+  #takeCommit(commit: DestinationEvent): DestinationEvent {
+    const { epoch } = this.#commit!;
+    const announced = this.#hello!.epoch;
+    if (epoch !== announced) {
+      return failure(new PostcopyError('BAD_PEER', `COMMIT of epoch ${epoch}; HELLO announced ${announced}`));
+    }
+    if (this.#channels!.handOver()) return commit;
+    return failure(new PostcopyError('LINK_LOST', 'the page channels broke before COMMIT'));
   }
 
   #enter(phase: DestinationPhase): void {
@@ -263,12 +279,7 @@ export class ReceiveVm {
   }
 
   #runGuest(): void {
-    const commit = this.#commit!;
-    if (commit.epoch !== this.#hello!.epoch) {
-      throw new PostcopyError('BAD_PEER', `COMMIT of epoch ${commit.epoch}; HELLO announced ${this.#hello!.epoch}`);
-    }
-    if (!this.#channels!.handOver()) throw new PostcopyError('LINK_LOST', 'the page channels broke before COMMIT');
-    const sinceClock = commit.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
+    const sinceClock = this.#commit!.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
     lowerMainThread();

@@ -3,12 +3,17 @@
  * interleaving can be tested. The driver (send-vm.ts) feeds one event at a time and finishes its actions first.
  *
  *   connecting -> greeting -> preparing -> stopping -> loading -> committed -> draining -> done
- *        \___________\____________\___________\__________/             \___________/
- *                          failed                                          lost
+ *        \___________\____________\___________\__________/         |      \       /
+ *                           |                                  doubtful  ->  lost
+ *                         failed <-------------------------------'
  *
- * failed: nothing was handed over, the guest runs on here. lost: the guest may run at the destination; it never runs
+ * doubtful: a page channel has broken behind COMMIT. Only the destination knows whether it took the VM before, and says so:
+ * RUNNING, and the VM is lost; or ABORT, after which it will never run it. failed: nothing was handed over, or the
+ * destination has given it back; the guest runs on here. lost: the guest may run at the destination; it never runs
  * here again in this epoch, and what is left of its memory here is kept.
  */
+import { PostcopyError } from '../../errors.js';
+
 export type SourcePhase =
   | 'connecting'
   | 'greeting'
@@ -16,6 +21,7 @@ export type SourcePhase =
   | 'stopping'
   | 'loading'
   | 'committed'
+  | 'doubtful'
   | 'draining'
   | 'done'
   | 'failed'
@@ -30,7 +36,11 @@ export type SourceEvent =
   | { type: 'loaded' }
   | { type: 'running' }
   | { type: 'complete' }
-  /** The link broke, a deadline passed, the peer aborted or broke the protocol, or something failed here. */
+  /** ABORT: the destination has not run the guest and will not. */
+  | { type: 'abort'; reason: Error }
+  /** A page channel broke; the control channel has not. */
+  | { type: 'channels-broken'; reason: Error }
+  /** The link broke, a deadline passed, the peer broke the protocol, or something failed here. */
   | { type: 'failure'; reason: Error }
   /** Nobody here wants the VM to move any more. Once it is handed over that comes too late. */
   | { type: 'cancel'; reason: Error };
@@ -74,11 +84,19 @@ export function isEnd(phase: SourcePhase): boolean {
 }
 
 const GUEST_STOPPED: ReadonlySet<SourcePhase> = new Set(['stopping', 'loading']);
-const HANDED_OVER: ReadonlySet<SourcePhase> = new Set(['committed', 'draining']);
+const AWAITS_RUNNING: ReadonlySet<SourcePhase> = new Set(['committed', 'doubtful']);
+const HANDED_OVER: ReadonlySet<SourcePhase> = new Set([...AWAITS_RUNNING, 'draining']);
 
 export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
   if (isEnd(phase)) return { phase, actions: [] };
   if (event.type === 'failure') return fail(phase, event.reason);
+  if (event.type === 'abort') return AWAITS_RUNNING.has(phase) ? givenBack(event.reason) : fail(phase, event.reason);
+  if (event.type === 'channels-broken') {
+    return AWAITS_RUNNING.has(phase) ? { phase: 'doubtful', actions: [] } : fail(phase, event.reason);
+  }
+  if (event.type === 'running' && phase === 'doubtful') {
+    return fail(phase, new PostcopyError('LINK_LOST', 'a page channel broke in the hand-over'));
+  }
   if (event.type === 'cancel') return HANDED_OVER.has(phase) ? { phase, actions: [] } : fail(phase, event.reason);
   if (event.type === 'refuse' && phase === 'greeting') {
     return fail(phase, new RefusedError(event.reasons));
@@ -87,6 +105,10 @@ export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
     FORWARD[phase]?.[event.type] ??
     fail(phase, new Error(`the destination sent ${event.type} out of turn, while ${phase}`))
   );
+}
+
+function givenBack(reason: Error): SourceStep {
+  return { phase: 'failed', actions: [{ type: 'resume-guest' }, { type: 'fail', reason }] };
 }
 
 function fail(phase: SourcePhase, reason: Error): SourceStep {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
+import { allOpen } from '../all-open.js';
 import { Counters, type CounterName } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { PageWorker } from '../page-worker.js';
@@ -90,6 +91,11 @@ export class SourcePageChannels {
         spinMicros: 0,
       });
     });
+  }
+
+  /** As far as the kernel knows. */
+  get allOpen(): boolean {
+    return allOpen(this.#channels.flatMap(({ socket }) => socket ?? []));
   }
 
   /** What the page server may send, and the push will: [first page, pages] pairs. Before STATE is sent. */

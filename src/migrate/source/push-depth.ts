@@ -6,6 +6,7 @@
  * 2016; draft-cardwell-iccrg-bbr-congestion-control), with a window of whole extents instead of a pace.
  */
 import { EXTENT_PAGES_MAX } from '../protocol.js';
+import { HeldWindow } from './held-window.js';
 
 /** Extents are cut so that one takes this long on the link. */
 const EXTENT_MICROS = 150;
@@ -39,10 +40,14 @@ export class PushDepth {
   readonly #rates = new Float64Array(SAMPLES);
   #sample = 0;
   #rate = 0;
-  /** The round trip under way ends with this page; the rate that has to be beaten, and rounds that did not. */
+  /** The round trip under way began then, with so many pages acknowledged, and ends when this page is. */
+  #roundAt = 0;
+  #roundFrom = 0;
   #roundEnd = 0;
+  /** The rate that has to be beaten, and rounds that did not. */
   #rateToBeat = 0;
   #roundsWithoutGrowth = 0;
+  readonly #held = new HeldWindow();
 
   /** Pages of the next extent at most. */
   get extentPages(): number {
@@ -55,9 +60,15 @@ export class PushDepth {
   }
 
   get #window(): number {
-    const least = EXTENTS_MIN * this.extentPages;
-    if (this.#rate === 0) return least;
-    return Math.max(least, (this.#isGrowing ? GAIN_GROWING : GAIN_STEADY) * this.#rate * this.#roundTrip);
+    return Math.max(this.#held.pages(this.#least), (this.#isGrowing ? GAIN_GROWING : GAIN_STEADY) * this.#product);
+  }
+
+  get #least(): number {
+    return EXTENTS_MIN * this.extentPages;
+  }
+
+  get #product(): number {
+    return this.#rate === 0 ? 0 : this.#rate * this.#roundTrip;
   }
 
   get #isGrowing(): boolean {
@@ -83,7 +94,7 @@ export class PushDepth {
       this.#rates[this.#sample++ % SAMPLES] = (cumulative - this.#receivedBy[at]!) / micros;
     }
     this.#rate = this.#bestRate();
-    if (cumulative >= this.#roundEnd) this.#endRound();
+    if (cumulative >= this.#roundEnd) this.#endRound(now);
   }
 
   #bestRate(): number {
@@ -92,7 +103,13 @@ export class PushDepth {
     return best;
   }
 
-  #endRound(): void {
+  #endRound(now: number): void {
+    // Where the product is more than the least, it finds its window by itself.
+    if (GAIN_STEADY * this.#product <= this.#held.pages(this.#least)) {
+      this.#held.endRound(this.#received - this.#roundFrom, now - this.#roundAt, this.#least);
+    }
+    this.#roundAt = now;
+    this.#roundFrom = this.#received;
     this.#roundEnd = this.#sent;
     if (this.#rate >= this.#rateToBeat * GROWTH) {
       this.#rateToBeat = this.#rate;

@@ -51,6 +51,7 @@ const DEADLINES: Partial<Record<SourcePhase, number>> = {
   stopping: HAND_OVER_TIMEOUT_MS,
   loading: HAND_OVER_TIMEOUT_MS,
   committed: HAND_OVER_TIMEOUT_MS,
+  doubtful: HAND_OVER_TIMEOUT_MS,
 };
 
 const SHOWN: Record<SourcePhase, MigrationPhase> = {
@@ -60,6 +61,7 @@ const SHOWN: Record<SourcePhase, MigrationPhase> = {
   stopping: 'handing-over',
   loading: 'handing-over',
   committed: 'handing-over',
+  doubtful: 'handing-over',
   draining: 'pulling',
   done: 'complete',
   failed: 'failed',
@@ -92,13 +94,15 @@ export class SendVm {
   #loadedAfterMicros = 0;
   #runsAfterMicros = 0;
   #complete: Complete | undefined;
+  /** What broke first says more than what followed from it. */
+  #channelsBroke: Error | undefined;
 
   constructor(options: SendOptions) {
     this.#options = options;
     const { memory } = options.machine;
     const pages = pagesFor(memory.bytes);
     this.#channels = new SourcePageChannels(memory, pages, options.hello.bulkChannels, options.pageWorker, (reason) =>
-      this.#failure(reason),
+      this.#channelsFailed(reason),
     );
     this.#metrics = new SendMetrics(
       pages,
@@ -163,12 +167,20 @@ export class SendVm {
         this.#complete = message.body;
         return this.#events.push({ type: 'complete' });
       case 'abort':
-        return this.#failure(new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`));
+        return this.#events.push({
+          type: 'abort',
+          reason: new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`),
+        });
       default:
         return this.#failure(
           new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`),
         );
     }
+  }
+
+  #channelsFailed(reason: Error): void {
+    this.#channelsBroke ??= reason;
+    this.#events.push({ type: 'channels-broken', reason });
   }
 
   #failure(reason: Error): void {
@@ -177,7 +189,7 @@ export class SendVm {
 
   async #handle(happened: SourceEvent): Promise<void> {
     // COMMIT on a link that is known to be gone would hand the VM over to nobody.
-    const event: SourceEvent = happened.type === 'loaded' && !this.#control!.open ? LINK_GONE : happened;
+    const event: SourceEvent = happened.type === 'loaded' && !this.#linkIsWhole ? LINK_GONE : happened;
     const step = stepSource(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
@@ -190,6 +202,10 @@ export class SendVm {
         return;
       }
     }
+  }
+
+  get #linkIsWhole(): boolean {
+    return this.#control!.open && this.#channels.allOpen;
   }
 
   #enter(phase: SourcePhase): void {
@@ -229,7 +245,7 @@ export class SendVm {
       case 'fail':
         return this.#end('failed', action.reason);
       case 'lose':
-        return this.#end('link-lost', action.reason);
+        return this.#end('link-lost', this.#channelsBroke ?? action.reason);
     }
   }
 

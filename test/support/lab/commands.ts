@@ -23,3 +23,8 @@ export async function runHere(program: string, args: string[], options: RunOptio
     throw new Error(`${program} ${args.join(' ')} failed: ${(cause as Error).message}`, { cause });
   }
 }
+
+/** Runs shell commands on this machine, up to the first that fails. */
+export function shellHere(commands: string, options?: RunOptions): Promise<string> {
+  return runHere('sh', ['-e', '-c', commands], options);
+}

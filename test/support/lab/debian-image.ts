@@ -1,20 +1,18 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { runHere } from './commands.js';
+import { runHere, shellHere } from './commands.js';
 import { makeDiskImage } from './disk-image.js';
 import { guestProgram, guestSources } from './guest-image.js';
 import { cachedImage } from './image-cache.js';
 import { debianFixtures } from './paths.js';
+import { debianStep } from './readme.js';
 import { RootTree } from './root-tree.js';
 
 const INSTALL_LIMIT_MS = 600_000;
-const DISK_SIZE = '1G';
-const PACKAGES = [
-  ...['linux-image-cloud-amd64', 'initramfs-tools', 'zstd', 'udev', 'kmod', 'e2fsprogs'],
-  ...['systemd-sysv', 'dbus', 'login', 'iproute2', 'iputils-ping'],
-];
-/** Nobody reads them there, and they are a third of the size. */
-const LEFT_OUT = ['man', 'doc', 'info', 'locale', 'lintian'];
+/** Of README: where the system is made, and the storage that both hosts see. */
+const SYSTEM = '/var/tmp/web';
+const STORAGE = '/srv/web';
+const ADDRESS = { '192.0.2.100/24': '10.77.0.100/24' };
 /** Jobs that wake up by themselves; on an emulated CPU each would be felt. */
 const MASKED = [
   'e2scrub_all.timer',
@@ -23,59 +21,50 @@ const MASKED = [
   'fstrim.timer',
   'getty@tty1.service',
 ];
-const ENABLED = ['systemd-networkd.service'];
 
 /** A Debian system as its packages make it, for a guest. */
 export interface DebianImage {
   /** Root file system: ext4 on the whole disk. Copy it before a guest writes to it. */
   disk: string;
-  /** Disk for the hosts: Debian's own kernel and initrd, as `vmlinuz` and `initrd.img`. */
-  boot: string;
-  kernel: string;
-  initrd: string;
+  /** Disk for the hosts: README's storage, but `root.img` there is a link to `rootDevice`. */
+  storage: string;
 }
 
-/** Made if missing or out of date; the first time takes some minutes and a package mirror. */
-export async function debianImage(): Promise<DebianImage> {
+/** Made if missing or out of date, by README's commands; the first time takes some minutes and a package mirror. */
+export async function debianImage(rootDevice: string): Promise<DebianImage> {
   const system = await debianSystem();
+  const settings = debianStep('settings', ADDRESS);
+  const disk = debianStep('disk');
   const folder = await cachedImage({
     name: 'debian',
-    settings: [basename(system), DISK_SIZE, ...MASKED, ...ENABLED].join(),
+    settings: [basename(system), settings, disk, rootDevice, ...MASKED].join(),
     inputs: [{ path: debianFixtures }, ...guestSources],
     async make(target, scratch) {
+      const storage = join(target, 'storage');
+      const there = (commands: string): string => commands.replaceAll(SYSTEM, scratch).replaceAll(STORAGE, storage);
       await runHere('tar', ['-C', scratch, '--numeric-owner', '--xattrs', '-xpf', system]);
-      mkdirSync(join(target, 'boot'), { recursive: true });
-      // The links that Debian's kernel package keeps to the newest.
-      for (const name of ['vmlinuz', 'initrd.img'])
-        cpSync(join(scratch, name), join(target, 'boot', name), { dereference: true });
-      await makeDiskImage(join(target, 'boot'), join(target, 'boot.img'));
+      await shellHere(there(settings));
       await addOurs(new RootTree(scratch));
-      await runHere('mke2fs', ['-q', '-t', 'ext4', '-d', scratch, join(target, 'disk.img'), DISK_SIZE]);
+      await shellHere(there(disk));
+      renameSync(join(storage, 'root.img'), join(target, 'disk.img'));
+      symlinkSync(rootDevice, join(storage, 'root.img'));
+      await makeDiskImage(storage, join(target, 'storage.img'));
     },
   });
-  const boot = join(folder, 'boot');
-  return {
-    disk: join(folder, 'disk.img'),
-    boot: join(folder, 'boot.img'),
-    kernel: join(boot, 'vmlinuz'),
-    initrd: join(boot, 'initrd.img'),
-  };
+  return { disk: join(folder, 'disk.img'), storage: join(folder, 'storage.img') };
 }
 
 /** The packages, installed, as a tar file. */
 function debianSystem(): Promise<string> {
-  const release = /^VERSION_CODENAME=(\S+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
-  if (release === undefined) throw new Error('The lab needs Debian: no VERSION_CODENAME in /etc/os-release.');
+  const commands = debianStep('system');
   return cachedImage({
     name: 'packages.tar',
-    settings: [release, ...PACKAGES, ...LEFT_OUT].join(),
+    settings: commands,
     inputs: [],
-    async make(target) {
-      const without = LEFT_OUT.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
-      const what = ['--variant=essential', `--include=${PACKAGES.join()}`, ...without];
-      await runHere('mmdebstrap', ['--mode=root', '--format=tar', ...what, release, target], {
-        timeout: INSTALL_LIMIT_MS,
-      });
+    async make(target, scratch) {
+      const system = join(scratch, 'web');
+      await shellHere(commands.replaceAll(SYSTEM, system), { timeout: INSTALL_LIMIT_MS });
+      await runHere('tar', ['-C', system, '--numeric-owner', '--xattrs', '-cpf', target, '.']);
     },
   });
 }
@@ -86,7 +75,6 @@ async function addOurs(tree: RootTree): Promise<void> {
   await guestProgram(tree, 'usr/local/bin/lab-work');
   const units = 'etc/systemd/system';
   for (const unit of MASKED) link(tree, '/dev/null', `${units}/${unit}`);
-  for (const unit of ENABLED) link(tree, `/lib/systemd/system/${unit}`, `${units}/multi-user.target.wants/${unit}`);
 }
 
 function link(tree: RootTree, to: string, path: string): void {

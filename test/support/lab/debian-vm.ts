@@ -3,21 +3,27 @@ import { join } from 'node:path';
 import { runHere } from './commands.js';
 import { debianImage } from './debian-image.js';
 import { GuestVm, serialSocket } from './guest-vm.js';
-import type { LabHost } from './host.js';
+import type { ExecResult, LabHost } from './host.js';
 import { labFolder } from './paths.js';
 import type { HostDisk } from './qemu-arguments.js';
+import { debianStep } from './readme.js';
 import type { RemoteProcess } from './remote-process.js';
 
 const LOGIN_LIMIT_MS = 240_000;
-const PROMPT = /root@debian:~# /;
-/** In the hosts, by the order of debianDisks(). */
+const LEAVE_LIMIT_MS = 30_000;
+const PROMPT = /root@web:~# /;
+/** In the hosts, by the order of DebianDisks. */
 const ROOT_DISK = '/dev/vdc';
-const BOOT_DISK = '/dev/vdd';
-const BOOT_FOLDER = '/tmp/debian';
-const CMDLINE = 'console=ttyS0 root=/dev/vda loglevel=1 lab.pattern_mib=16 lab.rest_us=20000 lab.tick_ms=300';
-const MAC = '52:54:00:00:01:01';
+const STORAGE_DISK = '/dev/vdd';
+/** README's shared storage: here a disk of each host with links to the shared one. */
+const STORAGE = '/srv/web';
+const CMDLINE = 'console=ttyS0 root=/dev/vda';
+/** Besides that: for lab-work (test/fixtures/lab-guest). */
+const LAB_CMDLINE = `${CMDLINE} loglevel=1 lab.pattern_mib=16 lab.rest_us=20000 lab.tick_ms=300`;
+const QEMU_MAC = '52:54:00:00:01:01';
+const LEAVE_CONSOLE = '\x1d'; // Ctrl-]
 
-/** A Debian root disk of this test's own, on storage that all hosts share, and a disk with Debian's kernel. */
+/** A Debian root disk of this test's own, on storage that all hosts share, and one with Debian's kernel. */
 export class DebianDisks {
   private constructor(
     /** The root disk's file on this machine. */
@@ -26,12 +32,12 @@ export class DebianDisks {
   ) {}
 
   static async make(name: string): Promise<DebianDisks> {
-    const image = await debianImage();
+    const image = await debianImage(ROOT_DISK);
     const root = join(labFolder('disks'), `${name}-${process.pid}.img`);
     await runHere('cp', ['--sparse=always', '--reflink=auto', image.disk, root]);
     return new DebianDisks(root, [
       { file: root, shared: true },
-      { file: image.boot, shared: false },
+      { file: image.storage, shared: false },
     ]);
   }
 
@@ -45,44 +51,81 @@ export interface DebianSettings {
   memoryMib?: number;
 }
 
-async function mountBoot(host: LabHost): Promise<void> {
-  await host.run(`mkdir -p ${BOOT_FOLDER}; mountpoint -q ${BOOT_FOLDER} || mount -o ro ${BOOT_DISK} ${BOOT_FOLDER}`);
+async function mountStorage(host: LabHost): Promise<void> {
+  await host.run(`mkdir -p ${STORAGE}; mountpoint -q ${STORAGE} || mount -o ro ${STORAGE_DISK} ${STORAGE}`);
 }
 
-/** A Debian machine under `postcopy`: its root disk on shared storage, its network on the hosts' bridge. */
+/** The command that starts a VM in the background, then its life: ends when the VM does, with its log if it failed. */
+function untilItsEnd(command: string): string {
+  return `set -e
+${command}
+pid=$(postcopy status web --json | sed -n 's/.*"pid": *\\([0-9]*\\).*/\\1/p')
+while kill -0 "$pid" 2>/dev/null; do sleep 1; done
+[ ! -e /run/postcopy/web.log ] || { cat /run/postcopy/web.log >&2; exit 1; }`;
+}
+
+/** README's Debian machine: its root disk on shared storage, its network on the hosts' bridge. */
 export class DebianVm extends GuestVm {
-  constructor(name: string) {
-    super(name, {
-      run: `--disk path=${ROOT_DISK},id=root --net tap=vm0,bridge=br0,mac=${MAC},id=net0`,
-      receive: `--disk path=${ROOT_DISK},id=root --net tap=vm0,bridge=br0,id=net0`,
-    });
+  constructor() {
+    super('web');
   }
 
   /** Boots it; resolves when root is logged in on the console. */
   async boot(host: LabHost, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
-    await mountBoot(host);
-    const kernel = `--kernel ${BOOT_FOLDER}/vmlinuz --initrd ${BOOT_FOLDER}/initrd.img`;
-    await this.start(host, `${kernel} --cmdline '${CMDLINE}' --memory ${memoryMib}M --cpus ${cpus}`);
+    await mountStorage(host);
+    const size = { '--memory 512M': `--memory ${memoryMib}M`, '--cpus 2': `--cpus ${cpus}` };
+    await this.spawn(host, untilItsEnd(debianStep('run', { ...size, [`'${CMDLINE}'`]: `'${LAB_CMDLINE}'` })));
     await this.#login();
+  }
+
+  /** Types a command on the console that `postcopy console` joins, sees its output, and leaves. */
+  async visitConsole(): Promise<void> {
+    const terminal = this.here.host.spawn(debianStep('console'), { terminal: true });
+    await terminal.output(/Ctrl-\] leaves/, LEAVE_LIMIT_MS);
+    terminal.write("echo VIS''ITED\r");
+    await terminal.output(/VISITED/, LEAVE_LIMIT_MS);
+    terminal.write(LEAVE_CONSOLE);
+    const code = await terminal.ended(LEAVE_LIMIT_MS);
+    if (code !== 0) throw new Error(`postcopy console ended with ${code}: ${terminal.describeOutput()}`);
   }
 
   /** The destination reads kernel and initrd as well: for the guest's next reset. */
   override async receive(host: LabHost, port: number): Promise<RemoteProcess> {
-    await mountBoot(host);
+    await mountStorage(host);
     return super.receive(host, port);
+  }
+
+  /** README's `postcopy migrate`, which tells in words what GuestVm.migrate has as an object. */
+  move(to: LabHost, port: number, receiver: RemoteProcess): Promise<ExecResult> {
+    const command = debianStep('migrate', { '192.0.2.2:7000': `${to.address}:${port}` });
+    return this.moveBy(command, to, receiver);
+  }
+
+  /** What `postcopy status` says of it. */
+  status(): Promise<string> {
+    return this.here.host.run(debianStep('status'));
+  }
+
+  /** Presses its power button; resolves when it has shut down. */
+  async stop(timeoutMs: number): Promise<void> {
+    await this.here.host.run(debianStep('stop'), { timeoutMs });
   }
 
   /** The same machine under a QEMU that is in the host, with virtio-mmio as well. `qemu`: the command that starts it. */
   async bootUnderQemu(host: LabHost, qemu: string, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
-    await mountBoot(host);
+    await mountStorage(host);
     await host.run('tunctl -t vm0 && brctl addif br0 vm0 && ip link set vm0 up');
     const machine = `-accel kvm -cpu host -M microvm,acpi=on -m ${memoryMib} -smp ${cpus}`;
     const plain = `-nodefaults -no-user-config -display none -serial unix:${serialSocket(this.name)},server=on,wait=off`;
-    const kernel = `-kernel ${BOOT_FOLDER}/vmlinuz -initrd ${BOOT_FOLDER}/initrd.img -append '${CMDLINE}'`;
+    const kernel = `-kernel ${STORAGE}/vmlinuz -initrd ${STORAGE}/initrd.img -append '${LAB_CMDLINE}'`;
     const disk = `-drive file=${ROOT_DISK},format=raw,if=none,id=root,cache=none -device virtio-blk-device,drive=root`;
     const net = '-netdev tap,id=net0,ifname=vm0,script=no,downscript=no -device virtio-net-device,netdev=net0';
-    await this.spawn(host, `${qemu} ${machine} ${plain} ${kernel} ${disk} ${net},mac=${MAC}`);
+    await this.spawn(host, `${qemu} ${machine} ${plain} ${kernel} ${disk} ${net},mac=${QEMU_MAC}`);
     await this.#login();
+  }
+
+  protected override receiveCommand(port: number): string {
+    return untilItsEnd(debianStep('receive', { ':7000': `:${port}` }));
   }
 
   async #login(): Promise<void> {

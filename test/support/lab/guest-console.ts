@@ -43,6 +43,19 @@ export class GuestConsole {
     return parseTicks(this.text).map((tick) => ({ ...tick, arrivedMs: this.#arrival(tick.end) }));
   }
 
+  /** The text on both sides of a place in it, and on which host each part of it was printed. */
+  around(at: number, characters = 500): string {
+    const parts: string[] = [];
+    let start = 0;
+    for (const [index, { stdout }] of this.#ends.entries()) {
+      const part = stdout.slice(Math.max(0, at - characters - start), Math.max(0, at + characters - start));
+      const place = `${index + 1} of ${this.#ends.length}, which printed ${start} to ${start + stdout.length}`;
+      if (part !== '') parts.push(`--- on the host joined as number ${place}:\n${part}`);
+      start += stdout.length;
+    }
+    return `around character ${at}:\n${parts.join('\n')}`;
+  }
+
   /** Waits until the host joined last has printed a match. */
   waitFor(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
     return this.#here.output(pattern, timeoutMs);

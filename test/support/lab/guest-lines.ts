@@ -28,6 +28,11 @@ export function parseTicks(text: string): Tick[] {
   });
 }
 
+/** The tick that the next one in number does not follow; undefined if all are there, once and in order. */
+export function firstGap<T extends Tick>(ticks: readonly T[]): T | undefined {
+  return ticks.find((tick, index) => index + 1 < ticks.length && ticks[index + 1]!.number !== tick.number + 1);
+}
+
 export interface PatternReport {
   passes: number;
   pages: number;

@@ -1,6 +1,6 @@
 import type { MigrationSummary } from '../../../src/control/service.js';
 import { GuestConsole, joinSerial } from './guest-console.js';
-import type { LabHost } from './host.js';
+import type { ExecResult, LabHost } from './host.js';
 import { inHost } from './paths.js';
 import type { RemoteProcess } from './remote-process.js';
 
@@ -15,12 +15,6 @@ export interface GuestSettings {
   patternMib?: number;
   /** Each pattern process sleeps this long after every 64 pages; more leaves more of the emulated CPU to others. */
   restUs?: number;
-}
-
-/** Options that tell `postcopy` on any host what the guest's devices are there. */
-export interface DeviceOptions {
-  run: string;
-  receive: string;
 }
 
 export interface Migration {
@@ -38,24 +32,16 @@ export class GuestVm {
   /** The `postcopy run` or `receive` process on each host the VM was on, in order; the last one has it. */
   readonly processes: { host: LabHost; process: RemoteProcess }[] = [];
 
-  constructor(
-    readonly name: string,
-    readonly devices: DeviceOptions = { run: '', receive: '' },
-  ) {}
+  constructor(readonly name: string) {}
 
   /** Boots the lab's own guest; resolves when it ticks. */
   async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 48, restUs = 1000 }: GuestSettings): Promise<void> {
     // The kernel's own messages go into its log, which is asked for: on the console they would tear the guest's lines.
     const cmdline = `console=ttyS0 panic=-1 loglevel=1 lab.pattern_mib=${patternMib} lab.rest_us=${restUs}`;
     const boot = `--kernel ${inHost.guestKernel} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
-    await this.start(host, `${boot} --memory ${memoryMib}M --cpus ${cpus}`);
+    const size = `--memory ${memoryMib}M --cpus ${cpus} --serial unix:${serialSocket(this.name)}`;
+    await this.spawn(host, `postcopy run --name ${this.name} ${boot} ${size}`);
     await this.orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));
-  }
-
-  /** Starts `postcopy run` with these options; resolves when its console has been joined. */
-  async start(host: LabHost, options: string): Promise<void> {
-    const serial = `--serial unix:${serialSocket(this.name)}`;
-    await this.spawn(host, `postcopy run --name ${this.name} ${options} ${serial} ${this.devices.run}`);
   }
 
   /** Starts a VM's process, whatever VMM it is, whose serial port is at serialSocket(); joins its console. */
@@ -71,10 +57,7 @@ export class GuestVm {
 
   /** Starts `postcopy receive` on the host; resolves when it listens. */
   async receive(host: LabHost, port: number): Promise<RemoteProcess> {
-    const serial = `--serial unix:${serialSocket(this.name)}`;
-    const process = host.spawn(
-      `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial} ${this.devices.receive}`,
-    );
+    const process = host.spawn(this.receiveCommand(port));
     const listening = host.run(`until netstat -ltn | grep -q ':${port} '; do sleep 0.2; done`, {
       timeoutMs: START_LIMIT_MS,
     });
@@ -84,10 +67,8 @@ export class GuestVm {
 
   /** `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. */
   async migrate(to: LabHost, port: number, receiver: RemoteProcess): Promise<Migration> {
-    const end = await joinSerial(to, serialSocket(this.name));
     const command = `postcopy migrate ${this.name} ${to.address}:${port} --json`;
-    const { stdout, stderr, code } = await this.here.host.exec(command, { timeoutMs: MIGRATE_LIMIT_MS });
-    if (code === 0) this.#moved(to, receiver, end);
+    const { stdout, stderr, code } = await this.moveBy(command, to, receiver);
     return { code, stderr, summary: JSON.parse(stdout || 'null') as MigrationSummary };
   }
 
@@ -103,9 +84,20 @@ export class GuestVm {
     return here;
   }
 
-  #moved(host: LabHost, process: RemoteProcess, end: RemoteProcess): void {
-    this.processes.push({ host, process });
-    this.console.follow(end);
+  protected receiveCommand(port: number): string {
+    const serial = `--serial unix:${serialSocket(this.name)}`;
+    return `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial}`;
+  }
+
+  /** Runs the command where the VM is; if it went well, the VM is at the other host. */
+  protected async moveBy(command: string, to: LabHost, receiver: RemoteProcess): Promise<ExecResult> {
+    const end = await joinSerial(to, serialSocket(this.name));
+    const result = await this.here.host.exec(command, { timeoutMs: MIGRATE_LIMIT_MS });
+    if (result.code === 0) {
+      this.processes.push({ host: to, process: receiver });
+      this.console.follow(end);
+    }
+    return result;
   }
 
   // For a race only: never resolves.

@@ -6,6 +6,7 @@ import { cachedImage } from './image-cache.js';
 import { packInitramfs } from './initramfs.js';
 import { copyModules, findStockKernel, type StockKernel } from './kernel.js';
 import { hostFixtures, inHost, peerFixtures, projectRoot } from './paths.js';
+import { debianStep } from './readme.js';
 import { BUSYBOX, RootTree } from './root-tree.js';
 import { sharedLibraries } from './shared-libraries.js';
 
@@ -13,6 +14,9 @@ const INITRAMFS_MODULES = ['virtio_pci', 'virtio_blk'];
 const HOST_DRIVERS = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net'];
 const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'bridge', 'tun', 'sch_netem', 'sch_tbf'];
 const NODE_MODULES = join(projectRoot, 'node_modules');
+
+/** README's bridge, on each host with the address that is its argument. */
+const bridgeCommands = (): string => debianStep('bridge', { '192.0.2.1': '$1' });
 
 /** What a virtual host boots from. */
 export interface HostImages {
@@ -52,7 +56,7 @@ async function systemImage(kernel: StockKernel): Promise<string> {
   const guest = await guestInitramfs();
   return cachedImage({
     name: 'system.img',
-    settings: kernel.release + SYSTEM_MODULES.join() + basename(guest), // whose name has its own fingerprint
+    settings: kernel.release + SYSTEM_MODULES.join() + bridgeCommands() + basename(guest), // whose name has its own fingerprint
     inputs: [
       { path: hostFixtures },
       { path: peerFixtures },
@@ -81,6 +85,7 @@ async function addPrograms(tree: RootTree): Promise<void> {
   const peer = readdirSync(peerFixtures).filter((name) => name.endsWith('.c'));
   await tree.program(peerFixtures, peer, 'usr/bin/lab-peer');
   tree.executable(join(hostFixtures, 'init'), 'sbin/init');
+  tree.script('sbin/lab-bridge', `#!/bin/sh -e\n${bridgeCommands()}`);
   tree.script('usr/bin/postcopy', `#!/bin/sh\nexec node ${inHost.project}/dist/cli/main.js "$@"\n`);
   // npm itself is not there; what it would look up is in PATH.
   tree.script('usr/bin/npx', '#!/bin/sh\nexec "$@"\n');

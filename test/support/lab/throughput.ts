@@ -53,7 +53,7 @@ async function figuresOf(vmm: string): Promise<Figures> {
     const host = lab.host(1);
     host.spawn(`while true; do nc -l -p ${PORT} </dev/null >/dev/null; done`);
     host.spawn(`while true; do dd if=/dev/zero bs=64k count=512 | nc -l -p ${PORT + 1} >/dev/null; done`);
-    const vm = new DebianVm(vmm);
+    const vm = new DebianVm();
     const start = performance.now();
     await boot(vm, lab, vmm);
     process.stderr.write(`${vmm}: login after ${Math.round((performance.now() - start) / 1000)} s\n`);

@@ -17,6 +17,8 @@ const EVENTS: Record<SourceEvent['type'], SourceEvent> = {
   loaded: { type: 'loaded' },
   running: { type: 'running' },
   complete: { type: 'complete' },
+  abort: { type: 'abort', reason },
+  'channels-broken': { type: 'channels-broken', reason },
   failure: { type: 'failure', reason },
   cancel: { type: 'cancel', reason },
 };
@@ -32,6 +34,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: fail',
     running: 'failed: fail',
     complete: 'failed: fail',
+    abort: 'failed: fail',
+    'channels-broken': 'failed: fail',
     failure: 'failed: fail',
     cancel: 'failed: fail',
   },
@@ -44,6 +48,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: send-abort fail',
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
+    abort: 'failed: send-abort fail',
+    'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
     cancel: 'failed: send-abort fail',
   },
@@ -56,6 +62,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: send-abort fail',
     running: 'failed: send-abort fail',
     complete: 'failed: send-abort fail',
+    abort: 'failed: send-abort fail',
+    'channels-broken': 'failed: send-abort fail',
     failure: 'failed: send-abort fail',
     cancel: 'failed: send-abort fail',
   },
@@ -68,6 +76,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed: send-abort resume-guest fail',
     running: 'failed: send-abort resume-guest fail',
     complete: 'failed: send-abort resume-guest fail',
+    abort: 'failed: send-abort resume-guest fail',
+    'channels-broken': 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
     cancel: 'failed: send-abort resume-guest fail',
   },
@@ -80,6 +90,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'committed: send-commit',
     running: 'failed: send-abort resume-guest fail',
     complete: 'failed: send-abort resume-guest fail',
+    abort: 'failed: send-abort resume-guest fail',
+    'channels-broken': 'failed: send-abort resume-guest fail',
     failure: 'failed: send-abort resume-guest fail',
     cancel: 'failed: send-abort resume-guest fail',
   },
@@ -92,8 +104,23 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost: lose',
     running: 'draining: start-push',
     complete: 'lost: lose',
+    abort: 'failed: resume-guest fail',
+    'channels-broken': 'doubtful:',
     failure: 'lost: lose',
-    cancel: 'committed:',
+  },
+  doubtful: {
+    connected: 'lost: lose',
+    accept: 'lost: lose',
+    refuse: 'lost: lose',
+    'channels-open': 'lost: lose',
+    captured: 'lost: lose',
+    loaded: 'lost: lose',
+    running: 'lost: lose',
+    complete: 'lost: lose',
+    abort: 'failed: resume-guest fail',
+    'channels-broken': 'doubtful:',
+    failure: 'lost: lose',
+    cancel: 'doubtful:',
   },
   draining: {
     connected: 'lost: lose',
@@ -104,6 +131,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost: lose',
     running: 'lost: lose',
     complete: 'done: send-bye finish',
+    abort: 'lost: lose',
+    'channels-broken': 'lost: lose',
     failure: 'lost: lose',
     cancel: 'draining:',
   },
@@ -116,6 +145,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'done:',
     running: 'done:',
     complete: 'done:',
+    abort: 'done:',
+    'channels-broken': 'done:',
     failure: 'done:',
     cancel: 'done:',
   },
@@ -128,6 +159,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'failed:',
     running: 'failed:',
     complete: 'failed:',
+    abort: 'failed:',
+    'channels-broken': 'failed:',
     failure: 'failed:',
     cancel: 'failed:',
   },
@@ -140,6 +173,8 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     loaded: 'lost:',
     running: 'lost:',
     complete: 'lost:',
+    abort: 'lost:',
+    'channels-broken': 'lost:',
     failure: 'lost:',
     cancel: 'lost:',
   },
@@ -159,6 +194,15 @@ describe('stepSource', () => {
     const { actions } = stepSource('loading', EVENTS.failure);
     expect(actions).toEqual([{ type: 'send-abort', reason }, { type: 'resume-guest' }, { type: 'fail', reason }]);
     expect(stepSource('draining', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
+  });
+
+  it('loses a guest that runs there although a page channel broke', () => {
+    const lost = stepSource('doubtful', EVENTS.running).actions.find((action) => action.type === 'lose');
+    expect(lost?.reason.message).toBe('a page channel broke in the hand-over');
+  });
+
+  it('says why the destination gave a guest back', () => {
+    expect(stepSource('committed', EVENTS.abort).actions).toEqual([{ type: 'resume-guest' }, { type: 'fail', reason }]);
   });
 
   it('tells every reason of a refusal', () => {
