@@ -99,6 +99,8 @@ class LocalVm implements VmProcess {
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk. */
   #held = false;
+  /** Between two machines. */
+  #restarting = false;
   #sending: SendVm | undefined;
   /** Until the machine that has come ends, or moves on. */
   #givesHugePages = false;
@@ -241,6 +243,7 @@ class LocalVm implements VmProcess {
       return this.#end({ reason: 'reset', message: `the guest asked for a reset (${source})` });
     }
     this.notice(`the guest asked for a reset (${source}): it starts again`);
+    this.#restarting = true;
     try {
       const closed = (await this.#machine?.close(RESET_WAIT_MS)) ?? true;
       // Two device workers on one disk would take each other's requests for their own.
@@ -248,6 +251,8 @@ class LocalVm implements VmProcess {
       if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
+    } finally {
+      this.#restarting = false;
     }
   }
 
@@ -425,6 +430,9 @@ class LocalVm implements VmProcess {
   }
 
   #require(state: VmState, wish: string): void {
+    if (this.#restarting) {
+      throw new PostcopyError('WRONG_STATE', `the guest of ${this.name} is just starting again: try again in a moment`);
+    }
     if (this.#state === state) return;
     throw new PostcopyError('WRONG_STATE', `${this.name} is ${this.#state}: only a VM that is ${state} can be ${wish}`);
   }

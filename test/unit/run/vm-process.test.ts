@@ -99,6 +99,20 @@ it('starts a guest that has reset itself only with its disks', async () => {
   expect(machines).toHaveLength(1);
 });
 
+it('does nothing with a machine that is on its way out because the guest has reset itself', async () => {
+  const vm = await start();
+  let closed!: (all: boolean) => void;
+  machines[0]!.close.mockReturnValue(new Promise((resolve) => (closed = resolve)));
+  machines[0]!.devices.emit('reset', 'port 0x64');
+  await vi.waitFor(() => expect(machines[0]!.close).toHaveBeenCalled());
+  await expect(migrate(vm)).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  await expect(vm.pause()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  closed(true);
+  await vi.waitFor(() => expect(machines).toHaveLength(2));
+  await vi.waitFor(() => vm.pause());
+  expect(machines[1]!.pause).toHaveBeenCalled();
+});
+
 it('does not start a guest again while devices of the old machine still wait for a disk', async () => {
   const vm = await start();
   machines[0]!.close.mockResolvedValue(false);
