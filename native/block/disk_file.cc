@@ -61,9 +61,14 @@ int DiskFile::Unlock() { return SetLock(F_UNLCK); }
 
 int DiskFile::Flush() const { return DataSync(Fd()); }
 
-int DiskFile::Sync() const { return DataSync(SyncFd()); }
+int DiskFile::Sync() {
+  int none = 0;
+  const int error = DataSync(SyncFd());
+  if (error != 0) sync_error_.compare_exchange_strong(none, error);
+  return sync_error_.load();
+}
 
-int DiskFile::DropCache() const {
+int DiskFile::DropCache() {
   // Dirty pages would stay in the cache.
   int error = Sync();
   if (error != 0) return error;

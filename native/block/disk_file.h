@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -28,11 +29,12 @@ class DiskFile {
 
   // Persists what was written. An error of writing back is told once for each open file description: Flush() tells it
   // the guest, and Sync(), which has a description of its own, whoever moves the VM; neither takes it from the other.
+  // What Sync() could not write is lost to other hosts for good: it fails from then on.
   int Flush() const;
-  int Sync() const;
+  int Sync();
 
   // Forgets what this host has cached, after writing back what is its own: the next read sees what another host wrote.
-  int DropCache() const;
+  int DropCache();
 
  private:
   int SetLock(short type);
@@ -42,6 +44,7 @@ class DiskFile {
   bool readonly_;
   bool block_device_ = false;
   uint64_t bytes_ = 0;
+  std::atomic<int> sync_error_{0};
 };
 
 }  // namespace postcopy

@@ -29,6 +29,8 @@ interface OpenDisk {
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
 export class HostDisks {
   readonly #disks: readonly OpenDisk[];
+  /** The kernel tells once that it could not write; another host would read what was there before, for good. */
+  #unwritten: Error | undefined;
 
   private constructor(disks: readonly OpenDisk[]) {
     this.#disks = disks;
@@ -87,9 +89,13 @@ export class HostDisks {
    * Rejects with MIGRATION_FAILED if a disk cannot be written.
    */
   async presync(): Promise<void> {
+    if (this.#unwritten !== undefined) throw this.#unwritten;
     for (let round = 0; round < PRESYNCS_MAX; round++) {
       const began = performance.now();
-      await Promise.all(this.#disks.map(syncInBackground));
+      await Promise.all(this.#disks.map(syncInBackground)).catch((error: Error) => {
+        this.#unwritten = error;
+        throw error;
+      });
       if (performance.now() - began < SHORT_SYNC_MS) return;
     }
   }

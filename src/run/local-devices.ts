@@ -3,15 +3,16 @@ import type { NetConfig } from '../configure/net-config.js';
 import { PostcopyError } from '../errors.js';
 import type { DeviceDescription } from '../migrate/message.js';
 
-/** What the devices of a VM that comes are on this host; a disk that is not named has its path of the source. */
+/** What the devices of a VM that comes are on this host. */
 export interface DeviceOverrides {
   disks?: { id: string; path: string }[];
   nets?: { id: string; tap?: string; bridge?: string }[];
 }
 
 /**
- * Disks and interfaces of a VM that comes, as this host opens them. Throws BAD_CONFIG for an override of a device that the
- * VM does not have, and for an interface that is not named: a guest must not be cut off because nobody thought of it.
+ * Disks and interfaces of a VM that comes, as this host opens them. Throws BAD_CONFIG for one that the VM does not have,
+ * and for one of which nothing is said: the other host names no files of this one, and a guest must not be cut off because
+ * nobody thought of its interface.
  */
 export function localDevices(
   devices: readonly DeviceDescription[],
@@ -23,17 +24,19 @@ export function localDevices(
   requireKnown('network interface', nets, hasNet);
   return {
     disks: hasBlock.map(({ id, path, readonly }) => {
-      return { id, readonly, path: disks.find((disk) => disk.id === id)?.path ?? path };
+      const how = `--disk id=${id},path=FILE (${path} at the source)`;
+      return { ...requireGiven(disks, id, 'disk', how), readonly };
     }),
-    nets: hasNet.map(({ id, mac }) => ({ ...requireGiven(nets, id), id, mac })),
+    nets: hasNet.map(({ id, mac }) => {
+      return { ...requireGiven(nets, id, 'interface', `--net id=${id}[,tap=NAME][,bridge=NAME]`), mac };
+    }),
   };
 }
 
-function requireGiven(nets: NonNullable<DeviceOverrides['nets']>, id: string): { tap?: string; bridge?: string } {
-  const given = nets.find((net) => net.id === id);
-  if (given !== undefined) return given;
-  const how = `receive --net id=${id}[,tap=NAME][,bridge=NAME]`;
-  throw new PostcopyError('BAD_CONFIG', `nobody said what the VM's interface ${id} is on this host: ${how}`);
+function requireGiven<T extends { id: string }>(given: readonly T[], id: string, what: string, how: string): T {
+  const found = given.find((device) => device.id === id);
+  if (found !== undefined) return found;
+  throw new PostcopyError('BAD_CONFIG', `nobody said what the VM's ${what} ${id} is on this host: receive ${how}`);
 }
 
 function requireKnown(what: string, overrides: { id: string }[], devices: { id: string }[]): void {
