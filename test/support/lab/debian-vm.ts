@@ -52,7 +52,7 @@ export interface DebianSettings {
 }
 
 async function mountStorage(host: LabHost): Promise<void> {
-  await host.run(`mkdir -p ${STORAGE}; mountpoint -q ${STORAGE} || mount -o ro ${STORAGE_DISK} ${STORAGE}`);
+  await host.run(`mkdir -p ${STORAGE}; grep -q ' ${STORAGE} ' /proc/mounts || mount -o ro ${STORAGE_DISK} ${STORAGE}`);
 }
 
 /** The command that starts a VM in the background, then its life: ends when the VM does, with its log if it failed. */
