@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
+import { DEVICE_ID, deviceIdSchema } from './device-setting.js';
 
 /** A disk as a user gives it. */
 export interface DiskSetting {
@@ -9,7 +10,6 @@ export interface DiskSetting {
   id?: string;
 }
 
-const DISK_ID = /^[A-Za-z0-9._-]{1,20}$/;
 const DISK_FORM = 'path=FILE[,readonly][,id=ID]';
 
 /** In a configuration file; paths are absolute or relative to the working directory. */
@@ -19,17 +19,14 @@ export const diskObjectSchema = z.strictObject({
     .refine((path) => path !== '' && !path.includes('\0'), { error: 'is no path' })
     .transform((path) => resolve(path)),
   readonly: z.boolean('must be true or false').default(false),
-  id: z
-    .string('must be text')
-    .regex(DISK_ID, { error: 'use 1 to 20 letters, digits, dots, hyphens and underscores' })
-    .optional(),
+  id: deviceIdSchema.optional(),
 });
 
 /** Parses `path=FILE[,readonly][,id=ID]`; relative paths begin at `base`. Throws BAD_CONFIG. */
 export function parseDiskSetting(text: string, base: string = process.cwd()): DiskSetting {
   const { path, id, readonly } = splitSetting(text);
   if (path === undefined || path === '') throw badDisk(text, `give ${DISK_FORM}`);
-  if (id !== undefined && !DISK_ID.test(id)) {
+  if (id !== undefined && !DEVICE_ID.test(id)) {
     throw badDisk(text, `the id '${id}' is not 1 to 20 letters, digits, dots, hyphens and underscores`);
   }
   return { path: resolve(base, path), readonly: readonly !== undefined, ...(id === undefined ? {} : { id }) };

@@ -1,32 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { NetConfig } from './net-config.js';
-import { netObjectSchema, parseNetSetting, type NetSetting } from './net-setting.js';
+import { textOrObject } from './device-setting.js';
+import { netObjectSchema, parseNetSetting } from './net-setting.js';
 
 /** With the disks' most and the other devices as many as there are virtio-mmio slots. */
 export const NETS_MAX = 3;
 /** The prefix that KVM guests have by custom: locally administered, one receiver. */
 const MAC_PREFIX = '52:54:00';
 
-type NetInput = string | z.input<typeof netObjectSchema>;
-
-/** Text in the form of --net, or an object of the same fields. */
-const netSchema = z.preprocess((value, context) => {
-  if (typeof value !== 'string') return value;
-  try {
-    return parseNetSetting(value);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-}, netObjectSchema) as unknown as z.ZodType<NetSetting, NetInput>;
-
 /**
  * The interfaces of a VM, in the order in which the guest finds them. Those without an id are net0, net1, ...; those
  * without a MAC address get a random one, here and once for the life of the VM.
  */
 export const netsSchema = z
-  .array(netSchema, 'must be a list')
+  .array(textOrObject(parseNetSetting, netObjectSchema), 'must be a list')
   .max(NETS_MAX, { error: `a VM has at most ${NETS_MAX} network interfaces` })
   .transform((settings, context) => {
     const nets = settings.map(({ id, mac, ...place }, i): NetConfig => ({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
+import { deviceIdSchema } from './device-setting.js';
 
 /** A network interface as a user gives it. */
 export interface NetSetting {
@@ -42,10 +43,7 @@ export const netObjectSchema = z.strictObject({
   tap: hostInterfaceSchema.optional(),
   bridge: hostInterfaceSchema.optional(),
   mac: macSchema.optional(),
-  id: z
-    .string('must be text')
-    .regex(/^[A-Za-z0-9._-]{1,20}$/, { error: 'use 1 to 20 letters, digits, dots, hyphens and underscores' })
-    .optional(),
+  id: deviceIdSchema.optional(),
 });
 
 /** Parses `tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]`, each at most once. Throws BAD_CONFIG. */

@@ -1,12 +1,13 @@
 import type { DiskConfig } from '../configure/disk-config.js';
 import type { NetConfig } from '../configure/net-config.js';
+import type { NetPlace } from '../configure/net-setting.js';
 import { PostcopyError } from '../errors.js';
 import type { DeviceDescription } from '../migrate/message.js';
 
 /** What the devices of a VM that comes are on this host. */
 export interface DeviceOverrides {
   disks?: { id: string; path: string }[];
-  nets?: { id: string; tap?: string; bridge?: string }[];
+  nets?: NetPlace[];
 }
 
 /**

@@ -2,7 +2,6 @@
 import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NetPlace } from '../configure/net-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
@@ -45,8 +44,6 @@ export interface ReceiveOptions extends DeviceOverrides {
   name: string;
   host: string;
   port: number;
-  /** What its network interfaces get on this host. */
-  nets?: NetPlace[];
 }
 
 /** The host's side of each console port of the guest. */
