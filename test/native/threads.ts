@@ -37,14 +37,15 @@ export interface Ended {
   stderr: string;
 }
 
-/** Runs code with `native` in a process of its own; it is killed, and the signal tells, if it does not end in time. */
-export function runNode(code: string, flags: string[] = []): Promise<Ended> {
+/**
+ * Runs code with `native` in a process of its own; it is killed, and the signal tells, if it does not end in time.
+ * `through` is a command that runs the command after it.
+ */
+export function runNode(code: string, flags: string[] = [], through: string[] = []): Promise<Ended> {
+  const [file, ...args] = [...through, process.execPath, ...flags, '-e', LOAD_ADDON + code] as [string, ...string[]];
   return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [...flags, '-e', LOAD_ADDON + code],
-      { timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
-      (_, stdout, stderr) => resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }),
+    const child = execFile(file, args, { timeout: PATIENCE_MS, killSignal: 'SIGKILL' }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }),
     );
   });
 }
