@@ -112,13 +112,17 @@ export class DebianVm extends GuestVm {
   }
 
   /** The same machine under a QEMU that is in the host, with virtio-mmio as well. `qemu`: the command that starts it. */
-  async bootUnderQemu(host: LabHost, qemu: string, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
+  async bootUnderQemu(
+    host: LabHost,
+    qemu: string,
+    { cpus, memoryMib = 256, cache }: DebianSettings & { cache: string },
+  ): Promise<void> {
     await mountStorage(host);
     await host.run('tunctl -t vm0 && brctl addif br0 vm0 && ip link set vm0 up');
     const machine = `-accel kvm -cpu host -M microvm,acpi=on -m ${memoryMib} -smp ${cpus}`;
     const plain = `-nodefaults -no-user-config -display none -serial unix:${serialSocket(this.name)},server=on,wait=off`;
     const kernel = `-kernel ${STORAGE}/vmlinuz -initrd ${STORAGE}/initrd.img -append '${LAB_CMDLINE}'`;
-    const disk = `-drive file=${ROOT_DISK},format=raw,if=none,id=root,cache=none -device virtio-blk-device,drive=root`;
+    const disk = `-drive file=${ROOT_DISK},format=raw,if=none,id=root,cache=${cache} -device virtio-blk-device,drive=root`;
     const net = '-netdev tap,id=net0,ifname=vm0,script=no,downscript=no -device virtio-net-device,netdev=net0';
     await this.spawn(host, `${qemu} ${machine} ${plain} ${kernel} ${disk} ${net},mac=${QEMU_MAC}`);
     await this.#login();
