@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk-config.js';
 import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
 import { startControlServer } from '../../src/control/server.js';
-import { DISK_READ, native } from '../../src/native.js';
+import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
 import { HostDisks } from '../../src/run/host-disks.js';
 import { FakeVm, STATUS } from '../unit/control/fake-vm.js';
 import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
@@ -144,10 +144,12 @@ describe('a move', () => {
   });
 
   it('is cancelled, or has a limit, where the disk is not written back in time', async () => {
-    const disks = open(disk('a', makeImage(pattern(KIB))));
-    const why = new Error('cancelled');
-    vi.spyOn(native.Disk.prototype, 'synced').mockReturnValue(false);
+    vi.spyOn(native, 'Disk').mockImplementation(function () {
+      return { bytes: KIB, beginSync: () => 1, synced: () => false, close: () => true } as unknown as NativeDisk;
+    });
     onTestFinished(() => void vi.restoreAllMocks());
+    const disks = open(disk('a', 'never'));
+    const why = new Error('cancelled');
     await expect(disks.presync(AbortSignal.abort(why))).rejects.toBe(why);
     await expect(disks.presync(NEVER, 20)).rejects.toMatchObject({
       code: 'MIGRATION_FAILED',
