@@ -1,5 +1,4 @@
 /** A VM living in this process: booted here, or received from another host; perhaps sent on to a third. */
-import { Socket as NodeSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { VmConfig } from '../configure/vm-config.js';
@@ -24,13 +23,14 @@ import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
 import { bootMachine, type BootPlan } from './boot-machine.js';
+import { openLines, type Consoles } from './console-lines.js';
 import { DeviceLink } from './device-link.js';
 import { HostDevices, requireSameDevices } from './host-devices.js';
 import { localDevices, type DeviceOverrides } from './local-devices.js';
-import { Machine, type MachineLines } from './machine.js';
+import { heldText } from './held.js';
+import { Machine } from './machine.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { requireKvm, requireUserfaultfd } from './require-host.js';
-import type { SerialBackend } from './serial-backend.js';
 import { requireReaction, shutDown } from './shut-down.js';
 import { describeStop } from './vcpu-stop.js';
 import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
@@ -45,9 +45,6 @@ export interface ReceiveOptions extends DeviceOverrides {
   host: string;
   port: number;
 }
-
-/** The host's side of each console port of the guest. */
-export type Consoles = Record<ConsolePort, SerialBackend>;
 
 /** Told to the operator while the VM lives: resets, moves. */
 export type Notice = (text: string) => void;
@@ -96,6 +93,7 @@ class LocalVm implements VmProcess {
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk. */
   #held = false;
+  #heldText: string | undefined;
   /** Between two machines. */
   #restarting = false;
   #sending: SendVm | undefined;
@@ -127,7 +125,7 @@ class LocalVm implements VmProcess {
     // At a reset they are locked already, unless a migration that failed has just lost them to another host.
     await this.#hostDevices!.disks.lock();
     this.#held = false;
-    const booted = await bootMachine(plan, () => this.#lines(), this.#hostDevices!);
+    const booted = await bootMachine(plan, () => openLines(this.consoles), this.#hostDevices!);
     const { machine } = booted;
     if (this.#ending) {
       await machine.close();
@@ -148,7 +146,7 @@ class LocalVm implements VmProcess {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
-        return Machine.create(shape, this.#lines(), this.#hostDevices!, devices);
+        return Machine.create(shape, openLines(this.consoles), this.#hostDevices!, devices);
       },
       openDevices: (hello) => this.#openDevices(hello, overrides),
       onIncoming: (peer) => {
@@ -282,18 +280,6 @@ class LocalVm implements VmProcess {
     this.#hostDevices = undefined;
   }
 
-  /** Fresh lines between the machine and the consoles; the machine's ends. */
-  #lines(): MachineLines {
-    return { serialFd: this.#openPort('serial'), consoleFd: this.#openPort('virtio') };
-  }
-
-  /** A fresh line between a console port of the machine and its backend; the machine's end. */
-  #openPort(port: ConsolePort): number {
-    const [ours, machines] = native.socketPair();
-    this.consoles[port].attach(new NodeSocket({ fd: ours }));
-    return machines;
-  }
-
   status(): VmStatus {
     const migration = this.#sending?.progress();
     return {
@@ -332,7 +318,7 @@ class LocalVm implements VmProcess {
     this.#require('paused', 'resumed');
     if (this.#held) {
       // Another host had a disk, and may have written to it.
-      await this.#hostDevices!.takeOver();
+      await this.#takeDisksBack();
       await this.#machine!.goOn();
     } else {
       this.#machine!.resume();
@@ -340,6 +326,16 @@ class LocalVm implements VmProcess {
     this.#held = false;
     this.#problem = undefined;
     this.#state = 'running';
+  }
+
+  async #takeDisksBack(): Promise<void> {
+    try {
+      await this.#hostDevices!.takeOver();
+    } catch (error) {
+      const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
+      throw new PostcopyError(code, heldText(this.name, describeError(error)));
+    }
+    this.notice(`${this.name} goes on with disks that another host has had`);
   }
 
   async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
@@ -398,7 +394,8 @@ class LocalVm implements VmProcess {
       },
       onHeld: (reason) => {
         this.#held = true;
-        this.notice(`the guest stays paused, until \`postcopy resume\`: ${describeError(reason)}`);
+        this.#heldText = heldText(this.name, describeError(reason));
+        this.notice(this.#heldText);
       },
     });
     this.#state = 'migrating';
@@ -420,7 +417,7 @@ class LocalVm implements VmProcess {
       );
     } else if (!this.#ending) {
       this.#state = this.#held ? 'paused' : 'running';
-      this.#problem = summary.error?.message;
+      this.#problem = this.#held ? this.#heldText : summary.error?.message;
       this.#readyToSend.prepare();
       this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${summary.error?.message}`);
     }
