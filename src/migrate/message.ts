@@ -45,7 +45,7 @@ export const hello = z.object({
   /** Bytes of struct kvm_xsave with its extension. */
   xsaveBytes: count,
   /** Files that a reset of the guest reads again. */
-  files: z.array(file).max(8),
+  files: z.array(file).max(2),
   cmdline: z.string(),
   reboot: z.boolean(),
   /** By virtio-mmio slot. */
