@@ -162,6 +162,8 @@ export interface NativeTap {
   readonly handle: number;
   readonly fd: number;
   readonly name: string;
+  /** What its host lets through now, without the Ethernet header. */
+  readonly mtu: number;
   /** It was there before, and stays when it is closed. */
   readonly persistent: boolean;
   /** What the guest takes from now on: frames without checksums, and larger than the MTU (TCP segmentation offload). */

@@ -28,7 +28,13 @@ const device = z.discriminatedUnion('kind', [
     readonly: z.boolean(),
     bytes: count,
   }),
-  z.object({ kind: z.literal('net'), id: z.string().max(20), mac: macSchema }),
+  /** mtu: as the guest was told of it, 0 if it was not. */
+  z.object({
+    kind: z.literal('net'),
+    id: z.string().max(20),
+    mac: macSchema,
+    mtu: z.number().int().min(0).max(65535),
+  }),
 ]);
 export type DeviceDescription = z.infer<typeof device>;
 
