@@ -1,7 +1,7 @@
 /** The life of requests and of the device; what each request does is in requests.test.ts. */
 import { describe, expect, it } from 'vitest';
 import { Deadline } from '../../../../../src/deadline.js';
-import { Bench, SECTORS } from './fake-driver.js';
+import { Bench, SECTORS } from './bench.js';
 import { SOON } from '../soon.js';
 
 const [IN, OUT, FLUSH] = [0, 1, 4] as const;
@@ -76,7 +76,7 @@ describe('several in flight', () => {
     for (let i = 0; i < 300; i++) bench.add({ type: FLUSH });
     bench.device.process();
     expect(bench.disk.waiting.length).toBe(256);
-    expect(bench.queue.available.length).toBe(44);
+    expect(bench.queue.waiting).toBe(44);
     for (let i = 0; i < 10; i++) bench.disk.end(100);
     bench.poll();
     expect(bench.disk.waiting.length).toBe(256);
@@ -109,9 +109,9 @@ describe('pause', () => {
     for (let i = 0; i < 257; i++) bench.add({ type: FLUSH });
     bench.device.process();
     bench.device.pause(SOON);
-    expect([bench.disk.waiting.length, bench.queue.available.length]).toEqual([0, 1]);
+    expect([bench.disk.waiting.length, bench.queue.waiting]).toEqual([0, 1]);
     bench.device.process();
-    expect([bench.disk.waiting.length, bench.queue.available.length]).toEqual([1, 0]);
+    expect([bench.disk.waiting.length, bench.queue.waiting]).toEqual([1, 0]);
   });
 
   it('syncs no read-only disk', () => {
