@@ -95,7 +95,7 @@ describe('serveChannels', () => {
   });
 
   it('does not sleep on what is not given', () => {
-    serveChannels([new FakeTask('a', log, [5])], link, -1, 0);
+    serveChannels([new FakeTask('a', log, [5])], link, -1);
     expect(polls.map(({ sources }) => sources)).toEqual([[[5, POLLIN]]]);
   });
 
@@ -191,7 +191,7 @@ it('really sleeps, and wakes by what comes and by the hand-over', async () => {
   };
   // Idle after 20 ms, and again after 20 ms; then it would sleep for 500 ms.
   expect(await next(startWorker(HAND_OVER, { link: link.buffer, go: go.buffer, wakeFd }))).toBe('ready');
-  serveChannels([task], link, wakeFd, 0);
+  serveChannels([task], link, wakeFd);
   expect(log).toEqual(['idle a', 'came', 'idle a', 'handed over']);
 });
 
