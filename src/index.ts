@@ -21,12 +21,7 @@ export type {
   VmStatus,
 } from './control/service.js';
 export { openSerialBackend, type SerialBackend } from './run/serial-backend.js';
-export {
-  receiveVm,
-  startVm,
-  type Consoles,
-  type Notice,
-  type ReceiveOptions,
-  type VmProcess,
-} from './run/vm-process.js';
+export { receiveVm, startVm, type ReceiveOptions, type VmProcess } from './run/vm-process.js';
+export type { Consoles } from './run/console-lines.js';
+export type { Notice } from './run/local-vm.js';
 export { VERSION } from './version.js';

@@ -119,16 +119,16 @@ export interface NativeDisk {
   readonly handle: number;
   /** For poll(): readable while completions() has something to give. */
   readonly fd: number;
-  /** The file, opened for sync() and other threads' fdatasync(2): their errors are told the guest's flushes as well. */
-  readonly syncFd: number;
   /** When it was opened. */
   readonly bytes: number;
   readonly blockDevice: boolean;
   /** An open-file-description lock on all of it, shared for a read-only disk. False if somebody else holds it. */
   lock(): boolean;
   unlock(): void;
-  /** fdatasync(2), on this thread. */
-  sync(): void;
+  /** fdatasync(2) of what was written before, on a thread of the disk's; its number. Errors of it are no flush's. */
+  beginSync(): number;
+  /** False if that one has not ended in time; throws if it, or one before it, failed. */
+  synced(number: number, timeoutMs: number): boolean;
   /** Writes back, then forgets what is cached: what another host has written is seen from now on. */
   dropCache(): void;
   /**
@@ -162,6 +162,8 @@ export interface NativeTap {
   readonly handle: number;
   readonly fd: number;
   readonly name: string;
+  /** What its host lets through now, without the Ethernet header. */
+  readonly mtu: number;
   /** It was there before, and stays when it is closed. */
   readonly persistent: boolean;
   /** What the guest takes from now on: frames without checksums, and larger than the MTU (TCP segmentation offload). */
@@ -228,6 +230,7 @@ export type VcpuStateName = 'regs' | 'sregs' | 'debugregs' | 'xcrs' | 'xsave' | 
 
 /** A vCPU with a thread of its own, parked at first. State can be read and set only while it is parked. */
 export interface NativeVcpu {
+  /** Also of one that was asked to park and has not yet: it does not. */
   resume(): void;
   /** Asks it to park and returns at once. A vCPU that waits for a missing page parks when the page has come. */
   requestPause(): void;

@@ -16,9 +16,10 @@ namespace {
 // More than a virtqueue can have descriptors.
 constexpr uint64_t kMaxSegments = 65536;
 constexpr uint64_t kMaxWaitMs = 3'600'000;
+constexpr const char* kUsedAfterClose = "disk used after close()";
 
-std::chrono::milliseconds WaitArg(const Napi::CallbackInfo& info) {
-  return std::chrono::milliseconds(UintArg(info, 0, "timeoutMs", kMaxWaitMs));
+std::chrono::milliseconds WaitArg(const Napi::CallbackInfo& info, size_t index) {
+  return std::chrono::milliseconds(UintArg(info, index, "timeoutMs", kMaxWaitMs));
 }
 
 // Throws unless the value is a whole number that a JavaScript number holds exactly.
@@ -73,10 +74,6 @@ Napi::Value Disk::Fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ref_.Get(info.Env()).CompletionFd());
 }
 
-Napi::Value Disk::SyncFd(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ref_.Get(info.Env()).File().SyncFd());
-}
-
 Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).File().Bytes()));
 }
@@ -98,9 +95,25 @@ Napi::Value Disk::Unlock(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value Disk::Sync(const Napi::CallbackInfo& info) {
-  ThrowIf(info.Env(), ref_.Get(info.Env()).File().Sync(), "fdatasync", "disk");
-  return info.Env().Undefined();
+// beginSync(): its number, for synced().
+Napi::Value Disk::BeginSync(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint64_t number;
+  try {
+    number = ref_.Get(env).Sync().Begin();
+  } catch (const std::system_error& error) {
+    throw SystemError(env, error.code().value(), "pthread_create", "disk thread");
+  }
+  if (number == 0) throw Napi::Error::New(env, kUsedAfterClose);
+  return Napi::Number::New(env, static_cast<double>(number));
+}
+
+// synced(number, timeoutMs): false if it has not ended by then.
+Napi::Value Disk::Synced(const Napi::CallbackInfo& info) {
+  int error;
+  const bool ended = ref_.Get(info.Env()).Sync().Wait(UintArg(info, 0, "number"), WaitArg(info, 1), error);
+  ThrowIf(info.Env(), error, "fdatasync", "disk");
+  return Napi::Boolean::New(info.Env(), ended);
 }
 
 Napi::Value Disk::DropCache(const Napi::CallbackInfo& info) {
@@ -128,7 +141,7 @@ Napi::Value Disk::Submit(const Napi::CallbackInfo& info) {
   const bool transfers = request.kind <= RequestKind::kWriteThrough;
   if (transfers && total != request.length) throw Napi::RangeError::New(env, "length is not that of the segments");
   try {
-    if (!pool.Submit(std::move(request))) throw Napi::Error::New(env, "disk used after close()");
+    if (!pool.Submit(std::move(request))) throw Napi::Error::New(env, kUsedAfterClose);
   } catch (const std::system_error& error) {
     throw SystemError(env, error.code().value(), "pthread_create", "disk thread");
   }
@@ -143,7 +156,7 @@ Napi::Value Disk::Completions(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Disk::WaitIdle(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).WaitIdle(WaitArg(info)));
+  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).WaitIdle(WaitArg(info, 0)));
 }
 
 // detach(): this object lets go of the disk; others, and the handle, keep it.
@@ -154,7 +167,7 @@ Napi::Value Disk::Detach(const Napi::CallbackInfo& info) {
 
 // close(timeoutMs): for all who share it. False if requests were still in flight at the end.
 Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
-  std::chrono::milliseconds timeout = WaitArg(info);
+  std::chrono::milliseconds timeout = WaitArg(info, 0);
   bool ended = true;
   if (ref_.Shared() != nullptr) {
     RequestPool& pool = *ref_.Shared();
@@ -170,9 +183,9 @@ void Disk::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Disk",
               DefineClass(env, "Disk",
                           {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                           InstanceAccessor<&Disk::SyncFd>("syncFd"), InstanceAccessor<&Disk::Bytes>("bytes"),
+                           InstanceAccessor<&Disk::Bytes>("bytes"),
                            InstanceAccessor<&Disk::BlockDevice>("blockDevice"), InstanceMethod<&Disk::Lock>("lock"),
-                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::Sync>("sync"),
+                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::BeginSync>("beginSync"), InstanceMethod<&Disk::Synced>("synced"),
                            InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),
                            InstanceMethod<&Disk::Completions>("completions"),
                            InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),

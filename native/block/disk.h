@@ -15,12 +15,12 @@ class Disk : public Napi::ObjectWrap<Disk> {
  private:
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
-  Napi::Value SyncFd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
   Napi::Value BlockDevice(const Napi::CallbackInfo& info);
   Napi::Value Lock(const Napi::CallbackInfo& info);
   Napi::Value Unlock(const Napi::CallbackInfo& info);
-  Napi::Value Sync(const Napi::CallbackInfo& info);
+  Napi::Value BeginSync(const Napi::CallbackInfo& info);
+  Napi::Value Synced(const Napi::CallbackInfo& info);
   Napi::Value DropCache(const Napi::CallbackInfo& info);
   Napi::Value Submit(const Napi::CallbackInfo& info);
   Napi::Value Completions(const Napi::CallbackInfo& info);

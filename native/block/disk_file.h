@@ -15,7 +15,6 @@ class DiskFile {
   DiskFile(const std::string& path, bool readonly);
 
   int Fd() const { return file_.Get(); }
-  int SyncFd() const { return sync_file_.Get(); }
   bool Readonly() const { return readonly_; }
   bool IsBlockDevice() const { return block_device_; }
   uint64_t Bytes() const { return bytes_; }
@@ -37,6 +36,7 @@ class DiskFile {
   int DropCache();
 
  private:
+  int SyncFd() const { return sync_file_.Get(); }
   int SetLock(short type);
 
   Descriptor file_;

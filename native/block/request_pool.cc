@@ -1,30 +1,18 @@
 #include "block/request_pool.h"
 
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <system_error>
 #include <utility>
 
+#include "block/disk_thread.h"
+
 namespace postcopy {
-namespace {
 
-// The process's signals are the main thread's.
-void BlockSignals() {
-  sigset_t set;
-  sigfillset(&set);
-  sigdelset(&set, SIGSEGV);
-  sigdelset(&set, SIGBUS);
-  pthread_sigmask(SIG_SETMASK, &set, nullptr);
-}
-
-}  // namespace
-
-RequestPool::RequestPool(std::shared_ptr<DiskFile> file) : state_(std::make_shared<State>()) {
+RequestPool::RequestPool(std::shared_ptr<DiskFile> file) : state_(std::make_shared<State>()), sync_(file) {
   state_->file = std::move(file);
   state_->completion_fd = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state_->completion_fd.Valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -52,8 +40,7 @@ void RequestPool::StartThreadIfNeeded() {
 }
 
 void RequestPool::Main(const std::shared_ptr<State>& state) {
-  pthread_setname_np(pthread_self(), "disk");
-  BlockSignals();
+  SetUpDiskThread("disk");
   std::unique_lock lock(state->mutex);
   while (true) {
     state->sleeping++;
@@ -99,25 +86,21 @@ bool RequestPool::WaitIdle(std::chrono::milliseconds timeout) {
 }
 
 bool RequestPool::Stop(std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
   std::vector<std::thread> threads;
   bool ended;
   {
     std::unique_lock lock(state_->mutex);
     state_->stopping = true;
     state_->changed.notify_all();
-    ended = state_->idle.wait_for(lock, timeout, [this] { return state_->running == 0; });
+    ended = state_->idle.wait_until(lock, deadline, [this] { return state_->running == 0; });
     state_->in_flight -= state_->queue.size();
     state_->queue.clear();
     threads.swap(threads_);
   }
-  for (std::thread& thread : threads) {
-    if (ended) {
-      thread.join();
-    } else {
-      thread.detach();
-    }
-  }
-  return ended;
+  for (std::thread& thread : threads) EndDiskThread(thread, ended);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  return sync_.Stop(std::max(left, std::chrono::milliseconds(0))) && ended;
 }
 
 }  // namespace postcopy

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "block/background_sync.h"
 #include "block/disk_file.h"
 #include "block/request.h"
 #include "util/descriptor.h"
@@ -27,6 +28,7 @@ class RequestPool {
   ~RequestPool() { Stop(std::chrono::milliseconds(0)); }
 
   DiskFile& File() const { return *state_->file; }
+  BackgroundSync& Sync() { return sync_; }
   // An eventfd that is readable while there are completions.
   int CompletionFd() const { return state_->completion_fd.Get(); }
 
@@ -66,6 +68,7 @@ class RequestPool {
   void StartThreadIfNeeded();
 
   std::shared_ptr<State> state_;
+  BackgroundSync sync_;
   std::vector<std::thread> threads_;  // under state_->mutex
 };
 

@@ -75,10 +75,11 @@ void VcpuThread::Main() {
     parked_ = false;
     lock.unlock();
     resumed_at_ = Now();
-    RunUntilPaused();
+    const bool can_go_on = RunUntilPaused();
     parked_at_ = Now();
     lock.lock();
-    want_run_ = false;
+    // The pause may have been taken back while this thread was on its way here.
+    want_run_ = can_go_on && !pause_requested_;
     parked_ = true;
     changed_.notify_all();
   }
@@ -86,20 +87,21 @@ void VcpuThread::Main() {
   changed_.notify_all();
 }
 
-void VcpuThread::RunUntilPaused() {
+// False when the vCPU cannot go on.
+bool VcpuThread::RunUntilPaused() {
   while (true) {
     int result = ioctl(fd_.Get(), KVM_RUN, 0);
     if (result < 0) {
       // EINTR: the kick. KVM completes a pending port or MMIO access before it looks at immediate_exit, so here, and
       // only here, the vCPU's state is whole. EAGAIN: a vCPU that waits for INIT was woken.
       if (errno == EINTR || errno == EAGAIN) {
-        if (pause_requested_.load()) return;
+        if (pause_requested_.load()) return true;
         continue;
       }
       ReportStopped(UINT32_MAX, static_cast<uint64_t>(errno));
-      return;
+      return false;
     }
-    if (!HandleExit()) return;
+    if (!HandleExit()) return false;
   }
 }
 
@@ -163,10 +165,10 @@ void VcpuThread::ReportStopped(uint32_t reason, uint64_t detail) {
 
 void VcpuThread::Resume() {
   std::lock_guard lock(mutex_);
-  if (!parked_ || quit_) return;
+  if (quit_) return;
   pause_requested_ = false;
   run_->immediate_exit = 0;
-  want_run_ = true;
+  if (parked_) want_run_ = true;
   changed_.notify_all();
 }
 

@@ -27,6 +27,7 @@ class VcpuThread {
   uint32_t Index() const { return index_; }
   VmResource& Machine() const { return *vm_; }
 
+  // Also takes back a pause that was asked for and has not come about.
   void Resume();
   // Asks the vCPU to park; returns at once. A vCPU that waits for a missing page parks when the page has come.
   void RequestPause();
@@ -41,7 +42,7 @@ class VcpuThread {
 
  private:
   void Main();
-  void RunUntilPaused();
+  bool RunUntilPaused();
   bool HandleExit();
   bool HandlePort();
   bool HandleMmio();

@@ -59,6 +59,13 @@ void JoinBridge(Napi::Env env, const std::string& name, const std::string& bridg
   if (ioctl(control.Get(), SIOCBRADDIF, &request) < 0) throw SystemError(env, errno, "SIOCBRADDIF", bridge);
 }
 
+int MtuOf(Napi::Env env, const std::string& name) {
+  Descriptor control = OpenControl(env);
+  ifreq request = RequestFor(name);
+  Control(env, control.Get(), SIOCGIFMTU, request, "SIOCGIFMTU");
+  return request.ifr_mtu;
+}
+
 void SuitBridge(Napi::Env env, const std::string& name, const std::string& bridge) {
   constexpr unsigned char kHighestLocal = 0xfe;
   Descriptor control = OpenControl(env);

@@ -13,6 +13,9 @@ void BringUp(Napi::Env env, const std::string& name);
 // Puts it into a bridge; one that is in it already stays there. EBUSY: it is in another. ENODEV: there is no such bridge.
 void JoinBridge(Napi::Env env, const std::string& name, const std::string& bridge);
 
+// Bytes of the largest frame's payload.
+int MtuOf(Napi::Env env, const std::string& name);
+
 // Keeps a bridge as it was when the interface joins: it takes over the smallest MTU of its ports, and the lowest MAC.
 void SuitBridge(Napi::Env env, const std::string& name, const std::string& bridge);
 

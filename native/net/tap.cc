@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "net/guest_parts.h"
+#include "net/interface.h"
 #include "util/errors.h"
 
 namespace postcopy {
@@ -64,6 +65,10 @@ Napi::Value Tap::Fd(const Napi::CallbackInfo& info) {
 
 Napi::Value Tap::Name(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), ref_.Get(info.Env()).name);
+}
+
+Napi::Value Tap::Mtu(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), MtuOf(info.Env(), ref_.Get(info.Env()).name));
 }
 
 Napi::Value Tap::Persistent(const Napi::CallbackInfo& info) {
@@ -125,7 +130,8 @@ void Tap::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Tap",
               DefineClass(env, "Tap",
                           {InstanceAccessor<&Tap::Handle>("handle"), InstanceAccessor<&Tap::Fd>("fd"),
-                           InstanceAccessor<&Tap::Name>("name"), InstanceAccessor<&Tap::Persistent>("persistent"),
+                           InstanceAccessor<&Tap::Name>("name"), InstanceAccessor<&Tap::Mtu>("mtu"),
+                           InstanceAccessor<&Tap::Persistent>("persistent"),
                            InstanceMethod<&Tap::SetOffloads>("setOffloads"), InstanceMethod<&Tap::Send>("send"),
                            InstanceMethod<&Tap::Receive>("receive"), InstanceMethod<&Tap::Write>("write"),
                            InstanceMethod<&Tap::Discard>("discard"), InstanceMethod<&Tap::Detach>("detach"),

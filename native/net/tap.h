@@ -16,6 +16,7 @@ class Tap : public Napi::ObjectWrap<Tap> {
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Name(const Napi::CallbackInfo& info);
+  Napi::Value Mtu(const Napi::CallbackInfo& info);
   Napi::Value Persistent(const Napi::CallbackInfo& info);
   Napi::Value SetOffloads(const Napi::CallbackInfo& info);
   Napi::Value Send(const Napi::CallbackInfo& info);

@@ -17,3 +17,13 @@ export function describeFileKind(file: Uint8Array): string {
   if (file.length === 0) return 'empty';
   return KINDS.find(({ offset, text }) => hasText(file, offset, text))?.kind ?? 'no kernel';
 }
+
+/** How the archives that Linux takes for an initramfs begin: cpio, or one of the compressions it knows. */
+const INITRD_MAGICS = [
+  ...['070701', '070702', '\x1f\x8b', '\xfd7zXZ', '\x28\xb5\x2f\xfd'],
+  ...['BZh', '\x5d\0\0', '\x89LZO', '\x02\x21\x4c\x18'],
+];
+
+export function isInitrd(file: Uint8Array): boolean {
+  return INITRD_MAGICS.some((text) => hasText(file, 0, text));
+}

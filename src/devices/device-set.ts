@@ -113,7 +113,8 @@ export class DeviceSet {
 
   /**
    * Takes over saved state, and drives the interrupt lines: call it when the irqchip's state is set already.
-   * Virtio devices stay as they are until they are notified. Throws BAD_PEER for state that is none.
+   * Virtio devices stay as they are until they are notified. Throws BAD_PEER for state that is
+   * none, REFUSED for that of other devices.
    */
   restore(state: unknown): void {
     const parsed = deviceStateSchema.safeParse(state);
@@ -125,7 +126,7 @@ export class DeviceSet {
     try {
       this.#virtio.forEach((transport, slot) => transport.restore(virtio[slot]!));
     } catch (error) {
-      throw unusable(error);
+      throw error instanceof PostcopyError ? error : unusable(error);
     }
     this.#serial.restore(parsed.data.serial);
     this.#acpiPm.restore(parsed.data.acpiPm);

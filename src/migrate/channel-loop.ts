@@ -17,23 +17,17 @@ export interface ChannelTask {
 const IDLE_MS = 20;
 const MOST_SOURCES = 8;
 
-/**
- * Until the link is stopped. `wakeFd` is readable from the hand-over on, for those that wait for it. After work, the
- * worker goes on looking for more for `spinMicros` before it sleeps: waking it would take longer than that.
- */
-export function serveChannels(tasks: ChannelTask[], link: LinkSwitch, wakeFd: number, spinMicros: number): void {
+/** Until the link is stopped. `wakeFd` is readable from the hand-over on, for those that wait for it. */
+export function serveChannels(tasks: ChannelTask[], link: LinkSwitch, wakeFd: number): void {
   const set = new Int32Array(MOST_SOURCES * 3);
   let isIdle = false;
-  let spinUntil = 0;
   while (!link.stopped) {
     // Looked at before the tasks look: one that comes after they did has to wake them.
     const handedOver = link.handedOver;
     if (stepAll(tasks)) {
       isIdle = false;
-      if (spinMicros > 0) spinUntil = native.monotonicMicros() + spinMicros;
       continue;
     }
-    if (spinMicros > 0 && native.monotonicMicros() < spinUntil) continue;
     const sources = gatherSources(tasks, handedOver ? -1 : wakeFd, set);
     if (link.stopped) break;
     if (native.poll(set, sources, isIdle ? LONGEST_WAIT_MS : IDLE_MS) > 0) continue;

@@ -28,7 +28,13 @@ const device = z.discriminatedUnion('kind', [
     readonly: z.boolean(),
     bytes: count,
   }),
-  z.object({ kind: z.literal('net'), id: z.string().max(20), mac: macSchema }),
+  /** mtu: as the guest was told of it, 0 if it was not. */
+  z.object({
+    kind: z.literal('net'),
+    id: z.string().max(20),
+    mac: macSchema,
+    mtu: z.number().int().min(0).max(65535),
+  }),
 ]);
 export type DeviceDescription = z.infer<typeof device>;
 
@@ -45,7 +51,7 @@ export const hello = z.object({
   /** Bytes of struct kvm_xsave with its extension. */
   xsaveBytes: count,
   /** Files that a reset of the guest reads again. */
-  files: z.array(file).max(8),
+  files: z.array(file).max(2),
   cmdline: z.string(),
   reboot: z.boolean(),
   /** By virtio-mmio slot. */

@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 3.
+ * The wire protocol of a migration, version 4.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -32,7 +32,7 @@
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

@@ -119,7 +119,7 @@ function moveOnce(stage: Stage, round: number): void {
     new PageServer(sender(stage.urgent[1])),
     new BackgroundPush(sender(stage.bulk[1])),
   ];
-  serveChannels([...tasks, new StopWhenIdle(left, link)], link, -1, 0);
+  serveChannels([...tasks, new StopWhenIdle(left, link)], link, -1);
 }
 
 /** Ends the round when no page is left and nobody has anything to do: what was on its way has arrived. */

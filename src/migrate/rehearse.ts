@@ -2,8 +2,10 @@
  * Rehearsals: the code that runs while the guest stands still is run once or twice before, on the state of a machine that
  * has none, so that the real run finds it compiled. The first run of it takes several times as long as the second.
  */
+import { Deadline } from '../deadline.js';
 import type { MachineState } from '../run/machine-state.js';
-import type { Machine } from '../run/machine.js';
+import { NoAnswerError } from '../run/device-link.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../run/machine.js';
 import { encodeMessage, FrameDecoder } from './frame.js';
 import type { State } from './message.js';
 import { decodeRamMap, encodeRamMap } from '../memory/ram-map.js';
@@ -35,9 +37,17 @@ const EXTENTS = Uint32Array.from({ length: 128 }, (_, i) => (i % 2 === 0 ? i * 1
 export async function rehearseCapture(machine: Machine): Promise<void> {
   const state = stateOfSize(machine.cpus, machine.xsaveBytes);
   for (let run = 0; run < RUNS; run++) {
-    // The devices run on, and nobody keeps this: whatever goes wrong here fails no migration.
-    await machine.devices.save().catch(() => {});
+    await rehearseSave(machine);
     new FrameDecoder().push(encodeMessage('state', state));
+  }
+}
+
+/** The devices run on, and nobody keeps this: what goes wrong here fails no migration, unless they do not even answer. */
+async function rehearseSave({ devices }: Machine): Promise<void> {
+  try {
+    await devices.save(Deadline.in(STOPPED_LIMIT_MS));
+  } catch (error) {
+    if (error instanceof NoAnswerError) throw error;
   }
 }
 

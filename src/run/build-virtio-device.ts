@@ -39,7 +39,8 @@ export function buildVirtioDevice(backend: VirtioBackend, { memory, releaseFlag 
       return { device: new BlockDevice({ memory, disk, id: backend.id, readonly: backend.readonly }) };
     }
     case 'net': {
-      const device = new NetDevice({ memory, tap: new native.Tap(null, backend.handle), mac: backend.mac });
+      const { handle, mac, mtu } = backend;
+      const device = new NetDevice({ memory, tap: new native.Tap(null, handle), mac, mtu });
       return { device, announce: () => device.announce() };
     }
   }

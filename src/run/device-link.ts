@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { Deadline } from '../deadline.js';
 import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
 import { PostcopyError } from '../errors.js';
 import { native, type NativeMemory, type NativeVm } from '../native.js';
@@ -32,6 +33,11 @@ export interface Served {
 
 /** A device worker that does not answer by then waits in the kernel for a page that does not come. */
 const CLOSE_WAIT_MS = 2000;
+/** A worker whose devices could not pause in time is on its way to say why, which is more than can be said here. */
+const SAY_WHY_MS = 200;
+
+/** The worker is in a call that takes its time, a reset of a device for one: it does what it was asked when that ends. */
+export class NoAnswerError extends PostcopyError {}
 
 export class DeviceLink extends EventEmitter<DeviceEvents> {
   readonly #worker = new Worker(new URL('./device-worker.js', import.meta.url));
@@ -79,9 +85,12 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     Atomics.store(this.#releaseFlag, 0, RELEASE_PAGES);
   }
 
-  /** The devices' state; vCPUs must be parked, or it may change meanwhile. */
-  save(): Promise<unknown> {
-    return this.#request({ type: 'save' });
+  /**
+   * The devices' state; vCPUs must be parked, or it may change meanwhile. Rejects with NoAnswerError if the worker does
+   * not answer by then.
+   */
+  save(deadline: Deadline): Promise<unknown> {
+    return inTime(this.#request({ type: 'save' }), deadline.leftMs);
   }
 
   async restore(state: unknown): Promise<void> {
@@ -93,9 +102,12 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
     await this.#request({ type: 'power-button' });
   }
 
-  /** With all vCPUs parked: the devices finish what they have in flight and begin nothing new. */
-  async pause(): Promise<void> {
-    await this.#request({ type: 'pause' });
+  /**
+   * With all vCPUs parked: the devices finish what they have in flight and begin nothing new. Rejects with
+   * MIGRATION_FAILED if one of them cannot by then, with NoAnswerError if the worker does not answer.
+   */
+  async pause(deadline: Deadline): Promise<void> {
+    await inTime(this.#request({ type: 'pause', untilMicros: deadline.atMicros }), deadline.leftMs + SAY_WHY_MS);
   }
 
   /** After pause() or restore(). */
@@ -175,5 +187,19 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   #rejectAll(error: Error): void {
     this.#closed = true;
     for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
+  }
+}
+
+async function inTime<Answer>(answer: Promise<Answer>, limitMs: number): Promise<Answer> {
+  const limit = new AbortController();
+  const tooLate = delay(limitMs, undefined, { signal: limit.signal }).then(() => {
+    throw new NoAnswerError('MIGRATION_FAILED', 'the devices do not answer');
+  });
+  try {
+    return await Promise.race([answer, tooLate]);
+  } finally {
+    tooLate.catch(() => {});
+    answer.catch(() => {});
+    limit.abort();
   }
 }

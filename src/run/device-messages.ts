@@ -20,8 +20,10 @@ export interface DeviceJob {
 export type DeviceRequest =
   | { type: 'save' }
   | { type: 'restore'; state: unknown }
-  /** Finishes what the devices have in flight; they begin nothing new until 'resume'. */
-  | { type: 'pause' }
+  /**
+   * Finishes what the devices have in flight, by that moment (monotonicMicros()); they begin nothing new until 'resume'.
+   */
+  | { type: 'pause'; untilMicros: number }
   | { type: 'resume' }
   /** Network devices tell where the guest is now. */
   | { type: 'announce' }

@@ -4,6 +4,7 @@
  * before it ends.
  */
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { Deadline } from '../deadline.js';
 import { DeviceSet } from '../devices/device-set.js';
 import type { PollSource } from '../devices/poll-source.js';
 import { describeError, PostcopyError } from '../errors.js';
@@ -118,7 +119,7 @@ class DeviceWorker {
         return this.#devices.restore(request.state);
       case 'pause':
         this.#dispatch.drain();
-        return this.#virtio.pause();
+        return this.#virtio.pause(new Deadline(request.untilMicros));
       case 'resume':
         return this.#virtio.resume();
       case 'announce':

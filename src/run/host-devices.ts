@@ -13,6 +13,11 @@ import type { VirtioBackend } from './virtio-spec.js';
 /** A disk's lock follows its VM: so long the other side may take to let go of it. */
 const LOCK_WAIT_MS = 2000;
 
+interface Slot {
+  description: DeviceDescription;
+  backend(consoleFd: number): VirtioBackend;
+}
+
 export class HostDevices {
   private constructor(
     readonly disks: HostDisks,
@@ -30,27 +35,32 @@ export class HostDevices {
     }
   }
 
-  /** By slot; the order decides which disk is the guest's vda. */
+  /** As the other host is told of them, by slot. */
   descriptions(): DeviceDescription[] {
-    return [
-      { kind: 'console' },
-      { kind: 'rng' },
-      { kind: 'balloon' },
-      ...this.disks.describe().map((disk) => ({ kind: 'block' as const, ...disk })),
-      ...this.nets.describe().map((net) => ({ kind: 'net' as const, ...net })),
-    ];
+    return this.#slots().map(({ description }) => description);
   }
 
-  /** In the order of descriptions(). `consoleFd`: the console's end of its line. */
+  /** As the device worker gets them, by slot. `consoleFd`: the console's end of its line. */
   backends(consoleFd: number): VirtioBackend[] {
+    return this.#slots().map(({ backend }) => backend(consoleFd));
+  }
+
+  /** The order decides which disk is the guest's vda. */
+  #slots(): Slot[] {
     return [
-      { kind: 'console', fd: consoleFd },
-      { kind: 'rng' },
-      { kind: 'balloon' },
-      ...this.disks.describe().map(({ id, readonly }, i) => {
-        return { kind: 'block' as const, id, readonly, handle: this.disks.handles[i]! };
+      { description: { kind: 'console' }, backend: (fd) => ({ kind: 'console', fd }) },
+      { description: { kind: 'rng' }, backend: () => ({ kind: 'rng' }) },
+      { description: { kind: 'balloon' }, backend: () => ({ kind: 'balloon' }) },
+      ...this.disks.describe().map((disk, i): Slot => {
+        const { id, readonly } = disk;
+        const handle = this.disks.handles[i]!;
+        return { description: { kind: 'block', ...disk }, backend: () => ({ kind: 'block', id, readonly, handle }) };
       }),
-      ...this.nets.describe().map(({ mac }, i) => ({ kind: 'net' as const, mac, handle: this.nets.handles[i]! })),
+      ...this.nets.describe().map((net, i): Slot => {
+        const { mac, mtu } = net;
+        const handle = this.nets.handles[i]!;
+        return { description: { kind: 'net', ...net }, backend: () => ({ kind: 'net', mac, mtu, handle }) };
+      }),
     ];
   }
 

@@ -1,8 +1,7 @@
-import { fdatasync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { DiskConfig } from '../configure/disk-config.js';
 import type { DiskStatus } from '../control/service.js';
+import { Deadline } from '../deadline.js';
 import { native, type NativeDisk } from '../native.js';
 import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';
 import { isSameFile } from './disk-holder.js';
@@ -14,6 +13,9 @@ const RELOCK_INTERVAL_MS = 5;
 /** A sync that is as short as this leaves little for the one while the guest stands still. */
 const SHORT_SYNC_MS = 100;
 const PRESYNCS_MAX = 5;
+/** The guest runs meanwhile; much that it has written, to a slow disk, takes its time. */
+const PRESYNC_LIMIT_MS = 10 * 60_000;
+const SYNC_POLL_MS = 2;
 const CLOSE_WAIT_MS = 2000;
 
 /** A disk, as the other host is told of it. */
@@ -29,8 +31,6 @@ interface OpenDisk {
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
 export class HostDisks {
   readonly #disks: readonly OpenDisk[];
-  /** The kernel tells once that it could not write; another host would read what was there before, for good. */
-  #unwritten: Error | undefined;
 
   private constructor(disks: readonly OpenDisk[]) {
     this.#disks = disks;
@@ -86,18 +86,20 @@ export class HostDisks {
 
   /**
    * Writes back, off this thread, while the guest still runs, so that little is left to be written while it stands still.
-   * Rejects with MIGRATION_FAILED if a disk cannot be written.
+   * Rejects with MIGRATION_FAILED if a disk cannot be written, and with what `cancelled` was aborted with.
    */
-  async presync(): Promise<void> {
-    if (this.#unwritten !== undefined) throw this.#unwritten;
+  async presync(cancelled: AbortSignal, limitMs = PRESYNC_LIMIT_MS): Promise<void> {
+    const deadline = Deadline.in(limitMs);
     for (let round = 0; round < PRESYNCS_MAX; round++) {
       const began = performance.now();
-      await Promise.all(this.#disks.map(syncInBackground)).catch((error: Error) => {
-        this.#unwritten = error;
-        throw error;
-      });
+      await Promise.all(this.#disks.map((disk) => syncInBackground(disk, deadline, cancelled)));
       if (performance.now() - began < SHORT_SYNC_MS) return;
     }
+  }
+
+  /** Those that have requests in flight. */
+  unanswered(): DiskConfig[] {
+    return this.#disks.filter(({ disk }) => !disk.waitIdle(0)).map(({ config }) => config);
   }
 
   /** After the locks have come: what another host has written is what is read from here on. */
@@ -160,10 +162,21 @@ function requireSectors(config: DiskConfig, bytes: number): void {
   throw diskError('BAD_CONFIG', config, why);
 }
 
-async function syncInBackground({ config, disk }: OpenDisk): Promise<void> {
+/** A disk that could not be written once cannot from then on: another host would read what was there before, for good. */
+async function syncInBackground({ config, disk }: OpenDisk, deadline: Deadline, cancelled: AbortSignal): Promise<void> {
   if (config.readonly) return;
+  const number = disk.beginSync();
+  while (!hasSynced({ config, disk }, number)) {
+    cancelled.throwIfAborted();
+    if (deadline.leftMs === 0)
+      throw diskError('MIGRATION_FAILED', config, 'is not written back: see whether its storage answers');
+    await delay(SYNC_POLL_MS);
+  }
+}
+
+function hasSynced({ config, disk }: OpenDisk, number: number): boolean {
   try {
-    await promisify(fdatasync)(disk.syncFd);
+    return disk.synced(number, 0);
   } catch (error) {
     throw diskError('MIGRATION_FAILED', config, 'cannot be written', error);
   }

@@ -1,53 +1,70 @@
 import type { NetConfig } from '../configure/net-config.js';
 import type { NetStatus } from '../control/service.js';
 import { native, type NativeTap } from '../native.js';
-import { cannotOpen } from './net-errors.js';
+import { mtuToTell } from '../devices/virtio/net/config-space.js';
+import { cannotOpen, tooSmall } from './net-errors.js';
 
 /** A network interface, as the other host is told of it. */
 export interface NetDescription {
   id: string;
   mac: string;
+  /** As the guest is told of it; NO_MTU if it is not. */
+  mtu: number;
+}
+
+interface OpenNet extends NetDescription {
+  tap: NativeTap;
 }
 
 /** The network interfaces of one VM on this host, on the main thread. Frames are the device worker's, by the handles. */
 export class HostNets {
-  readonly #configs: readonly NetConfig[];
-  readonly #taps: readonly NativeTap[];
+  readonly #nets: readonly OpenNet[];
 
-  private constructor(configs: readonly NetConfig[], taps: readonly NativeTap[]) {
-    this.#configs = configs;
-    this.#taps = taps;
+  private constructor(nets: readonly OpenNet[]) {
+    this.#nets = nets;
   }
 
   /** Makes or opens the TAP devices, up and in their bridges. Throws PostcopyError with nothing left behind. */
   static open(configs: readonly NetConfig[]): HostNets {
-    const taps: NativeTap[] = [];
+    const nets: OpenNet[] = [];
     try {
-      for (const config of configs) taps.push(openTap(config));
+      for (const config of configs) nets.push(openNet(config));
     } catch (error) {
-      for (const tap of taps) tap.close();
+      for (const { tap } of nets) tap.close();
       throw error;
     }
-    return new HostNets(configs, taps);
+    return new HostNets(nets);
   }
 
   /** In the order of the configuration, as all here. */
   get handles(): number[] {
-    return this.#taps.map((tap) => tap.handle);
+    return this.#nets.map(({ tap }) => tap.handle);
   }
 
   describe(): NetDescription[] {
-    return this.#configs.map(({ id, mac }) => ({ id, mac }));
+    return this.#nets.map(({ id, mac, mtu }) => ({ id, mac, mtu }));
   }
 
   /** As `postcopy status` shows them; the kernel may have picked the names. */
   status(): NetStatus[] {
-    return this.#configs.map(({ id, mac }, i) => ({ id, mac, tap: this.#taps[i]!.name }));
+    return this.#nets.map(({ id, mac, tap }) => ({ id, mac, tap: tap.name }));
   }
 
   /** After the device worker has let go of them. TAP devices that were not there before go away. */
   close(): void {
-    for (const tap of this.#taps) tap.close();
+    for (const { tap } of this.#nets) tap.close();
+  }
+}
+
+function openNet(config: NetConfig): OpenNet {
+  const tap = openTap(config);
+  try {
+    const { mtu } = tap;
+    if (config.mtu !== undefined && config.mtu > mtu) throw tooSmall(config, config.mtu, tap.name, mtu);
+    return { id: config.id, mac: config.mac, mtu: config.mtu ?? mtuToTell(mtu), tap };
+  } catch (error) {
+    tap.close();
+    throw error;
   }
 }
 

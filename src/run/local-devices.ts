@@ -28,8 +28,8 @@ export function localDevices(
       const how = `--disk id=${id},path=FILE (${path} at the source)`;
       return { ...requireGiven(disks, id, 'disk', how), readonly };
     }),
-    nets: hasNet.map(({ id, mac }) => {
-      return { ...requireGiven(nets, id, 'interface', `--net id=${id}[,tap=NAME][,bridge=NAME]`), mac };
+    nets: hasNet.map(({ id, mac, mtu }) => {
+      return { ...requireGiven(nets, id, 'interface', `--net id=${id}[,tap=NAME][,bridge=NAME]`), mac, mtu };
     }),
   };
 }

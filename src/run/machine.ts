@@ -3,6 +3,7 @@
  * migration gives it its first state.
  */
 import { interruptRouting } from '../boot/interrupt-routing.js';
+import { Deadline } from '../deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import {
@@ -15,7 +16,7 @@ import {
 } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { closeVcpus } from './close-vcpus.js';
-import { DeviceLink } from './device-link.js';
+import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { HostDevices } from './host-devices.js';
 import type { VirtioSpec } from './virtio-spec.js';
 import { MTRRS } from './vcpu-state.js';
@@ -37,6 +38,11 @@ export interface MachineLines {
   consoleFd: number;
 }
 
+/**
+ * A guest stands still no longer than this for what its vCPUs and devices wait for: storage that does not answer, for one.
+ * Then it does not move, and goes on here.
+ */
+export const STOPPED_LIMIT_MS = 10_000;
 /** One wait in the thread that asks is no longer than this; in between the event loop turns. */
 const PARK_WAIT_MS = 2;
 /** A vCPU that does not leave the kernel by then is waiting for a page that will not come. */
@@ -108,26 +114,32 @@ export class Machine {
     return this.vcpus.length;
   }
 
-  /** vCPUs alone: devices pause and go on with pauseDevices() and goOn(). */
+  /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
   resume(): void {
     for (const vcpu of this.vcpus) {
-      vcpu.notePaused();
+      if (vcpu.waitParked(0)) vcpu.notePaused();
       vcpu.resume();
     }
   }
 
-  /** Parks all vCPUs. Takes as long as the pages do that they wait for. Returns monotonicMicros() of the last one. */
-  async pause(): Promise<number> {
+  /**
+   * Parks all vCPUs. Takes as long as the pages and devices do that they wait for, if there is no deadline; rejects with
+   * MIGRATION_FAILED behind it: resume() has them go on. Returns monotonicMicros() of the last one.
+   */
+  async pause(deadline?: Deadline): Promise<number> {
     for (const vcpu of this.vcpus) vcpu.requestPause();
-    for (const vcpu of this.vcpus) {
-      while (!vcpu.waitParked(PARK_WAIT_MS)) await new Promise((resolve) => setImmediate(resolve));
+    for (const [index, vcpu] of this.vcpus.entries()) {
+      while (!vcpu.waitParked(PARK_WAIT_MS)) {
+        if (deadline?.leftMs === 0) throw this.#tooLate(`vCPU ${index} does not stop`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     }
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
   /** Of a paused machine whose devices may be paused as well. `clockAt`: monotonicMicros() when its clocks were read. */
-  async save(): Promise<{ state: MachineState; clockAt: number }> {
-    const devices = await this.devices.save();
+  async save(deadline = Deadline.in(STOPPED_LIMIT_MS)): Promise<{ state: MachineState; clockAt: number }> {
+    const devices = await this.devices.save(deadline);
     const { state, clockAt } = saveKvmState(this.vm, this.vcpus, this.#msrIndices);
     return { state: { ...state, devices }, clockAt };
   }
@@ -141,26 +153,27 @@ export class Machine {
 
   /**
    * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Throws, with
-   * the disks locked still, if a device cannot.
+   * the disks locked still, if a device cannot by then.
    */
-  async releaseDevices(): Promise<void> {
-    await this.devices.pause();
+  async releaseDevices(deadline: Deadline): Promise<void> {
+    try {
+      await this.devices.pause(deadline);
+    } catch (error) {
+      throw error instanceof NoAnswerError ? this.#tooLate(error.message) : error;
+    }
     this.hostDevices.disks.unlock();
   }
 
   /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */
   async goOn(): Promise<void> {
     await this.hostDevices.disks.relock(RELOCK_WAIT_MS);
-    await this.devices.resume();
-    this.resume();
+    this.#goOn();
   }
 
   /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
   resumeAfter(state: MachineState, sinceMicros: number): void {
     startClocks(this.vm, this.vcpus, state, sinceMicros, this.tscKhz);
-    this.resume();
-    // Nobody waits for these; a worker that has failed says so itself.
-    this.devices.resume().catch(() => {});
+    this.#goOn();
     for (const ms of ANNOUNCE_AT_MS) setTimeout(() => this.devices.announce().catch(() => {}), ms).unref();
   }
 
@@ -172,6 +185,19 @@ export class Machine {
   close(devicesWaitMs?: number): Promise<boolean> {
     this.#closing ??= this.#close(devicesWaitMs);
     return this.#closing;
+  }
+
+  #goOn(): void {
+    this.resume();
+    // Nobody waits for this: a worker that waits for storage answers late, and one that has failed says so itself.
+    this.devices.resume().catch(() => {});
+  }
+
+  #tooLate(what: string): PostcopyError {
+    const limit = `in the ${STOPPED_LIMIT_MS / 1000} s that the guest may stand still`;
+    const [disk] = this.hostDevices.disks.unanswered();
+    const why = disk === undefined ? '' : `: disk ${disk.id}, ${disk.path}, does not end its requests`;
+    return new PostcopyError('MIGRATION_FAILED', `${what} ${limit}${why}`);
   }
 
   async #close(devicesWaitMs?: number): Promise<boolean> {

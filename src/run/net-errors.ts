@@ -57,6 +57,13 @@ export function cannotOpen(config: NetConfig, error: unknown): PostcopyError {
   return new PostcopyError(known?.[0] ?? 'HOST_LACKS', `network interface ${config.id}: ${why}`, error);
 }
 
+/** The guest was told of a larger MTU than this host lets through: what is larger would be lost here, without a word. */
+export function tooSmall({ id, bridge }: NetConfig, guestMtu: number, tap: string, mtu: number): PostcopyError {
+  const where = bridge === undefined ? `the TAP device ${tap}` : `the bridge ${bridge}, and the TAP device ${tap},`;
+  const why = `the guest's frames have up to ${guestMtu} bytes, and ${mtu} is the MTU here: give ${where} that of the source`;
+  return new PostcopyError('HOST_LACKS', `network interface ${id}: ${why} (ip link set NAME mtu ${guestMtu})`);
+}
+
 function tapName(tap: string | undefined): string {
   return tap === undefined ? 'a TAP device' : `the TAP device ${tap}`;
 }

@@ -4,6 +4,7 @@
  */
 import type { ConsoleLine } from '../devices/virtio/console/console-line.js';
 import { native } from '../native.js';
+import { UnsentOutput } from './unsent-output.js';
 
 const MOST_UNSENT = 1024 * 1024;
 const READ_BYTES = 4096;
@@ -11,8 +12,7 @@ const READ_BYTES = 4096;
 export class SerialLine implements ConsoleLine {
   readonly #fd: number;
   readonly #input = new Uint8Array(READ_BYTES);
-  #unsent: Uint8Array[] = [];
-  #unsentBytes = 0;
+  readonly #unsent = new UnsentOutput();
   #open = true;
 
   constructor(fd: number) {
@@ -30,26 +30,23 @@ export class SerialLine implements ConsoleLine {
 
   /** Output waits for the other end. */
   get blocked(): boolean {
-    return this.#unsentBytes > 0;
+    return this.#unsent.length > 0;
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.#open || this.#unsentBytes + bytes.length > MOST_UNSENT) return;
-    this.#unsent.push(bytes.slice());
-    this.#unsentBytes += bytes.length;
-    this.flush();
+    if (!this.#open || this.#unsent.length + bytes.length > MOST_UNSENT) return;
+    // What waits already waits for poll(): a try for each byte more would be a system call in vain.
+    const waits = this.blocked;
+    this.#unsent.add(bytes);
+    if (!waits) this.flush();
   }
 
   flush(): void {
-    while (this.#open && this.#unsent.length > 0) {
-      const first = this.#unsent[0]!;
-      const sent = this.#guard(() => native.writeFd(this.#fd, first)) ?? 0;
-      this.#unsentBytes -= sent;
-      if (sent < first.length) {
-        this.#unsent[0] = first.subarray(sent);
-        return;
-      }
-      this.#unsent.shift();
+    while (this.#open && this.blocked) {
+      const { oldest } = this.#unsent;
+      const sent = this.#guard(() => native.writeFd(this.#fd, oldest)) ?? 0;
+      this.#unsent.drop(sent);
+      if (sent < oldest.length) return;
     }
   }
 

@@ -1,4 +1,5 @@
 /** The virtio devices of a VM on its device worker: builds them, and leads notifications and descriptors to them. */
+import type { Deadline } from '../deadline.js';
 import type { PollSource } from '../devices/poll-source.js';
 import { MmioTransport } from '../devices/virtio/mmio-transport.js';
 import type { VirtioInterrupt } from '../devices/virtio/virtio-interrupt.js';
@@ -46,10 +47,10 @@ export class VirtioSlots {
     this.#paused = true;
   }
 
-  /** The devices finish what they have in flight. Throws if one cannot: then all of them go on with resume(). */
-  pause(): void {
+  /** The devices finish what they have in flight. Throws if one cannot in time: then all of them go on with resume(). */
+  pause(deadline: Deadline): void {
     this.hold();
-    for (const transport of this.transports) transport.pause();
+    for (const transport of this.transports) transport.pause(deadline);
   }
 
   resume(): void {

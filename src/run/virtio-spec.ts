@@ -12,4 +12,4 @@ export type VirtioBackend =
   | { kind: 'rng' }
   | { kind: 'balloon' }
   | { kind: 'block'; id: string; readonly: boolean; handle: number }
-  | { kind: 'net'; mac: string; handle: number };
+  | { kind: 'net'; mac: string; mtu: number; handle: number };

@@ -249,11 +249,15 @@ describe('migrate to something that is no destination', () => {
     const source = await startSource({ kernel });
     const destination = await startDestination();
     rmSync(kernel);
-    await staysHere(source, destination.address, /refuses the VM: kernel .* cannot be read here \(ENOENT\): copy it/);
+    await staysHere(
+      source,
+      destination.address,
+      /refuses the VM: kernel .* is missing here, or is another one: copy it/,
+    );
     writeFileSync(kernel, 'another');
-    await staysHere(source, destination.address, /refuses the VM: kernel .* has \d+ bytes here, \d+ at the source/);
+    await staysHere(source, destination.address, /refuses the VM: kernel .* is missing here, or is another one/);
     writeFileSync(kernel, readFileSync(guestBinary()).reverse());
-    await staysHere(source, destination.address, /refuses the VM: kernel .* differs from the one at the source/);
+    await staysHere(source, destination.address, /refuses the VM: kernel .* is missing here, or is another one/);
     expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
     await work(source.guest);
     copyFileSync(guestBinary(), kernel);

@@ -75,7 +75,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
 }
 
 function serveUntil(isOver: () => boolean, fd?: number): void {
-  serveChannels([...tasks, new StopWhen(isOver, link, fd)], link, -1, 0);
+  serveChannels([...tasks, new StopWhen(isOver, link, fd)], link, -1);
 }
 
 function closeMove(): void {

@@ -14,7 +14,7 @@ import {
   native,
 } from '../../src/native.js';
 import { finish, KIB, makeDirectory, makeImage, makeMemory, MIB, openDisk, pattern } from './disks.js';
-import { readMemory, run, submit, type Segments } from './disks.js';
+import { readMemory, run, submit, sync, type Segments } from './disks.js';
 import { next, readable, startWorker } from './threads.js';
 
 const { EIO, EBADF } = os.errno;
@@ -113,7 +113,7 @@ describe('transfers', () => {
   it('flushes', () => {
     const disk = openDisk(makeImage(pattern(KIB)));
     expect(run(disk, DISK_FLUSH, makeMemory(), [], 0)).toBe(0);
-    disk.sync();
+    sync(disk);
     disk.dropCache();
   });
 
@@ -247,7 +247,7 @@ describe('discard and zeroes', () => {
   it('discard gives the blocks back', () => {
     const path = makeImage(pattern(MIB));
     const disk = openDisk(path);
-    disk.sync();
+    sync(disk);
     const before = blocks(path);
     expect(before).toBeGreaterThanOrEqual(MIB);
     expect(run(disk, DISK_DISCARD, makeMemory(), [], 64 * KIB, 512 * KIB)).toBe(0);

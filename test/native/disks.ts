@@ -84,3 +84,7 @@ export function run(
   submit(disk, 1, kind, memory, segments, offset, length);
   return finish(disk).get(1)!;
 }
+
+export function sync(disk: NativeDisk): void {
+  if (!disk.synced(disk.beginSync(), PATIENCE_MS)) throw new Error('it is not written back');
+}

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk-config.js';
 import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
 import { startControlServer } from '../../src/control/server.js';
-import { DISK_READ, native } from '../../src/native.js';
+import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
 import { HostDisks } from '../../src/run/host-disks.js';
 import { FakeVm, STATUS } from '../unit/control/fake-vm.js';
 import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
@@ -17,6 +17,7 @@ function open(...configs: DiskConfig[]): HostDisks {
   return disks;
 }
 
+const NEVER = new AbortController().signal;
 const openFds = () => readdirSync('/proc/self/fd').length;
 
 describe('opening', () => {
@@ -33,7 +34,7 @@ describe('opening', () => {
   it('none at all is fine', async () => {
     const disks = open();
     await disks.lock();
-    await disks.presync();
+    await disks.presync(NEVER);
     disks.dropCaches();
     expect([disks.handles, disks.describe()]).toEqual([[], []]);
   });
@@ -134,7 +135,7 @@ describe('a move', () => {
   it('writes back while the guest runs, and reads anew where it comes to', async () => {
     const path = makeImage(pattern(8 * KIB));
     const [source, destination] = [open(disk('a', path)), open(disk('a', path))];
-    await source.presync();
+    await source.presync(NEVER);
     source.unlock();
     await destination.relock(0);
     destination.dropCaches();
@@ -142,7 +143,21 @@ describe('a move', () => {
     expect(run(new native.Disk(null, destination.handles[0]!), DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
   });
 
+  it('is cancelled, or has a limit, where the disk is not written back in time', async () => {
+    vi.spyOn(native, 'Disk').mockImplementation(function () {
+      return { bytes: KIB, beginSync: () => 1, synced: () => false, close: () => true } as unknown as NativeDisk;
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    const disks = open(disk('a', 'never'));
+    const why = new Error('cancelled');
+    await expect(disks.presync(AbortSignal.abort(why))).rejects.toBe(why);
+    await expect(disks.presync(NEVER, 20)).rejects.toMatchObject({
+      code: 'MIGRATION_FAILED',
+      message: expect.stringMatching(/^disk a: .* is not written back: see whether its storage answers/),
+    });
+  });
+
   it('does not sync what is only read', async () => {
-    await open(disk('a', makeImage(pattern(KIB)), true)).presync();
+    await open(disk('a', makeImage(pattern(KIB)), true)).presync(NEVER);
   });
 });

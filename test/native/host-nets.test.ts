@@ -35,8 +35,8 @@ describe('HostNets', () => {
     const [name, bridge] = [freshName(), makeBridge()];
     const nets = openNets(net('net0', { tap: name, bridge }), net('lan'));
     expect(nets.describe()).toEqual([
-      { id: 'net0', mac: MAC },
-      { id: 'lan', mac: MAC },
+      { id: 'net0', mac: MAC, mtu: 1500 },
+      { id: 'lan', mac: MAC, mtu: 1500 },
     ]);
     expect(nets.status()).toEqual([
       { id: 'net0', mac: MAC, tap: name },
@@ -48,6 +48,19 @@ describe('HostNets', () => {
     attached.detach();
     nets.close();
     expect(descriptors()).toBe(before);
+  });
+
+  it('takes the MTU of the bridge; a guest that comes keeps its own, and needs as much here', () => {
+    const [bridge, name] = [makeBridge(), freshName()];
+    runCommand('ip', 'link', 'set', bridge, 'mtu', '9000');
+    expect(openNets(net('net0', { bridge })).describe()).toMatchObject([{ mtu: 9000 }]);
+    expect(openNets(net('net0', { bridge, mtu: 1500 })).describe()).toMatchObject([{ mtu: 1500 }]);
+    expect(openNets(net('net0', { bridge, mtu: 0 })).describe()).toMatchObject([{ mtu: 0 }]);
+    expect(failure(net('net0', { bridge, tap: name, mtu: 9001 }))).toMatchObject({
+      code: 'HOST_LACKS',
+      message: expect.stringContaining(`network interface net0: the guest's frames have up to 9001 bytes`),
+    });
+    expect(interfaceExists(name)).toBe(false);
   });
 
   it('says what is wrong with one, and closes the others', () => {

@@ -23,7 +23,7 @@ class Guest implements Driver {
     readonly bufferSizes: number[],
   ) {
     onTestFinished(() => this.memory.close());
-    this.device = new NetDevice({ memory: this.memory, tap, mac });
+    this.device = new NetDevice({ memory: this.memory, tap, mac, mtu: 1500 });
     this.features = this.device.features;
     this.device.start(this);
     this.device.process();

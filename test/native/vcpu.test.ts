@@ -251,6 +251,24 @@ describe('a vCPU', () => {
     expect([register(vcpu, RIP), register(vcpu, RAX) & 0xffn]).toEqual([BigInt(CODE + 2), 0x77n]);
   });
 
+  it('asked to park, and then to go on, goes on, wherever it was on its way to park', async () => {
+    // in al, 0x81; jmp to it
+    const { vcpus, exits } = createTinyVm([0xe4, 0x81, 0xeb, 0xfc]);
+    const vcpu = vcpus[0]!;
+    vcpu.resume();
+    for (let round = 0; round < 200; round++) {
+      await takeExits(exits);
+      vcpu.requestPause();
+      if (round % 2 === 0) vcpu.resume();
+      exits.complete(0, 0, 0);
+      vcpu.resume();
+    }
+    await takeExits(exits);
+    vcpu.requestPause();
+    exits.complete(0, 0, 0);
+    expect(vcpu.waitParked(PATIENCE_MS)).toBe(true);
+  });
+
   it('reports that it cannot go on, and parks', async () => {
     // jmp 0x4000:0, where there is no memory to take instructions from
     const { vcpus, exits } = createTinyVm([0xea, 0x00, 0x00, 0x00, 0x40]);

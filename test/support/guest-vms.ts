@@ -60,8 +60,8 @@ export interface WaitingVm {
 }
 
 /** `postcopy receive`, ready for a VM. */
-export async function startDestination(name = 'vm'): Promise<WaitingVm> {
-  const vm = new SpawnedVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null']);
+export async function startDestination(name = 'vm', words: string[] = []): Promise<WaitingVm> {
+  const vm = new SpawnedVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null', ...words]);
   onTestFinished(() => vm.dispose());
   const { listen } = await vm.reach('waiting');
   const [host, port] = listen!.split(':');

@@ -1,8 +1,11 @@
+import { Deadline } from '../../deadline.js';
 import type { PollSource } from '../poll-source.js';
 import { DriverSession, type SessionSetup } from './driver-session.js';
 import type { QueuePosition } from './queue.js';
 import { QueueError, type VirtioDevice } from './virtio-device.js';
 
+/** For what a device has in flight when its driver takes a queue away, while the guest runs. */
+const STOP_QUEUE_LIMIT_MS = 8000;
 const NO_SOURCES: readonly PollSource[] = [];
 
 /**
@@ -40,11 +43,11 @@ export class DeviceRunner {
     if (this.#live) this.guard(() => this.#device.process());
   }
 
-  /** Throws if the model cannot finish what is in flight; an error of the driver's is none of the pause. */
-  pause(): void {
+  /** Throws if the model cannot finish what is in flight by then; an error of the driver's is none of the pause. */
+  pause(deadline: Deadline): void {
     this.#paused = true;
     try {
-      this.#finish();
+      this.#finish(deadline);
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
       this.#fail(error);
@@ -72,7 +75,7 @@ export class DeviceRunner {
     const session = this.#session;
     if (session === undefined) return;
     this.guard(() => {
-      this.#finish();
+      this.#finish(Deadline.in(STOP_QUEUE_LIMIT_MS));
       session.queues[index]?.stop();
     });
     this.notify();
@@ -100,8 +103,8 @@ export class DeviceRunner {
     return this.#session !== undefined && !this.#paused;
   }
 
-  #finish(): void {
-    this.#device.pause();
+  #finish(deadline: Deadline): void {
+    this.#device.pause(deadline);
     this.#session?.signalAll();
   }
 

@@ -1,3 +1,4 @@
+import type { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';
@@ -75,8 +76,8 @@ export class MmioTransport implements BusDevice {
   }
 
   /** Before save(): nothing is in flight after it. Throws if the model cannot do that: go on with resume(). */
-  pause(): void {
-    this.#runner.pause();
+  pause(deadline: Deadline): void {
+    this.#runner.pause(deadline);
   }
 
   /** After pause() or restore(). */

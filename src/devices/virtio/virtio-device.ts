@@ -2,6 +2,7 @@
  * What a virtio device model is to the transport (mmio-transport.ts) and to the device worker, its only thread. A model
  * knows nothing of registers, status bits and interrupts. Virtio 1.2 throughout.
  */
+import type { Deadline } from '../../deadline.js';
 import type { PollSource } from '../poll-source.js';
 import type { Segment } from './segment.js';
 
@@ -65,10 +66,11 @@ export interface VirtioDevice {
   readonly sources: readonly PollSource[];
   /**
    * Before the state is saved, with all vCPUs parked: finishes what is in flight and returns it to its queue, takes
-   * nothing new until process() is called again, writes back what only this host has. Throws if that fails, or takes too
-   * long: the guest then goes on here, and process() is called. Also without a driver, as save() and restore().
+   * nothing new until process() is called again, writes back what only this host has. Throws if that fails, or has not
+   * ended by the deadline: the guest then goes on here, and process() is called. Also without a driver, as save() and
+   * restore().
    */
-  pause(): void;
+  pause(deadline: Deadline): void;
   /** Of a paused device, without the rings: a plain object of numbers, strings, booleans, arrays and byte arrays. */
   save(): unknown;
   /** Before start(), on the other host. Throws for state that is none (zod), with nothing changed. */

@@ -120,7 +120,6 @@ export class DestinationPageChannels {
       left: this.#left.buffer as SharedArrayBuffer,
       pending: this.#pending.buffer,
       link: this.#link.buffer,
-      spinMicros: 0,
     });
   }
 

@@ -2,12 +2,13 @@
  * Takes a VM from another host: drives the hand-over (hand-over.ts decides, this acts) on the main thread's event loop,
  * while page workers receive and install the pages.
  */
+import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
 import { native, type Socket } from '../../native.js';
 import type { MachineState } from '../../run/machine-state.js';
-import type { Machine } from '../../run/machine.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
 import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import { MemoryMeter } from '../memory-meter.js';
@@ -336,7 +337,7 @@ export class ReceiveVm {
     clearInterval(this.#progressTimer);
     for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
     // The devices as well; one that waits for a page will not answer.
-    this.#machine!.devices.pause().catch(() => {});
+    this.#machine!.devices.pause(Deadline.in(STOPPED_LIMIT_MS)).catch(() => {});
     const pagesMissing = this.pagesMissing;
     try {
       this.#control.close();

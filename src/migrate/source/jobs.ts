@@ -13,7 +13,6 @@ export interface SourceJob {
   /** LinkSwitch, and the descriptor that is readable from the hand-over on. */
   link: SharedArrayBuffer;
   wakeFd: number;
-  spinMicros: number;
 }
 
 export interface SourceChannelJob {

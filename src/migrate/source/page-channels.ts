@@ -88,7 +88,6 @@ export class SourcePageChannels {
         blocks: this.#blocks.buffer,
         link: this.#link.buffer,
         wakeFd: this.#wakeFd,
-        spinMicros: 0,
       });
     });
   }

@@ -34,5 +34,5 @@ servePageJob<SourceJob>((job, report) => {
   const kinds = job.channels.map(({ address }) => address.channel);
   native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
   const tasks = job.channels.map((channel) => openTask(job, channel, report));
-  serveChannels(tasks, new LinkSwitch(job.link), job.wakeFd, job.spinMicros);
+  serveChannels(tasks, new LinkSwitch(job.link), job.wakeFd);
 });

@@ -4,12 +4,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
+import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { pagesFor } from '../../memory/page-size.js';
 import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { MachineState } from '../../run/machine-state.js';
-import type { Machine } from '../../run/machine.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
 import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import type { Complete, Hello, Message } from '../message.js';
@@ -44,11 +45,10 @@ const PROGRESS_INTERVAL_MS = 100;
 /** Round trips measured while the destination gets ready; the shortest counts. */
 const PINGS = 4;
 
-/** Longest stay in a phase; the others end by the link's watch. */
+/** Longest stay in a phase; stopping has a limit of its own, the others end by the link's watch. */
 const DEADLINES: Partial<Record<SourcePhase, number>> = {
   greeting: ANSWER_TIMEOUT_MS,
   preparing: ANSWER_TIMEOUT_MS,
-  stopping: HAND_OVER_TIMEOUT_MS,
   loading: HAND_OVER_TIMEOUT_MS,
   committed: HAND_OVER_TIMEOUT_MS,
   doubtful: HAND_OVER_TIMEOUT_MS,
@@ -89,6 +89,8 @@ export class SendVm {
   #state: MachineState | undefined;
   #offered: Uint32Array = new Uint32Array(0);
   #ramMap: Uint8Array = new Uint8Array(0);
+  /** Aborted when the migration ends, however. */
+  readonly #over = new AbortController();
   readonly #downtime = new DowntimeLaps();
   #clockAt = 0;
   #loadedAfterMicros = 0;
@@ -118,7 +120,7 @@ export class SendVm {
   async run(): Promise<MigrationSummary> {
     try {
       // What the guest has written is on its disks before it stops, so that little is left to write then.
-      await this.#options.machine.hostDevices.disks.presync();
+      await this.#options.machine.hostDevices.disks.presync(this.#over.signal);
       if (isEnd(this.#phase)) return await this.#done; // cancelled meanwhile
       const control = await connectControl(this.#options.host, this.#options.port, this.#id);
       if (isEnd(this.#phase)) {
@@ -267,10 +269,11 @@ export class SendVm {
    */
   async #stopAndCapture(): Promise<void> {
     const { machine } = this.#options;
-    this.#downtime.begin(await machine.pause());
-    await machine.releaseDevices();
+    const deadline = Deadline.in(STOPPED_LIMIT_MS);
+    this.#downtime.begin(await machine.pause(deadline));
+    await machine.releaseDevices(deadline);
     this.#downtime.lap('stop', native.monotonicMicros());
-    const { state, clockAt } = await machine.save();
+    const { state, clockAt } = await machine.save(deadline);
     this.#downtime.lap('save', native.monotonicMicros());
     this.#state = state;
     this.#clockAt = clockAt;
@@ -310,6 +313,7 @@ export class SendVm {
   async #end(status: MigrationSummary['status'], reason?: Error): Promise<void> {
     clearTimeout(this.#deadline);
     clearInterval(this.#progressTimer);
+    this.#over.abort(reason);
     lowerMainThread();
     this.#metrics.end();
     this.#report();

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { MmioTransport } from '../../../src/devices/virtio/mmio-transport.js';
 import { DeviceSet } from '../../../src/devices/device-set.js';
 import { PostcopyError } from '../../../src/errors.js';
 import { FakeHost } from './fake-host.js';
@@ -161,6 +162,17 @@ describe('save and restore', () => {
       expect(() => devices.restore(state)).toThrow(PostcopyError);
     }
     expect(devices.save()).toEqual(good);
+  });
+
+  it('tells a device that is another one from state that is none', () => {
+    const refusal = new PostcopyError('REFUSED', 'a device of type 1 at the source is one of type 2 here');
+    const failing = (error: Error) => {
+      const transport = { save: () => ({}), restore: () => { throw error; } } as unknown as MmioTransport; // prettier-ignore
+      return new DeviceSet(host, [transport]);
+    };
+    const state = failing(refusal).save();
+    expect(() => failing(refusal).restore(state)).toThrow(refusal);
+    expect(() => failing(new Error('it')).restore(state)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
   });
 });
 

@@ -7,6 +7,7 @@ import { MmioDriver } from '../devices/virtio/mmio-driver.js';
 import { FakeRam } from '../memory/fake-ram.js';
 import { FakeInterrupt } from '../devices/virtio/fake-interrupt.js';
 import { fuzz, FUZZ_TIMEOUT_MS, onlyPostcopyError, statesLike } from './fuzz.js';
+import { SOON } from '../devices/virtio/soon.js';
 
 const RAM_BYTES = 0x100000;
 
@@ -26,7 +27,7 @@ class Setup {
 
   /** To another host; the state there is the same. */
   move(): Setup {
-    this.transport.pause();
+    this.transport.pause(SOON);
     const state = this.transport.save();
     const there = new Setup(this.ram);
     there.transport.restore(structuredClone(state));
@@ -157,7 +158,7 @@ describe('the MMIO transport', () => {
     () => {
       const source = new Setup();
       source.driver.start();
-      source.transport.pause();
+      source.transport.pause(SOON);
       fuzz(
         fc.property(statesLike(source.transport.save()), (state) => {
           const { transport, driver } = new Setup(source.ram);

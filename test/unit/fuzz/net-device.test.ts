@@ -87,7 +87,12 @@ class Machine {
   }
 
   #device(): NetDevice {
-    return new NetDevice({ memory: this.ram as unknown as NativeMemory, tap: this.tap, mac: '52:54:00:00:00:01' });
+    return new NetDevice({
+      memory: this.ram as unknown as NativeMemory,
+      tap: this.tap,
+      mac: '52:54:00:00:00:01',
+      mtu: 1500,
+    });
   }
 
   #add({ queue, readable, writable, indirect, start }: Event & { kind: 'chain' }): void {

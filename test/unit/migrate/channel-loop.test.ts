@@ -63,7 +63,7 @@ describe('serveChannels', () => {
   });
 
   const worked = () => true;
-  const serve = (tasks: ChannelTask[], spinMicros = 0) => serveChannels(tasks, link, WAKE_FD, spinMicros);
+  const serve = (tasks: ChannelTask[]) => serveChannels(tasks, link, WAKE_FD);
 
   it('gives every task its turn, the first one first, and sleeps only when none had anything to do', () => {
     const [a, b] = [new FakeTask('a', log), new FakeTask('b', log)];
@@ -95,7 +95,7 @@ describe('serveChannels', () => {
   });
 
   it('does not sleep on what is not given', () => {
-    serveChannels([new FakeTask('a', log, [5])], link, -1, 0);
+    serveChannels([new FakeTask('a', log, [5])], link, -1);
     expect(polls.map(({ sources }) => sources)).toEqual([[[5, POLLIN]]]);
   });
 
@@ -121,27 +121,11 @@ describe('serveChannels', () => {
     expect(log.filter((entry) => entry.startsWith('idle'))).toEqual(Array(4).fill(['idle a', 'idle b']).flat());
   });
 
-  it('looks on for a while after work before it sleeps', () => {
-    let now = 1000;
-    vi.spyOn(native, 'monotonicMicros').mockImplementation(() => (now += 10));
-    const a = new FakeTask('a', log);
-    a.steps = [worked, worked];
-    serve([a], 50);
-    // Two that worked; then one for each look at the clock until 50 us after the second.
-    expect(log).toEqual([...Array(7).fill('step a'), 'poll']);
-  });
-
-  it('does not look at the clock if it is not to look on', () => {
-    const clock = vi.spyOn(native, 'monotonicMicros');
+  it('sleeps as soon as there is nothing to do', () => {
     const a = new FakeTask('a', log);
     a.steps = [worked];
     serve([a]);
-    expect([clock.mock.calls.length, log]).toEqual([0, ['step a', 'step a', 'poll']]);
-  });
-
-  it('sleeps at once if nothing has been done yet, also if it is to look on after work', () => {
-    serve([new FakeTask('a', log)], 1e9);
-    expect(log).toEqual(['step a', 'poll']);
+    expect(log).toEqual(['step a', 'step a', 'poll']);
   });
 
   it('does nothing for a link that is stopped', () => {
@@ -207,7 +191,7 @@ it('really sleeps, and wakes by what comes and by the hand-over', async () => {
   };
   // Idle after 20 ms, and again after 20 ms; then it would sleep for 500 ms.
   expect(await next(startWorker(HAND_OVER, { link: link.buffer, go: go.buffer, wakeFd }))).toBe('ready');
-  serveChannels([task], link, wakeFd, 0);
+  serveChannels([task], link, wakeFd);
   expect(log).toEqual(['idle a', 'came', 'idle a', 'handed over']);
 });
 

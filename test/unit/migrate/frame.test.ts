@@ -72,7 +72,7 @@ const hello = {
   devices: [
     { kind: 'console' as const },
     { kind: 'block' as const, id: 'root', path: '/srv/root.img', readonly: false, bytes: 2 ** 40 },
-    { kind: 'net' as const, id: 'net0', mac: '52:54:00:00:00:01' },
+    { kind: 'net' as const, id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 },
   ],
   bulkChannels: 1,
 };
@@ -205,7 +205,11 @@ describe('FrameDecoder', () => {
     ['no bulk channel in HELLO', 1, { ...hello, bulkChannels: 0 }],
     ['17 bulk channels in HELLO', 1, { ...hello, bulkChannels: 17 }],
     ['an unknown device in HELLO', 1, { ...hello, devices: [{ kind: 'gpu' }] }],
-    ['a multicast MAC in HELLO', 1, { ...hello, devices: [{ kind: 'net', id: 'n', mac: '01:00:00:00:00:01' }] }],
+    [
+      'a multicast MAC in HELLO',
+      1,
+      { ...hello, devices: [{ kind: 'net', id: 'n', mac: '01:00:00:00:00:01', mtu: 0 }] },
+    ],
     ['17 devices in HELLO', 1, { ...hello, devices: new Array(17).fill({ kind: 'rng' }) }],
     ['an unknown role in HELLO', 1, { ...hello, files: [{ ...hello.files[0], role: 'disk' }] }],
     ['a short checksum in HELLO', 1, { ...hello, files: [{ ...hello.files[0], sha256: 'abc' }] }],

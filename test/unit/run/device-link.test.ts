@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { native, type NativeMemory, type NativeVm } from '../../../src/native.js';
+import { Deadline } from '../../../src/deadline.js';
 import { DeviceLink } from '../../../src/run/device-link.js';
+import { SOON } from '../devices/virtio/soon.js';
 
 interface FakeWorker extends EventEmitter {
   asked: { type: string }[];
@@ -63,7 +65,7 @@ describe('the end of the device worker', () => {
     const late = link.pressPowerButton();
     await expect(late).rejects.toEqual(ended);
     expect(await closing).toBe(true);
-    await expect(link.save()).rejects.toEqual(ended);
+    await expect(link.save(SOON)).rejects.toEqual(ended);
   });
 
   it('leaves nothing open, whether it was asked for or not', async () => {
@@ -72,7 +74,7 @@ describe('the end of the device worker', () => {
     await link.close();
     expect(closeFd).toHaveBeenCalledTimes(1);
     const { link: other, worker } = await serving();
-    const save = other.save();
+    const save = other.save(SOON);
     worker.emit('error', new Error('it broke'));
     worker.emit('exit', 1);
     await expect(save).rejects.toThrow('it broke');
@@ -88,5 +90,34 @@ describe('the end of the device worker', () => {
     const closing = patient.close(10_000);
     expect(await patient.close(10)).toBe(true);
     expect(await closing).toBe(true);
+  });
+});
+
+describe('a device worker that waits for storage', () => {
+  it('is not waited for beyond the deadline; its late answers are nobody else’s', async () => {
+    const { link, worker } = await serving();
+    await expect(link.pause(Deadline.in(20))).rejects.toMatchObject({
+      code: 'MIGRATION_FAILED',
+      message: 'the devices do not answer',
+    });
+    const resumed = link.resume();
+    const saved = link.save(SOON);
+    worker.emit('message', { type: 'refused', code: 'MIGRATION_FAILED', message: 'disk root: too late' });
+    worker.emit('message', { type: 'answer' });
+    worker.emit('message', { type: 'answer', state: 'saved' });
+    expect([await resumed, await saved]).toEqual([undefined, 'saved']);
+    await link.close();
+  });
+
+  it('says why itself if it can', async () => {
+    const { link, worker } = await serving();
+    const paused = link.pause(Deadline.in(0));
+    worker.emit('message', {
+      type: 'refused',
+      code: 'MIGRATION_FAILED',
+      message: 'disk root: its requests did not end',
+    });
+    await expect(paused).rejects.toThrow('disk root: its requests did not end');
+    await link.close();
   });
 });

@@ -7,7 +7,7 @@ const DEVICES: DeviceDescription[] = [
   { kind: 'console' },
   { kind: 'block', id: 'root', path: '/srv/root.img', readonly: false, bytes: 4096 },
   { kind: 'block', id: 'data', path: '/srv/data.img', readonly: true, bytes: 512 },
-  { kind: 'net', id: 'net0', mac: '52:54:00:00:00:01' },
+  { kind: 'net', id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 },
 ];
 const DISKS = [
   { id: 'data', path: '/dev/vdb' },
@@ -16,19 +16,19 @@ const DISKS = [
 const NETS = [{ id: 'net0', tap: 'tap3', bridge: 'br0' }];
 
 describe('localDevices', () => {
-  it('takes places from this host; order, mode and MAC from the VM', () => {
+  it('takes places from this host; order, mode, MAC and MTU from the VM', () => {
     expect(localDevices(DEVICES, { disks: DISKS, nets: NETS })).toEqual({
       disks: [
         { id: 'root', path: '/dev/vda', readonly: false },
         { id: 'data', path: '/dev/vdb', readonly: true },
       ],
-      nets: [{ id: 'net0', mac: '52:54:00:00:00:01', tap: 'tap3', bridge: 'br0' }],
+      nets: [{ id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000, tap: 'tap3', bridge: 'br0' }],
     });
   });
 
   it('lets the kernel name a TAP device', () => {
     const { nets } = localDevices(DEVICES, { disks: DISKS, nets: [{ id: 'net0' }] });
-    expect(nets).toEqual([{ id: 'net0', mac: '52:54:00:00:00:01' }]);
+    expect(nets).toEqual([{ id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 }]);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { native, type NativeMemory, type NativeVm } from '../../../src/native.js';
 import { VirtioSlots } from '../../../src/run/virtio-slots.js';
+import { SOON } from '../devices/virtio/soon.js';
 
 const announce = vi.fn();
 
@@ -30,7 +31,7 @@ describe('VirtioSlots', () => {
     });
     slots.announce();
     expect(announce).toHaveBeenCalledTimes(1);
-    slots.pause();
+    slots.pause(SOON);
     slots.announce();
     expect(announce).toHaveBeenCalledTimes(1);
     slots.resume();

@@ -6,7 +6,8 @@ import { PostcopyError } from '../../../src/errors.js';
 import { SendVm, type SendOptions } from '../../../src/migrate/source/send-vm.js';
 import { bootMachine, type Booted } from '../../../src/run/boot-machine.js';
 import { HostDevices } from '../../../src/run/host-devices.js';
-import { startVm, type Consoles, type VmProcess } from '../../../src/run/vm-process.js';
+import type { Consoles } from '../../../src/run/console-lines.js';
+import { startVm, type VmProcess } from '../../../src/run/vm-process.js';
 
 vi.mock('../../../src/run/require-host.js', () => ({ requireKvm: () => {}, requireUserfaultfd: () => {} }));
 vi.mock('../../../src/run/boot-machine.js', () => ({ bootMachine: vi.fn() }));
@@ -84,10 +85,14 @@ async function held(): Promise<VmProcess> {
 it('takes the disks over again before a guest goes on that stood still because another host had them', async () => {
   const vm = await held();
   hostDevices.takeOver.mockRejectedValueOnce(error);
-  await expect(vm.resume()).rejects.toBe(error);
+  const danger =
+    /^another host has it\. vm stays paused: .* would destroy its file systems\. See first that it runs on no/;
+  expect(vm.status().problem).toMatch(danger);
+  await expect(vm.resume()).rejects.toMatchObject({ code: 'DISK_IN_USE', message: expect.stringMatching(danger) });
   expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['paused', 0]);
   await vm.resume();
   expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['running', 1]);
+  expect(vm.status().problem).toBe(undefined);
 });
 
 it('starts a guest that has reset itself only with its disks', async () => {

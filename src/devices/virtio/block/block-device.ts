@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Deadline } from '../../../deadline.js';
 import { PostcopyError } from '../../../errors.js';
 import { POLLIN, type NativeDisk, type NativeMemory } from '../../../native.js';
 import type { PollSource } from '../../poll-source.js';
@@ -25,8 +26,6 @@ import {
 
 /** VIRTIO_BLK_ID_BYTES: an id that is shorter ends with NULs. */
 export const ID_BYTES = 20;
-/** How long a pause waits for the disk, before the guest goes on here. */
-const PAUSE_LIMIT_MS = 8000;
 /** The device worker can be ended only between calls. */
 const RESET_WAIT_MS = 500;
 
@@ -86,19 +85,12 @@ export class BlockDevice implements VirtioDevice {
     this.#finish();
   }
 
-  pause(): void {
-    const { disk, id, readonly } = this.#options;
-    if (!disk.waitIdle(PAUSE_LIMIT_MS)) {
-      const why = `its requests have not ended within ${PAUSE_LIMIT_MS / 1000} s: see whether its storage answers`;
-      throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: ${why}`);
-    }
+  /** Requests that do not end in time stay in flight, and are returned when they do. */
+  pause(deadline: Deadline): void {
+    const { disk, readonly } = this.#options;
+    if (!disk.waitIdle(deadline.leftMs)) throw this.#tooLate('its requests did not end');
     if (this.#finish()) this.#queue?.signal();
-    if (readonly) return;
-    try {
-      disk.sync();
-    } catch (error) {
-      throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: what the guest wrote cannot be written back`, error);
-    }
+    if (!readonly) this.#sync(deadline);
   }
 
   save(): unknown {
@@ -110,6 +102,22 @@ export class BlockDevice implements VirtioDevice {
     if (id === this.#options.id && sectors === this.#sectors) return;
     const there = `disk ${this.#options.id} has ${this.#sectors} sectors here`;
     throw new Error(`${there}, the state is that of disk ${id} with ${sectors}`);
+  }
+
+  #sync(deadline: Deadline): void {
+    const { disk, id } = this.#options;
+    let ended: boolean;
+    try {
+      ended = disk.synced(disk.beginSync(), deadline.leftMs);
+    } catch (error) {
+      throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: what the guest wrote cannot be written back`, error);
+    }
+    if (!ended) throw this.#tooLate('what the guest wrote was not written back');
+  }
+
+  #tooLate(what: string): PostcopyError {
+    const text = `disk ${this.#options.id}: ${what} in the time that the guest may stand still`;
+    return new PostcopyError('MIGRATION_FAILED', `${text}: see whether its storage answers`);
   }
 
   #finishAndGoOn(): void {

@@ -1,15 +1,27 @@
 /** struct virtio_net_config (virtio 1.2, 5.1.4), as far as it belongs to features that are offered. */
 const MAC_BYTES = 6;
 const STATUS = 6;
-const CONFIG_BYTES = 8;
+const MTU = 10;
+const CONFIG_BYTES = 12;
+
+/** What may be told (5.1.4.1). */
+const [MTU_MIN, MTU_MAX] = [1280, 65535];
+export const NO_MTU = 0;
 
 export const VIRTIO_NET_S_LINK_UP = 1;
 export const VIRTIO_NET_S_ANNOUNCE = 2;
 
-export function netConfig(mac: Uint8Array, status: number): Uint8Array {
+/** An MTU as the guest is told of it: NO_MTU for one that it cannot be told. */
+export function mtuToTell(mtu: number): number {
+  return mtu >= MTU_MIN && mtu <= MTU_MAX ? mtu : NO_MTU;
+}
+
+/** max_virtqueue_pairs, which is not offered, stays 0. */
+export function netConfig(mac: Uint8Array, status: number, mtu: number): Uint8Array {
   const bytes = new Uint8Array(CONFIG_BYTES);
   bytes.set(mac);
   bytes[STATUS] = status;
+  new DataView(bytes.buffer).setUint16(MTU, mtu, true);
   return bytes;
 }
 

@@ -1,6 +1,8 @@
 /** Feature bits of a network device (virtio 1.2, 5.1.3). */
 export const VIRTIO_NET_F_CSUM = 1n << 0n;
 export const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
+/** Not of NET_FEATURES: where the MTU of the first host's network is one that can be told. */
+export const VIRTIO_NET_F_MTU = 1n << 3n;
 export const VIRTIO_NET_F_MAC = 1n << 5n;
 export const VIRTIO_NET_F_GUEST_TSO4 = 1n << 7n;
 export const VIRTIO_NET_F_GUEST_TSO6 = 1n << 8n;

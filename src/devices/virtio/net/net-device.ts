@@ -3,7 +3,7 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, type NativeMemory, type NativeTap } 
 import type { PollSource } from '../../poll-source.js';
 import type { Driver, VirtioDevice } from '../virtio-device.js';
 import { announcement } from './announce.js';
-import { macBytes, netConfig, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP } from './config-space.js';
+import { macBytes, netConfig, NO_MTU, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP } from './config-space.js';
 import { ControlQueue } from './control-queue.js';
 import {
   has,
@@ -13,6 +13,7 @@ import {
   VIRTIO_NET_F_GUEST_ECN,
   VIRTIO_NET_F_GUEST_TSO4,
   VIRTIO_NET_F_GUEST_TSO6,
+  VIRTIO_NET_F_MTU,
 } from './features.js';
 import { Receiver } from './receive.js';
 import { Transmitter } from './transmit.js';
@@ -38,6 +39,8 @@ export interface NetDeviceOptions {
   tap: Pick<NativeTap, 'fd' | 'setOffloads' | 'send' | 'receive' | 'write' | 'discard'>;
   /** As NetConfig has it. */
   mac: string;
+  /** Of the network that the guest was booted on, for all its life; NO_MTU: it is not told (5.1.4). */
+  mtu: number;
 }
 
 /**
@@ -46,7 +49,7 @@ export interface NetDeviceOptions {
  */
 export class NetDevice implements VirtioDevice {
   readonly deviceId = DEVICE_ID;
-  readonly features = NET_FEATURES;
+  readonly features: bigint;
   readonly queueSizes = QUEUE_SIZES;
   readonly sources: readonly PollSource[];
   readonly #options: NetDeviceOptions;
@@ -65,11 +68,13 @@ export class NetDevice implements VirtioDevice {
   constructor(options: NetDeviceOptions) {
     this.#options = options;
     this.#mac = macBytes(options.mac);
+    this.features = NET_FEATURES | (options.mtu === NO_MTU ? 0n : VIRTIO_NET_F_MTU);
     this.sources = [this.#tapSource()];
   }
 
   config(): Uint8Array {
-    return netConfig(this.#mac, (this.#gone ? 0 : VIRTIO_NET_S_LINK_UP) | (this.#announce ? VIRTIO_NET_S_ANNOUNCE : 0));
+    const status = (this.#gone ? 0 : VIRTIO_NET_S_LINK_UP) | (this.#announce ? VIRTIO_NET_S_ANNOUNCE : 0);
+    return netConfig(this.#mac, status, this.#options.mtu);
   }
 
   start(driver: Driver): void {

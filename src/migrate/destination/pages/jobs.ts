@@ -15,7 +15,6 @@ export interface DestinationJob {
   pending: SharedArrayBuffer;
   /** LinkSwitch. */
   link: SharedArrayBuffer;
-  spinMicros: number;
 }
 
 export interface DestinationChannelJob {

@@ -25,7 +25,7 @@ servePageJob<DestinationJob>((job, report, fail) => {
     niceFor(job.channels.map(({ kind }) => kind)),
   );
   try {
-    serveChannels(tasks, link, -1, job.spinMicros);
+    serveChannels(tasks, link, -1);
   } catch (error) {
     // From here on either faults are answered with anything, or the guest may run; never both.
     if (faults === undefined || !link.break()) throw error;

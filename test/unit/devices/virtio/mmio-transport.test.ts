@@ -7,6 +7,7 @@ import { FakeRam } from '../../memory/fake-ram.js';
 import { EchoDevice } from './echo-device.js';
 import { FakeInterrupt } from './fake-interrupt.js';
 import { EVENT_IDX, MmioDriver } from './mmio-driver.js';
+import { SOON } from './soon.js';
 
 const VERSION_1 = 1n << 32n;
 const ALL_STATUS = STATUS.acknowledge | STATUS.driver | STATUS.featuresOk | STATUS.driverOk;
@@ -287,7 +288,7 @@ describe('a device that fails', () => {
   it('because of a chain found while it pauses', () => {
     driver.start();
     device.failures.set('pause', new QueueError('bad'));
-    transport.pause();
+    transport.pause(SOON);
     transport.resume();
     expectBroken();
   });
@@ -336,7 +337,7 @@ describe('a device that fails', () => {
 describe('a move', () => {
   /** To another host with the same RAM. */
   const move = (to = new EchoDevice(ram)): unknown => {
-    transport.pause();
+    transport.pause(SOON);
     const state = structuredClone(transport.save());
     const { queues } = driver;
     connect(to);
@@ -351,7 +352,7 @@ describe('a move', () => {
     driver.queues[0]!.add({ readable: [Buffer.from('in flight')], writable: [16] });
     driver.kick();
     expect(transport.sources).toEqual([]);
-    transport.pause();
+    transport.pause(SOON);
     driver.queues[0]!.add({ readable: [Buffer.from('not seen')], writable: [16] });
     driver.write(REGISTER.queueNotify, 0);
     expect(device.calls.at(-1)).toBe('pause');
@@ -376,14 +377,14 @@ describe('a move', () => {
     driver.kick();
     expect(transport.save().positions).toHaveLength(device.queueSizes.length);
     device.failures.set('pause', new Error('disk does not answer'));
-    expect(() => transport.pause()).toThrow();
+    expect(() => transport.pause(SOON)).toThrow();
     expect(() => transport.save()).toThrow('1 chains are in flight');
   });
 
   it('that fails leaves the device running here', () => {
     driver.start();
     device.failures.set('pause', new Error('disk does not answer'));
-    expect(() => transport.pause()).toThrow('disk does not answer');
+    expect(() => transport.pause(SOON)).toThrow('disk does not answer');
     device.failures.clear();
     transport.resume();
     expect(echo('still here')).toEqual(['still here']);
@@ -418,7 +419,7 @@ describe('a move', () => {
 
   it('of state that does not fit is refused', () => {
     driver.start();
-    transport.pause();
+    transport.pause(SOON);
     const state = transport.save();
     const refuse = (change: object, message: string | RegExp): void => {
       connect(new EchoDevice(ram));

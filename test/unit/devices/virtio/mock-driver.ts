@@ -9,6 +9,7 @@ import { FakeRam } from '../../memory/fake-ram.js';
 import { MockQueue } from './mock-queue.js';
 
 export { MockQueue, type MockBuffers, type MockUsed } from './mock-queue.js';
+import { SOON } from './soon.js';
 
 const MIB = 0x100000;
 /** Rings and buffers of queue n begin at (n + 1) times this. */
@@ -74,7 +75,7 @@ export class MockDriver implements Driver {
 
   /** Pauses the device and goes on with `other`, a device of another host with the same RAM. process() is to come. */
   moveTo(other: VirtioDevice): MockDriver {
-    this.device.pause();
+    this.device.pause(SOON);
     const positions = this.queues.map((queue) => queue?.save());
     const moved = new MockDriver(other, { ...this.options, ram: this.ram }, { mock: this.mock, positions });
     other.restore(structuredClone(this.device.save()));

@@ -13,6 +13,7 @@ import { FakeInterrupt } from './fake-interrupt.js';
 import { FakeLine } from './fake-line.js';
 import { MmioDriver } from './mmio-driver.js';
 import { MockQueue } from './mock-queue.js';
+import { SOON } from './soon.js';
 
 // Console, entropy device and balloon behind the transport and real rings, as a driver finds them.
 
@@ -62,7 +63,7 @@ it('a console moves to another host with its receive buffers and all input', () 
   expect(source.transport.sources[0]!.events).toBe(POLLIN);
   source.transport.sources[0]!.run(POLLIN);
   here.input = 'still here';
-  source.transport.pause();
+  source.transport.pause(SOON);
   expect(source.transport.sources).toEqual([]);
   const destination = transportOf(new VirtioConsole(ram, there));
   destination.restore(structuredClone(source.transport.save()));

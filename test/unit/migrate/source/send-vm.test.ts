@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect, it, vi } from 'vitest';
 import { PostcopyError } from '../../../../src/errors.js';
 import type { ControlConnection } from '../../../../src/migrate/control-connection.js';
@@ -15,7 +16,7 @@ vi.mock('../../../../src/migrate/source/page-channels.js', () => ({
 
 const tooLate = new PostcopyError('MIGRATION_FAILED', 'the VM was stopped');
 
-function sending(presync: () => Promise<void>): SendVm {
+function sending(presync: (cancelled: AbortSignal) => Promise<void>): SendVm {
   const machine = {
     memory: { bytes: 1 << 20, dataExtents: () => new Uint32Array(0) },
     hostDevices: { disks: { presync } },
@@ -54,4 +55,14 @@ it('does not connect when it is over before its disks are written back', async (
   written();
   expect((await summary).status).toBe('failed');
   expect(connectControl).not.toHaveBeenCalled();
+});
+
+it('is cancelled though its disks are never written back', async () => {
+  const send = sending(async (cancelled) => {
+    await once(cancelled, 'abort');
+    cancelled.throwIfAborted();
+  });
+  const summary = send.run();
+  send.cancel(tooLate);
+  expect(await summary).toMatchObject({ status: 'failed', error: { message: 'the VM was stopped' } });
 });

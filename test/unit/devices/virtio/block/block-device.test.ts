@@ -1,6 +1,8 @@
 /** The life of requests and of the device; what each request does is in requests.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { Bench, SECTORS } from './fake-driver.js';
+import { Deadline } from '../../../../../src/deadline.js';
+import { Bench, SECTORS } from './bench.js';
+import { SOON } from '../soon.js';
 
 const [IN, OUT, FLUSH] = [0, 1, 4] as const;
 const [OK, IOERR] = [0, 1];
@@ -74,7 +76,7 @@ describe('several in flight', () => {
     for (let i = 0; i < 300; i++) bench.add({ type: FLUSH });
     bench.device.process();
     expect(bench.disk.waiting.length).toBe(256);
-    expect(bench.queue.available.length).toBe(44);
+    expect(bench.queue.waiting).toBe(44);
     for (let i = 0; i < 10; i++) bench.disk.end(100);
     bench.poll();
     expect(bench.disk.waiting.length).toBe(256);
@@ -93,29 +95,29 @@ describe('pause', () => {
     bench.add({ type: OUT, out: data(512) });
     bench.add({ type: IN, inBytes: 512 });
     bench.device.process();
-    bench.device.pause();
+    bench.device.pause(SOON);
     expect(bench.queue.used).toEqual([
       [0, 1],
       [1, 513],
     ]);
     expect(bench.queue.signals).toBe(1);
-    expect(bench.disk.calls).toEqual(['waitIdle 8000', 'sync']);
+    expect(bench.disk.calls).toEqual(['waitIdle', 'sync']);
   });
 
   it('takes nothing new until process()', () => {
     const bench = new Bench();
     for (let i = 0; i < 257; i++) bench.add({ type: FLUSH });
     bench.device.process();
-    bench.device.pause();
-    expect([bench.disk.waiting.length, bench.queue.available.length]).toEqual([0, 1]);
+    bench.device.pause(SOON);
+    expect([bench.disk.waiting.length, bench.queue.waiting]).toEqual([0, 1]);
     bench.device.process();
-    expect([bench.disk.waiting.length, bench.queue.available.length]).toEqual([1, 0]);
+    expect([bench.disk.waiting.length, bench.queue.waiting]).toEqual([1, 0]);
   });
 
   it('syncs no read-only disk', () => {
     const bench = new Bench({ readonly: true });
-    bench.device.pause();
-    expect(bench.disk.calls).toEqual(['waitIdle 8000']);
+    bench.device.pause(SOON);
+    expect(bench.disk.calls).toEqual(['waitIdle']);
   });
 
   it('says which disk does not answer; the guest goes on', () => {
@@ -123,17 +125,33 @@ describe('pause', () => {
     const head = bench.add({ type: FLUSH });
     bench.device.process();
     bench.disk.onWaitIdle = () => false;
-    expect(() => bench.device.pause()).toThrow(/^disk slow: its requests have not ended within 8 s/);
+    expect(() => bench.device.pause(SOON)).toThrow(/^disk slow: its requests did not end in the time/);
+    expect([bench.disk.calls, bench.queue.used]).toEqual([['waitIdle'], []]);
     bench.device.process();
     bench.disk.end(0);
     bench.poll();
-    expect(bench.status(head)).toBe(OK);
+    bench.poll();
+    expect([bench.status(head), bench.queue.used]).toEqual([OK, [[head, 1]]]);
+  });
+
+  it('waits for requests and sync no longer than it may', () => {
+    const bench = new Bench({ id: 'slow' });
+    bench.disk.syncEnds = false;
+    const deadline = Deadline.in(5000);
+    expect(() => bench.device.pause(deadline)).toThrow(
+      /^disk slow: what the guest wrote was not written back in the time/,
+    );
+    expect(bench.disk.waits.every((ms) => ms > 0 && ms <= 5000)).toBe(true);
+    expect(() => bench.device.pause(new Deadline(deadline.atMicros - 5_000_000))).toThrow();
+    expect(bench.disk.waits.slice(-2)).toEqual([0, 0]);
+    bench.disk.syncEnds = true;
+    bench.device.pause(SOON);
   });
 
   it('says which disk cannot be written', () => {
     const bench = new Bench({ id: 'bad' });
     bench.disk.syncError = new Error('fdatasync: Input/output error');
-    expect(() => bench.device.pause()).toThrow(/^disk bad: what the guest wrote cannot be written back/);
+    expect(() => bench.device.pause(SOON)).toThrow(/^disk bad: what the guest wrote cannot be written back/);
   });
 });
 
@@ -174,7 +192,7 @@ describe('reset', () => {
     bench.device.reset();
     bench.device.start({ features: 0n, queues: [undefined], configChanged: () => {} });
     bench.device.process();
-    bench.device.pause();
+    bench.device.pause(SOON);
   });
 });
 

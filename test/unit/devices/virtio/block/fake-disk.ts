@@ -22,12 +22,14 @@ export interface Submitted {
 export class FakeDisk implements NativeDisk {
   readonly handle = 1;
   readonly fd = 77;
-  readonly syncFd = 78;
   readonly blockDevice = false;
   readonly content: Uint8Array;
   readonly waiting: Submitted[] = [];
   calls: string[] = [];
-  /** Thrown by submit() and sync(). */
+  /** What waitIdle() and synced() were to wait for, in milliseconds. */
+  readonly waits: number[] = [];
+  syncEnds = true;
+  /** Thrown by submit() and synced(). */
   submitError: unknown;
   syncError: unknown;
   /** What waitIdle() does about those that wait; false: they do not end. */
@@ -77,13 +79,20 @@ export class FakeDisk implements NativeDisk {
   }
 
   waitIdle(timeoutMs: number): boolean {
-    this.calls.push(`waitIdle ${timeoutMs}`);
+    this.calls.push('waitIdle');
+    this.waits.push(timeoutMs);
     return this.onWaitIdle();
   }
 
-  sync(): void {
+  beginSync(): number {
     this.calls.push('sync');
+    return this.calls.length;
+  }
+
+  synced(_number: number, timeoutMs: number): boolean {
+    this.waits.push(timeoutMs);
     if (this.syncError !== undefined) throw this.syncError;
+    return this.syncEnds;
   }
 
   lock = (): boolean => true;

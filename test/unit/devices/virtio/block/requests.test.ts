@@ -8,7 +8,7 @@ import {
   DISK_WRITE_ZEROES,
   DISK_WRITE_ZEROES_UNMAP,
 } from '../../../../../src/native.js';
-import { Bench, range, SECTORS } from './fake-driver.js';
+import { Bench, range, SECTORS } from './bench.js';
 
 const [IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES] = [0, 1, 4, 8, 11, 13] as const;
 const [OK, IOERR, UNSUPP] = [0, 1, 2];

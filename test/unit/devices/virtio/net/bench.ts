@@ -20,8 +20,11 @@ export class Bench implements Driver {
   readonly queues: (FakeQueue | undefined)[] = [this.receiveq, this.transmitq, this.controlq];
   configChanges = 0;
 
-  constructor(readonly features: bigint = NET_FEATURES) {
-    this.device = new NetDevice({ memory: this.ram as unknown as NativeMemory, tap: this.tap, mac: MAC });
+  constructor(
+    readonly features: bigint = NET_FEATURES,
+    mtu = 0,
+  ) {
+    this.device = new NetDevice({ memory: this.ram as unknown as NativeMemory, tap: this.tap, mac: MAC, mtu });
   }
 
   configChanged(): void {

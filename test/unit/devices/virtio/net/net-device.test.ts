@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { macBytes } from '../../../../../src/devices/virtio/net/config-space.js';
+import { macBytes, mtuToTell } from '../../../../../src/devices/virtio/net/config-space.js';
 import {
   NET_FEATURES,
   VIRTIO_NET_F_GUEST_ANNOUNCE,
@@ -16,7 +16,15 @@ const ERR = 1;
 
 describe('a network device', () => {
   it('has the MAC address, and a link', () => {
-    expect([...new Bench().device.config()]).toEqual([...MAC_BYTES, 1, 0]);
+    expect([...new Bench().device.config()]).toEqual([...MAC_BYTES, 1, 0, 0, 0, 0, 0]);
+    expect(new Bench().device.features).toBe(NET_FEATURES);
+  });
+
+  it('tells the MTU of its network, if that is one to tell', () => {
+    const { device } = new Bench(NET_FEATURES, 9000);
+    expect([...device.config()]).toEqual([...MAC_BYTES, 1, 0, 0, 0, 0x28, 0x23]);
+    expect(device.features).toBe(NET_FEATURES | (1n << 3n));
+    expect([1279, 1280, 1500, 65535, 65536].map(mtuToTell)).toEqual([0, 1280, 1500, 65535, 0]);
   });
 
   it('gives nothing to anybody before there is a driver', () => {

@@ -1,33 +1,10 @@
 import type { Segment } from '../../../../../src/devices/virtio/segment.js';
 import { writeSegments } from '../../../../../src/devices/virtio/segment.js';
-import type { DescriptorChain, DeviceQueue, Driver } from '../../../../../src/devices/virtio/virtio-device.js';
 import { BlockDevice } from '../../../../../src/devices/virtio/block/block-device.js';
 import type { NativeMemory } from '../../../../../src/native.js';
 import { FakeRam } from '../../../memory/fake-ram.js';
+import { FakeDriver, FakeQueue } from '../fake-driver.js';
 import { FakeDisk } from './fake-disk.js';
-
-/** A queue of chains, and what came back. */
-export class FakeQueue implements DeviceQueue {
-  readonly available: DescriptorChain[] = [];
-  readonly used: [head: number, written: number][] = [];
-  signals = 0;
-
-  pop(): DescriptorChain | undefined {
-    return this.available.shift();
-  }
-
-  unpop(): void {
-    throw new Error('a block device takes what it pops');
-  }
-
-  push(head: number, written: number): void {
-    this.used.push([head, written]);
-  }
-
-  signal(): void {
-    this.signals++;
-  }
-}
 
 export const SECTORS = 64;
 const STATUS_NOT_WRITTEN = 0xee;
@@ -50,18 +27,12 @@ export class Bench {
   readonly queue = new FakeQueue();
   readonly device: BlockDevice;
   #next = 4096;
-  #heads = 0;
-  readonly #chains = new Map<number, DescriptorChain>();
+  readonly #chains = new Map<number, Segment[]>();
 
   constructor(options: { readonly?: boolean; features?: bigint; id?: string } = {}) {
     const { readonly = false, id = 'disk0' } = options;
     this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly });
-    const driver: Driver = {
-      features: options.features ?? this.device.features,
-      queues: [this.queue],
-      configChanged: () => {},
-    };
-    this.device.start(driver);
+    this.device.start(new FakeDriver([this.queue], options.features ?? this.device.features));
   }
 
   /** Makes a request available; its head. */
@@ -81,10 +52,9 @@ export class Bench {
   }
 
   addChain(readable: Segment[], writable: Segment[]): number {
-    const chain = { head: this.#heads++, readable, writable };
-    this.#chains.set(chain.head, chain);
-    this.queue.available.push(chain);
-    return chain.head;
+    const head = this.queue.add(readable, writable);
+    this.#chains.set(head, writable);
+    return head;
   }
 
   /** Scattered over RAM, with a gap before each. */
@@ -111,14 +81,13 @@ export class Bench {
 
   /** Of a request that was returned. */
   status(head: number): number {
-    const { writable } = this.#chains.get(head)!;
-    const last = writable.at(-1)!;
+    const last = this.#chains.get(head)!.at(-1)!;
     return this.bytes([{ ramOffset: last.ramOffset + last.length - 1, length: 1 }])[0]!;
   }
 
   /** The writable bytes but for the status. */
   dataIn(head: number): Uint8Array {
-    return this.bytes(this.#chains.get(head)!.writable).slice(0, -1);
+    return this.bytes(this.#chains.get(head)!).slice(0, -1);
   }
 
   bytes(segments: readonly Segment[]): Uint8Array {

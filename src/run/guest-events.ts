@@ -1,0 +1,45 @@
+/** What happens to a machine by itself, told as what it is for the VM. */
+import { describeError, type ErrorCode } from '../errors.js';
+import type { VcpuStop } from './exit-dispatch.js';
+import type { Machine } from './machine.js';
+import { describeStop } from './vcpu-stop.js';
+
+const STOP_WAIT_MS = 1000;
+
+export interface GuestEvents {
+  /** For the operator. */
+  notice(text: string): void;
+  powerOff(): void;
+  reset(source: string): void;
+  /** The guest cannot go on. `why` looks at its vCPU: not for a machine that is being closed. */
+  guestFailed(why: () => string): void;
+  /** What serves it cannot. */
+  machineFailed(code: ErrorCode, text: string): void;
+}
+
+/**
+ * Of power-off, reset and a guest that cannot go on the first counts: a guest goes on for a moment behind its own reset,
+ * and may even fault there.
+ */
+export function watchGuest(machine: Machine, events: GuestEvents): void {
+  let over = false;
+  const once = (tell: () => void): void => {
+    if (over) return;
+    over = true;
+    tell();
+  };
+  machine.devices.on('notice', (text) => events.notice(text));
+  machine.devices.on('power-off', () => once(() => events.powerOff()));
+  machine.devices.on('reset', (source) => once(() => events.reset(source)));
+  machine.devices.on('vcpu-stopped', (stop) => once(() => events.guestFailed(() => whyItStopped(machine, stop))));
+  machine.devices.on('failed', (error) =>
+    events.machineFailed('INTERNAL', `the device worker failed: ${describeError(error)}`),
+  );
+}
+
+function whyItStopped(machine: Machine, stop: VcpuStop): string {
+  const vcpu = machine.vcpus[stop.vcpu]!;
+  return vcpu.waitParked(STOP_WAIT_MS)
+    ? describeStop(stop, vcpu)
+    : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
+}

@@ -1,0 +1,45 @@
+/** Storage that stops answering while a VM moves: the guest stands still for a limited time, and goes on where it was. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { useCleanRoom } from '../support/clean-room.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { answers, startDestination, startSource, verifyWhole } from '../support/guest-vms.js';
+import { buildHangingSync } from '../support/hanging-sync.js';
+import { complaints, postcopy } from '../support/postcopy.js';
+
+useCleanRoom();
+
+const EXIT_FAILED = 12;
+const ANSWER_MS = 5000;
+
+function makeImage(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'postcopy-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'root.img'), new Uint8Array(1 << 20));
+  return join(directory, 'root.img');
+}
+
+test('a disk that is not written back while the guest stands still is named, and the guest goes on', async () => {
+  const storage = buildHangingSync();
+  for (const [name, value] of Object.entries(storage.env)) vi.stubEnv(name, value);
+  const disk = ['--disk', `path=${makeImage()},id=root`];
+  const source = await startSource({ words: ['--serial', 'null', ...disk] });
+  vi.unstubAllEnvs();
+  const migrate = (to: { host: string; port: number }) =>
+    postcopy(['migrate', 'vm', `${to.host}:${to.port}`], { runtimeDirectory: source.vm.runtimeDirectory });
+
+  const proxy = await CuttingProxy.open((await startDestination('vm', disk)).address);
+  proxy.onMessage('ram', 'after', () => storage.hang());
+  const end = await migrate(proxy.address);
+  expect(end.code, end.stderr).toBe(EXIT_FAILED);
+  expect(complaints(end)).toEqual([expect.stringMatching(/vm runs on here: disk root: what the guest wrote was not/)]);
+  expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
+  expect(await answers(source.vm, ANSWER_MS)).toBe(true);
+
+  storage.answer();
+  const destination = await startDestination('vm', disk);
+  expect((await migrate(destination.address)).code).toBe(0);
+  expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+});

@@ -1,0 +1,35 @@
+/** Storage that stops answering: a library that has fdatasync(2) wait, in a process that loads it, while a file is there. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+export interface HangingSync {
+  /** For the environment of the process. */
+  readonly env: { LD_PRELOAD: string; HANGING_SYNC: string };
+  hang(): void;
+  answer(): void;
+}
+
+const SOURCE = `
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fdatasync(int fd) {
+  const char* path = getenv("HANGING_SYNC");
+  while (path && access(path, F_OK) == 0) usleep(1000);
+  return syscall(SYS_fdatasync, fd);
+}`;
+
+export function buildHangingSync(): HangingSync {
+  const directory = mkdtempSync(join(tmpdir(), 'postcopy-sync-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const [library, flag] = [join(directory, 'sync.so'), join(directory, 'hangs')];
+  execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-'], { input: SOURCE });
+  return {
+    env: { LD_PRELOAD: library, HANGING_SYNC: flag },
+    hang: () => writeFileSync(flag, ''),
+    answer: () => rmSync(flag),
+  };
+}
