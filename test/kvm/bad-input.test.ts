@@ -48,11 +48,18 @@ describe('run', () => {
 
   test('a kernel that is missing or cannot be read', async () => {
     await fails(run('--kernel', join(room, 'none')), EXIT.badKernel, /cannot read kernel .*none.*ENOENT/);
-    await fails(run('--kernel', room), EXIT.badKernel, /cannot read kernel .*EISDIR/);
+    await fails(run('--kernel', room), EXIT.badKernel, /kernel .* is no regular file/);
     await fails(
       run('--kernel', guestBinary(), '--initrd', join(room, 'none')),
       EXIT.badKernel,
       /cannot read initrd .*none/,
+    );
+    // A device that never ends would fill the host's memory.
+    await fails(run('--kernel', '/dev/zero'), EXIT.badKernel, /kernel \/dev\/zero is no regular file/);
+    await fails(
+      run('--kernel', guestBinary(), '--initrd', '/dev/zero'),
+      EXIT.badKernel,
+      /initrd \/dev\/zero is no regular file/,
     );
   });
 
