@@ -116,16 +116,14 @@ describe('run', () => {
 describe('receive', () => {
   test('a port in use', async () => {
     const { address } = await listening(() => {});
-    await fails(
-      receive('--listen', `127.0.0.1:${address.port}`),
-      EXIT.addressInUse,
-      /port \d+ on 127\.0\.0\.1 is in use/,
-    );
+    await fails(receive('--listen', `127.0.0.1:${address.port}`), EXIT.addressInUse, /127\.0\.0\.1:\d+ is in use/);
   });
 
   test('an address that this host does not have', async () => {
     // TEST-NET-1 of RFC 5737.
     await fails(receive('--listen', '192.0.2.1:0'), EXIT.usage, /cannot listen on 192\.0\.2\.1/);
+    // RFC 3849's for documentation.
+    await fails(receive('--listen', '[2001:db8::1]:0'), EXIT.usage, /cannot listen on \[2001:db8::1\]:0/);
   });
 });
 
