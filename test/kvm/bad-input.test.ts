@@ -152,6 +152,7 @@ describe('a host that lacks something', () => {
       /no \/dev\/kvm that can be used: see `postcopy doctor`/,
       options,
     );
+    await fails(['demo'], EXIT.hostLacks, /no \/dev\/kvm that can be used: see `postcopy doctor`/, options);
   });
 
   test('userfaultfd: forbidden', async () => {
