@@ -1,5 +1,5 @@
 /** `postcopy bench`: postcopy and QEMU move the same guest, in turn, and the guest tells what it felt. */
-import { writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { parseBenchOptions, type BenchOptions, type BenchWords } from '../bench/bench-options.js';
 import { hostFacts } from '../bench/host-facts.js';
 import type { BenchResult } from '../bench/result.js';
@@ -7,6 +7,7 @@ import { runScenario } from '../bench/run.js';
 import { prepareSystems, type PreparedSystems } from '../bench/prepare-systems.js';
 import { evaluateTargets } from '../bench/targets.js';
 import { textReport } from '../bench/report/text-report.js';
+import { PostcopyError } from '../errors.js';
 import { Cleanup } from './cleanup.js';
 import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
 import { say, type Output } from './output.js';
@@ -14,6 +15,7 @@ import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export async function benchCommand(words: BenchWords, output: Output): Promise<number> {
   const options = parseBenchOptions(words);
+  for (const file of [options.json, options.html]) if (file !== undefined) requireWritable(file);
   const cleanup = new Cleanup();
   const stop = new AbortController();
   const forget = onEndSignals((signal) => stop.abort(signal));
@@ -21,13 +23,24 @@ export async function benchCommand(words: BenchWords, output: Output): Promise<n
     const prepared = await prepareSystems(options, (text) => say(output, text));
     const result = await runAll(options, prepared, cleanup, output, stop.signal);
     if (stop.signal.aborted) return exitCodeOfSignal(signalNumber(stop.signal.reason as EndSignal));
-    await writeReports(options, result);
     output.out(textReport(result));
+    await writeReports(options, result);
     return isWhole(result) ? EXIT_OK : EXIT_CODES.INTERNAL;
   } finally {
     await cleanup.run();
     forget();
   }
+}
+
+/** Told now, not after all that was measured. */
+function requireWritable(file: string): void {
+  const wasThere = existsSync(file);
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new PostcopyError('BAD_CONFIG', `${file}: the report cannot be written there`, error);
+  }
+  if (!wasThere) rmSync(file);
 }
 
 async function runAll(

@@ -6,6 +6,7 @@ import type { DowntimeParts } from '../migrate/source/downtime.js';
 import { MIB } from '../memory/page-size.js';
 import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
+import { loadNative } from './load-native.js';
 import { progressLine } from './migration-text.js';
 import { printJson, say, type Output } from './output.js';
 
@@ -21,6 +22,7 @@ const SETTLE_MS = 1000;
 
 export async function demoCommand(options: DemoOptions, output: Output): Promise<number> {
   const trial = checkOptions(options);
+  await requireHost();
   const line = await openLiveLine(options.json !== true);
   let result: TrialResult;
   try {
@@ -38,6 +40,14 @@ export async function demoCommand(options: DemoOptions, output: Output): Promise
   if (options.json === true) printJson(output, result);
   else output.out(demoText(result));
   return isGood(result) ? EXIT_OK : EXIT_CODES.INTERNAL;
+}
+
+/** Asked here, where its absence has an exit code of its own: the VM's processes only say it. */
+async function requireHost(): Promise<void> {
+  await loadNative();
+  const { requireKvm, requireUserfaultfd } = await import('../run/require-host.js');
+  requireKvm();
+  requireUserfaultfd();
 }
 
 function checkOptions(options: DemoOptions): TrialOptions {

@@ -1,3 +1,6 @@
+import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
+import { processOutput, say, whyResultIsLost } from './output.js';
+
 /** How this process ends, once its command has: with the exit code given. */
 let end: (exitCode: number) => never = (exitCode) => process.exit(exitCode);
 
@@ -8,8 +11,13 @@ export function leaveThreadsBehind(exitNow: (exitCode: number) => never): void {
 
 /** What was written to a pipe is still on its way. Nothing else may keep a finished command alive. */
 export async function endProcess(exitCode: number): Promise<never> {
-  await Promise.all(
-    [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write('', resolve))),
-  );
-  return end(exitCode);
+  await written(process.stdout);
+  const lost = whyResultIsLost();
+  if (lost !== undefined) say(processOutput, `the result cannot be written to standard output: ${lost.message}`);
+  await written(process.stderr);
+  return end(lost !== undefined && exitCode === EXIT_OK ? EXIT_CODES.INTERNAL : exitCode);
+}
+
+function written(stream: NodeJS.WritableStream): Promise<unknown> {
+  return new Promise((resolve) => stream.write('', resolve));
 }

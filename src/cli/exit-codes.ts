@@ -9,7 +9,7 @@
  *   5  another VM process on this host has the name
  *   6  no VM of this name runs on this host
  *   7  the address to listen on is taken
- *   8  the other host, or the VM's process, does not answer
+ *   8  the other host, or the VM's process, does not answer; migrate: the VM ended meanwhile
  *   9  the other end is no postcopy, or another version
  *  10  the destination refuses the VM
  *  11  not possible in the VM's present state

@@ -52,7 +52,6 @@ export function listText(entries: ListEntry[]): string {
 
 function row(entry: ListEntry): string[] {
   if (!('pid' in entry)) return [entry.name, entry.state, '-', '-', '-', '-', '-', '-', entry.problem];
-  const note = entry.problem ?? (entry.state === 'waiting' ? `listens on ${entry.listen ?? '?'}` : (entry.peer ?? ''));
   return [
     entry.name,
     entry.state,
@@ -63,6 +62,14 @@ function row(entry: ListEntry): string[] {
     String(entry.disks?.length ?? '-'),
     String(entry.nets?.length ?? '-'),
     formatDuration(entry.uptimeMs),
-    note,
+    entry.problem ?? placeNote(entry),
   ];
+}
+
+/** Where it is, or comes from, if it is not simply here. */
+function placeNote({ state, listen, peer }: VmStatus): string {
+  if (state === 'waiting') return `listens on ${listen ?? '?'}`;
+  if (peer === undefined) return '';
+  if (state === 'handed-over' || state === 'migrated') return `runs at ${peer}`;
+  return `${state === 'incoming' ? 'comes' : 'came'} from ${peer}`;
 }

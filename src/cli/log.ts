@@ -9,5 +9,7 @@ const STDERR_FD = 2;
 /** JSON lines on standard error, written at once, so that the last one before a crash is there. */
 export async function createLogger(level: LogLevel): Promise<Logger> {
   const { pino } = await import('pino');
-  return pino({ level }, pino.destination({ dest: STDERR_FD, sync: true }));
+  const destination = pino.destination({ dest: STDERR_FD, sync: true });
+  destination.on('error', () => {}); // as of process.stderr: see outliveReaders()
+  return pino({ level }, destination);
 }

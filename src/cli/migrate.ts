@@ -1,6 +1,7 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
+import type { VmClient } from '../control/client.js';
 import type { MigrationSummary } from '../control/service.js';
-import { exitCodeOfMigration } from './exit-codes.js';
+import { EXIT_CODES, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
 import { progressLine, summaryText } from './migration-text.js';
 import { printJson, say, type Output } from './output.js';
@@ -8,6 +9,20 @@ import { withClient } from './with-client.js';
 
 export interface MigrateOptions {
   json?: boolean;
+}
+
+type Fate = 'runs' | 'paused' | 'over';
+
+const FATES: Record<Fate, string> = {
+  runs: 'NAME runs on here',
+  paused: 'NAME is paused here ("postcopy resume NAME" lets it go on)',
+  over: 'and NAME has ended here',
+};
+
+interface Outcome {
+  summary: MigrationSummary;
+  /** After a failure. */
+  fate: Fate | undefined;
 }
 
 /** `postcopy migrate`: moves a VM of this host to one where `postcopy receive` waits. */
@@ -18,30 +33,37 @@ export async function migrateCommand(
   output: Output,
 ): Promise<number> {
   const destination = parseAddress(to, 'connect');
-  const summary = await migrate(name, destination, options.json !== true);
+  const { summary, fate } = await migrate(name, destination, options.json !== true);
   if (options.json === true) printJson(output, summary);
   // Of a migration that never handed over there are no figures worth a table.
   else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
-  if (summary.status !== 'completed') say(output, failureLine(name, summary));
-  return exitCodeOfMigration(summary.status);
+  if (summary.status !== 'completed') say(output, failureLine(name, summary, fate));
+  return summary.status === 'failed' && fate === 'over' ? EXIT_CODES.UNREACHABLE : exitCodeOfMigration(summary.status);
 }
 
-async function migrate(
-  name: string,
-  destination: { host: string; port: number },
-  live: boolean,
-): Promise<MigrationSummary> {
+async function migrate(name: string, destination: { host: string; port: number }, live: boolean): Promise<Outcome> {
   const line = await openLiveLine(live);
   try {
-    return await withClient(name, (client) =>
-      client.migrate(destination, (progress) => line.show(progressLine(name, progress))),
-    );
+    return await withClient(name, async (client) => {
+      const summary = await client.migrate(destination, (progress) => line.show(progressLine(name, progress)));
+      return { summary, fate: summary.status === 'failed' ? await fateOf(client) : undefined };
+    });
   } finally {
     line.clear();
   }
 }
 
-function failureLine(name: string, { status, error }: MigrationSummary): string {
-  const where = status === 'failed' ? `${name} runs on here` : `${name} is at the destination and lacks pages`;
-  return `the migration ${status === 'failed' ? 'failed' : 'lost its link'}, ${where}: ${error?.message ?? 'no reason given'}`;
+/** What became of a VM whose migration failed: perhaps it failed because the VM was stopped, or powered itself off. */
+async function fateOf(client: VmClient): Promise<Fate> {
+  const status = await client.status().catch(() => undefined);
+  if (status === undefined || status.state === 'stopped' || status.state === 'failed') return 'over';
+  return status.state === 'paused' ? 'paused' : 'runs';
+}
+
+function failureLine(name: string, { status, error }: MigrationSummary, fate: Fate = 'runs'): string {
+  const why = error?.message ?? 'no reason given';
+  if (status === 'link-lost') {
+    return `the migration lost its link, ${name} is at the destination and lacks pages: ${why}`;
+  }
+  return `the migration failed, ${FATES[fate].replaceAll('NAME', name)}: ${why}`;
 }

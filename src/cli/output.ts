@@ -6,10 +6,26 @@ export interface Output {
   err(text: string): void;
 }
 
+/** The first error of writing a result. */
+let resultLost: NodeJS.ErrnoException | undefined;
+
 export const processOutput: Output = {
-  out: (text) => void process.stdout.write(text),
+  out: (text) => void process.stdout.write(text, (error) => (resultLost ??= error ?? undefined)),
   err: (text) => void process.stderr.write(text),
 };
+
+/**
+ * A reader that has gone (`| head`, a dead `tee`) or a full disk must end no VM and no migration, as an 'error' event
+ * that nobody listens to would: what cannot be written is lost.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+/** Why a result did not get to standard output, once all is written; not that its reader wanted no more of it. */
+export function whyResultIsLost(): Error | undefined {
+  return resultLost?.code === 'EPIPE' ? undefined : resultLost;
+}
 
 /** C0 and C1 control characters, ESC among them. */
 const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/g;

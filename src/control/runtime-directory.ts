@@ -60,13 +60,23 @@ export function logPath(name: string): string {
   return join(runtimeDirectory(), `${checkVmName(name)}.log`);
 }
 
-/** Names that have a control socket, alive or not, in order. */
+/** Names that have a control socket, alive or not, in order. Throws HOST_LACKS where this user may not look. */
 export function listNames(): string[] {
-  const directory = runtimeDirectory();
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory)
+  return filesOf(runtimeDirectory())
     .filter((file) => file.endsWith(SOCKET_SUFFIX))
     .map((file) => file.slice(0, -SOCKET_SUFFIX.length))
     .filter(isVmName)
     .sort();
+}
+
+function filesOf(directory: string): string[] {
+  try {
+    return existsSync(directory) ? readdirSync(directory) : [];
+  } catch (error) {
+    throw new PostcopyError(
+      'HOST_LACKS',
+      `cannot read ${directory}: run as its owner, or set ${DIRECTORY_VARIABLE} to a directory of your own`,
+      error,
+    );
+  }
 }

@@ -1,6 +1,6 @@
 /** Builds a machine and loads a guest into it, step by step. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeAcpiTables } from '../acpi/write-tables.js';
 import { bootRegisters } from '../boot/cpu-registers.js';
@@ -74,15 +74,20 @@ export async function bootMachine(
 }
 
 async function readBootFile(role: BootFile['role'], path: string) {
-  let content: Uint8Array;
-  try {
-    content = await readFile(path);
-  } catch (error) {
-    throw new PostcopyError('BAD_KERNEL', `cannot read ${role} ${path}`, error);
-  }
+  const content = await readRegularFile(role, path);
   const sha256 = createHash('sha256').update(content).digest('hex');
   const description: BootFile = { role, path: resolve(path), bytes: content.length, sha256 };
   return { content, description };
+}
+
+/** A device may never end, and fill this host's memory; a FIFO would have nothing for the guest's next boot. */
+async function readRegularFile(role: BootFile['role'], path: string): Promise<Uint8Array> {
+  try {
+    if ((await stat(path)).isFile()) return await readFile(path);
+  } catch (error) {
+    throw new PostcopyError('BAD_KERNEL', `cannot read ${role} ${path}`, error);
+  }
+  throw new PostcopyError('BAD_KERNEL', `${role} ${path} is no regular file: give one`);
 }
 
 /** CPUID of each vCPU, from what this host's KVM can give. */

@@ -6,9 +6,9 @@ import { vmUsingFile } from './disk-holder.js';
 const OPEN_PROBLEMS: Record<string, [ErrorCode, string]> = {
   ENOENT: [
     'BAD_CONFIG',
-    'there is no such file: make it (truncate -s 10G FILE), or say where the disk is on this host (--disk)',
+    'does not exist: make it (truncate -s 10G FILE), or say where the disk is on this host (--disk)',
   ],
-  ENOTDIR: ['BAD_CONFIG', 'there is no such file'],
+  ENOTDIR: ['BAD_CONFIG', 'does not exist'],
   EISDIR: ['BAD_CONFIG', 'is a directory: give a raw image or a block device'],
   EINVAL: ['BAD_CONFIG', 'is neither a file nor a block device'],
   EACCES: ['HOST_LACKS', 'may not be opened: run as root, or give this user the right to read and write it'],

@@ -48,11 +48,18 @@ describe('run', () => {
 
   test('a kernel that is missing or cannot be read', async () => {
     await fails(run('--kernel', join(room, 'none')), EXIT.badKernel, /cannot read kernel .*none.*ENOENT/);
-    await fails(run('--kernel', room), EXIT.badKernel, /cannot read kernel .*EISDIR/);
+    await fails(run('--kernel', room), EXIT.badKernel, /kernel .* is no regular file/);
     await fails(
       run('--kernel', guestBinary(), '--initrd', join(room, 'none')),
       EXIT.badKernel,
       /cannot read initrd .*none/,
+    );
+    // A device that never ends would fill the host's memory.
+    await fails(run('--kernel', '/dev/zero'), EXIT.badKernel, /kernel \/dev\/zero is no regular file/);
+    await fails(
+      run('--kernel', guestBinary(), '--initrd', '/dev/zero'),
+      EXIT.badKernel,
+      /initrd \/dev\/zero is no regular file/,
     );
   });
 
@@ -109,16 +116,14 @@ describe('run', () => {
 describe('receive', () => {
   test('a port in use', async () => {
     const { address } = await listening(() => {});
-    await fails(
-      receive('--listen', `127.0.0.1:${address.port}`),
-      EXIT.addressInUse,
-      /port \d+ on 127\.0\.0\.1 is in use/,
-    );
+    await fails(receive('--listen', `127.0.0.1:${address.port}`), EXIT.addressInUse, /127\.0\.0\.1:\d+ is in use/);
   });
 
   test('an address that this host does not have', async () => {
     // TEST-NET-1 of RFC 5737.
     await fails(receive('--listen', '192.0.2.1:0'), EXIT.usage, /cannot listen on 192\.0\.2\.1/);
+    // RFC 3849's for documentation.
+    await fails(receive('--listen', '[2001:db8::1]:0'), EXIT.usage, /cannot listen on \[2001:db8::1\]:0/);
   });
 });
 
@@ -147,6 +152,7 @@ describe('a host that lacks something', () => {
       /no \/dev\/kvm that can be used: see `postcopy doctor`/,
       options,
     );
+    await fails(['demo'], EXIT.hostLacks, /no \/dev\/kvm that can be used: see `postcopy doctor`/, options);
   });
 
   test('userfaultfd: forbidden', async () => {

@@ -97,3 +97,12 @@ test('says what is wrong with an option, and makes nothing', async () => {
   expect((await ended)[0]).toBe(2);
   expect(stderr()).toContain('--link wifi');
 });
+
+test('says before it measures that a report cannot be written, and makes no file', async () => {
+  const json = join(room, 'bench.json');
+  const { ended, stderr } = startBench('--json', json, '--html', join(room, 'none', 'bench.html'));
+  expect((await ended)[0]).toBe(2);
+  expect(stderr()).toContain('none/bench.html: the report cannot be written there (ENOENT');
+  expect(stderr()).not.toContain('round 1');
+  expect(existsSync(json)).toBe(false);
+});

@@ -40,7 +40,7 @@ describe('opening', () => {
   });
 
   it.each([
-    ['what is not there', () => '/nowhere/disk.img', 'BAD_CONFIG', 'there is no such file'],
+    ['what is not there', () => '/nowhere/disk.img', 'BAD_CONFIG', 'does not exist'],
     ['a directory', () => makeDirectory(), 'BAD_CONFIG', 'is a directory'],
     ['a device that is no disk', () => '/dev/null', 'BAD_CONFIG', 'is neither a file nor a block device'],
     ['an empty file', () => makeImage(new Uint8Array(0)), 'BAD_CONFIG', 'has 0 bytes; a disk is whole sectors'],

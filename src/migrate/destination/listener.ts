@@ -1,6 +1,7 @@
 /** The main thread's side of the listening port. */
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import type { AcceptedChannel, AcceptorData } from './accepted-channel.js';
@@ -49,10 +50,10 @@ function listen(host: string, port: number): Socket {
     if (code === 'EADDRINUSE') {
       throw new PostcopyError(
         'ADDRESS_IN_USE',
-        `port ${port} on ${host} is in use: choose another with --listen`,
+        `${formatAddress({ host, port })} is in use: choose another port with --listen`,
         error,
       );
     }
-    throw new PostcopyError('BAD_CONFIG', `cannot listen on ${host}:${port}`, error);
+    throw new PostcopyError('BAD_CONFIG', `cannot listen on ${formatAddress({ host, port })}`, error);
   }
 }

@@ -219,6 +219,18 @@ describe('migrate', () => {
     expect(JSON.parse(stdout)).toEqual(summary);
   });
 
+  it.each([
+    ['paused' as const, 12, 'vm1 is paused here ("postcopy resume vm1" lets it go on)'],
+    ['stopped' as const, 8, 'and vm1 has ended here'],
+  ])('does not say of a VM that is %s then that it runs on', async (state, exitCode, fate) => {
+    vm.onMigrate = async () => {
+      vm.current = { ...STATUS, state };
+      return { ...SUMMARY, status: 'failed', error: { code: 'MIGRATION_FAILED', message: 'why' } };
+    };
+    const { code, stderr } = await call('migrate', 'vm1', 'host2:7000');
+    expect({ code, stderr }).toEqual({ code: exitCode, stderr: `postcopy: the migration failed, ${fate}: why\n` });
+  });
+
   it('shows no table of a migration that failed', async () => {
     vm.onMigrate = async () => ({ ...SUMMARY, status: 'failed', error: { code: 'REFUSED', message: 'no room' } });
     expect(await call('migrate', 'vm1', 'host2:7000')).toEqual({

@@ -103,6 +103,14 @@ old   dead     -     -       -      -      -     -          gone
   );
 });
 
+it.each([
+  ['incoming' as const, 'comes from h:1'],
+  ['running' as const, 'came from h:1'],
+  ['handed-over' as const, 'runs at h:1'],
+])('lists with a VM that is %s what its peer is to it', (state, note) => {
+  expect(listText([{ ...STATUS, state, peer: 'h:1' }])).toMatch(new RegExp(`^vm1 .* ${note}$`, 'm'));
+});
+
 describe('errors', () => {
   const error = new PostcopyError('BAD_CONFIG', 'one\ntwo', new Error('why'));
 

@@ -132,3 +132,10 @@ it('lists sockets with names of VMs only', () => {
   for (const file of ['b.sock', 'a.sock', 'a.lock', '.x.sock', '.sock', 'c']) writeFileSync(join(directory, file), '');
   expect(listNames()).toEqual(['a', 'b']);
 });
+
+it('says what to do where it cannot list', () => {
+  writeFileSync(directory, '');
+  expect(() => listNames()).toThrow(
+    expect.objectContaining({ code: 'HOST_LACKS', message: expect.stringContaining(`cannot read ${directory}`) }),
+  );
+});
