@@ -51,10 +51,11 @@ const DTABLE_LIMIT = 8;
 // Intel SDM vol. 3, 2.5 and 2.2.1.
 const CR0_PE = 0x1n;
 const CR0_ET = 0x10n;
-const CR0_PG = 0x80000000n;
+export const CR0_PG = 0x80000000n;
 const CR4_PAE = 0x20n;
+export const CR4_LA57 = 0x1000n;
 const EFER_LME = 0x100n;
-const EFER_LMA = 0x400n;
+export const EFER_LMA = 0x400n;
 /** Bit 1 is always set; interrupts are off. */
 const RFLAGS_RESET = 0x2n;
 
@@ -111,6 +112,30 @@ function writeSegment(view: DataView, at: number, segment: Segment): void {
 function writeTable(view: DataView, at: number, base: number, limit: number): void {
   view.setBigUint64(at, BigInt(base), true);
   view.setUint16(at + DTABLE_LIMIT, limit, true);
+}
+
+/** What a vCPU's registers point to, and by which tables. */
+export interface AddressRegisters {
+  cr0: bigint;
+  cr3: bigint;
+  cr4: bigint;
+  efer: bigint;
+  /** Linear addresses, those that it needs first: code, stack, tables of the processor; then all that may be addresses. */
+  pointers: bigint[];
+}
+
+/** Of struct kvm_regs and struct kvm_sregs. Throws RangeError if they are shorter. */
+export function addressRegisters(regs: Uint8Array, sregs: Uint8Array): AddressRegisters {
+  const general = viewOf(regs);
+  const system = viewOf(sregs);
+  const register = (name: string): bigint => general.getBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, true);
+  const [cr0, cr3, cr4, efer] = [SREGS.cr0, SREGS.cr3, SREGS.cr4, SREGS.efer].map((at) =>
+    system.getBigUint64(at, true),
+  );
+  const bases = [SREGS.gs, SREGS.tr, SREGS.gdt, SREGS.idt, SREGS.fs].map((at) => system.getBigUint64(at, true));
+  const [first, others] = [['rip', 'rsp'], REGS_ORDER.filter((name) => !['rip', 'rsp', 'rflags'].includes(name))];
+  const pointers = [...first.map(register), ...bases, ...others.map(register)];
+  return { cr0: cr0!, cr3: cr3!, cr4: cr4!, efer: efer!, pointers };
 }
 
 /** struct kvm_regs and struct kvm_sregs as lines of text, for the message of a guest that failed. */

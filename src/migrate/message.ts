@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { macSchema } from '../configure/net-setting.js';
 import { VIRTIO_GSIS } from '../memory/layout.js';
-import { BULK_CHANNELS_MAX } from './protocol.js';
+import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 const count = z.number().int().nonnegative();
@@ -79,6 +79,9 @@ export const state = z.object({
   devices: z.unknown(),
   /** ram-map.ts: pages that hold data and were not in RAM. */
   ramMap: bytes,
+  /** Of the pages that hold data, those that the vCPUs touch first: their numbers, and what is in them. */
+  firstPages: z.array(count).max(FIRST_PAGES_MAX),
+  firstContent: bytes,
 });
 export type State = z.infer<typeof state>;
 

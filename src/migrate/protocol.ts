@@ -15,7 +15,8 @@
  *   RAM    map of pages that hold data          ->
  *   stops the vCPUs, drains devices, unlocks disks
  *   STATE  CPU, chips, clock, devices,
- *          pages that hold data since RAM       ->    locks disks, loads it; may REQUEST pages from here on
+ *          pages that hold data since RAM,
+ *          pages that vCPUs touch first         ->    locks disks, loads it; may REQUEST pages from here on
  *                                               <-  LOADED
  *   COMMIT epoch                                ->    from here the source never runs this epoch again
  *                                               <-  RUNNING
@@ -49,5 +50,7 @@ export const BULK_CHANNELS_MAX = 16;
 
 /** Pages in one EXTENT at most: what the destination installs with one system call. */
 export const EXTENT_PAGES_MAX = 64;
+/** Pages that go along with STATE at most: the guest stands still for them. */
+export const FIRST_PAGES_MAX = 128;
 /** Pages in one REQUEST at most. */
 export const REQUEST_PAGES_MAX = 64;

@@ -1,16 +1,23 @@
 /**
- * Rehearsals: the code that runs while the guest stands still is run once or twice before, on the state of a machine that
- * has none, so that the real run finds it compiled. The first run of it takes several times as long as the second.
+ * Rehearsals: the code that runs while the guest stands still is run some times before, on the state of a machine that
+ * has none, so that the real run finds it compiled. The first run of it takes several times as long as a later one.
  */
 import { Deadline } from '../deadline.js';
 import type { MachineState } from '../run/machine-state.js';
+import { bootRegisters, KVM_SREGS_BYTES } from '../boot/cpu-registers.js';
+import { HIGH_MEMORY_START, ZERO_PAGE_ADDRESS } from '../memory/layout.js';
+import { PAGE_SIZE } from '../memory/page-size.js';
+import { contentOf, firstPages } from './source/first-pages.js';
 import { NoAnswerError } from '../run/device-link.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../run/machine.js';
+import { native } from '../native.js';
 import { encodeMessage, FrameDecoder } from './frame.js';
 import type { State } from './message.js';
 import { decodeRamMap, encodeRamMap } from '../memory/ram-map.js';
 
-const RUNS = 3;
+const RUNS = 15;
+/** An emulated host would take seconds for them. */
+const LONGEST_MICROS = 300_000;
 /** Of the codec, which needs no machine: at the start of the process, when nobody waits. */
 const CODEC_RUNS = 60;
 const PART_BYTES = 1024;
@@ -33,11 +40,22 @@ export function rehearseCodec(): void {
 const PAGES = 1 << 20;
 const EXTENTS = Uint32Array.from({ length: 128 }, (_, i) => (i % 2 === 0 ? i * 1000 : 500));
 
+/** A vCPU that pages. */
+const PAGING = {
+  ...bootRegisters(
+    { protocol: 'linux64', entryAddress: HIGH_MEMORY_START, bootInfoAddress: ZERO_PAGE_ADDRESS },
+    new Uint8Array(KVM_SREGS_BYTES),
+  ),
+  msrs: new Uint8Array(0),
+};
+
 /** Source: saves the devices, and encodes STATE of the size this machine's will have. The machine runs meanwhile. */
 export async function rehearseCapture(machine: Machine): Promise<void> {
   const state = stateOfSize(machine.cpus, machine.xsaveBytes);
-  for (let run = 0; run < RUNS; run++) {
+  const end = native.monotonicMicros() + LONGEST_MICROS;
+  for (let run = 0; run < RUNS && native.monotonicMicros() < end; run++) {
     await rehearseSave(machine);
+    contentOf(machine.memory, firstPages(machine.memory, [PAGING]));
     new FrameDecoder().push(encodeMessage('state', state));
   }
 }
@@ -63,14 +81,17 @@ function stateOfSize(cpus: number, xsaveBytes: number): State {
     clock: part(),
     devices: {},
     ramMap: part(),
+    firstPages: [0],
+    firstContent: new Uint8Array(PAGE_SIZE),
   };
 }
 
 /** Destination: saves the fresh machine's own state, sends it through the codec, and loads it again. */
 export async function rehearseLoading(machine: Machine): Promise<void> {
-  for (let run = 0; run < RUNS; run++) {
+  const end = native.monotonicMicros() + LONGEST_MICROS;
+  for (let run = 0; run < RUNS && native.monotonicMicros() < end; run++) {
     const { state: saved } = await machine.save();
-    const [message] = new FrameDecoder().push(encodeMessage('state', { ...saved, ramMap: new Uint8Array(0) }));
+    const [message] = new FrameDecoder().push(encodeMessage('state', { ...stateOfSize(0, 0), ...saved }));
     if (message?.type === 'state') await machine.restore(message.body as MachineState);
   }
 }

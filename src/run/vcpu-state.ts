@@ -92,6 +92,15 @@ export function restoreTime(vcpu: NativeVcpu, state: VcpuState, ticks: bigint): 
   setMsrs(vcpu, entries);
 }
 
+/** The value of one of the MSRs of a saved vCPU; undefined if it is none of them. */
+export function savedMsr(msrs: Uint8Array, index: number): bigint | undefined {
+  const view = viewOf(msrs);
+  for (let at = 0; at + MSR_ENTRY_BYTES <= msrs.length; at += MSR_ENTRY_BYTES) {
+    if (view.getUint32(at, true) === index) return view.getBigUint64(at + 8, true);
+  }
+  return undefined;
+}
+
 /** A copy of the entries whose index is wanted, in order: the TSC (0x10) comes before its deadline (0x6e0). */
 function selectMsrs(msrs: Uint8Array, wanted: (index: number) => boolean): Uint8Array {
   const view = viewOf(msrs);

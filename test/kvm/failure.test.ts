@@ -91,7 +91,7 @@ async function failsBeforeCommit(
   expect(complaints(end), step).toEqual([
     expect.stringMatching(/^postcopy: the migration failed, vm runs on here: .{10}/),
   ]);
-  expect(JSON.parse(end.stdout), step).toMatchObject({ status: 'failed', pages: { sent: 0, resent: 0 } });
+  expect(JSON.parse(end.stdout), step).toMatchObject({ status: 'failed', pages: { demanded: 0, resent: 0 } });
   const status = await source.vm.client.status();
   expect(status, step).toMatchObject({ state: 'running', problem: expect.stringMatching(/.{10}/) });
   expect(await verifyWhole(source.guest), step).toBeGreaterThan(0);

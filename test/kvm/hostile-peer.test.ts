@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Hello } from '../../src/migrate/message.js';
+import { encodeRamMap } from '../../src/memory/ram-map.js';
+import { PAGE_SIZE } from '../../src/memory/page-size.js';
 import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
 import { encodePreamble } from '../../src/migrate/preamble.js';
 import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
@@ -97,12 +99,12 @@ describe('a source that a destination must survive', () => {
     [
       'a device for a kernel',
       { files: [{ role: 'kernel', path: '/dev/zero', bytes: 0, sha256: '0'.repeat(64) }] },
-      /no regular file/,
+      /is missing here, or is another one/,
     ],
     [
       'a directory for a kernel',
       { files: [{ role: 'kernel', path: '/', bytes: 4096, sha256: '0'.repeat(64) }] },
-      /no regular file/,
+      /is missing here, or is another one/,
     ],
     ['a path that is none', { files: [{ role: 'kernel', path: 'a\0b', bytes: 0, sha256: '0'.repeat(64) }] }, /./],
   ];
@@ -142,6 +144,40 @@ describe('a source that a destination must survive', () => {
       await destination.vm.reach('waiting');
     }
     await stillTakesAVm(destination);
+  });
+
+  test.each<[string, firstPages: number[], bytes: number, why: RegExp]>([
+    ['less in it than there are', [4, 5], PAGE_SIZE, /4096 bytes in 2 pages/],
+    ['one that holds nothing', [6], PAGE_SIZE, /page 6, which was not to come/],
+    ['the same one again', [4, 4], 2 * PAGE_SIZE, /page 4, which was not to come or has come before/],
+    ['one beyond RAM', [2 ** 40], PAGE_SIZE, /page 1099511627776/],
+  ])('STATE whose first pages have %s: it ends, and says why', async (_, firstPages, bytes, why) => {
+    const [hello, destination] = await Promise.all([realHello(), startDestination()]);
+    const control = FakeChannel.open(destination.address);
+    await greet(control, 'control', ID);
+    control.send('hello', hello);
+    expect(await control.message('accept')).toBeDefined();
+    for (const kind of ['urgent', 'bulk'] as const) {
+      expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('welcome');
+    }
+    const part = new Uint8Array(8);
+    const vcpu = {
+      ...{ regs: part, sregs: part, debugregs: part, xcrs: part, xsave: part },
+      ...{ mpState: part, vcpuEvents: part, lapic: part, msrs: part },
+    };
+    control.send('state', {
+      vcpus: hello.cpuid.map(() => vcpu),
+      chips: { picMaster: part, picSlave: part, ioapic: part, pit: part },
+      clock: part,
+      devices: {},
+      ramMap: encodeRamMap(Uint32Array.of(4, 2)),
+      firstPages,
+      firstContent: new Uint8Array(bytes),
+    });
+    expect((await control.message('abort'))?.reason).toMatch(why);
+    const end = await destination.vm.ended;
+    expect(end.stderr).toMatch(why);
+    expect(end.code).not.toBe(0);
   });
 
   test('a second migration while one is under way is told that it is busy; the first goes on', async () => {
@@ -205,7 +241,7 @@ describe('a destination that a source must survive', () => {
     const source = await startSource();
     const fake = await FakeDestination.open(async ({ urgent }: FakeLink) => urgent.write(bytes));
     const summary = await source.vm.client.migrate(fake.address, () => {});
-    expect(summary).toMatchObject({ status: 'failed', pages: { sent: 0 }, error: { code: 'BAD_PEER' } });
+    expect(summary).toMatchObject({ status: 'failed', pages: { demanded: 0 }, error: { code: 'BAD_PEER' } });
     expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
     expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
   });
@@ -245,7 +281,7 @@ describe('a destination that a source must survive', () => {
         control.send('abort', { reason: 'the page channels broke' });
       });
       const summary = await source.vm.client.migrate(fake.address, () => {});
-      expect(summary).toMatchObject({ status: 'failed', pages: { sent: 0 } });
+      expect(summary).toMatchObject({ status: 'failed', pages: { demanded: 0 } });
       expect(summary.error?.message).toMatch(/the destination gave up: the page channels broke/);
       expect(await source.vm.client.status()).toMatchObject({ state: 'running' });
       expect(await verifyWhole(source.guest)).toBeGreaterThan(0);

@@ -1,7 +1,8 @@
 /** The destination's urgent and bulk channels with their workers, and the userfaultfd they serve. */
 import { availableParallelism } from 'node:os';
-import type { PostcopyError } from '../../errors.js';
+import { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
+import { PAGE_SIZE } from '../../memory/page-size.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { allOpen } from '../all-open.js';
 import { Counters, type CounterName } from '../counters.js';
@@ -46,6 +47,8 @@ export class DestinationPageChannels {
   readonly #link = new LinkSwitch();
   readonly #events: PageChannelEvents;
   readonly #workers: ChannelWorker[] = [];
+  /** Pages that came with STATE. */
+  #installed = 0;
 
   private constructor(
     readonly memory: NativeMemory,
@@ -134,6 +137,22 @@ export class DestinationPageChannels {
     }
   }
 
+  /** Pages that came with STATE, and what is in them one after the other; before the guest runs. Throws BAD_PEER. */
+  install(pages: readonly number[], content: Uint8Array): void {
+    if (content.length !== pages.length * PAGE_SIZE) {
+      throw new PostcopyError('BAD_PEER', `STATE has ${content.length} bytes in ${pages.length} pages`);
+    }
+    for (const [i, page] of pages.entries()) {
+      if (page >= this.pages || !this.#missing.has(page)) {
+        throw new PostcopyError('BAD_PEER', `STATE has page ${page}, which was not to come or has come before`);
+      }
+      this.#userfaultfd.copy(page, 1, content, i * PAGE_SIZE);
+      this.#missing.clear(page);
+      Atomics.sub(this.#left, 0, 1);
+    }
+    this.#installed = pages.length;
+  }
+
   get pagesMissing(): number {
     return Atomics.load(this.#left, 0);
   }
@@ -149,7 +168,8 @@ export class DestinationPageChannels {
   }
 
   sum(name: CounterName): number {
-    return this.#all().reduce((total, channel) => total + channel.counters.get(name), 0);
+    const ours = name === 'installed' ? this.#installed : 0;
+    return this.#all().reduce((total, channel) => total + channel.counters.get(name), ours);
   }
 
   get faultsWaiting(): number {

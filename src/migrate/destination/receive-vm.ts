@@ -12,7 +12,7 @@ import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
 import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
 import { MemoryMeter } from '../memory-meter.js';
-import type { Body, Hello, Message } from '../message.js';
+import type { Body, Hello, Message, State } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { lowerMainThread, raiseMainThread } from '../main-priority.js';
@@ -78,9 +78,8 @@ export class ReceiveVm {
   #hello: Hello | undefined;
   #machine: Machine | undefined;
   #channels: DestinationPageChannels | undefined;
-  #state: MachineState | undefined;
+  #state: (State & MachineState) | undefined;
   /** RAM map of pages that hold data and were not in RAM. */
-  #newRam: Uint8Array = new Uint8Array(0);
   #commit: Body<'commit'> | undefined;
   #stateAt = 0;
   #commitAt = 0;
@@ -130,7 +129,6 @@ export class ReceiveVm {
         return this.#expectRam(message.body.ramMap);
       case 'state':
         this.#stateAt = native.monotonicMicros();
-        this.#newRam = message.body.ramMap;
         this.#state = { ...message.body, devices: message.body.devices };
         return this.#events.push({ type: 'state' });
       case 'commit':
@@ -271,7 +269,8 @@ export class ReceiveVm {
     if (state.vcpus.length !== this.#machine!.cpus) {
       throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
     }
-    this.#channels!.expect(decodeRamMap(this.#newRam, this.#channels!.pages));
+    this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
+    this.#channels!.install(state.firstPages, state.firstContent);
     if (this.#channels!.pagesMissing === 0) this.#allInstalled = true;
     await this.#machine!.hostDevices.takeOver();
     await this.#machine!.restore(state);

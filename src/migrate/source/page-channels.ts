@@ -34,6 +34,9 @@ export class SourcePageChannels {
   readonly #starting: Promise<ChannelWorker>[];
   readonly #workers: ChannelWorker[] = [];
   readonly #channels: PageChannel[];
+  /** Pages that went with STATE, and how many have been released on their account. */
+  #first: readonly number[] = [];
+  #firstReleased = 0;
 
   /** `first`: a worker started before; as many more as are needed are started. */
   constructor(
@@ -105,8 +108,16 @@ export class SourcePageChannels {
     }
   }
 
+  /** Takes pages to be sent along with STATE; those of them that there are. Nobody else sends them. */
+  takeFirst(pages: readonly number[]): number[] {
+    const taken = pages.filter((page) => this.unsent.clear(page));
+    this.#first = taken;
+    return taken;
+  }
+
   /** The guest runs at the destination: the push begins, and pages it has are released here. */
   startPush(): void {
+    for (const page of this.#first) this.#firstReleased += this.#blocks.acknowledged(page, 1);
     this.#link.handOver();
     native.signalEventFd(this.#wakeFd);
   }
@@ -114,8 +125,14 @@ export class SourcePageChannels {
   sum(name: CounterName, kind?: PlannedChannel['kind']): number {
     return this.#channels.reduce(
       (total, channel) => (kind === undefined || channel.kind === kind ? total + channel.counters.get(name) : total),
-      0,
+      kind === 'urgent' ? 0 : this.#ofFirst(name),
     );
+  }
+
+  /** Nobody asked for them. Their bytes are those of the control channel. */
+  #ofFirst(name: CounterName): number {
+    if (name === 'pages') return this.#first.length;
+    return name === 'released' ? this.#firstReleased : 0;
   }
 
   /** Ends the workers and closes the channels. */

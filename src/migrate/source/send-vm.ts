@@ -3,6 +3,7 @@
  * while page workers move the pages.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
@@ -13,11 +14,12 @@ import type { MachineState } from '../../run/machine-state.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
 import type { ControlConnection } from '../control-connection.js';
 import { EventQueue } from '../event-queue.js';
-import type { Complete, Hello, Message } from '../message.js';
+import type { Complete, Hello, Message, State } from '../message.js';
 import { MIGRATION_ID_BYTES } from '../preamble.js';
 import { rehearseCapture } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { lowerMainThread, raiseMainThread } from '../main-priority.js';
+import { contentOf, firstPages } from './first-pages.js';
 import { connectControl } from './connect-control.js';
 import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
 import type { PageWorker } from '../page-worker.js';
@@ -68,6 +70,9 @@ const SHOWN: Record<SourcePhase, MigrationPhase> = {
   lost: 'link-lost',
 };
 
+/** V8 compiles what the rehearsals have made hot in threads of its own, which hold cores for some milliseconds. */
+const SETTLE_MS = 20;
+
 const LINK_GONE: SourceEvent = {
   type: 'failure',
   reason: new PostcopyError('LINK_LOST', 'the link was lost before COMMIT'),
@@ -88,7 +93,9 @@ export class SendVm {
   #control: ControlConnection | undefined;
   #state: MachineState | undefined;
   #offered: Uint32Array = new Uint32Array(0);
+  #rehearsal: Promise<void> | undefined;
   #ramMap: Uint8Array = new Uint8Array(0);
+  #first: Pick<State, 'firstPages' | 'firstContent'> = { firstPages: [], firstContent: new Uint8Array(0) };
   /** Aborted when the migration ends, however. */
   readonly #over = new AbortController();
   readonly #downtime = new DowntimeLaps();
@@ -225,13 +232,14 @@ export class SendVm {
   async #act(action: SourceAction): Promise<void> {
     switch (action.type) {
       case 'send-hello':
-        return this.#control!.send('hello', this.#options.hello);
+        this.#control!.send('hello', this.#options.hello);
+        return this.#rehearse();
       case 'open-channels':
         return this.#openChannels();
       case 'stop-and-capture':
         return this.#stopAndCapture();
       case 'send-state':
-        return this.#control!.send('state', { ...this.#state!, ramMap: this.#ramMap });
+        return this.#control!.send('state', { ...this.#state!, ramMap: this.#ramMap, ...this.#first });
       case 'send-commit':
         return this.#sendCommit();
       case 'start-push':
@@ -251,12 +259,19 @@ export class SendVm {
     }
   }
 
-  /** Everything that takes time and can be done while the guest still runs. */
+  /** While the destination builds its machine. What goes wrong is told when the channels are opened. */
+  #rehearse(): void {
+    this.#rehearsal = rehearseCapture(this.#options.machine);
+    this.#rehearsal.catch(() => {});
+  }
+
+  /** Everything else that takes time and can be done while the guest still runs. */
   async #openChannels(): Promise<void> {
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) this.#control!.ping();
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
-    await rehearseCapture(this.#options.machine);
+    await this.#rehearsal;
+    await delay(SETTLE_MS);
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
@@ -281,6 +296,8 @@ export class SendVm {
     this.#metrics.stopped(pagesIn(this.#offered) + pagesIn(since));
     this.#channels.offer(since);
     this.#ramMap = encodeRamMap(since);
+    const pages = this.#channels.takeFirst(firstPages(machine.memory, state.vcpus));
+    this.#first = { firstPages: pages, firstContent: contentOf(machine.memory, pages) };
     this.#downtime.lap('map', native.monotonicMicros());
     this.#events.push({ type: 'captured' });
   }

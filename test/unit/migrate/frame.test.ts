@@ -57,6 +57,8 @@ const state = {
   clock: part,
   devices: { serial: { lcr: 3 } },
   ramMap: part,
+  firstPages: [3, 2 ** 31],
+  firstContent: part,
 };
 const hello = {
   release: '0.1.0',

@@ -1,0 +1,129 @@
+/**
+ * The pages that vCPUs touch first when they go on: their page tables, code, stack and what their registers point to.
+ * They go along with STATE. Alone, a vCPU would fault on them one after the other, each for a round trip.
+ */
+import { addressRegisters, CR0_PG, CR4_LA57, EFER_LMA, type AddressRegisters } from '../../boot/cpu-registers.js';
+import { viewOf } from '../../memory/byte-view.js';
+import type { RamBytes } from '../../memory/guest-memory.js';
+import { ramOffsetOf } from '../../memory/layout.js';
+import { PAGE_SIZE, pageOf } from '../../memory/page-size.js';
+import { FIRST_PAGES_MAX } from '../protocol.js';
+import { savedMsr, type VcpuState } from '../../run/vcpu-state.js';
+
+/** Of one vCPU. */
+const VCPU_PAGES = 32;
+
+// Intel SDM vol. 4: a kernel's data of this CPU while it runs a program, and where system calls go.
+const MSR_KERNEL_GS_BASE = 0xc0000102;
+const MSR_LSTAR = 0xc0000082;
+// Documentation/virt/kvm/x86/msr.rst: guest-physical addresses with flags in their low bits; KVM itself goes there.
+const KVM_MSRS = [0x4b564d01, 0x4b564d03, 0x4b564d04]; // kvmclock, steal time, end of interrupt
+const KVM_MSR_FLAGS = 0x3fn;
+
+// Intel SDM vol. 3, 4.5.
+const ENTRY_BYTES = 8;
+const PRESENT = 1;
+const PAGE_SIZE_BIT = 0x80;
+const INDEX_BITS = 9n;
+const PAGE_BITS = 12n;
+const INDEX_MASK = 0x1ffn;
+const HIGH_WORD_MASK = 0xfffff;
+const LOW_WORD_MASK = 0xfffff000;
+
+export type FirstState = Pick<VcpuState, 'regs' | 'sregs' | 'msrs'>;
+
+/** Page numbers of guest RAM, each once, of a VM whose vCPUs stand still. */
+export function firstPages(ram: RamBytes, vcpus: readonly FirstState[]): number[] {
+  const all = new Set<number>();
+  for (const vcpu of vcpus) {
+    let left = VCPU_PAGES;
+    for (const page of pagesOf(ram, vcpu)) {
+      if (all.has(page)) continue;
+      if (left-- === 0) break;
+      all.add(page);
+      if (all.size === FIRST_PAGES_MAX) return [...all];
+    }
+  }
+  return [...all];
+}
+
+/** Of one vCPU, the surest first; some of them again and again. */
+function* pagesOf(ram: RamBytes, { regs, sregs, msrs }: FirstState): Generator<number> {
+  const registers = addressRegisters(regs, sregs);
+  const walk = new PageWalk(ram, registers);
+  const [code, stack, ...others] = registers.pointers as [bigint, bigint, ...bigint[]];
+  for (const index of KVM_MSRS) yield* walk.page(Number((savedMsr(msrs, index) ?? 0n) & ~KVM_MSR_FLAGS));
+  const kernel = [MSR_KERNEL_GS_BASE, MSR_LSTAR].map((index) => savedMsr(msrs, index) ?? 0n);
+  const size = BigInt(PAGE_SIZE);
+  for (const address of [code, stack, stack - size, ...kernel, code + size, ...others]) {
+    yield* walk.to(BigInt.asUintN(64, address));
+  }
+}
+
+/** Follows a guest's page tables. In other modes than 64-bit paging or none, it finds nothing. */
+class PageWalk {
+  readonly #ram: RamBytes;
+  readonly #registers: AddressRegisters;
+  readonly #levels: number;
+  readonly #entry = new Uint8Array(ENTRY_BYTES);
+  readonly #view = viewOf(this.#entry);
+
+  constructor(ram: RamBytes, registers: AddressRegisters) {
+    this.#ram = ram;
+    this.#registers = registers;
+    this.#levels = (registers.cr4 & CR4_LA57) !== 0n ? 5 : 4;
+  }
+
+  /** The pages on the way to this linear address, and its own. */
+  *to(linear: bigint): Generator<number> {
+    const { cr0, cr3, efer } = this.#registers;
+    if ((cr0 & CR0_PG) === 0n) return yield* this.page(Number(linear));
+    if ((efer & EFER_LMA) === 0n) return;
+    let table = physicalAddress(Number(cr3 & 0xffffffffn), Number((cr3 >> 32n) & 0xffffffffn));
+    for (let level = this.#levels - 1; level >= 0; level--) {
+      yield* this.page(table);
+      const shift = PAGE_BITS + INDEX_BITS * BigInt(level);
+      if (!this.#readEntry(table + Number((linear >> shift) & INDEX_MASK) * ENTRY_BYTES)) return;
+      const low = this.#view.getUint32(0, true);
+      if ((low & PRESENT) === 0) return;
+      table = physicalAddress(low, this.#view.getUint32(4, true));
+      if (level > 0 && (low & PAGE_SIZE_BIT) !== 0) {
+        const offset = linear & ((1n << shift) - 1n);
+        return yield* this.page(table - (table % 2 ** Number(shift)) + Number(offset));
+      }
+    }
+    yield* this.page(table);
+  }
+
+  /** Nothing for an address that is not RAM. */
+  *page(guestAddress: number): Generator<number> {
+    const offset = this.#offsetOf(guestAddress, 1);
+    if (offset !== undefined) yield pageOf(offset);
+  }
+
+  #readEntry(guestAddress: number): boolean {
+    const offset = this.#offsetOf(guestAddress, ENTRY_BYTES);
+    if (offset !== undefined) this.#ram.read(offset, this.#entry);
+    return offset !== undefined;
+  }
+
+  #offsetOf(guestAddress: number, length: number): number | undefined {
+    try {
+      return ramOffsetOf(this.#ram.bytes, guestAddress, length);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** Bits 12 to 51 of an entry, or of CR3. */
+function physicalAddress(low: number, high: number): number {
+  return (high & HIGH_WORD_MASK) * 2 ** 32 + ((low & LOW_WORD_MASK) >>> 0);
+}
+
+/** The content of these pages, one after the other. */
+export function contentOf(ram: RamBytes, pages: readonly number[]): Uint8Array {
+  const content = new Uint8Array(pages.length * PAGE_SIZE);
+  pages.forEach((page, i) => ram.read(page * PAGE_SIZE, content.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE)));
+  return content;
+}
