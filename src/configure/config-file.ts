@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { describeError, PostcopyError } from '../errors.js';
 import { withDiskPathFrom } from './disk-setting.js';
@@ -32,11 +32,33 @@ function readSettings(file: string): RawSettings {
   return withPathsFrom(dirname(resolve(file)), settings as RawSettings);
 }
 
+/** Far beyond any VM's; a pipe is a file as well, and a device that never ends would fill the host's memory. */
+const FILE_BYTES_MAX = 1 << 20;
+
 function readText(file: string): string {
+  let text: string | undefined;
   try {
-    return readFileSync(file, 'utf8');
+    text = readAtMost(file, FILE_BYTES_MAX)?.toString('utf8');
   } catch (error) {
     throw new PostcopyError('BAD_CONFIG', `${file}: the configuration file cannot be read`, error);
+  }
+  if (text === undefined)
+    throw new PostcopyError('BAD_CONFIG', `${file}: is larger than a configuration file can be (1 MiB)`);
+  return text;
+}
+
+/** Undefined if it is larger. */
+function readAtMost(file: string, bytes: number): Buffer | undefined {
+  const fd = openSync(file, 'r');
+  try {
+    const content = Buffer.alloc(bytes + 1);
+    let length = 0;
+    for (let got = -1; got !== 0 && length <= bytes; length += got) {
+      got = readSync(fd, content, length, content.length - length, null);
+    }
+    return length <= bytes ? content.subarray(0, length) : undefined;
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -3,6 +3,7 @@
  * vCPU exits, for what its devices wait for and for requests of the main thread, and does not return to its event loop
  * before it ends.
  */
+import { getPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { Deadline } from '../deadline.js';
 import { DeviceSet } from '../devices/device-set.js';
@@ -21,6 +22,9 @@ const LONGEST_WAIT_MS = 500;
 const port = parentPort as MessagePort;
 const reply = (message: DeviceReply): void => port.postMessage(message);
 const report = (text: string): void => reply({ type: 'notice', text });
+
+// For who looks at what a VM's threads do; its priority stays.
+native.setThread('devices', getPriority());
 
 class DeviceWorker {
   readonly #job: DeviceJob;

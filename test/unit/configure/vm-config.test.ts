@@ -179,6 +179,10 @@ describe('with a file', () => {
     ['"x"', 'must be a JSON object'],
   ])('refuses %s', (text, why) => expect(problems(file(text), least)[0]).toContain(why));
 
+  it('is read to 1 MiB at most: a device may never end', () => {
+    expect(() => loadVmConfig('/dev/zero', least)).toThrow('/dev/zero: is larger than a configuration file can be');
+  });
+
   it('says when it cannot be read', () => {
     const path = join(directory, 'missing.json');
     expect(() => loadVmConfig(path, least)).toThrow(`${path}: the configuration file cannot be read`);
