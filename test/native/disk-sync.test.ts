@@ -1,6 +1,6 @@
 /** Writing a disk back, also to storage that does not answer. */
 import { describe, expect, it } from 'vitest';
-import { buildHangingSync } from '../support/hanging-sync.js';
+import { buildHangingSync, WAITS } from '../support/hanging-sync.js';
 import { KIB, makeImage, openDisk, pattern } from './disks.js';
 import { PATIENCE_MS, runNode } from './threads.js';
 
@@ -25,15 +25,18 @@ describe('a sync', () => {
     const storage = buildHangingSync();
     storage.hang();
     const code = `
-      const { rmSync } = require('node:fs');
+      const { existsSync, rmSync, writeFileSync } = require('node:fs');
+      const hangs = process.env.HANGING_SYNC;
       const disk = new native.Disk(${JSON.stringify(makeImage(pattern(KIB)))}, false);
       const first = disk.beginSync();
       const second = disk.beginSync();
       const before = [disk.synced(first, 50), disk.synced(second, 0)];
-      rmSync(process.env.HANGING_SYNC);
+      rmSync(hangs);
       const after = [disk.synced(second, 5000), disk.synced(first, 0)];
-      require('node:fs').writeFileSync(process.env.HANGING_SYNC, '');
+      rmSync(hangs + '${WAITS}', { force: true });
+      writeFileSync(hangs, '');
       disk.beginSync();
+      while (!existsSync(hangs + '${WAITS}')) disk.synced(first, 1); // a sync that has not begun is not waited for
       console.log(String(before), String(after), disk.close(50));
       process.exit(0);`;
     const variables = Object.entries(storage.env).map(([name, value]) => `${name}=${value}`);

@@ -12,12 +12,22 @@ export interface HangingSync {
   answer(): void;
 }
 
+/** Beside the file that has syncs wait: there from the first that waits on. */
+export const WAITS = '.waits';
+
 const SOURCE = `
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 int fdatasync(int fd) {
   const char* path = getenv("HANGING_SYNC");
+  if (path && access(path, F_OK) == 0) {
+    char waits[4096];
+    snprintf(waits, sizeof waits, "%s${WAITS}", path);
+    close(open(waits, O_CREAT | O_WRONLY, 0600));
+  }
   while (path && access(path, F_OK) == 0) usleep(1000);
   return syscall(SYS_fdatasync, fd);
 }`;
