@@ -34,7 +34,7 @@ export default defineConfig({
           include: ['test/lab/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
-          testTimeout: 600_000,
+          testTimeout: 1_500_000,
           hookTimeout: 600_000,
         },
       },

@@ -15,8 +15,8 @@ const FILE = '/var/lib/lab.data';
 const FILE_MIB = 4;
 const TICKS = 30;
 const LINES = 100;
-const STEP_LIMIT_MS = 120_000;
-const END_LIMIT_MS = 120_000;
+const STEP_LIMIT_MS = 300_000;
+const END_LIMIT_MS = 300_000;
 
 let lab: Lab;
 let disks: DebianDisks;

@@ -8,9 +8,9 @@ import { Lab } from '../support/lab/lab.js';
 
 const PORT = 7100;
 const TICKS = 20;
-const TICKS_LIMIT_MS = 60_000;
-const VERIFY_LIMIT_MS = 120_000;
-const END_LIMIT_MS = 60_000;
+const TICKS_LIMIT_MS = 150_000;
+const VERIFY_LIMIT_MS = 300_000;
+const END_LIMIT_MS = 150_000;
 
 let lab: Lab;
 const vm = new GuestVm('vm');

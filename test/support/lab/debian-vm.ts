@@ -9,7 +9,7 @@ import type { HostDisk } from './qemu-arguments.js';
 import { debianStep } from './readme.js';
 import type { RemoteProcess } from './remote-process.js';
 
-const LOGIN_LIMIT_MS = 240_000;
+const LOGIN_LIMIT_MS = 500_000;
 const LEAVE_LIMIT_MS = 30_000;
 const PROMPT = /root@web:~# /;
 /** In the hosts, by the order of DebianDisks. */

@@ -4,9 +4,9 @@ import type { ExecResult, LabHost } from './host.js';
 import { inHost } from './paths.js';
 import type { RemoteProcess } from './remote-process.js';
 
-const START_LIMIT_MS = 60_000;
-const MIGRATE_LIMIT_MS = 180_000;
-const CONTROL_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 150_000;
+const MIGRATE_LIMIT_MS = 400_000;
+const CONTROL_LIMIT_MS = 150_000;
 
 export interface GuestSettings {
   cpus: number;

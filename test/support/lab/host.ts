@@ -5,8 +5,8 @@ import { startQemu, type QemuProcess } from './qemu-process.js';
 import { Qmp } from './qmp.js';
 import type { RemoteProcess } from './remote-process.js';
 
-const BOOT_LIMIT_MS = 90_000;
-const EXEC_LIMIT_MS = 60_000;
+const BOOT_LIMIT_MS = 200_000;
+const EXEC_LIMIT_MS = 200_000;
 
 export interface ExecResult {
   stdout: string;
