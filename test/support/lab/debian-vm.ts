@@ -18,8 +18,10 @@ const STORAGE_DISK = '/dev/vdd';
 /** README's shared storage: here a disk of each host with links to the shared one. */
 const STORAGE = '/srv/web';
 const CMDLINE = 'console=ttyS0 root=/dev/vda';
+/** Of emulated hosts, where a vCPU may wait longer for its pages than the 21 s after which a kernel complains. */
+const PATIENCE = 'rcupdate.rcu_cpu_stall_timeout=120';
 /** Besides that: for lab-work (test/fixtures/lab-guest). */
-const LAB_CMDLINE = `${CMDLINE} loglevel=1 lab.pattern_mib=16 lab.rest_us=20000 lab.tick_ms=300`;
+const LAB_CMDLINE = `${CMDLINE} loglevel=1 ${PATIENCE} lab.pattern_mib=16 lab.rest_us=20000 lab.tick_ms=300`;
 const QEMU_MAC = '52:54:00:00:01:01';
 const LEAVE_CONSOLE = '\x1d'; // Ctrl-]
 
