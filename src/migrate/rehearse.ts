@@ -52,12 +52,16 @@ const PAGING = {
 /** Source: saves the devices, and encodes STATE of the size this machine's will have. The machine runs meanwhile. */
 export async function rehearseCapture(machine: Machine): Promise<void> {
   const state = stateOfSize(machine.cpus, machine.xsaveBytes);
-  const end = native.monotonicMicros() + LONGEST_MICROS;
-  for (let run = 0; run < RUNS && native.monotonicMicros() < end; run++) {
+  await again(async () => {
     await rehearseSave(machine);
     contentOf(machine.memory, firstPages(machine.memory, [PAGING]));
     new FrameDecoder().push(encodeMessage('state', state));
-  }
+  });
+}
+
+async function again(run: () => Promise<void>): Promise<void> {
+  const end = native.monotonicMicros() + LONGEST_MICROS;
+  for (let count = 0; count < RUNS && native.monotonicMicros() < end; count++) await run();
 }
 
 /** The devices run on, and nobody keeps this: what goes wrong here fails no migration, unless they do not even answer. */
@@ -88,10 +92,9 @@ function stateOfSize(cpus: number, xsaveBytes: number): State {
 
 /** Destination: saves the fresh machine's own state, sends it through the codec, and loads it again. */
 export async function rehearseLoading(machine: Machine): Promise<void> {
-  const end = native.monotonicMicros() + LONGEST_MICROS;
-  for (let run = 0; run < RUNS && native.monotonicMicros() < end; run++) {
+  await again(async () => {
     const { state: saved } = await machine.save();
     const [message] = new FrameDecoder().push(encodeMessage('state', { ...stateOfSize(0, 0), ...saved }));
     if (message?.type === 'state') await machine.restore(message.body as MachineState);
-  }
+  });
 }

@@ -3,6 +3,7 @@
  * be put back. Documentation/virt/kvm/api.rst.
  */
 import { PostcopyError } from '../errors.js';
+import { viewOf } from '../memory/byte-view.js';
 import type { NativeVcpu, VcpuStateName } from '../native.js';
 
 /**
@@ -135,8 +136,4 @@ function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
     }
     at += MSR_ENTRY_BYTES;
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
