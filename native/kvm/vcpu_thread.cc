@@ -135,6 +135,8 @@ bool VcpuThread::HandlePort() {
   auto* data = reinterpret_cast<uint8_t*>(run_) + run_->io.data_offset;
   const bool is_write = run_->io.direction == KVM_EXIT_IO_OUT;
   for (uint32_t i = 0; i < run_->io.count; i++, data += run_->io.size) {
+    if (is_write) vm_->serial.NoteWrite(run_->io.port, run_->io.size);
+    else if (vm_->serial.Read(run_->io.port, run_->io.size, *data)) continue;
     if (!HandleAccess({index_, ExitKind::kPort, is_write, run_->io.size, run_->io.port, 0}, data)) return false;
   }
   return true;

@@ -198,6 +198,21 @@ Napi::Value Vm::SetVirtioInterrupts(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// showSerialStatus(writes, lineStatus, modemStatus): what vCPUs read of them, until a write to the port.
+Napi::Value Vm::ShowSerialStatus(const Napi::CallbackInfo& info) {
+  uint32_t writes = static_cast<uint32_t>(UintArg(info, 0, "writes", UINT32_MAX));
+  uint8_t line_status = static_cast<uint8_t>(UintArg(info, 1, "lineStatus", UINT8_MAX));
+  uint8_t modem_status = static_cast<uint8_t>(UintArg(info, 2, "modemStatus", UINT8_MAX));
+  ref_.Get(info.Env()).serial.Show(writes, line_status, modem_status);
+  return info.Env().Undefined();
+}
+
+// hideSerialStatus(): vCPUs ask the device worker.
+Napi::Value Vm::HideSerialStatus(const Napi::CallbackInfo& info) {
+  ref_.Get(info.Env()).serial.Hide();
+  return info.Env().Undefined();
+}
+
 // getState(name): Uint8Array, the kernel's structure.
 Napi::Value Vm::GetState(const Napi::CallbackInfo& info) {
   const VmState& state = StateArg(info);
@@ -241,7 +256,9 @@ void Vm::Init(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::AddVirtio>("addVirtio"),
        InstanceMethod<&Vm::RaiseVirtio>("raiseVirtio"),
        InstanceMethod<&Vm::GetVirtioInterrupts>("getVirtioInterrupts"),
-       InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"), InstanceMethod<&Vm::GetState>("getState"),
+       InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"),
+       InstanceMethod<&Vm::ShowSerialStatus>("showSerialStatus"),
+       InstanceMethod<&Vm::HideSerialStatus>("hideSerialStatus"), InstanceMethod<&Vm::GetState>("getState"),
        InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
   EnvData::Of(env).vm = Napi::Persistent(constructor);
   exports.Set("Vm", constructor);

@@ -5,15 +5,16 @@
 #include <vector>
 
 #include "kvm/exit_queue.h"
+#include "kvm/serial_status.h"
+#include "kvm/virtio_interrupts.h"
 #include "memory/ram.h"
 #include "util/descriptor.h"
-#include "kvm/virtio_interrupts.h"
 #include "util/shared_wrap.h"
 
 namespace postcopy {
 
 // A KVM VM: its descriptor, the RAM its memslots refer to (kept alive as long as the VM), its exit queue, and what the
-// guest reads of its virtio devices' interrupts.
+// guest reads of its devices without the device worker.
 struct VmResource {
   Descriptor kvm;
   Descriptor fd;
@@ -21,6 +22,7 @@ struct VmResource {
   std::shared_ptr<ExitQueue> exits;
   uint32_t exits_handle = 0;
   VirtioInterrupts virtio;
+  SerialStatus serial;
 };
 
 // JavaScript class Vm. See src/native.ts.
@@ -42,6 +44,8 @@ class Vm : public Napi::ObjectWrap<Vm> {
   Napi::Value RaiseVirtio(const Napi::CallbackInfo& info);
   Napi::Value GetVirtioInterrupts(const Napi::CallbackInfo& info);
   Napi::Value SetVirtioInterrupts(const Napi::CallbackInfo& info);
+  Napi::Value ShowSerialStatus(const Napi::CallbackInfo& info);
+  Napi::Value HideSerialStatus(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);
   Napi::Value SetState(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

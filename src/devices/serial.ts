@@ -48,6 +48,9 @@ export class Serial implements BusDevice {
   #overrun = false;
   /** The transmitter-empty interrupt is raised by an event, and reading IIR takes it back. */
   #transmitterEmptyPending = false;
+  /** Writes to all registers but the transmitter's, modulo 2^32; how many there were when the status was shown. */
+  #writes = 0;
+  #shownAt: number | undefined;
 
   constructor(host: DeviceHost) {
     this.#host = host;
@@ -61,6 +64,7 @@ export class Serial implements BusDevice {
   }
 
   write(offset: number, _size: number, value: number): void {
+    if (offset !== reg.RBR_THR_DLL) this.#writes = (this.#writes + 1) >>> 0;
     this.#writeRegister(offset, value);
     this.#update();
   }
@@ -107,6 +111,7 @@ export class Serial implements BusDevice {
     this.#fifo.fill(state.fifo);
     this.#input.fill(state.input);
     this.#irq.restore(this.#interrupt() !== reg.IIR_NONE);
+    this.#showStatus();
   }
 
   #readRegister(offset: number): number {
@@ -254,8 +259,19 @@ export class Serial implements BusDevice {
     }
   }
 
+  /** Shows LSR and MSR while they can be read without effect: nothing waits, nothing was lost. */
+  #showStatus(): void {
+    const canBeRead = !this.#loop && !this.#overrun && this.#fifo.length === 0 && this.#input.length === 0;
+    const at = canBeRead ? this.#writes : undefined;
+    if (at === this.#shownAt) return;
+    this.#shownAt = at;
+    if (at === undefined) this.#host.hideSerialStatus();
+    else this.#host.showSerialStatus(at, this.#lineStatus(), this.#modemStatus());
+  }
+
   #update(): void {
     if ((this.#ier & reg.IER_ERBFI) !== 0) this.#fetchInput();
+    this.#showStatus();
     this.#irq.set(this.#interrupt() !== reg.IIR_NONE);
   }
 }

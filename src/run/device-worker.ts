@@ -47,6 +47,8 @@ class DeviceWorker {
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
         serialOutput: (bytes) => this.#line.write(bytes),
+        showSerialStatus: (writes, line, modem) => vm.showSerialStatus(writes, line, modem),
+        hideSerialStatus: () => vm.hideSerialStatus(),
         powerOff: () => reply({ type: 'power-off' }),
         reset: (source) => reply({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),

@@ -7,6 +7,8 @@ export class FakeHost implements DeviceHost {
   readonly irqs: string[] = [];
   /** Power-off and resets, in order. */
   readonly events: string[] = [];
+  /** What the guest may read of the serial port without asking it. */
+  serialStatus: { writes: number; line: number; modem: number } | undefined;
   micros = 0;
   /** A summer's day at noon. */
   wallMs = Date.UTC(2024, 6, 3, 12, 0, 0);
@@ -16,6 +18,12 @@ export class FakeHost implements DeviceHost {
   }
   serialOutput(bytes: Uint8Array): void {
     this.output.push(...bytes);
+  }
+  showSerialStatus(writes: number, line: number, modem: number): void {
+    this.serialStatus = { writes, line, modem };
+  }
+  hideSerialStatus(): void {
+    this.serialStatus = undefined;
   }
   powerOff(): void {
     this.events.push('power-off');

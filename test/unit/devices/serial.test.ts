@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Serial } from '../../../src/devices/serial.js';
 import { FakeHost } from './fake-host.js';
@@ -187,5 +188,64 @@ describe('receiving', () => {
     expect(inb(LSR)).toBe(0x60);
     out(MCR, 0);
     expect(inb(LSR)).toBe(0x61);
+  });
+});
+
+describe('line and modem status, shown to who need not ask', () => {
+  const IDLE = { line: 0x60, modem: 0xb0 };
+
+  it('while nothing waits for the guest, with the writes seen to all but the transmitter', () => {
+    inb(LSR);
+    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    out(TX, 0x41);
+    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    out(IER, 1);
+    out(FCR, 1);
+    expect(host.serialStatus).toEqual({ writes: 2, ...IDLE });
+  });
+
+  it('not while input waits, nor in loop mode', () => {
+    inb(LSR);
+    type('a');
+    expect(host.serialStatus).toBe(undefined);
+    expect(inb(RX)).toBe(0x61);
+    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    out(MCR, 0x10);
+    expect(host.serialStatus).toBe(undefined);
+    out(MCR, 0);
+    expect(host.serialStatus).toEqual({ writes: 2, ...IDLE });
+  });
+
+  it('again after a restore', () => {
+    serial.restore(new Serial(new FakeHost()).save());
+    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+  });
+
+  it('only while reading them changes nothing, whatever the guest did before', () => {
+    const register = fc.nat(7);
+    const step = fc.oneof(
+      fc.record({ write: register, value: fc.nat(0xff) }),
+      fc.record({ read: register }),
+      fc.record({ input: fc.uint8Array({ maxLength: 3 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const host = new FakeHost();
+        const serial = new Serial(host);
+        let writes = 0;
+        for (const step of steps) {
+          if ('write' in step) {
+            serial.write(step.write, 1, step.value);
+            if (step.write !== TX) writes++;
+          } else if ('read' in step) serial.read(step.read, 1);
+          else serial.input(step.input);
+          const shown = host.serialStatus;
+          if (shown === undefined) continue;
+          const before = { state: serial.save(), irqs: host.irqs.length };
+          expect({ writes, line: serial.read(LSR, 1), modem: serial.read(MSR, 1) }).toEqual(shown);
+          expect({ state: serial.save(), irqs: host.irqs.length }).toEqual(before);
+        }
+      }),
+    );
   });
 });
