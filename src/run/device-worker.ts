@@ -46,7 +46,7 @@ class DeviceWorker {
     this.#devices = new DeviceSet(
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
-        serialOutput: (bytes) => this.#line.write(bytes),
+        serialOutput: (bytes) => this.#line.gather(bytes),
         showSerialStatus: (writes, line, modem) => vm.showSerialStatus(writes, line, modem),
         hideSerialStatus: () => vm.hideSerialStatus(),
         powerOff: () => reply({ type: 'power-off' }),
@@ -64,9 +64,12 @@ class DeviceWorker {
   run(): void {
     const loop = new PollLoop();
     while (!this.#closing) {
-      loop.turn(this.#allSources(), Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer()));
+      const wait = Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer(), this.#line.msToFlush());
+      loop.turn(this.#allSources(), wait);
       this.#devices.runTimers();
+      this.#line.flushIfDue();
     }
+    this.#line.flush();
     this.#virtio.close();
   }
 
@@ -119,6 +122,7 @@ class DeviceWorker {
     switch (request.type) {
       case 'save':
         this.#dispatch.drain();
+        this.#line.flush();
         return this.#devices.save();
       case 'restore':
         this.#virtio.hold();
