@@ -113,9 +113,10 @@ export const MESSAGES = {
   bye: { tag: 10, body: z.object({}) },
   ping: { tag: 11, body: z.object({ sentAt: z.number() }) },
   pong: { tag: 12, body: z.object({ sentAt: z.number() }) },
+  abort: { tag: 13, body: z.object({ reason: z.string() }) },
   /** ram-map.ts: pages that hold data while the guest still runs at the source. */
   ram: { tag: 14, body: z.object({ ramMap: bytes }) },
-  abort: { tag: 13, body: z.object({ reason: z.string() }) },
+  lost: { tag: 15, body: z.object({ reason: z.string() }) },
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 4.
+ * The wire protocol of a migration, version 5.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -29,11 +29,12 @@
  *
  * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS takes the link for lost. Before
  * COMMIT either side may send ABORT; the destination also in place of RUNNING, and then it never runs this epoch, so that
- * the source may. A closed connection never means success.
+ * the source may. LOST in place of COMPLETE says why the guest stands still at the destination, short of pages. A closed
+ * connection never means success.
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

@@ -20,7 +20,7 @@ export function lostWhileArriving(peer: string | undefined, pagesMissing: number
 
 export function lostWhileLeaving(peer: string, reason: string | undefined): string {
   return (
-    `the link to ${peer} was lost after the VM was handed over (${reason}). ` +
+    `the migration to ${peer} broke after the VM was handed over (${reason}). ` +
     'The VM does not run here; what is left of its memory here is kept until `postcopy stop --force`'
   );
 }

@@ -277,7 +277,7 @@ async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<void> {
   expect(JSON.parse(end.stdout)).toMatchObject({ status: 'link-lost', error: { code: 'LINK_LOST' } });
   expect(await source.vm.client.status()).toMatchObject({
     state: 'link-lost',
-    problem: expect.stringMatching(/was lost after the VM was handed over .* until `postcopy stop --force`/),
+    problem: expect.stringMatching(/broke after the VM was handed over .* until `postcopy stop --force`/),
   });
   expect(await answers(source.vm, NO_ANSWER_MS)).toBe(false);
 }

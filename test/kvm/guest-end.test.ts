@@ -75,6 +75,27 @@ test('power-off while pages are still at the source: they arrive, then it is ove
   await proxy.close();
 });
 
+test('stop --force where the pages are still to come: over there, and the source, which keeps them, says why', async () => {
+  const source = await startSource({ fillMib: 32 });
+  const to = await startDestination();
+  const proxy = await CuttingProxy.open(to.address);
+  proxy.onPushed(1 << 20, () => delay(PUSH_HELD_MS));
+  const moving = source.vm.client.migrate(proxy.address, () => {});
+  await to.vm.reach('running');
+  await to.vm.client.stop({ force: true });
+  expect((await moving).status).toBe('link-lost');
+  expect(await to.vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('was stopped') });
+  expect(await source.vm.client.status()).toMatchObject({
+    state: 'link-lost',
+    problem: expect.stringMatching(
+      /\(the destination gave up: the destination was stopped\).* until `postcopy stop --force`/,
+    ),
+  });
+  await source.vm.client.stop({ force: true });
+  expect((await source.vm.ended).code).toBe(0);
+  await proxy.close();
+});
+
 test('triple fault', async () => {
   const { vm, guest } = await startSource({ fillMib: 0 });
   guest.send('triple_fault');

@@ -30,6 +30,7 @@ export type DestinationAction =
   | { type: 'run-guest' }
   | { type: 'send-complete' }
   | { type: 'send-abort'; reason: Error }
+  | { type: 'send-lost'; reason: Error }
   | { type: 'finish' }
   | { type: 'discard'; reason: Error }
   | { type: 'lose'; reason: Error };
@@ -69,12 +70,10 @@ export function stepDestination(phase: DestinationPhase, event: DestinationEvent
 
 function fail(phase: DestinationPhase, reason: Error): DestinationStep {
   if (phase === 'completing') return { phase: 'done', actions: [{ type: 'finish' }] };
-  if (phase === 'running') return { phase: 'lost', actions: [{ type: 'lose', reason }] };
-  return {
-    phase: 'failed',
-    actions: [
-      { type: 'send-abort', reason },
-      { type: 'discard', reason },
-    ],
-  };
+  if (phase === 'running') return ending('lost', { type: 'send-lost', reason }, { type: 'lose', reason });
+  return ending('failed', { type: 'send-abort', reason }, { type: 'discard', reason });
+}
+
+function ending(phase: DestinationPhase, ...actions: DestinationAction[]): DestinationStep {
+  return { phase, actions };
 }

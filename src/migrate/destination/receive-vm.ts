@@ -253,6 +253,8 @@ export class ReceiveVm {
         return this.#sendComplete();
       case 'send-abort':
         return this.#control.send('abort', { reason: describeError(action.reason) });
+      case 'send-lost':
+        return this.#control.send('lost', { reason: describeError(action.reason) });
       case 'discard':
         return this.#dropAll({ status: this.#accepted ? 'failed' : 'not-begun', reason: action.reason });
       case 'finish':

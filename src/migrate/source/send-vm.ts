@@ -180,6 +180,8 @@ export class SendVm {
           type: 'abort',
           reason: new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`),
         });
+      case 'lost':
+        return this.#failure(new PostcopyError('LINK_LOST', `the destination gave up: ${message.body.reason}`));
       default:
         return this.#failure(
           new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`),

@@ -103,6 +103,7 @@ describe('encodeMessage', () => {
     { type: 'pong', body: { sentAt: -1 } },
     { type: 'abort', body: { reason: '' } },
     { type: 'ram', body: { ramMap: new Uint8Array(0) } },
+    { type: 'lost', body: { reason: 'stopped' } },
   ] as Message[])('$type comes back as it was', (message) => {
     const frames = encodeMessage(message.type, message.body as never);
     expect(new FrameDecoder().push(frames)).toEqual([message]);
@@ -123,6 +124,7 @@ describe('encodeMessage', () => {
     ['pong', 12],
     ['abort', 13],
     ['ram', 14],
+    ['lost', 15],
   ])('%s has tag %d', (type, tag) => {
     expect(encodeMessage(type, {} as never)[4]).toBe(tag);
   });
@@ -156,7 +158,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(STREAM.slice(PING.length - 1, PING.length))).toEqual(MESSAGES.slice(0, 1));
   });
 
-  it.each([0, 15, 16, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
+  it.each([0, 16, 17, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
     const header = frame(tag, new Uint8Array(0), 1);
     expect(badPeer(() => new FrameDecoder().push(header))).toContain(String(tag));
   });

@@ -99,6 +99,8 @@ class World {
         return this.#send(this.toSource, 'complete');
       case 'send-abort':
         return this.#send(this.toSource, 'abort');
+      case 'send-lost':
+        return this.#send(this.toSource, 'lost');
       case 'lose':
         this.runsAtDestination = false;
         return this.#close(this.toSource);
@@ -133,7 +135,7 @@ class World {
     const message = this.toSource.shift();
     if (message === undefined) return;
     if (message === 'refuse') this.feedSource({ type: 'refuse', reasons: ['no'] });
-    else if (message === 'end') this.failSource();
+    else if (message === 'end' || message === 'lost') this.failSource();
     else if (message === 'abort') {
       this.abortArrived = true;
       this.feedSource({ type: 'abort', reason: new Error('the destination gave up') });

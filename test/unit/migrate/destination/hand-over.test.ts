@@ -71,14 +71,14 @@ const TABLE: Record<DestinationPhase, Record<DestinationEvent['type'], string>> 
     failure: 'failed: send-abort discard',
   },
   running: {
-    checked: 'lost: lose',
-    objections: 'lost: lose',
-    state: 'lost: lose',
-    'state-loaded': 'lost: lose',
-    commit: 'lost: lose',
+    checked: 'lost: send-lost lose',
+    objections: 'lost: send-lost lose',
+    state: 'lost: send-lost lose',
+    'state-loaded': 'lost: send-lost lose',
+    commit: 'lost: send-lost lose',
     'all-installed': 'completing: send-complete',
-    bye: 'lost: lose',
-    failure: 'lost: lose',
+    bye: 'lost: send-lost lose',
+    failure: 'lost: send-lost lose',
   },
   completing: {
     checked: 'done: finish',
@@ -139,7 +139,10 @@ describe('stepDestination', () => {
       { type: 'send-abort', reason },
       { type: 'discard', reason },
     ]);
-    expect(stepDestination('running', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
+    expect(stepDestination('running', EVENTS.failure).actions).toEqual([
+      { type: 'send-lost', reason },
+      { type: 'lose', reason },
+    ]);
   });
 
   it('passes on every objection', () => {
