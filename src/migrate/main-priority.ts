@@ -7,7 +7,6 @@ import { getPriority, setPriority } from 'node:os';
 
 const HAND_OVER_NICE = -10;
 const USUAL_NICE = getPriority(process.pid);
-const LEAST_NICE = 19;
 
 export function raiseMainThread(): void {
   setMainThread(HAND_OVER_NICE);
@@ -17,21 +16,10 @@ export function lowerMainThread(): void {
   setMainThread(USUAL_NICE);
 }
 
-/** Work that must not keep a vCPU waiting for a core. */
-export function atLeastPriority<T>(work: () => T): T {
-  const permitted = setMainThread(HAND_OVER_NICE) && setMainThread(LEAST_NICE);
-  try {
-    return work();
-  } finally {
-    if (permitted) setMainThread(USUAL_NICE);
-  }
-}
-
-function setMainThread(nice: number): boolean {
+function setMainThread(nice: number): void {
   try {
     setPriority(process.pid, nice);
-    return true;
   } catch {
-    return false;
+    // It stays as it is.
   }
 }

@@ -2,11 +2,11 @@
  * Gives a guest its huge pages back: its RAM has come in 4 KiB pages, on which it runs up to a third slower. Blocks of
  * 2 MiB that hold data throughout are put into huge pages (MADV_COLLAPSE, Linux 6.1) by the main thread, which has little
  * else to do. A vCPU that touches a block meanwhile waits some hundred microseconds. Every call first drains the lists of
- * free pages on all cores, which takes milliseconds when a guest keeps them busy: so several blocks a call.
+ * free pages on all cores, which takes milliseconds when a guest keeps them busy: so several blocks a call. Not at a lower
+ * priority than usual: the call holds what every fault of a vCPU needs, and must get on where vCPUs keep all cores busy.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
-import { atLeastPriority } from '../main-priority.js';
 import { native, type NativeMemory } from '../../native.js';
 
 /** Blocks all of whose pages hold data: [first page, pages] pairs, in ascending order, in several parts. */
@@ -52,7 +52,7 @@ export async function giveBackHugePages(
     if (stopped()) return;
     const began = native.monotonicMicros();
     // Where there is no huge page to be had, the block stays as it is.
-    atLeastPriority(() => memory.collapse(first, count));
+    memory.collapse(first, count);
     await delay((PAUSE_SHARE * (native.monotonicMicros() - began)) / 1000);
   }
 }
