@@ -1,6 +1,6 @@
 /**
  * The control channel of a migration on the main thread's event loop: messages in and out, and a watch on the link.
- * Silence beyond LINK_TIMEOUT_MS counts as a lost link whatever TCP believes.
+ * Silence beyond a limit counts as a lost link whatever TCP believes.
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { PostcopyError } from '../errors.js';
 import { native } from '../native.js';
 import { encodeMessage, FrameDecoder } from './frame.js';
 import type { Body, Message, MessageType } from './message.js';
-import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from './protocol.js';
+import { HANDED_OVER_LINK_TIMEOUT_MS, LINK_TIMEOUT_MS, PING_INTERVAL_MS } from './protocol.js';
 
 interface ControlEvents {
   message: [message: Message];
@@ -20,6 +20,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   readonly #socket: Socket;
   readonly #decoder = new FrameDecoder();
   readonly #watch: NodeJS.Timeout;
+  #timeoutMs = LINK_TIMEOUT_MS;
   #lastHeard = native.monotonicMicros();
   #lastTick = this.#lastHeard;
   #roundTrip = Infinity;
@@ -50,6 +51,11 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   get open(): boolean {
     return !this.#closed;
+  }
+
+  /** From now on a longer silence is borne. */
+  handOver(): void {
+    this.#timeoutMs = HANDED_OVER_LINK_TIMEOUT_MS;
   }
 
   get bytesSent(): number {
@@ -99,8 +105,8 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     // If this thread itself was held up, the peer's messages wait unread: give them a turn before judging.
     const heldUp = now - this.#lastTick > 2 * PING_INTERVAL_MS * 1000;
     this.#lastTick = now;
-    if (!heldUp && now - this.#lastHeard > LINK_TIMEOUT_MS * 1000) {
-      this.#break(new PostcopyError('LINK_LOST', `nothing heard from ${this.peer} for ${LINK_TIMEOUT_MS / 1000} s`));
+    if (!heldUp && now - this.#lastHeard > this.#timeoutMs * 1000) {
+      this.#break(new PostcopyError('LINK_LOST', `nothing heard from ${this.peer} for ${this.#timeoutMs / 1000} s`));
     } else {
       this.ping();
     }

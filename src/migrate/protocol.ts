@@ -27,10 +27,10 @@
  *                                               <-  COMPLETE
  *   BYE                                         ->
  *
- * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS takes the link for lost. Before
- * COMMIT either side may send ABORT; the destination also in place of RUNNING, and then it never runs this epoch, so that
- * the source may. LOST in place of COMPLETE says why the guest stands still at the destination, short of pages. A closed
- * connection never means success.
+ * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS, behind RUNNING for
+ * HANDED_OVER_LINK_TIMEOUT_MS, takes the link for lost. Before COMMIT either side may send ABORT; the destination also in
+ * place of RUNNING, and then it never runs this epoch, so that the source may. LOST in place of COMPLETE says why the guest
+ * stands still at the destination, short of pages. A closed connection never means success.
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
@@ -38,6 +38,11 @@ export const PROTOCOL_VERSION = 5;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;
+/**
+ * The same behind RUNNING, and for page channels. Before COMMIT, giving up costs a guest nothing; here, giving up loses the
+ * guest, and TCP carries on by itself after an outage that is shorter.
+ */
+export const HANDED_OVER_LINK_TIMEOUT_MS = 30_000;
 export const PING_INTERVAL_MS = 500;
 /** Between two reports of the destination while pages come in. */
 export const PROGRESS_INTERVAL_MS = 100;

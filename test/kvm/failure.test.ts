@@ -203,6 +203,24 @@ test('the other end falls silent', async () => {
   await Promise.all([...before.map(silentBeforeCommit), ...after.map(silentAfterCommit)]);
 });
 
+/** Longer than what counts as a lost link before COMMIT. */
+const OUTAGE_MS = 8000;
+
+test.each(['destination', 'source'] as const)(
+  'behind COMMIT, the %s stands still for a while: nothing is lost',
+  async (end) => {
+    const [source, link] = await Promise.all([startSource({ memory: '64M' }), openLink()]);
+    const { vm } = end === 'source' ? source : link.destination;
+    link.proxy.onPushed(PUSHED, () => {
+      vm.kill('SIGSTOP');
+      setTimeout(() => vm.kill('SIGCONT'), OUTAGE_MS);
+    });
+    await movesAndIsWhole(source, { vm: link.destination.vm, address: link.proxy.address });
+    expect(link.proxy.sprung).toBe(true);
+    await link.proxy.close();
+  },
+);
+
 async function silentBeforeCommit(how: [Failure, 'before' | 'after', MessageType]): Promise<void> {
   const [source, link] = await Promise.all([startSource({ memory: '64M', fillMib: 4 }), openLink()]);
   await failsBeforeCommit(source, link, how);

@@ -8,7 +8,7 @@ import { allOpen } from '../all-open.js';
 import { Counters, type CounterName } from '../counters.js';
 import { LinkSwitch } from '../link-switch.js';
 import { PageWorker } from '../page-worker.js';
-import { LINK_TIMEOUT_MS } from '../protocol.js';
+import { HANDED_OVER_LINK_TIMEOUT_MS } from '../protocol.js';
 import { WaitHistogram } from '../wait-histogram.js';
 import { planWorkers, type PlannedChannel } from '../worker-plan.js';
 import { WholeBlocks } from './huge-pages.js';
@@ -102,7 +102,7 @@ export class DestinationPageChannels {
     const owner = this.#workers.find(({ channels }) => channels.some(isIt));
     const channel = owner?.channels.find(isIt);
     if (owner === undefined || channel === undefined || channel.socket !== undefined) return false;
-    socket.configure({ noDelay: 1, userTimeoutMs: LINK_TIMEOUT_MS });
+    socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
     channel.socket = socket;
     if (owner.channels.every((other) => other.socket !== undefined)) this.#run(owner);
     return true;

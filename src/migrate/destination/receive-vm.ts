@@ -282,6 +282,7 @@ export class ReceiveVm {
 
   #runGuest(): void {
     const sinceClock = this.#commit!.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
+    this.#control.handOver();
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
     lowerMainThread();

@@ -2,7 +2,7 @@
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, type Channel } from '../preamble.js';
-import { CONNECT_TIMEOUT_MS, LINK_TIMEOUT_MS } from '../protocol.js';
+import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS } from '../protocol.js';
 
 /**
  * The push limits itself to what its acknowledgements say (push-depth.ts). A congestion control that paces, as BBR does,
@@ -23,7 +23,7 @@ export function openChannel({ host, port, id, channel, index }: ChannelAddress):
   const peer = `${host}:${port}`;
   const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
   try {
-    socket.configure({ noDelay: 1, userTimeoutMs: LINK_TIMEOUT_MS });
+    socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
     preferCongestion(socket);
     socket.send(encodePreamble(channel, index, id), 0, PREAMBLE_BYTES);
     const answer = new Uint8Array(PREAMBLE_BYTES);

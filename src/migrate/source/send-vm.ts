@@ -315,6 +315,7 @@ export class SendVm {
   }
 
   #startPush(): void {
+    this.#control!.handOver();
     this.#channels.startPush();
     this.#downtime.add('start', this.#runsAfterMicros);
     this.#metrics.downtime(this.#downtime);

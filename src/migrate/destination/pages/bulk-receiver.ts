@@ -13,7 +13,7 @@ import {
   TAG_RECEIVED,
   TAG_ZERO,
 } from '../../page-frames.js';
-import { EXTENT_PAGES_MAX, LINK_TIMEOUT_MS } from '../../protocol.js';
+import { EXTENT_PAGES_MAX, HANDED_OVER_LINK_TIMEOUT_MS } from '../../protocol.js';
 import type { PageInstaller } from './page-installer.js';
 
 /** The header lies before the pages so that these are aligned; behind them is room for the header that follows. */
@@ -65,10 +65,10 @@ export class BulkReceiver implements ChannelTask {
   idle(): void {
     const now = native.monotonicMicros();
     if (this.#have === 0) this.#lastAt = now;
-    if (now - this.#lastAt > LINK_TIMEOUT_MS * 1000) {
+    if (now - this.#lastAt > HANDED_OVER_LINK_TIMEOUT_MS * 1000) {
       throw new PostcopyError(
         'LINK_LOST',
-        `the source stopped in the middle of a page ${LINK_TIMEOUT_MS / 1000} s ago`,
+        `the source stopped in the middle of a page ${HANDED_OVER_LINK_TIMEOUT_MS / 1000} s ago`,
       );
     }
   }
