@@ -208,11 +208,18 @@ export interface NativeVm {
   /** Without an interrupt. */
   setVirtioInterrupts(index: number, bits: number): void;
   /**
-   * LSR and MSR of the serial port, which vCPUs read from now on without the device worker, until they write to it.
-   * `writes`: those seen so far to any register of it but the first, modulo 2^32.
+   * Registers of the serial port, which vCPUs read from now on without the device worker: see SerialShadow in
+   * src/devices/device-host.ts.
    */
-  showSerialStatus(writes: number, lineStatus: number, modemStatus: number): void;
-  hideSerialStatus(): void;
+  showSerial(
+    writes: number,
+    events: number,
+    lineStatus: number,
+    modemStatus: number,
+    identification: number,
+    interruptEnable: number,
+  ): void;
+  hideSerial(): void;
   /** The kernel's structure for it (struct kvm_irqchip, kvm_pit_state2, kvm_clock_data). */
   getState(name: VmStateName): Uint8Array;
   setState(name: VmStateName, bytes: Uint8Array): void;

@@ -14,9 +14,10 @@
 
 namespace postcopy {
 
-enum class ExitKind : uint32_t { kPort = 1, kMmio = 2, kStopped = 3 };
+enum class ExitKind : uint32_t { kPort = 1, kMmio = 2, kStopped = 3, kPortAnswered = 4 };
 
 // One access of a vCPU to a device, or the end of a vCPU (kStopped: address = KVM exit reason, data = detail).
+// kPortAnswered: a read that the vCPU did not have to wait for, with what it was given.
 // The layout is read by src/run/exit-dispatch.ts.
 struct ExitRecord {
   uint32_t vcpu;
@@ -42,7 +43,7 @@ class ExitQueue {
 
   // vCPU thread: a read; waits for its answer. False when the queue was closed instead.
   bool Read(const ExitRecord& record, uint64_t& answer);
-  // vCPU thread: a write. Waits only while kMaxPosted are before it. False when the queue was closed.
+  // vCPU thread: a write, or an answered read. Waits only while kMaxPosted are before it. False when the queue was closed.
   bool Write(const ExitRecord& record);
   // vCPU thread: the end of the vCPU.
   void Report(const ExitRecord& record);

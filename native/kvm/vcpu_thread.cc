@@ -135,11 +135,32 @@ bool VcpuThread::HandlePort() {
   auto* data = reinterpret_cast<uint8_t*>(run_) + run_->io.data_offset;
   const bool is_write = run_->io.direction == KVM_EXIT_IO_OUT;
   for (uint32_t i = 0; i < run_->io.count; i++, data += run_->io.size) {
-    if (is_write) vm_->serial.NoteWrite(run_->io.port, run_->io.size);
-    else if (vm_->serial.Read(run_->io.port, run_->io.size, *data)) continue;
-    if (!HandleAccess({index_, ExitKind::kPort, is_write, run_->io.size, run_->io.port, 0}, data)) return false;
+    const ExitRecord record{index_, ExitKind::kPort, is_write, run_->io.size, run_->io.port, 0};
+    const bool is_serial = SerialShadow::Has(record.address);
+    if (!(is_serial ? HandleSerial(record, data) : HandleAccess(record, data))) return false;
   }
   return true;
+}
+
+// As HandleAccess().
+bool VcpuThread::HandleSerial(ExitRecord record, uint8_t* data) {
+  SerialShadow& serial = vm_->serial;
+  std::unique_lock order(serial.Order());
+  if (record.is_write) {
+    uint32_t value = 0;
+    memcpy(&value, data, std::min<size_t>(record.size, sizeof value));
+    serial.Write(record.address, record.size, value);
+    return HandleAccess(record, data);
+  }
+  bool tell = false;
+  if (!serial.Read(record.address, record.size, *data, tell)) {
+    order.unlock();
+    return HandleAccess(record, data);
+  }
+  if (!tell) return true;
+  record.kind = ExitKind::kPortAnswered;
+  record.data = *data;
+  return vm_->exits->Write(record);
 }
 
 bool VcpuThread::HandleMmio() {

@@ -45,6 +45,7 @@ class VcpuThread {
   bool RunUntilPaused();
   bool HandleExit();
   bool HandlePort();
+  bool HandleSerial(ExitRecord record, uint8_t* data);
   bool HandleMmio();
   bool HandleAccess(ExitRecord record, uint8_t* data);
   void ReportStopped(uint32_t reason, uint64_t detail);

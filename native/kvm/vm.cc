@@ -198,17 +198,19 @@ Napi::Value Vm::SetVirtioInterrupts(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// showSerialStatus(writes, lineStatus, modemStatus): what vCPUs read of them, until a write to the port.
-Napi::Value Vm::ShowSerialStatus(const Napi::CallbackInfo& info) {
+// showSerial(writes, events, lineStatus, modemStatus, identification, interruptEnable)
+Napi::Value Vm::ShowSerial(const Napi::CallbackInfo& info) {
+  auto byte = [&](size_t index, const char* name) { return static_cast<uint8_t>(UintArg(info, index, name, UINT8_MAX)); };
   uint32_t writes = static_cast<uint32_t>(UintArg(info, 0, "writes", UINT32_MAX));
-  uint8_t line_status = static_cast<uint8_t>(UintArg(info, 1, "lineStatus", UINT8_MAX));
-  uint8_t modem_status = static_cast<uint8_t>(UintArg(info, 2, "modemStatus", UINT8_MAX));
-  ref_.Get(info.Env()).serial.Show(writes, line_status, modem_status);
+  uint32_t events = static_cast<uint32_t>(UintArg(info, 1, "events", UINT32_MAX));
+  ref_.Get(info.Env())
+      .serial.Show(writes, events,
+                   {byte(2, "lineStatus"), byte(3, "modemStatus"), byte(4, "identification"), byte(5, "interruptEnable")});
   return info.Env().Undefined();
 }
 
-// hideSerialStatus(): vCPUs ask the device worker.
-Napi::Value Vm::HideSerialStatus(const Napi::CallbackInfo& info) {
+// hideSerial(): vCPUs ask the device worker.
+Napi::Value Vm::HideSerial(const Napi::CallbackInfo& info) {
   ref_.Get(info.Env()).serial.Hide();
   return info.Env().Undefined();
 }
@@ -257,8 +259,7 @@ void Vm::Init(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&Vm::RaiseVirtio>("raiseVirtio"),
        InstanceMethod<&Vm::GetVirtioInterrupts>("getVirtioInterrupts"),
        InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"),
-       InstanceMethod<&Vm::ShowSerialStatus>("showSerialStatus"),
-       InstanceMethod<&Vm::HideSerialStatus>("hideSerialStatus"), InstanceMethod<&Vm::GetState>("getState"),
+       InstanceMethod<&Vm::ShowSerial>("showSerial"), InstanceMethod<&Vm::HideSerial>("hideSerial"), InstanceMethod<&Vm::GetState>("getState"),
        InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
   EnvData::Of(env).vm = Napi::Persistent(constructor);
   exports.Set("Vm", constructor);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kvm/exit_queue.h"
-#include "kvm/serial_status.h"
+#include "kvm/serial_shadow.h"
 #include "kvm/virtio_interrupts.h"
 #include "memory/ram.h"
 #include "util/descriptor.h"
@@ -22,7 +22,7 @@ struct VmResource {
   std::shared_ptr<ExitQueue> exits;
   uint32_t exits_handle = 0;
   VirtioInterrupts virtio;
-  SerialStatus serial;
+  SerialShadow serial;
 };
 
 // JavaScript class Vm. See src/native.ts.
@@ -44,8 +44,8 @@ class Vm : public Napi::ObjectWrap<Vm> {
   Napi::Value RaiseVirtio(const Napi::CallbackInfo& info);
   Napi::Value GetVirtioInterrupts(const Napi::CallbackInfo& info);
   Napi::Value SetVirtioInterrupts(const Napi::CallbackInfo& info);
-  Napi::Value ShowSerialStatus(const Napi::CallbackInfo& info);
-  Napi::Value HideSerialStatus(const Napi::CallbackInfo& info);
+  Napi::Value ShowSerial(const Napi::CallbackInfo& info);
+  Napi::Value HideSerial(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);
   Napi::Value SetState(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

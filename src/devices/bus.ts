@@ -4,6 +4,8 @@ export interface BusDevice {
   readonly accessBytes: number;
   read(offset: number, size: number): number;
   write(offset: number, size: number, value: number): void;
+  /** A register of one byte was read, and answered with what the device had shown for it. */
+  answered?(offset: number, value: number): void;
 }
 
 interface Claim {
@@ -57,6 +59,11 @@ export class Bus {
       claim.device.write(offset + at, 1, rest % BYTE_VALUES);
       rest = Math.floor(rest / BYTE_VALUES);
     }
+  }
+
+  answered(address: number, value: number): void {
+    const claim = this.#find(address);
+    claim?.device.answered?.(address - claim.start, value);
   }
 
   /** Few devices, and the serial port first: a search costs nothing beside the exit that led here. */

@@ -1,16 +1,29 @@
+/**
+ * What is read of the serial port while nothing waits for the guest. Reading LSR and MSR has no effect then, reading IIR
+ * that of an empty transmitter.
+ */
+export interface SerialShadow {
+  /** Writes seen to any register but the first, modulo 2^32. */
+  writes: number;
+  /** Writes seen to the first register, and reads of IIR answered elsewhere, modulo 2^32. */
+  events: number;
+  lineStatus: number;
+  modemStatus: number;
+  /** What a read of IIR would give. */
+  identification: number;
+  interruptEnable: number;
+}
+
 /** What devices need from the VM around them. Called synchronously, on the device worker. */
 export interface DeviceHost {
   /** Drives the line of a GSI (KVM_IRQ_LINE). Called only when the level changes, and after a restore for lines that are high. */
   setIrq(gsi: number, level: boolean): void;
   /** Bytes the guest sent over the serial port; the array is the callee's to keep. */
   serialOutput(bytes: Uint8Array): void;
-  /**
-   * The serial port's LSR and MSR: reading them has no effect now, so the guest may be answered without the device.
-   * `writes`: those the device has seen to any register but the first, modulo 2^32; one more makes it void.
-   */
-  showSerialStatus(writes: number, lineStatus: number, modemStatus: number): void;
+  /** The guest may be answered without the serial port, as long as it is told with answered() what had an effect. */
+  showSerial(shadow: SerialShadow): void;
   /** The guest has to ask the device. */
-  hideSerialStatus(): void;
+  hideSerial(): void;
   /** The guest switched itself off (S5). */
   powerOff(): void;
   /** The guest asked for a reset; `source` names the register, for messages. */

@@ -65,6 +65,11 @@ export class DeviceSet {
     this.#ports.write(port, size, value);
   }
 
+  /** A byte that a vCPU has read by what DeviceHost.showSerial() showed. */
+  portAnswered(port: number, value: number): void {
+    this.#ports.answered(port, value);
+  }
+
   /** `size` is 1, 2, 4 or 8; a bigint for 8 only. */
   mmioRead(address: number, size: number): number | bigint {
     return size === QUADWORD_BYTES ? QUADWORD_ONES : this.#mmio.read(address, size);

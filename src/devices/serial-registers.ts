@@ -22,6 +22,7 @@ export const IIR_RECEIVED_DATA = 0x4;
 export const IIR_CHARACTER_TIMEOUT = 0xc;
 export const IIR_TRANSMITTER_EMPTY = 0x2;
 export const IIR_NONE = 0x1;
+export const IIR_MASK = 0x0f;
 /** Bits 7-6 while the FIFOs are on: a 16550A. */
 export const IIR_FIFOS_ENABLED = 0xc0;
 

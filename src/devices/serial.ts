@@ -48,8 +48,9 @@ export class Serial implements BusDevice {
   #overrun = false;
   /** The transmitter-empty interrupt is raised by an event, and reading IIR takes it back. */
   #transmitterEmptyPending = false;
-  /** Writes to all registers but the transmitter's, modulo 2^32; how many there were when the status was shown. */
+  /** See SerialShadow; how many writes there were when it was shown. */
   #writes = 0;
+  #events = 0;
   #shownAt: number | undefined;
 
   constructor(host: DeviceHost) {
@@ -64,8 +65,17 @@ export class Serial implements BusDevice {
   }
 
   write(offset: number, _size: number, value: number): void {
-    if (offset !== reg.RBR_THR_DLL) this.#writes = (this.#writes + 1) >>> 0;
+    if (offset === reg.RBR_THR_DLL) this.#countEvent();
+    else this.#writes = (this.#writes + 1) >>> 0;
     this.#writeRegister(offset, value);
+    this.#update();
+  }
+
+  answered(offset: number, value: number): void {
+    if (offset !== reg.IIR_FCR) return;
+    this.#countEvent();
+    // Also if input has come meanwhile: the guest has seen what it was told.
+    if ((value & reg.IIR_MASK) === reg.IIR_TRANSMITTER_EMPTY) this.#transmitterEmptyPending = false;
     this.#update();
   }
 
@@ -111,7 +121,7 @@ export class Serial implements BusDevice {
     this.#fifo.fill(state.fifo);
     this.#input.fill(state.input);
     this.#irq.restore(this.#interrupt() !== reg.IIR_NONE);
-    this.#showStatus();
+    this.#show();
   }
 
   #readRegister(offset: number): number {
@@ -208,9 +218,18 @@ export class Serial implements BusDevice {
   }
 
   #identifyInterrupt(): number {
-    const interrupt = this.#interrupt();
-    if (interrupt === reg.IIR_TRANSMITTER_EMPTY) this.#transmitterEmptyPending = false;
-    return interrupt | (this.#fifoEnabled ? reg.IIR_FIFOS_ENABLED : 0);
+    const identification = this.#identification();
+    if ((identification & reg.IIR_MASK) === reg.IIR_TRANSMITTER_EMPTY) this.#transmitterEmptyPending = false;
+    this.#shownAt = undefined; // that was not in the shadow
+    return identification;
+  }
+
+  #identification(): number {
+    return this.#interrupt() | (this.#fifoEnabled ? reg.IIR_FIFOS_ENABLED : 0);
+  }
+
+  #countEvent(): void {
+    this.#events = (this.#events + 1) >>> 0;
   }
 
   /** The pending enabled interrupt of highest priority. */
@@ -259,19 +278,26 @@ export class Serial implements BusDevice {
     }
   }
 
-  /** Shows LSR and MSR while they can be read without effect: nothing waits, nothing was lost. */
-  #showStatus(): void {
-    const canBeRead = !this.#loop && !this.#overrun && this.#fifo.length === 0 && this.#input.length === 0;
-    const at = canBeRead ? this.#writes : undefined;
+  /** While no register but the transmitter's has anything for the guest. */
+  #show(): void {
+    const idle = !this.#loop && !this.#dlab && !this.#overrun && this.#fifo.length === 0 && this.#input.length === 0;
+    const at = idle ? this.#writes : undefined;
     if (at === this.#shownAt) return;
     this.#shownAt = at;
-    if (at === undefined) this.#host.hideSerialStatus();
-    else this.#host.showSerialStatus(at, this.#lineStatus(), this.#modemStatus());
+    if (at === undefined) return this.#host.hideSerial();
+    this.#host.showSerial({
+      writes: at,
+      events: this.#events,
+      lineStatus: this.#lineStatus(),
+      modemStatus: this.#modemStatus(),
+      identification: this.#identification(),
+      interruptEnable: this.#ier,
+    });
   }
 
   #update(): void {
     if ((this.#ier & reg.IER_ERBFI) !== 0) this.#fetchInput();
-    this.#showStatus();
+    this.#show();
     this.#irq.set(this.#interrupt() !== reg.IIR_NONE);
   }
 }

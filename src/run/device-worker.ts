@@ -47,8 +47,9 @@ class DeviceWorker {
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
         serialOutput: (bytes) => this.#line.gather(bytes),
-        showSerialStatus: (writes, line, modem) => vm.showSerialStatus(writes, line, modem),
-        hideSerialStatus: () => vm.hideSerialStatus(),
+        showSerial: (s) =>
+          vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
+        hideSerial: () => vm.hideSerial(),
         powerOff: () => reply({ type: 'power-off' }),
         reset: (source) => reply({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),

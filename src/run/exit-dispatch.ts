@@ -10,6 +10,7 @@ const RECORD = { vcpu: 0, kind: 4, isWrite: 8, size: 12, address: 16, data: 24 }
 const KIND_PORT = 1;
 const KIND_MMIO = 2;
 const KIND_STOPPED = 3;
+const KIND_PORT_ANSWERED = 4;
 
 /** Exits taken at a time. */
 const BATCH = 64;
@@ -19,6 +20,8 @@ const DRAIN_BATCHES = 16;
 export interface DeviceBus {
   portRead(port: number, size: number): number;
   portWrite(port: number, size: number, value: number): void;
+  /** A byte that the vCPU has read already. */
+  portAnswered(port: number, value: number): void;
   mmioRead(address: number, size: number): number | bigint;
   mmioWrite(address: number, size: number, value: number | bigint): void;
 }
@@ -63,6 +66,8 @@ export class ExitDispatch {
       this.#port(at, vcpu, address);
     } else if (kind === KIND_MMIO) {
       this.#mmio(at, vcpu, address);
+    } else if (kind === KIND_PORT_ANSWERED) {
+      this.bus.portAnswered(address, view.getUint32(at + RECORD.data, true));
     }
   }
 

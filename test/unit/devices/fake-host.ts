@@ -1,4 +1,4 @@
-import type { DeviceHost } from '../../../src/devices/device-host.js';
+import type { DeviceHost, SerialShadow } from '../../../src/devices/device-host.js';
 
 /** Records what devices do. */
 export class FakeHost implements DeviceHost {
@@ -8,7 +8,7 @@ export class FakeHost implements DeviceHost {
   /** Power-off and resets, in order. */
   readonly events: string[] = [];
   /** What the guest may read of the serial port without asking it. */
-  serialStatus: { writes: number; line: number; modem: number } | undefined;
+  serial: SerialShadow | undefined;
   micros = 0;
   /** A summer's day at noon. */
   wallMs = Date.UTC(2024, 6, 3, 12, 0, 0);
@@ -19,11 +19,11 @@ export class FakeHost implements DeviceHost {
   serialOutput(bytes: Uint8Array): void {
     this.output.push(...bytes);
   }
-  showSerialStatus(writes: number, line: number, modem: number): void {
-    this.serialStatus = { writes, line, modem };
+  showSerial(shadow: SerialShadow): void {
+    this.serial = shadow;
   }
-  hideSerialStatus(): void {
-    this.serialStatus = undefined;
+  hideSerial(): void {
+    this.serial = undefined;
   }
   powerOff(): void {
     this.events.push('power-off');

@@ -191,37 +191,58 @@ describe('receiving', () => {
   });
 });
 
-describe('line and modem status, shown to who need not ask', () => {
-  const IDLE = { line: 0x60, modem: 0xb0 };
+describe('registers shown to who need not ask', () => {
+  const IDLE = { lineStatus: 0x60, modemStatus: 0xb0, identification: 0x01, interruptEnable: 0 };
 
-  it('while nothing waits for the guest, with the writes seen to all but the transmitter', () => {
+  it('while nothing waits for the guest, with the accesses seen', () => {
     inb(LSR);
-    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
     out(TX, 0x41);
-    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
     out(IER, 1);
     out(FCR, 1);
-    expect(host.serialStatus).toEqual({ writes: 2, ...IDLE });
+    expect(host.serial).toEqual({ writes: 2, events: 1, ...IDLE, identification: 0xc1, interruptEnable: 1 });
   });
 
-  it('not while input waits, nor in loop mode', () => {
+  it('with an empty transmitter that the guest has not seen', () => {
+    out(IER, 2);
+    expect(host.serial).toMatchObject({ identification: 0x02, interruptEnable: 2 });
+    expect(inb(FCR)).toBe(0x02);
+    expect(host.serial).toMatchObject({ identification: 0x01, writes: 1, events: 0 });
+  });
+
+  it('not while input waits, nor in loop mode, nor while the divisor is set', () => {
     inb(LSR);
     type('a');
-    expect(host.serialStatus).toBe(undefined);
+    expect(host.serial).toBe(undefined);
     expect(inb(RX)).toBe(0x61);
-    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
     out(MCR, 0x10);
-    expect(host.serialStatus).toBe(undefined);
+    expect(host.serial).toBe(undefined);
     out(MCR, 0);
-    expect(host.serialStatus).toEqual({ writes: 2, ...IDLE });
+    expect(host.serial).toEqual({ writes: 2, events: 0, ...IDLE });
+    out(LCR, 0x80);
+    expect(host.serial).toBe(undefined);
   });
 
   it('again after a restore', () => {
     serial.restore(new Serial(new FakeHost()).save());
-    expect(host.serialStatus).toEqual({ writes: 0, ...IDLE });
+    expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
   });
 
-  it('only while reading them changes nothing, whatever the guest did before', () => {
+  it('and the interrupt is taken back when the guest was told of it elsewhere, but not when it was told of none', () => {
+    out(IER, 2);
+    serial.answered(FCR, 0xc1);
+    expect(inb(FCR)).toBe(0x02);
+    out(TX, 0x41);
+    host.irqs.length = 0;
+    serial.answered(FCR, 0xc2);
+    expect(host.irqs).toEqual(['4:0']);
+    expect(inb(FCR)).toBe(0x01);
+    out(TX, 0x41);
+    expect(host.irqs).toEqual(['4:0', '4:1']);
+  });
+
+  it('only while reading them changes nothing but that, whatever the guest did before', () => {
     const register = fc.nat(7);
     const step = fc.oneof(
       fc.record({ write: register, value: fc.nat(0xff) }),
@@ -237,12 +258,12 @@ describe('line and modem status, shown to who need not ask', () => {
           if ('write' in step) {
             serial.write(step.write, 1, step.value);
             if (step.write !== TX) writes++;
-          } else if ('read' in step) serial.read(step.read, 1);
+          } else if ('read' in step) serial.read(step.read);
           else serial.input(step.input);
-          const shown = host.serialStatus;
+          const shown = host.serial;
           if (shown === undefined) continue;
           const before = { state: serial.save(), irqs: host.irqs.length };
-          expect({ writes, line: serial.read(LSR, 1), modem: serial.read(MSR, 1) }).toEqual(shown);
+          expect(shown).toMatchObject({ writes, lineStatus: serial.read(LSR), modemStatus: serial.read(MSR) });
           expect({ state: serial.save(), irqs: host.irqs.length }).toEqual(before);
         }
       }),

@@ -51,6 +51,7 @@ function setUp(answers: { port?: number; mmio?: number | bigint } = {}) {
   const bus: DeviceBus = {
     portRead: (...access) => (log.push(['portRead', ...access]), answers.port ?? 0),
     portWrite: (...access) => void log.push(['portWrite', ...access]),
+    portAnswered: (...access) => void log.push(['portAnswered', ...access]),
     mmioRead: (...access) => (log.push(['mmioRead', ...access]), answers.mmio ?? 0),
     mmioWrite: (...access) => void log.push(['mmioWrite', ...access]),
   };
@@ -73,6 +74,12 @@ describe('ExitDispatch', () => {
       ['portRead', 0x608, 4],
       ['complete', 2, 0xfedcba98, 0],
     ]);
+  });
+
+  it('tells the bus of a read that was answered already, and answers nobody', () => {
+    const record = [...OUT_BYTE];
+    [record[4], record[8], record[24]] = [4, 0, 0xc2];
+    expect(setUp().run(record)).toEqual([['portAnswered', 0x3f8, 0xc2]]);
   });
 
   it('answers a port read with 32 unsigned bits, whatever the device says', () => {
