@@ -24,6 +24,8 @@ export interface DeviceHost {
   showSerial(shadow: SerialShadow): void;
   /** The guest has to ask the device. */
   hideSerial(): void;
+  /** Gives the devices all accesses that the guest has made so far and did not have to wait for. */
+  catchUp(): void;
   /** The guest switched itself off (S5). */
   powerOff(): void;
   /** The guest asked for a reset; `source` names the register, for messages. */

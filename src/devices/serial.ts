@@ -52,6 +52,7 @@ export class Serial implements BusDevice {
   #writes = 0;
   #events = 0;
   #shownAt: number | undefined;
+  #inputComes = false;
 
   constructor(host: DeviceHost) {
     this.#host = host;
@@ -86,6 +87,12 @@ export class Serial implements BusDevice {
 
   /** Takes as many bytes as there is space for, and returns how many. */
   input(bytes: Uint8Array): number {
+    // The guest may be further than this device, and have seen the interrupt that the line is high for: without the fall
+    // in between, input would raise none.
+    this.#inputComes = true;
+    this.#show();
+    this.#host.catchUp();
+    this.#inputComes = false;
     const taken = Math.min(bytes.length, this.#input.space);
     for (let at = 0; at < taken; at++) this.#input.push(bytes[at] ?? 0);
     this.#update();
@@ -121,6 +128,9 @@ export class Serial implements BusDevice {
     this.#fifo.fill(state.fifo);
     this.#input.fill(state.input);
     this.#irq.restore(this.#interrupt() !== reg.IIR_NONE);
+    // What was shown before is another state's, with no access in between.
+    this.#shownAt = undefined;
+    this.#host.hideSerial();
     this.#show();
   }
 
@@ -280,8 +290,7 @@ export class Serial implements BusDevice {
 
   /** While no register but the transmitter's has anything for the guest. */
   #show(): void {
-    const idle = !this.#loop && !this.#dlab && !this.#overrun && this.#fifo.length === 0 && this.#input.length === 0;
-    const at = idle ? this.#writes : undefined;
+    const at = this.#idle ? this.#writes : undefined;
     if (at === this.#shownAt) return;
     this.#shownAt = at;
     if (at === undefined) return this.#host.hideSerial();
@@ -293,6 +302,11 @@ export class Serial implements BusDevice {
       identification: this.#identification(),
       interruptEnable: this.#ier,
     });
+  }
+
+  get #idle(): boolean {
+    const inputWaits = this.#inputComes || this.#fifo.length > 0 || this.#input.length > 0;
+    return !this.#loop && !this.#dlab && !this.#overrun && !inputWaits;
   }
 
   #update(): void {

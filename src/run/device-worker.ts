@@ -50,6 +50,7 @@ class DeviceWorker {
         showSerial: (s) =>
           vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
         hideSerial: () => vm.hideSerial(),
+        catchUp: () => this.#dispatch.drain(),
         powerOff: () => reply({ type: 'power-off' }),
         reset: (source) => reply({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),

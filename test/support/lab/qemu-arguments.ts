@@ -55,6 +55,14 @@ function diskArguments(disk: HostDisk, index: number): string[] {
 }
 
 /**
+ * tsc=reliable: on busy cores the watchdog would take the emulated TSC for a bad one, and KVM its guests' clock away.
+ * nohz=off highres=off: where guests run, the emulated local APIC (QEMU 7.2) now and then loses the interrupt of its timer.
+ * Armed for one shot it is armed no more, and all timers of the host, its guests' among them, stand still until some device
+ * interrupts, which took up to 40 s; a periodic one goes on.
+ */
+const KERNEL_SETTINGS = 'mitigations=off tsc=reliable nohz=off highres=off';
+
+/**
  * A virtual host with AMD SVM in emulation. Its own disks are snapshots, thrown away at its end. A cable is a pair of unix
  * datagram sockets: no port to find, no order of start, frames to a host that is not there are lost, as on a wire.
  */
@@ -64,8 +72,7 @@ export function qemuArguments(host: HostOptions, { images, sockets, linkPeer, co
     ...['-accel', 'tcg', '-cpu', 'EPYC', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-m', String(host.memoryMib ?? DEFAULT_MEMORY_MIB), '-smp', String(host.cpus ?? 1)],
     ...['-kernel', images.kernel, '-initrd', images.initramfs],
-    // tsc=reliable: on busy cores the watchdog would take the emulated TSC for a bad one, and KVM its guests' clock away.
-    ...['-append', `console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable lab.host=${host.number}`],
+    ...['-append', `console=ttyS0 panic=-1 quiet ${KERNEL_SETTINGS} lab.host=${host.number}`],
     ...[...own, ...(host.disks ?? [])].flatMap(diskArguments),
     ...['-serial', `file:${consoleLog}`],
     ...['-device', `virtio-net-pci,romfile=,netdev=${LINK_ID},mac=52:54:00:00:00:0${host.number}`],

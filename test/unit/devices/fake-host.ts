@@ -25,6 +25,8 @@ export class FakeHost implements DeviceHost {
   hideSerial(): void {
     this.serial = undefined;
   }
+  /** What the guest has done already. */
+  catchUp: () => void = () => {};
   powerOff(): void {
     this.events.push('power-off');
   }

@@ -224,9 +224,16 @@ describe('registers shown to who need not ask', () => {
     expect(host.serial).toBe(undefined);
   });
 
-  it('again after a restore', () => {
-    serial.restore(new Serial(new FakeHost()).save());
+  it('again after each restore, with what was restored', () => {
+    const sender = new Serial(new FakeHost());
+    serial.restore(sender.save());
     expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
+    sender.write(IER, 1, 2);
+    serial.restore(sender.save());
+    expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE, identification: 0x02, interruptEnable: 2 });
+    sender.input(Uint8Array.of(0x61));
+    serial.restore(sender.save());
+    expect(host.serial).toBe(undefined);
   });
 
   it('and the interrupt is taken back when the guest was told of it elsewhere, but not when it was told of none', () => {
@@ -240,6 +247,19 @@ describe('registers shown to who need not ask', () => {
     expect(inb(FCR)).toBe(0x01);
     out(TX, 0x41);
     expect(host.irqs).toEqual(['4:0', '4:1']);
+  });
+
+  it('until input comes, which raises an interrupt also if the guest has seen the one before', () => {
+    out(IER, 3);
+    host.catchUp = () => {
+      expect(host.serial).toBe(undefined);
+      serial.answered(FCR, 0xc2);
+      expect(host.serial).toBe(undefined);
+    };
+    host.irqs.length = 0;
+    type('a');
+    expect(host.irqs).toEqual(['4:0', '4:1']);
+    expect(inb(FCR)).toBe(0x04);
   });
 
   it('only while reading them changes nothing but that, whatever the guest did before', () => {
