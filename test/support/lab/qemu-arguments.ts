@@ -56,9 +56,9 @@ function diskArguments(disk: HostDisk, index: number): string[] {
 
 /**
  * tsc=reliable: on busy cores the watchdog would take the emulated TSC for a bad one, and KVM its guests' clock away.
- * nohz=off highres=off: where guests run, the emulated local APIC (QEMU 7.2) now and then loses the interrupt of its timer.
- * Armed for one shot it is armed no more, and all timers of the host, its guests' among them, stand still until some device
- * interrupts, which took up to 40 s; a periodic one goes on.
+ * nohz=off highres=off: QEMU 7.2 now and then loses an interrupt while it leaves a guest (not the local APIC's alone: the
+ * HPET's as well). A timer that is armed for one shot is armed no more then: once in a minute or two all timers of the host,
+ * its guests' among them, stood still for up to 40 s. A periodic one goes on.
  */
 const KERNEL_SETTINGS = 'mitigations=off tsc=reliable nohz=off highres=off';
 
