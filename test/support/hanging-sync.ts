@@ -8,7 +8,8 @@ import { onTestFinished } from 'vitest';
 export interface HangingSync {
   /** For the environment of the process. */
   readonly env: { LD_PRELOAD: string; HANGING_SYNC: string };
-  hang(): void;
+  /** From the next fdatasync(2) on, or after some that still end. */
+  hang(after?: number): void;
   answer(): void;
 }
 
@@ -17,18 +18,28 @@ export const WAITS = '.waits';
 
 const SOURCE = `
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+static atomic_int ended;
+static int hangs(const char* path) {
+  FILE* file = path ? fopen(path, "r") : NULL;
+  if (!file) return 0;
+  int after = 0;
+  if (fscanf(file, "%d", &after) != 1) after = 0;
+  fclose(file);
+  return atomic_fetch_add(&ended, 1) >= after;
+}
 int fdatasync(int fd) {
   const char* path = getenv("HANGING_SYNC");
-  if (path && access(path, F_OK) == 0) {
+  if (hangs(path)) {
     char waits[4096];
     snprintf(waits, sizeof waits, "%s${WAITS}", path);
     close(open(waits, O_CREAT | O_WRONLY, 0600));
+    while (access(path, F_OK) == 0) usleep(1000);
   }
-  while (path && access(path, F_OK) == 0) usleep(1000);
   return syscall(SYS_fdatasync, fd);
 }`;
 
@@ -39,7 +50,7 @@ export function buildHangingSync(): HangingSync {
   execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-'], { input: SOURCE });
   return {
     env: { LD_PRELOAD: library, HANGING_SYNC: flag },
-    hang: () => writeFileSync(flag, ''),
+    hang: (after = 0) => writeFileSync(flag, String(after)),
     answer: () => rmSync(flag),
   };
 }
