@@ -58,14 +58,13 @@ bool SerialShadow::Read(uint64_t port, uint32_t size, uint8_t& value, bool& tell
     case kModemStatus:
       value = registers_.modem_status;
       return true;
-    case kIdentification: {
+    case kIdentification:
       tell = transmitter_empty_ && (registers_.interrupt_enable & kEnableTransmitterEmpty) != 0;
       value = (registers_.identification & kFifosEnabled) | (tell ? kTransmitterEmpty : kNoInterrupt);
       if (!tell) return true;
       events_++;
       transmitter_empty_ = false;
       return true;
-    }
     default:
       return false;
   }

@@ -16,6 +16,9 @@ const OUT_DX_AX = 0xef;
 const [TRANSMITTER, INTERRUPT_ENABLE, IDENTIFICATION] = [0x3f8, 0x3f9, 0x3fa];
 const [LINE_CONTROL, LINE_STATUS, MODEM_STATUS] = [0x3fb, 0x3fd, 0x3fe];
 const END_PORT = 0x80;
+/** Read by a guest that waits for the device to have seen what it did: the device shows again. */
+const SEEN_PORT = 0x81;
+const IN_AL_SEEN = [0xe4, SEEN_PORT];
 const TELL_AND_HALT = [0xe6, END_PORT, 0xf4];
 const KIND_PORT_ANSWERED = 4;
 const SHOWN = [0x60, 0xb0, 0xc1, 0x02] as const;
@@ -32,6 +35,7 @@ async function accesses(
   while (seen.at(-1) !== END_PORT) {
     for (const { address, isWrite, vcpu, kind } of await takeExits(exits)) {
       seen.push(address);
+      if (address === SEEN_PORT) vm.showSerial(writes, 0, ...SHOWN);
       if (!isWrite && kind !== KIND_PORT_ANSWERED) exits.complete(vcpu, 0x11, 0);
     }
   }
@@ -64,6 +68,22 @@ it('is asked for after a wide write to the port, but not after one that begins b
     expect(await accesses([...port(at), OUT_DX_AX, ...read])).toEqual([at, LINE_STATUS]);
   }
   for (const at of [0x3f7, 0x400]) expect(await accesses([...port(at), OUT_DX_AX, ...read])).toEqual([at]);
+});
+
+it('counts each byte of a wide write, and none of one that begins before the port or behind it', async () => {
+  const read = [...IN_AL_SEEN, ...port(LINE_STATUS), IN_AL_DX, ...TELL_AND_HALT];
+  for (const [at, bytes] of [
+    [TRANSMITTER, 1],
+    [INTERRUPT_ENABLE, 2],
+    [0x3ff, 1],
+    [0x3f7, 0],
+    [0x400, 0],
+  ] as const) {
+    const code = [...port(at), OUT_DX_AX, ...read];
+    const name = `write to ${at.toString(16)}`;
+    expect(await accesses(code, createTinyVm(code), bytes), name).toEqual([at, SEEN_PORT]);
+    expect(await accesses(code, createTinyVm(code), bytes + 1), name).toEqual([at, SEEN_PORT, LINE_STATUS]);
+  }
 });
 
 it('tells the device of an empty transmitter that the guest has seen, in the order of its accesses', async () => {

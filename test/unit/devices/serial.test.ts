@@ -198,6 +198,7 @@ describe('registers shown to who need not ask', () => {
     inb(LSR);
     expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
     out(TX, 0x41);
+    expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
     out(IER, 1);
     out(FCR, 1);
     expect(host.serial).toEqual({ writes: 2, events: 1, ...IDLE, identification: 0xc1, interruptEnable: 1 });
