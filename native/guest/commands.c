@@ -84,8 +84,20 @@ static void start(const char *args) {
   json_end();
 }
 
-static void report(const char *args) {
+static uint64_t marked_us;
+
+static void mark(const char *args) {
   (void)args;
+  stats_mark();
+  marked_us = load_us();
+  json_event("marked");
+  json_end();
+}
+
+static void report(const char *args) {
+  uint64_t marked = 0;
+  if (!number_option(args, "marked", 0, 1, &marked)) return;
+  if (marked) return stats_report_marked(marked_us);
   stats_report(load_us());
 }
 
@@ -201,7 +213,8 @@ static const struct command {
 } commands[] = {
     {"fill", " mib seed ", fill},
     {"start", " pattern rate write cpus stall_us ", start},
-    {"report", " ", report},
+    {"mark", " ", mark},
+    {"report", " marked ", report},
     {"reset", " ", reset},
     {"series", " last_ms ", series},
     {"clock", " ", tell_time},

@@ -96,7 +96,7 @@ static void access_page(struct cpu *cpu) {
   uint64_t *words = arena_page(page);
   uint32_t generation[3];
   if (!check_lines(page, words, key, lines, generation))
-    cpu->stats.bad++;
+    cpu->stats.so_far.bad++;
   else if (writes)
     rewrite(page, words, key, lines, generation);
 }
@@ -188,6 +188,6 @@ void load_reset_stats(void) {
 uint64_t load_accesses(void) {
   uint64_t accesses = 0;
   for (uint32_t i = 0; i < cpu_count; i++)
-    if (stats_current(&cpu_at(i)->stats)) accesses += cpu_at(i)->stats.accesses;
+    if (stats_current(&cpu_at(i)->stats)) accesses += cpu_at(i)->stats.so_far.accesses;
   return accesses;
 }

@@ -19,8 +19,10 @@
  *   A millisecond or more in which vCPU 0 stands still between two accesses, while it looks at the serial port, counts
  *   as one. Starts anew if the load is running.
  *   {"event":"started"}
- * report
- *   Since start or reset. longest_us is 0 if all took less than 1 us; hist_us has 16 buckets to an octave and leaves
+ * mark
+ *   Keeps what a report would say now. {"event":"marked"}
+ * report [marked=1]
+ *   Since start or reset; with marked=1, what it was at the mark. longest_us is 0 if all took less than 1 us; hist_us has 16 buckets to an octave and leaves
  *   out empty ones.
  *   {"event":"report","us":N,"accesses":N,"bad":N,"stalls":N,"longest_us":N,"stalled_us":N,"tsc_backwards":N,
  *    "hist_us":[[upper_us,count],...],"cpus":[{the same from accesses to tsc_backwards},...]}

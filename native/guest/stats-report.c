@@ -6,16 +6,36 @@
 #include "text.h"
 
 /* NULL for a vCPU that has not accessed anything since the last reset. */
-static const struct stats *current_stats(uint32_t cpu) {
-  const struct stats *stats = &cpu_at(cpu)->stats;
+static struct stats *current_stats(uint32_t cpu) {
+  struct stats *stats = &cpu_at(cpu)->stats;
   return stats_current(stats) ? stats : NULL;
 }
 
-static uint64_t in_bucket(uint32_t bucket) {
+static const struct tally *tally_so_far(uint32_t cpu) {
+  const struct stats *stats = current_stats(cpu);
+  return stats == NULL ? NULL : &stats->so_far;
+}
+
+static const struct tally *tally_marked(uint32_t cpu) {
+  const struct stats *stats = current_stats(cpu);
+  return stats == NULL ? NULL : &stats->marked;
+}
+
+/* Which of a vCPU's tallies an answer is about. */
+typedef const struct tally *tally_of(uint32_t cpu);
+
+void stats_mark(void) {
+  for (uint32_t i = 0; i < cpu_count; i++) {
+    struct stats *stats = current_stats(i);
+    if (stats != NULL) stats->marked = stats->so_far;
+  }
+}
+
+static uint64_t in_bucket(tally_of *of, uint32_t bucket) {
   uint64_t count = 0;
   for (uint32_t i = 0; i < cpu_count; i++) {
-    const struct stats *stats = current_stats(i);
-    if (stats != NULL) count += stats->buckets[bucket];
+    const struct tally *tally = of(i);
+    if (tally != NULL) count += tally->buckets[bucket];
   }
   return count;
 }
@@ -29,14 +49,14 @@ static void write_bucket(uint64_t upper_sixteenths, uint64_t count) {
 }
 
 /** [upper bound in us, accesses below it and not below the bound before], without the empty ones. */
-static void write_histogram(uint64_t accesses) {
+static void write_histogram(tally_of *of, uint64_t accesses) {
   uint64_t slow = 0;
-  for (uint32_t i = 1; i < BUCKETS; i++) slow += in_bucket(i);
+  for (uint32_t i = 1; i < BUCKETS; i++) slow += in_bucket(of, i);
   json_array("hist_us");
   write_bucket(BUCKETS_PER_OCTAVE, accesses > slow ? accesses - slow : 0);
   for (uint32_t i = 1; i < BUCKETS; i++) {
     const uint64_t within = (i - 1) % BUCKETS_PER_OCTAVE, octave = (i - 1) / BUCKETS_PER_OCTAVE;
-    write_bucket((BUCKETS_PER_OCTAVE + within + 1) << octave, in_bucket(i));
+    write_bucket((BUCKETS_PER_OCTAVE + within + 1) << octave, in_bucket(of, i));
   }
   json_array_end();
 }
@@ -45,13 +65,15 @@ struct totals {
   uint64_t accesses, bad, stalls, longest, stalled, backwards;
 };
 
-static void add(struct totals *totals, const struct stats *stats) {
-  totals->accesses += stats->accesses;
-  totals->bad += stats->bad;
-  totals->stalls += stats->stalls;
-  totals->stalled += stats->stalled;
-  totals->backwards += stats->backwards;
-  if (stats->longest > totals->longest) totals->longest = stats->longest;
+static void add_cpu(struct totals *totals, tally_of *of, uint32_t cpu) {
+  const struct tally *tally = of(cpu);
+  if (tally == NULL) return;
+  totals->accesses += tally->accesses;
+  totals->bad += tally->bad;
+  totals->stalls += tally->stalls;
+  totals->stalled += tally->stalled;
+  totals->backwards += tally->backwards;
+  if (tally->longest > totals->longest) totals->longest = tally->longest;
 }
 
 static void write_totals(const struct totals *totals) {
@@ -63,16 +85,11 @@ static void write_totals(const struct totals *totals) {
   json_number("tsc_backwards", totals->backwards);
 }
 
-static void add_cpu(struct totals *totals, uint32_t cpu) {
-  const struct stats *stats = current_stats(cpu);
-  if (stats != NULL) add(totals, stats);
-}
-
-static void write_cpus(void) {
+static void write_cpus(tally_of *of) {
   json_array("cpus");
   for (uint32_t i = 0; i < cpu_count; i++) {
     struct totals one = {0};
-    add_cpu(&one, i);
+    add_cpu(&one, of, i);
     json_object(NULL);
     write_totals(&one);
     json_object_end();
@@ -80,16 +97,20 @@ static void write_cpus(void) {
   json_array_end();
 }
 
-void stats_report(uint64_t us) {
+static void write_report(tally_of *of, uint64_t us) {
   struct totals all = {0};
-  for (uint32_t i = 0; i < cpu_count; i++) add_cpu(&all, i);
+  for (uint32_t i = 0; i < cpu_count; i++) add_cpu(&all, of, i);
   json_event("report");
   json_number("us", us);
   write_totals(&all);
-  write_histogram(all.accesses);
-  write_cpus();
+  write_histogram(of, all.accesses);
+  write_cpus(of);
   json_end();
 }
+
+void stats_report(uint64_t us) { write_report(tally_so_far, us); }
+
+void stats_report_marked(uint64_t us) { write_report(tally_marked, us); }
 
 struct interval {
   uint64_t accesses, longest_us;

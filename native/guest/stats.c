@@ -23,9 +23,8 @@ static void begin_interval(struct stats *stats, uint64_t number) {
 }
 
 void stats_clear(struct stats *stats, uint64_t now) {
-  stats->accesses = stats->bad = stats->stalls = 0;
-  stats->longest = stats->stalled = stats->backwards = 0;
-  memset(stats->buckets, 0, sizeof stats->buckets);
+  memset(&stats->so_far, 0, sizeof stats->so_far);
+  memset(&stats->marked, 0, sizeof stats->marked);
   stats->first_interval = now / ticks_per_interval();
   begin_interval(stats, stats->first_interval);
   stats->epoch = __atomic_load_n(&stats_epoch, __ATOMIC_RELAXED);
@@ -61,10 +60,10 @@ static uint32_t bucket_of(uint64_t sixteenths) {
 }
 
 void stats_record_slow(struct stats *stats, uint64_t ticks) {
-  stats->buckets[bucket_of(ticks_to_sixteenth_us(ticks))]++;
-  if (ticks > stats->longest) stats->longest = ticks;
+  stats->so_far.buckets[bucket_of(ticks_to_sixteenth_us(ticks))]++;
+  if (ticks > stats->so_far.longest) stats->so_far.longest = ticks;
   if (ticks > stats->interval_longest) stats->interval_longest = ticks;
   if (ticks <= stats_stall_ticks) return;
-  stats->stalls++;
-  stats->stalled += ticks;
+  stats->so_far.stalls++;
+  stats->so_far.stalled += ticks;
 }

@@ -69,6 +69,11 @@ export class GuestConsole {
     return guestReport.parse(await this.command('report', 'report'));
   }
 
+  /** What it was when the guest was told to `mark` it. */
+  async reportMarked(): Promise<GuestReport> {
+    return guestReport.parse(await this.command('report marked=1', 'report'));
+  }
+
   /** `outside`: pages never written that are checked to read zero. */
   async verify(outside: number): Promise<GuestVerdict> {
     return guestVerdict.parse(await this.command(`verify outside=${outside}`, 'verified'));

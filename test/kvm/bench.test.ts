@@ -8,6 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { BenchResult } from '../../src/bench/result.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
+import { startSource, work } from '../support/guest-vms.js';
 
 const room = useCleanRoom();
 const SMALL = ['--memory', '128M', '--working-set', '32M', '--rounds', '1', '--systems', 'postcopy'];
@@ -105,4 +106,19 @@ test('says before it measures that a report cannot be written, and makes no file
   expect(stderr()).toContain('none/bench.html: the report cannot be written there (ENOENT');
   expect(stderr()).not.toContain('round 1');
   expect(existsSync(json)).toBe(false);
+});
+
+test('the guest keeps what its report said at a mark, and counts on', async () => {
+  const { guest } = await startSource({ fillMib: 8 });
+  await guest.command('mark', 'marked');
+  const later = await guest.report();
+  const marked = await guest.reportMarked();
+  expect(marked.accesses).toBeGreaterThan(0);
+  expect(marked.us).toBeGreaterThan(0);
+  expect(later.accesses).toBeGreaterThan(marked.accesses);
+  expect(later.us).toBeGreaterThan(marked.us);
+  expect(await guest.reportMarked()).toEqual(marked);
+  await guest.command('reset', 'reset');
+  await work(guest);
+  expect((await guest.reportMarked()).accesses).toBe(0);
 });
