@@ -248,6 +248,8 @@ export interface NativeVcpu {
   /** Asks it to park and returns at once. A vCPU that waits for a missing page parks when the page has come. */
   requestPause(): void;
   waitParked(timeoutMs: number): boolean;
+  /** Priority of its thread, which begins with that of the thread that makes it. False if that is not permitted. */
+  setNice(nice: number): boolean;
   /** monotonicMicros() of the last time it parked, and of the last time it went on. */
   readonly parkedAt: number;
   readonly resumedAt: number;

@@ -54,6 +54,11 @@ Napi::Value Vcpu::WaitParked(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), Open(info.Env()).WaitParked(timeout_ms));
 }
 
+// setNice(nice): priority of the vCPU's thread. False if it is not permitted.
+Napi::Value Vcpu::SetNice(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Open(info.Env()).SetNice(NiceArg(info, 0, "nice")));
+}
+
 Napi::Value Vcpu::ParkedAt(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Open(info.Env()).ParkedAt());
 }
@@ -117,7 +122,7 @@ void Vcpu::Init(Napi::Env env, Napi::Object exports) {
       "Vcpu",
       DefineClass(env, "Vcpu",
                   {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
-                   InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
+                   InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"), InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
                    InstanceAccessor<&Vcpu::ResumedAt>("resumedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
                    InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
                    InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),

@@ -18,6 +18,7 @@ class Vcpu : public Napi::ObjectWrap<Vcpu> {
   Napi::Value Resume(const Napi::CallbackInfo& info);
   Napi::Value RequestPause(const Napi::CallbackInfo& info);
   Napi::Value WaitParked(const Napi::CallbackInfo& info);
+  Napi::Value SetNice(const Napi::CallbackInfo& info);
   Napi::Value ParkedAt(const Napi::CallbackInfo& info);
   Napi::Value ResumedAt(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);

@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,6 +62,8 @@ VcpuThread::VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index) : vm_(std
   run_ = static_cast<kvm_run*>(run);
   InstallKickHandler();
   thread_ = std::thread([this] { Main(); });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return thread_id_ != 0; });
 }
 
 VcpuThread::~VcpuThread() {
@@ -69,6 +74,8 @@ void VcpuThread::Main() {
   pthread_setname_np(pthread_self(), ("vcpu" + std::to_string(index_)).c_str());
   BlockOtherSignals();
   std::unique_lock lock(mutex_);
+  thread_id_ = static_cast<pid_t>(syscall(SYS_gettid));
+  changed_.notify_all();
   while (true) {
     changed_.wait(lock, [this] { return want_run_ || quit_; });
     if (quit_) break;
@@ -209,6 +216,8 @@ bool VcpuThread::WaitParked(int timeout_ms) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return parked_ && !want_run_; });
 }
+
+bool VcpuThread::SetNice(int nice) { return setpriority(PRIO_PROCESS, static_cast<id_t>(thread_id_), nice) == 0; }
 
 bool VcpuThread::Parked() {
   std::lock_guard lock(mutex_);

@@ -1,5 +1,6 @@
 #pragma once
 #include <linux/kvm.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -32,6 +33,8 @@ class VcpuThread {
   // Asks the vCPU to park; returns at once. A vCPU that waits for a missing page parks when the page has come.
   void RequestPause();
   bool WaitParked(int timeout_ms);
+  // Its thread's priority; it begins with its maker's. False if this process may not.
+  bool SetNice(int nice);
   bool Parked();
   // CLOCK_MONOTONIC in microseconds when the vCPU last parked, and last entered the guest after being parked.
   double ParkedAt() const { return parked_at_; }
@@ -62,6 +65,7 @@ class VcpuThread {
   bool parked_ = true;
   bool quit_ = false;
   bool ended_ = false;
+  pid_t thread_id_ = 0;  // set before the constructor returns
   std::atomic<bool> pause_requested_{false};
   std::atomic<double> parked_at_{0};
   std::atomic<double> resumed_at_{0};

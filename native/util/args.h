@@ -34,6 +34,12 @@ inline double TimeoutArg(const Napi::CallbackInfo& info, size_t index, const cha
   throw Napi::RangeError::New(info.Env(), std::string(name) + " must be -1 or a number of milliseconds");
 }
 
+inline int NiceArg(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  double value = NumberArg(info, index, name);
+  if (value >= -20 && value <= 19 && value == std::floor(value)) return static_cast<int>(value);
+  throw Napi::RangeError::New(info.Env(), std::string(name) + " must be a whole number from -20 to 19");
+}
+
 inline int FdArg(const Napi::CallbackInfo& info, size_t index, const char* name) {
   return static_cast<int>(UintArg(info, index, name, 0x7fffffff));
 }

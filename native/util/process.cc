@@ -129,13 +129,10 @@ Napi::Value ExitNow(const Napi::CallbackInfo& info) { _exit(static_cast<int>(Uin
 Napi::Value SetThread(const Napi::CallbackInfo& info) {
   constexpr size_t kNameBytes = 15;
   std::string name = StringArg(info, 0, "name");
-  double nice = NumberArg(info, 1, "nice");
+  int nice = NiceArg(info, 1, "nice");
   if (name.size() > kNameBytes) throw Napi::RangeError::New(info.Env(), "name must be at most 15 bytes");
-  if (!(nice >= -20 && nice <= 19) || nice != std::floor(nice)) {
-    throw Napi::RangeError::New(info.Env(), "nice must be a whole number from -20 to 19");
-  }
   pthread_setname_np(pthread_self(), name.c_str());
-  bool done = setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), static_cast<int>(nice)) == 0;
+  bool done = setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), nice) == 0;
   return Napi::Boolean::New(info.Env(), done);
 }
 

@@ -6,7 +6,8 @@
 import { getPriority, setPriority } from 'node:os';
 
 const HAND_OVER_NICE = -10;
-const USUAL_NICE = getPriority(process.pid);
+/** Of every thread of this process that nothing else is said of. */
+export const USUAL_NICE = getPriority(process.pid);
 
 export function raiseMainThread(): void {
   setMainThread(HAND_OVER_NICE);

@@ -1,9 +1,11 @@
 /** The main job on real input: a guest under full load moves between two processes, and every page of it is checked. */
+import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
 import { PATTERNS, runTrial } from '../../src/guest/trial.js';
 import { MIB, PAGE_SIZE } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
+import { threadNices } from '../support/thread-nice.js';
 
 useCleanRoom();
 
@@ -70,6 +72,10 @@ test('a VM moves on from where it has come, three times', async () => {
 test('more vCPUs than the host may have cores', async () => {
   const moved = await moveOn(await startSource({ cpus: 4, fillMib: 32 }));
   expect((await moved.vm.client.status()).cpus).toBe(4);
+  // Raised while its pages came, they are ordinary threads again.
+  for (let cpu = 0; cpu < 4; cpu++) {
+    expect(threadNices(moved.vm.pid, `vcpu${cpu}`)).toEqual([getPriority(process.pid)]);
+  }
 });
 
 test('an idle guest that has not been given anything to do', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { native, type NativeVcpu, type NativeVm, type VcpuStateName } from '../../src/native.js';
+import { threadNices } from '../support/thread-nice.js';
 import { PATIENCE_MS, readable } from './threads.js';
 import { beginAt, CODE, createTinyVm, RAX, register, RIP, takeExits } from './tiny-vm.js';
 
@@ -138,6 +139,17 @@ describe('a vCPU', () => {
       vcpu.resume();
       park(vcpu);
     }
+  });
+
+  it('has a priority of its own, also while it runs', () => {
+    const { vcpus } = createTinyVm(SPIN, 2);
+    const nices = (name: string) => threadNices(process.pid, name);
+    expect(vcpus[1]!.setNice(7)).toBe(true);
+    vcpus[0]!.resume();
+    expect(vcpus[0]!.setNice(-3)).toBe(true);
+    expect([nices('vcpu0'), nices('vcpu1')]).toEqual([[-3], [7]]);
+    park(vcpus[0]!);
+    for (const nice of [-21, 20, 0.5, NaN]) expect(() => vcpus[0]!.setNice(nice)).toThrow(RangeError);
   });
 
   it('does not mind what is said twice', () => {

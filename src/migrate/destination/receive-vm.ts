@@ -16,6 +16,7 @@ import type { Body, Hello, Message, State } from '../message.js';
 import { rehearseLoading } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
 import { lowerMainThread, raiseMainThread } from '../main-priority.js';
+import { lowerGuest, raiseGuest } from './guest-priority.js';
 import { objectionsTo, tscObjections } from './check-hello.js';
 import {
   isEnd,
@@ -283,6 +284,7 @@ export class ReceiveVm {
   #runGuest(): void {
     const sinceClock = this.#commit!.sinceClockMicros + native.monotonicMicros() - this.#commitAt;
     this.#control.handOver();
+    raiseGuest(this.#machine!.vcpus);
     this.#machine!.resumeAfter(this.#state!, sinceClock);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - this.#commitAt });
     lowerMainThread();
@@ -301,6 +303,7 @@ export class ReceiveVm {
 
   #sendComplete(): void {
     clearInterval(this.#progressTimer);
+    lowerGuest(this.#machine!.vcpus);
     this.#channels!.unregister();
     this.#reportProgress();
     const waits = this.#channels!.waits();
