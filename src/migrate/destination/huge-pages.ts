@@ -5,9 +5,9 @@
  * free pages on all cores, which takes milliseconds when a guest keeps them busy: so several blocks a call. Not at a lower
  * priority than usual: the call holds what every fault of a vCPU needs, and must get on where vCPUs keep all cores busy.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
-import { native, type NativeMemory } from '../../native.js';
+import type { NativeMemory } from '../../native.js';
 
 /** Blocks all of whose pages hold data: [first page, pages] pairs, in ascending order, in several parts. */
 export class WholeBlocks {
@@ -39,10 +39,11 @@ export class WholeBlocks {
 
 /** Blocks of one call, neighbours: the main thread does nothing else for some milliseconds. */
 const CALL_BLOCKS = 8;
-/** Pauses are so many times as long as the calls, for guests that touch all of their memory all the time. */
-const PAUSE_SHARE = 1;
 
-/** Runs until all blocks were tried, or `stopped` says so. */
+/**
+ * Runs until all blocks were tried, or `stopped` says so. Without pauses: a guest that touches all of its memory waits for
+ * every block once, however far apart they are, and until then runs on small pages.
+ */
 export async function giveBackHugePages(
   memory: NativeMemory,
   blocks: WholeBlocks,
@@ -50,9 +51,8 @@ export async function giveBackHugePages(
 ): Promise<void> {
   for (const [first, count] of blocks.runs(CALL_BLOCKS)) {
     if (stopped()) return;
-    const began = native.monotonicMicros();
     // Where there is no huge page to be had, the block stays as it is.
     memory.collapse(first, count);
-    await delay((PAUSE_SHARE * (native.monotonicMicros() - began)) / 1000);
+    await setImmediate();
   }
 }
