@@ -4,6 +4,7 @@ import { parseDiskPlaces } from '../configure/disk-setting.js';
 import { parseNetPlaces } from '../configure/net-setting.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
+import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
 import { hostVm } from './host-vm.js';
@@ -34,6 +35,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
   const log = detachedLog();
   if (background && log === undefined) return runDetached(name, words, output);
   const { lockFile } = await loadNative();
+  compileAhead();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
   const { receiveVm } = await import('../run/vm-process.js');
   return hostVm(

@@ -1,6 +1,7 @@
 import { loadVmConfig } from '../configure/config-file.js';
 import { requireHostMemory } from '../configure/host-memory.js';
 import type { VmConfig } from '../configure/vm-config.js';
+import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
 import { hostVm } from './host-vm.js';
@@ -33,6 +34,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
   const log = detachedLog();
   if (options.detach === true && log === undefined) return runDetached(config.name, words, output);
   const { lockFile } = await loadNative();
+  compileAhead();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
   const { startVm } = await import('../run/vm-process.js');
   return hostVm(

@@ -25,6 +25,8 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   #lastTick = this.#lastHeard;
   #roundTrip = Infinity;
   #bytesSent = 0;
+  /** Pings whose answer somebody waits for. */
+  #awaited: { sentAt: number; resolve(): void }[] = [];
   #closed = false;
 
   /** The socket's preamble is behind it. */
@@ -71,6 +73,16 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     this.send('ping', { sentAt: native.monotonicMicros() });
   }
 
+  /** Resolves when the peer has dealt with all that was sent before; also after so long, or when the connection is over. */
+  async caughtUp(limitMs: number): Promise<void> {
+    if (this.#closed) return;
+    const sentAt = native.monotonicMicros();
+    this.send('ping', { sentAt });
+    const limit = setTimeout(() => this.#settle(sentAt), limitMs);
+    await new Promise<void>((resolve) => this.#awaited.push({ sentAt, resolve }));
+    clearTimeout(limit);
+  }
+
   /** Sends what is queued, then closes; nothing is emitted any more. */
   close(): void {
     this.#stop();
@@ -95,9 +107,18 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   #dispatch(message: Message): void {
     if (this.#closed) return;
     if (message.type === 'ping') this.send('pong', message.body);
-    else if (message.type === 'pong') {
-      this.#roundTrip = Math.min(this.#roundTrip, native.monotonicMicros() - message.body.sentAt);
-    } else this.emit('message', message);
+    else if (message.type === 'pong') this.#pong(message.body.sentAt);
+    else this.emit('message', message);
+  }
+
+  #pong(sentAt: number): void {
+    this.#roundTrip = Math.min(this.#roundTrip, native.monotonicMicros() - sentAt);
+    this.#settle(sentAt);
+  }
+
+  #settle(until: number): void {
+    for (const { sentAt, resolve } of this.#awaited) if (sentAt <= until) resolve();
+    this.#awaited = this.#awaited.filter(({ sentAt }) => sentAt > until);
   }
 
   #tick(): void {
@@ -121,6 +142,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   #stop(): void {
     this.#closed = true;
+    this.#settle(Infinity);
     clearInterval(this.#watch);
     this.#socket.on('error', () => {}); // late ones, of a connection that no longer matters
   }

@@ -1,7 +1,7 @@
 /**
  * Control messages as frames: length of the body (32 bits, little-endian), tag (32 bits), body in MessagePack.
  */
-import { decode, encode } from '@msgpack/msgpack';
+import { decode, Encoder } from '@msgpack/msgpack';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { MESSAGES, type Body, type Message, type MessageType } from './message.js';
@@ -18,8 +18,12 @@ const ELEMENTS_MAX = 64 * 1024;
 
 const BY_TAG = new Map((Object.keys(MESSAGES) as MessageType[]).map((type) => [MESSAGES[type].tag as number, type]));
 
+/** Room for STATE with its first pages: a buffer that grows while the guest stands still would cost it time. */
+const ENCODED_BYTES = 256 * 1024;
+const encoder = new Encoder({ initialBufferSize: ENCODED_BYTES });
+
 export function encodeMessage<T extends MessageType>(type: T, body: Body<T>): Uint8Array {
-  const encoded = encode(body);
+  const encoded = encoder.encodeSharedRef(body); // ours until the next one
   const frame = new Uint8Array(FRAME_HEADER_BYTES + encoded.length);
   const view = new DataView(frame.buffer);
   view.setUint32(0, encoded.length, true);

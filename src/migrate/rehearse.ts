@@ -93,7 +93,7 @@ function stateOfSize(cpus: number, xsaveBytes: number): State {
 /** Destination: saves the fresh machine's own state, sends it through the codec, and loads it again. */
 export async function rehearseLoading(machine: Machine): Promise<void> {
   await again(async () => {
-    const { state: saved } = await machine.save();
+    const { state: saved } = machine.save(await machine.devices.save(Deadline.in(STOPPED_LIMIT_MS)));
     const [message] = new FrameDecoder().push(encodeMessage('state', { ...stateOfSize(0, 0), ...saved }));
     if (message?.type === 'state') await machine.restore(message.body as MachineState);
   });

@@ -137,9 +137,8 @@ export class Machine {
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
-  /** Of a paused machine whose devices may be paused as well. `clockAt`: monotonicMicros() when its clocks were read. */
-  async save(deadline = Deadline.in(STOPPED_LIMIT_MS)): Promise<{ state: MachineState; clockAt: number }> {
-    const devices = await this.devices.save(deadline);
+  /** Of a paused machine, with the state of its devices. `clockAt`: monotonicMicros() when its clocks were read. */
+  save(devices: unknown): { state: MachineState; clockAt: number } {
     const { state, clockAt } = saveKvmState(this.vm, this.vcpus, this.#msrIndices);
     return { state: { ...state, devices }, clockAt };
   }
@@ -152,16 +151,22 @@ export class Machine {
   }
 
   /**
-   * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Throws, with
-   * the disks locked still, if a device cannot by then.
+   * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Resolves to
+   * the devices' state. Rejects, with the disks locked still, if a device cannot by then.
    */
-  async releaseDevices(deadline: Deadline): Promise<void> {
+  async releaseDevices(deadline: Deadline): Promise<unknown> {
+    // Asked at once: each answer takes two wake-ups.
+    const paused = this.devices.pause(deadline);
+    const saved = this.devices.save(deadline);
+    saved.catch(() => {}); // a device that cannot pause says why
     try {
-      await this.devices.pause(deadline);
+      await paused;
+      const state = await saved;
+      this.hostDevices.disks.unlock();
+      return state;
     } catch (error) {
       throw error instanceof NoAnswerError ? this.#tooLate(error.message) : error;
     }
-    this.hostDevices.disks.unlock();
   }
 
   /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */

@@ -4,9 +4,10 @@ const PARTS = ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'] as 
 export type DowntimePart = (typeof PARTS)[number];
 
 /**
- * Milliseconds. stop: until this process knew that the last vCPU was parked; save: CPU, chips and devices; map: which
- * pages have come to hold data; transfer: STATE there, LOADED back; load: STATE into KVM; commit: COMMIT there; start:
- * clocks set, the first vCPU in the guest. Their sum is the downtime.
+ * Milliseconds. stop: until this process knew that the last vCPU was parked; save: devices, which finish what they have
+ * in flight, CPU and chips; map: which pages have come to hold data, and the content of the first pages; transfer: STATE
+ * there, LOADED back; load: STATE into KVM and devices; commit: COMMIT there; start: clocks set, the first vCPU in the
+ * guest. Their sum is the downtime.
  */
 export type DowntimeParts = Record<DowntimePart, number>;
 

@@ -7,6 +7,7 @@ import { viewOf } from '../../memory/byte-view.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import { ramOffsetOf } from '../../memory/layout.js';
 import { PAGE_SIZE, pageOf } from '../../memory/page-size.js';
+import type { NativeVcpu } from '../../native.js';
 import { FIRST_PAGES_MAX } from '../protocol.js';
 import { savedMsr, type VcpuState } from '../../run/vcpu-state.js';
 
@@ -31,6 +32,13 @@ const HIGH_WORD_MASK = 0xfffff;
 const LOW_WORD_MASK = 0xfffff000;
 
 export type FirstState = Pick<VcpuState, 'regs' | 'sregs' | 'msrs'>;
+
+const FIRST_MSRS = Uint32Array.of(...KVM_MSRS, MSR_KERNEL_GS_BASE, MSR_LSTAR);
+
+/** Of a vCPU that stands still; less than a save, and before it. */
+export function firstState(vcpu: NativeVcpu): FirstState {
+  return { regs: vcpu.getState('regs'), sregs: vcpu.getState('sregs'), msrs: vcpu.getMsrs(FIRST_MSRS) };
+}
 
 /** Page numbers of guest RAM, each once, of a VM whose vCPUs stand still. */
 export function firstPages(ram: RamBytes, vcpus: readonly FirstState[]): number[] {

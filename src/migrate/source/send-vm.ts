@@ -19,7 +19,7 @@ import { MIGRATION_ID_BYTES } from '../preamble.js';
 import { rehearseCapture } from '../rehearse.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
 import { lowerMainThread, raiseMainThread } from '../main-priority.js';
-import { contentOf, firstPages } from './first-pages.js';
+import { contentOf, firstPages, firstState } from './first-pages.js';
 import { connectControl } from './connect-control.js';
 import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
 import type { PageWorker } from '../page-worker.js';
@@ -46,6 +46,9 @@ export interface SendOptions {
 const PROGRESS_INTERVAL_MS = 100;
 /** Round trips measured while the destination gets ready; the shortest counts. */
 const PINGS = 4;
+
+/** The destination's time to take in what RAM holds; it only saves downtime. */
+const CATCH_UP_MS = 1000;
 
 /** Longest stay in a phase; stopping has a limit of its own, the others end by the link's watch. */
 const DEADLINES: Partial<Record<SourcePhase, number>> = {
@@ -277,6 +280,8 @@ export class SendVm {
     this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
+    // Not while the guest stands still, which would wait for a core then.
+    await this.#control!.caughtUp(CATCH_UP_MS);
     this.#events.push({ type: 'channels-open' });
   }
 
@@ -288,9 +293,9 @@ export class SendVm {
     const { machine } = this.#options;
     const deadline = Deadline.in(STOPPED_LIMIT_MS);
     this.#downtime.begin(await machine.pause(deadline));
-    await machine.releaseDevices(deadline);
     this.#downtime.lap('stop', native.monotonicMicros());
-    const { state, clockAt } = await machine.save(deadline);
+    const [first, devices] = await this.#releaseDevices(deadline);
+    const { state, clockAt } = machine.save(devices);
     this.#downtime.lap('save', native.monotonicMicros());
     this.#state = state;
     this.#clockAt = clockAt;
@@ -298,10 +303,23 @@ export class SendVm {
     this.#metrics.stopped(pagesIn(this.#offered) + pagesIn(since));
     this.#channels.offer(since);
     this.#ramMap = encodeRamMap(since);
-    const pages = this.#channels.takeFirst(firstPages(machine.memory, state.vcpus));
+    const pages = this.#channels.takeFirst(first);
     this.#first = { firstPages: pages, firstContent: contentOf(machine.memory, pages) };
     this.#downtime.lap('map', native.monotonicMicros());
     this.#events.push({ type: 'captured' });
+  }
+
+  /** Also the pages that vCPUs touch first, found while the device worker is at it. */
+  async #releaseDevices(deadline: Deadline): Promise<[first: number[], devices: unknown]> {
+    const { machine } = this.#options;
+    const devices = machine.releaseDevices(deadline);
+    try {
+      return [firstPages(machine.memory, machine.vcpus.map(firstState)), await devices];
+    } catch (error) {
+      // The guest may go on here only when nothing of this is under way any more.
+      await devices.catch(() => {});
+      throw error;
+    }
   }
 
   #sendCommit(): void {
