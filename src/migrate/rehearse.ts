@@ -15,7 +15,7 @@ import { encodeMessage, FrameDecoder } from './frame.js';
 import type { State } from './message.js';
 import { decodeRamMap, encodeRamMap } from '../memory/ram-map.js';
 
-const RUNS = 15;
+const RUNS = 4;
 /** An emulated host would take seconds for them. */
 const LONGEST_MICROS = 300_000;
 /** Of the codec, which needs no machine: at the start of the process, when nobody waits. */

@@ -1,0 +1,59 @@
+/**
+ * What a hand-over consists of, without devices: the sum of these, three ways over the link and six wake-ups of threads
+ * is the least that a downtime can be.
+ */
+import { beforeAll } from 'vitest';
+import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../src/memory/layout.js';
+import { PAGE_SIZE } from '../../src/memory/page-size.js';
+import { encodeMessage, FrameDecoder } from '../../src/migrate/frame.js';
+import { native, type NativeVcpu, type NativeVm } from '../../src/native.js';
+import { restoreKvmState, saveKvmState, startClocks, type MachineState } from '../../src/run/machine-state.js';
+import { MTRRS } from '../../src/run/vcpu-state.js';
+import { closeLater, stage } from './stage.js';
+import { PATIENCE_MS } from './workers.js';
+
+const RAM_BYTES = 16 * PAGE_SIZE;
+const FIRST_PAGES = 16;
+const indices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
+let vm: NativeVm;
+let vcpu: NativeVcpu;
+let state: MachineState;
+let frame: Uint8Array;
+
+beforeAll(() => {
+  const memory = closeLater(new native.GuestMemory(RAM_BYTES, 'anonymous'));
+  vm = closeLater(new native.Vm());
+  vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
+  vm.setMemory(0, 0, memory, 0, RAM_BYTES);
+  vcpu = new native.Vcpu(vm, 0);
+  closeLater({ close: () => void vcpu.close(PATIENCE_MS) });
+  vcpu.setCpuid(native.kvmSupportedCpuid());
+  state = { ...saveKvmState(vm, [vcpu], indices).state, devices: {} };
+  frame = encodeState();
+});
+
+function encodeState(): Uint8Array {
+  const firstPages = Array.from({ length: FIRST_PAGES }, (_, page) => page);
+  const firstContent = new Uint8Array(FIRST_PAGES * PAGE_SIZE);
+  return encodeMessage('state', { ...state, ramMap: new Uint8Array(0), firstPages, firstContent });
+}
+
+stage('hand-over: KVM state of a vCPU and its machine read', {
+  run: () => void saveKvmState(vm, [vcpu], indices),
+});
+
+stage('hand-over: KVM state set', {
+  run: () => restoreKvmState(vm, [vcpu], state),
+});
+
+stage('hand-over: clocks set', {
+  run: () => startClocks(vm, [vcpu], state, 0, vcpu.getTscKhz()),
+});
+
+stage(`hand-over: STATE with ${FIRST_PAGES} pages encoded`, {
+  run: () => void encodeState(),
+});
+
+stage(`hand-over: STATE with ${FIRST_PAGES} pages decoded and checked`, {
+  run: () => void new FrameDecoder().push(frame),
+});
