@@ -22,8 +22,8 @@
  * mark
  *   Keeps what a report would say now. {"event":"marked"}
  * report [marked=1]
- *   Since start or reset; with marked=1, what it was at the mark. longest_us is 0 if all took less than 1 us; hist_us has 16 buckets to an octave and leaves
- *   out empty ones.
+ *   Since start or reset; with marked=1, what it was at the mark. longest_us is 0 if all took less than 1 us; hist_us
+ *   has 16 buckets to an octave and leaves out empty ones.
  *   {"event":"report","us":N,"accesses":N,"bad":N,"stalls":N,"longest_us":N,"stalled_us":N,"tsc_backwards":N,
  *    "hist_us":[[upper_us,count],...],"cpus":[{the same from accesses to tsc_backwards},...]}
  * reset
