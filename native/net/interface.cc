@@ -1,5 +1,6 @@
 #include "net/interface.h"
 
+#include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -31,6 +32,15 @@ Descriptor OpenControl(Napi::Env env) {
 
 void Control(Napi::Env env, int control, unsigned long request, ifreq& argument, const char* what) {
   if (ioctl(control, request, &argument) < 0) throw SystemError(env, errno, what, argument.ifr_name);
+}
+
+// Not by sysfs, which may be another network namespace's.
+bool IsBridge(int control, const std::string& name) {
+  ethtool_drvinfo driver{};
+  driver.cmd = ETHTOOL_GDRVINFO;
+  ifreq request = RequestFor(name);
+  request.ifr_data = reinterpret_cast<char*>(&driver);
+  return ioctl(control, SIOCETHTOOL, &request) == 0 && strcmp(driver.driver, "bridge") == 0;
 }
 
 bool IsPortOf(const std::string& name, const std::string& bridge) {
@@ -69,11 +79,9 @@ int MtuOf(Napi::Env env, const std::string& name) {
 void SuitBridge(Napi::Env env, const std::string& name, const std::string& bridge) {
   constexpr unsigned char kHighestLocal = 0xfe;
   Descriptor control = OpenControl(env);
-  ifreq request = RequestFor(bridge);
-  if (ioctl(control.Get(), SIOCGIFMTU, &request) < 0) return;  // no such bridge: JoinBridge tells
-  int mtu = request.ifr_mtu;
-  request = RequestFor(name);
-  request.ifr_mtu = mtu;
+  if (!IsBridge(control.Get(), bridge)) return;  // JoinBridge tells
+  ifreq request = RequestFor(name);
+  request.ifr_mtu = MtuOf(env, bridge);
   Control(env, control.Get(), SIOCSIFMTU, request, "SIOCSIFMTU");
 
   request = RequestFor(name);

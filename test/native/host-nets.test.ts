@@ -79,7 +79,9 @@ describe('HostNets', () => {
       `there is no bridge ${missing}: make one (ip link add ${missing} type bridge && ip link set ${missing} up)`,
     );
     const tap = makePersistentTap();
-    expect(failure(net('net0', { bridge: tap })).message).toContain(`the interface ${tap} is no bridge`);
+    for (const bridge of [tap, 'lo']) {
+      expect(failure(net('net0', { bridge })).message).toContain(`the interface ${bridge} is no bridge`);
+    }
     runCommand('ip', 'link', 'set', tap, 'master', makeBridge());
     const other = makeBridge();
     expect(failure(net('net0', { tap, bridge: other })).message).toContain(`is in another bridge than ${other}`);
