@@ -23,8 +23,6 @@ const TRIALS = [
   ...SHAPES.map((shape) => ({ ...shape, memoryMib: 1024, workingSetMib: 512 })),
 ].map((trial, index) => ({ ...trial, nth: index + 1 }));
 
-const meanWaitsUs: number[] = [];
-
 test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB at work', async (trial) => {
   const memoryBytes = (trial.memoryMib * MIB) / SCALE;
   const workingSetBytes = (trial.workingSetMib * MIB) / SCALE;
@@ -42,18 +40,10 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   expect(pages.sent).toBeGreaterThanOrEqual(workingSetBytes / PAGE_SIZE);
   expect(summary.wireBytes).toBeGreaterThan(pages.sent * PAGE_SIZE);
   expect(faultWaitUs.count).toBeGreaterThan(0);
-  meanWaitsUs.push(faultWaitUs.mean);
+  if (SCALE === 1) expect(faultWaitUs.mean).toBeLessThan(MEAN_WAIT_US_MAX);
   // A process's own buffers weigh more against a small guest.
   if (SCALE === 1) expect(memory.sumPeakBytes).toBeLessThan(pages.sent * PAGE_SIZE * MEMORY_MAX);
 });
-
-// Of any single one a busy machine may make anything.
-if (SCALE === 1) {
-  test(`faults waited less than ${MEAN_WAIT_US_MAX} us in half of these`, () => {
-    meanWaitsUs.sort((a, b) => a - b);
-    expect(meanWaitsUs[Math.floor((meanWaitsUs.length - 1) / 2)]).toBeLessThan(MEAN_WAIT_US_MAX);
-  });
-}
 
 /** Moves the VM on, with its work under way, and checks all of it there. */
 async function moveOn(from: LoadedVm): Promise<LoadedVm> {
