@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SOCKET_PATH_BYTES_MAX } from '../configure/serial-setting.js';
 import { checkVmName, isVmName } from '../configure/vm-name.js';
 import { PostcopyError } from '../errors.js';
@@ -20,7 +20,7 @@ export function runtimeDirectory(): string {
 export function ensureRuntimeDirectory(): string {
   const directory = runtimeDirectory();
   try {
-    mkdirSync(directory, { recursive: true, mode: OWNER_ONLY });
+    makeWithParents(directory);
   } catch (error) {
     throw new PostcopyError(
       'HOST_LACKS',
@@ -36,6 +36,17 @@ export function ensureRuntimeDirectory(): string {
     );
   }
   return directory;
+}
+
+/** Not mkdir's `recursive`: Node tries for ever where a file system, like /proc, answers that with ENOENT. */
+function makeWithParents(directory: string): void {
+  if (existsSync(directory)) return;
+  makeWithParents(dirname(directory));
+  try {
+    mkdirSync(directory, { mode: OWNER_ONLY });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another VM's process was faster
+  }
 }
 
 /** Path of the VM's control socket. Throws BAD_CONFIG for a name or a directory that makes no socket path. */

@@ -62,6 +62,17 @@ it('does not use a directory that others can write to, or that is none', () => {
   expect(() => ensureRuntimeDirectory()).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
 });
 
+it('makes the directories above it as well, where that can be done', () => {
+  vi.stubEnv('POSTCOPY_RUNTIME_DIR', join(directory, 'a/b'));
+  expect(ensureRuntimeDirectory()).toBe(join(directory, 'a/b'));
+  expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
+  writeFileSync(join(directory, 'file'), '');
+  for (const impossible of ['/proc/postcopy/run', join(directory, 'file/run')]) {
+    vi.stubEnv('POSTCOPY_RUNTIME_DIR', impossible);
+    expect(() => ensureRuntimeDirectory()).toThrow(`cannot make ${impossible}`);
+  }
+});
+
 it('refuses names and directories that make no socket path', () => {
   expect(() => socketPath('../x')).toThrow(expect.objectContaining({ code: 'BAD_CONFIG' }));
   vi.stubEnv('POSTCOPY_RUNTIME_DIR', `/${'d'.repeat(99)}`);
