@@ -14,7 +14,7 @@ Boots a virtual KVM host with stock Linux and this project, built, in it. COMMAN
 there; its output and its exit code are this command's. One argument is a shell command, more are words.
 
   --memory MIB     of the host (2048)
-  --cpus N         of the host (1)
+  --cpus N         of the host (1; with more, emulation breaks a guest now and then)
   --timeout S      for the command, seconds (1800)
 `;
 
