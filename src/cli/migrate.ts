@@ -60,8 +60,11 @@ async function fateOf(client: VmClient): Promise<Fate> {
   return status.state === 'paused' ? 'paused' : 'runs';
 }
 
-function failureLine(name: string, { status, error }: MigrationSummary, fate: Fate = 'runs'): string {
+function failureLine(name: string, { status, error, inDoubt }: MigrationSummary, fate: Fate = 'runs'): string {
   const why = error?.message ?? 'no reason given';
+  if (inDoubt === true) {
+    return `the migration lost its link, whether ${name} got to the destination is not known here (see "postcopy status ${name}"): ${why}`;
+  }
   if (status === 'link-lost') {
     return `the migration lost its link, ${name} is at the destination and lacks pages: ${why}`;
   }

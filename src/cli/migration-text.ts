@@ -21,8 +21,10 @@ export function summaryText(name: string, destination: string, summary: Migratio
   return `${outcome(name, destination, summary)}\n${summaryTable(summary)}`;
 }
 
-function outcome(name: string, destination: string, { status, totalMs }: MigrationSummary): string {
+function outcome(name: string, destination: string, { status, totalMs, inDoubt }: MigrationSummary): string {
   if (status === 'completed') return `${name} runs at ${destination}, moved completely in ${formatDuration(totalMs)}`;
+  if (inDoubt === true)
+    return `${name} stands still here: the link to ${destination} was lost in the instant of the hand-over`;
   return `${name} is at ${destination} but lacks pages: the link was lost after the hand-over`;
 }
 

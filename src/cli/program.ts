@@ -152,7 +152,11 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
   program
     .command('resume <name>')
     .description('let a paused VM go on')
-    .action(async (name: string) => done(await (await import('./resume.js')).resumeCommand(name)));
+    .option('--force', 'one whose hand-over broke as well: say that the other host has not run it, and never will')
+    .action(async (name: string, options: { force?: boolean }) => {
+      const { resumeCommand } = await import('./resume.js');
+      done(await resumeCommand(name, options));
+    });
   program
     .command('console <name>')
     .description("join this terminal to a VM's console")

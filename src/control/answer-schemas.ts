@@ -42,6 +42,10 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
   }),
   mode: z.literal('post-copy'),
   error: z.object({ code: z.string(), message: z.string() }).optional().meta({ description: 'Set unless completed.' }),
+  inDoubt: z.boolean().optional().meta({
+    description:
+      'Set if the link was lost before the destination said that the guest runs there: it may never have run it. The guest is whole at the source, and `resume` with `force` lets it go on there.',
+  }),
   totalMs: number.meta({ description: 'From the request to the last page, source clock.' }),
   downtimeMs: number.meta({
     description: 'From the last vCPU stopped at the source to the first one running at the destination.',

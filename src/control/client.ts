@@ -19,6 +19,7 @@ import {
   type MigrateRequest,
   type MigrationProgress,
   type MigrationSummary,
+  type ResumeRequest,
   type StopRequest,
   type VmStatus,
 } from './service.js';
@@ -52,8 +53,8 @@ export class VmClient {
     await this.#json('POST', PAUSE_PATH, ACTION_TIMEOUT_MS);
   }
 
-  async resume(): Promise<void> {
-    await this.#json('POST', RESUME_PATH, ACTION_TIMEOUT_MS);
+  async resume(request: ResumeRequest = {}): Promise<void> {
+    await this.#json('POST', RESUME_PATH, ACTION_TIMEOUT_MS, request);
   }
 
   /** Resolves when the VM has ended. */

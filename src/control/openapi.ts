@@ -17,11 +17,12 @@ import {
   STOP_PATH,
   VM_PATH,
 } from './protocol.js';
-import { emptyRequestSchema, migrateRequestSchema, stopRequestSchema } from './requests.js';
+import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
 import { CONSOLE_PORTS } from './service.js';
 
 const SCHEMAS = {
   Nothing: emptyRequestSchema,
+  ResumeRequest: resumeRequestSchema,
   StopRequest: stopRequestSchema,
   MigrateRequest: migrateRequestSchema,
   VmStatus: statusSchema,
@@ -81,7 +82,16 @@ function paths(): object {
       }),
     },
     [PAUSE_PATH]: { post: act('pause', 'Stops the vCPUs; answered when they stand still') },
-    [RESUME_PATH]: { post: act('resume', 'Lets a paused VM go on') },
+    [RESUME_PATH]: {
+      post: operation({
+        operationId: 'resume',
+        summary:
+          'Lets a paused VM go on; with `force` one whose hand-over broke as well: the caller answers for it that the other host has not run it',
+        body: 'ResumeRequest',
+        answers: { 200: done() },
+        errors: ['DISK_IN_USE'],
+      }),
+    },
     [STOP_PATH]: {
       post: operation({
         operationId: 'stop',

@@ -3,7 +3,7 @@
  *
  *   GET  /v1/vm           VmStatus
  *   POST /v1/vm/pause     {}
- *   POST /v1/vm/resume    {}
+ *   POST /v1/vm/resume    ResumeRequest
  *   POST /v1/vm/stop      StopRequest; answered when the VM has ended, the process ends after that
  *   POST /v1/vm/migrate   MigrateRequest; the answer is a stream of lines (NDJSON): MigrationProgress, ..., and last
  *                         {"summary": MigrationSummary} or {"error": {"code", "message"}}

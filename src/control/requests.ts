@@ -24,5 +24,8 @@ export const stopRequestSchema = z
   })
   .nullish();
 
+/** Body of POST /v1/vm/resume; none is the same as an empty object. */
+export const resumeRequestSchema = z.strictObject({ force: z.boolean('must be true or false').optional() }).nullish();
+
 /** Requests that carry nothing: no body, or an empty object. */
 export const emptyRequestSchema = z.strictObject({}).nullish();

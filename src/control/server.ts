@@ -16,8 +16,8 @@ import {
   STOP_PATH,
   VM_PATH,
 } from './protocol.js';
-import { emptyRequestSchema, migrateRequestSchema, stopRequestSchema } from './requests.js';
-import type { MigrateRequest, StopRequest, VmService } from './service.js';
+import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
+import type { MigrateRequest, ResumeRequest, StopRequest, VmService } from './service.js';
 
 export interface ControlServer {
   /** Lets answers that are under way finish (for a short time), ends consoles, and removes the socket. */
@@ -60,7 +60,10 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
   const empty = { schema: { body: emptyRequestSchema } };
   server.get(VM_PATH, () => vm().status());
   server.post(PAUSE_PATH, empty, async () => (await vm().pause(), {}));
-  server.post(RESUME_PATH, empty, async () => (await vm().resume(), {}));
+  server.post(RESUME_PATH, { schema: { body: resumeRequestSchema } }, async (request) => {
+    await vm().resume((request.body as ResumeRequest | null | undefined) ?? {});
+    return {};
+  });
   server.post(STOP_PATH, { schema: { body: stopRequestSchema } }, async (request) => {
     await vm().stop((request.body as StopRequest | null | undefined) ?? {});
     return {};

@@ -36,6 +36,11 @@ export interface MigrationSummary {
   mode: 'post-copy';
   /** Set unless completed. */
   error?: { code: string; message: string };
+  /**
+   * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
+   * destination knows whether it has run it. All of the guest is here still (see ResumeRequest).
+   */
+  inDoubt?: boolean;
   /** From the request to COMPLETE, source clock. */
   totalMs: number;
   /** From the last vCPU stopped at the source to the first one running at the destination. */
@@ -107,6 +112,14 @@ export interface MigrateRequest {
 export const CONSOLE_PORTS = ['serial', 'virtio'] as const;
 export type ConsolePort = (typeof CONSOLE_PORTS)[number];
 
+export interface ResumeRequest {
+  /**
+   * Also a VM whose last migration ended in doubt. The caller answers for it that the destination has not run the guest,
+   * and never will.
+   */
+  force?: boolean;
+}
+
 export interface StopRequest {
   /** A power cut, at once, whatever the guest is doing. */
   force?: boolean;
@@ -120,7 +133,8 @@ export const STOP_TIMEOUT_MS = 60_000;
 export interface VmService {
   status(): VmStatus;
   pause(): Promise<void>;
-  resume(): Promise<void>;
+  /** Lets a paused VM go on. */
+  resume(request?: ResumeRequest): Promise<void>;
   /**
    * Presses the guest's power button and waits until the VM has ended; NO_REACTION when it has not in time. With
    * `force` it ends at once. The process ends after the answer is out.

@@ -11,6 +11,7 @@ import {
   type MigrateRequest,
   type MigrationProgress,
   type MigrationSummary,
+  type ResumeRequest,
   type StopRequest,
   type VmEnd,
   type VmService,
@@ -32,7 +33,7 @@ import { HostDevices, requireSameDevices } from './host-devices.js';
 import { HugePagesAgain } from './huge-pages-again.js';
 import { localDevices, type DeviceOverrides } from './local-devices.js';
 import { Machine } from './machine.js';
-import { heldText, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
+import { heldText, inDoubtText, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { requireReaction, shutDown } from './shut-down.js';
 import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
@@ -64,6 +65,8 @@ export class LocalVm implements VmService {
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk: what to say of that. */
   #held: string | undefined;
+  /** A hand-over broke, and nothing has said that the guest ran at the other host. */
+  #inDoubt = false;
   /** Between two machines. */
   #restarting = false;
   #sending: SendVm | undefined;
@@ -270,9 +273,10 @@ export class LocalVm implements VmService {
     if (this.#state === 'running') this.#state = 'paused';
   }
 
-  async resume(): Promise<void> {
+  async resume({ force = false }: ResumeRequest = {}): Promise<void> {
     await this.#pausing;
     if (this.#state === 'running') return;
+    if (force && this.#state === 'link-lost') return this.#takeBack();
     this.#require('paused', 'resumed');
     if (this.#held !== undefined) {
       // Another host had a disk, and may have written to it.
@@ -284,6 +288,27 @@ export class LocalVm implements VmService {
     this.#held = undefined;
     this.#problem = undefined;
     this.#state = 'running';
+  }
+
+  /** Somebody answers for it that the other host has not run the guest. A disk that the other host has locked speaks against it. */
+  async #takeBack(): Promise<void> {
+    if (!this.#inDoubt) {
+      throw new PostcopyError('WRONG_STATE', `${this.name} is not whole here, and cannot go on: ${this.#problem}`);
+    }
+    this.#inDoubt = false;
+    try {
+      await this.#hostDevices!.takeOver();
+      await this.#machine!.goOn();
+    } catch (error) {
+      this.#inDoubt = true;
+      throw error;
+    }
+    // What was handed over in the last one may still be on its way.
+    this.#record!.epoch++;
+    this.#problem = undefined;
+    this.#state = 'running';
+    this.notice(`${this.name} goes on here: ${this.#peer} has not run it`);
+    this.#readyToSend.prepare();
   }
 
   async #takeDisksBack(): Promise<void> {
@@ -364,16 +389,19 @@ export class LocalVm implements VmService {
   }
 
   #afterSending(summary: MigrationSummary, peer: string): void {
+    const reason = summary.error?.message;
     if (summary.status === 'completed') {
       this.#state = 'migrated';
       setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}` }));
     } else if (summary.status === 'link-lost') {
-      this.#linkLost(lostWhileLeaving(peer, summary.error?.message));
+      this.#inDoubt = summary.inDoubt === true;
+      const text = this.#inDoubt ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason);
+      this.#linkLost(text);
     } else if (!this.#ending) {
       this.#state = this.#held === undefined ? 'running' : 'paused';
-      this.#problem = this.#held ?? summary.error?.message;
+      this.#problem = this.#held ?? reason;
       this.#readyToSend.prepare();
-      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${summary.error?.message}`);
+      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${reason}`);
     }
   }
 
@@ -396,6 +424,7 @@ export class LocalVm implements VmService {
     if (this.#isAway) {
       // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
       this.#problem = message;
+      this.#inDoubt = false; // nor could it go on
       return this.notice(message);
     }
     await this.#end({ reason: 'failed', message, code });

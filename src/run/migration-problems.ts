@@ -18,6 +18,15 @@ export function lostWhileArriving(peer: string | undefined, pagesMissing: number
   );
 }
 
+/** Of one that may have got to the other host, or not. */
+export function inDoubtText(name: string, peer: string, reason: string | undefined): string {
+  return (
+    `the migration to ${peer} broke in the instant of the hand-over (${reason}). ${name} stands still here, whole, and ` +
+    `only ${peer} knows whether it has run there. If the receive there ended with "no VM came", or its host was down ` +
+    `before it could, postcopy resume --force ${name} lets it go on here; otherwise postcopy stop --force ${name}`
+  );
+}
+
 export function lostWhileLeaving(peer: string, reason: string | undefined): string {
   return (
     `the migration to ${peer} broke after the VM was handed over (${reason}). ` +

@@ -135,14 +135,17 @@ export class SourcePageChannels {
     return name === 'released' ? this.#firstReleased : 0;
   }
 
-  /** Ends the workers and closes the channels. */
+  /** Ends the workers and closes the channels; their counts stay. */
   async close(): Promise<void> {
     this.#link.stop();
     native.signalEventFd(this.#wakeFd);
     await Promise.allSettled(this.#starting);
     for (const { socket } of this.#channels) socket?.shutdown();
     await Promise.all(this.#workers.map(({ worker }) => worker.end()));
-    for (const { socket } of this.#channels.splice(0)) socket?.close();
+    for (const channel of this.#channels) {
+      channel.socket?.close();
+      channel.socket = undefined;
+    }
     native.closeFd(this.#wakeFd);
   }
 }

@@ -105,6 +105,7 @@ export class SendVm {
   #clockAt = 0;
   #loadedAfterMicros = 0;
   #runsAfterMicros = 0;
+  #runs = false;
   #complete: Complete | undefined;
   /** What broke first says more than what followed from it. */
   #channelsBroke: Error | undefined;
@@ -171,6 +172,7 @@ export class SendVm {
       case 'refuse':
         return this.#events.push({ type: 'refuse', reasons: message.body.reasons });
       case 'running':
+        this.#runs = true;
         this.#runsAfterMicros = message.body.afterMicros;
         return this.#events.push({ type: 'running' });
       case 'progress':
@@ -364,8 +366,13 @@ export class SendVm {
       this.#control?.close();
       await this.#channels.close();
     } finally {
-      this.#finish(summary);
+      this.#finish(status === 'link-lost' && !this.#hasRunThere ? { ...summary, inDoubt: true } : summary);
     }
+  }
+
+  /** The destination has said so, or asked for a page. */
+  get #hasRunThere(): boolean {
+    return this.#runs || this.#channels.sum('pages', 'urgent') + this.#channels.sum('zeroPages', 'urgent') > 0;
   }
 
   get #peer(): string {

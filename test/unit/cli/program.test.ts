@@ -129,6 +129,12 @@ describe('a VM', () => {
     expect(await call(action, 'vm1')).toEqual({ code: 11, stdout: '', stderr: 'postcopy: not now\n' });
   });
 
+  it('is resumed by force only where that is said', async () => {
+    await call('resume', 'vm1');
+    await call('resume', 'vm1', '--force');
+    expect(vm.resumes).toEqual([{}, { force: true }]);
+  });
+
   it.each(['status', 'pause', 'resume', 'stop', 'console'])('%s says when there is none', async (action) => {
     const { code, stderr } = await call(action, 'vm2');
     expect(code).toBe(6);
@@ -217,6 +223,15 @@ describe('migrate', () => {
     const { code, stdout, stderr } = await call('migrate', 'vm1', 'host2:7000', '--json');
     expect({ code, stderr }).toEqual({ code: exitCode, stderr: line });
     expect(JSON.parse(stdout)).toEqual(summary);
+  });
+
+  it('does not say of a VM whose hand-over is in doubt where it is', async () => {
+    const error = { code: 'LINK_LOST', message: 'why' };
+    vm.onMigrate = async () => ({ ...SUMMARY, status: 'link-lost', inDoubt: true, error });
+    const { code, stdout, stderr } = await call('migrate', 'vm1', 'host2:7000');
+    expect(code).toBe(13);
+    expect(stdout).toMatch(/^vm1 stands still here: the link to host2:7000 was lost in the instant of the hand-over\n/);
+    expect(stderr).toMatch(/^postcopy: .* not known here \(see "postcopy status vm1"\): why\n$/);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import type {
   MigrateRequest,
   MigrationProgress,
   MigrationSummary,
+  ResumeRequest,
   StopRequest,
   VmService,
   VmStatus,
@@ -45,6 +46,7 @@ export const SUMMARY: MigrationSummary = {
 export class FakeVm implements VmService {
   calls: string[] = [];
   stops: StopRequest[] = [];
+  resumes: ResumeRequest[] = [];
   current: VmStatus = STATUS;
   /** Thrown by pause(), resume() and stop(). */
   refusal: unknown;
@@ -60,7 +62,8 @@ export class FakeVm implements VmService {
     return this.#act('pause');
   }
 
-  resume(): Promise<void> {
+  resume(request: ResumeRequest = {}): Promise<void> {
+    this.resumes.push(request);
     return this.#act('resume');
   }
 

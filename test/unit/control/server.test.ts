@@ -60,6 +60,12 @@ describe('requests', () => {
     expect(vm.calls).toHaveLength(2);
   });
 
+  it('resume passes on what is wished, and refuses what is none', async () => {
+    for (const body of [undefined, '{}', '{"force":true}']) await ask('POST', '/v1/vm/resume', body);
+    expect(vm.resumes).toEqual([{}, {}, { force: true }]);
+    expect((await ask('POST', '/v1/vm/resume', '{"force":1}')).status).toBe(400);
+  });
+
   it('stop passes on what is wished, and refuses what is none', async () => {
     await ask('POST', '/v1/vm/stop');
     await ask('POST', '/v1/vm/stop', '{"force":true}');

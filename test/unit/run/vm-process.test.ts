@@ -18,7 +18,7 @@ const delay = vi.hoisted(() => vi.fn());
 vi.mock('node:timers/promises', () => ({ setTimeout: delay }));
 vi.mock('../../../src/run/vm-record.js', () => ({
   recordOfBoot: (plan: object, reboot: boolean) => ({ plan, reboot, epoch: 0 }),
-  helloOf: () => ({}),
+  helloOf: (_name: string, { epoch }: { epoch: number }) => ({ epoch: epoch + 1 }),
 }));
 vi.mock('../../../src/run/ready-to-send.js', () => ({
   ReadyToSend: class {
@@ -93,6 +93,51 @@ it('takes the disks over again before a guest goes on that stood still because a
   await vm.resume();
   expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['running', 1]);
   expect(vm.status().problem).toBe(undefined);
+});
+
+/** A migration that broke behind COMMIT. */
+async function lost(summary: object): Promise<VmProcess> {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  sends[0]!.options.onCommit();
+  sends[0]!.finish({ status: 'link-lost', error, ...summary });
+  await migration;
+  expect(vm.status().state).toBe('link-lost');
+  return vm;
+}
+
+it('lets a guest that the other host may not have run go on by force alone, with its disks', async () => {
+  const vm = await lost({ inDoubt: true });
+  expect(vm.status().problem).toMatch(/only there:1 knows .* postcopy resume --force vm lets it go on here/);
+  await expect(vm.resume()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  hostDevices.takeOver.mockRejectedValueOnce(error);
+  await expect(vm.resume({ force: true })).rejects.toBe(error);
+  expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['link-lost', 0]);
+  await vm.resume({ force: true });
+  expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['running', 1]);
+  expect(vm.status().problem).toBe(undefined);
+  void migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(2));
+  // A COMMIT of the first that is still on its way is not one of this.
+  expect(sends[1]!.options.hello.epoch).toBe(sends[0]!.options.hello.epoch + 1);
+});
+
+it('lets it go on once, whoever asks', async () => {
+  const vm = await lost({ inDoubt: true });
+  const asked = await Promise.allSettled([vm.resume({ force: true }), vm.resume({ force: true })]);
+  expect(asked.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(machines[0]!.goOn).toHaveBeenCalledTimes(1);
+});
+
+it('lets no guest go on by force that has run at the other host, or whose machine has failed', async () => {
+  for (const summary of [{}, { inDoubt: true }]) {
+    sends.length = 0;
+    const vm = await lost(summary);
+    if ('inDoubt' in summary) machines.at(-1)!.devices.emit('failed', new Error('it broke'));
+    await expect(vm.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
+    expect(machines.at(-1)!.goOn).not.toHaveBeenCalled();
+  }
 });
 
 it('starts a guest that has reset itself only with its disks', async () => {

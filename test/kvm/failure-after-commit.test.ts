@@ -1,0 +1,150 @@
+/** Whatever breaks, and whenever, after COMMIT: the guest runs at most at the destination, and both ends say what they have. */
+import { describe, expect, test } from 'vitest';
+import { useCleanRoom } from '../support/clean-room.js';
+import {
+  destinationGaveUp,
+  destinationLostToo,
+  losesTheLink,
+  migrate,
+  movesAndIsWhole,
+  openLink,
+  springOf,
+  stops,
+  EXIT_LINK_LOST,
+  type Failure,
+} from '../support/failing-link.js';
+import { startDestination, startSource, verifyWhole, work } from '../support/guest-vms.js';
+import { postcopy, type CommandEnd } from '../support/postcopy.js';
+
+useCleanRoom();
+
+const EXIT_WRONG_STATE = 11;
+/** Bytes of a push that is still under way. */
+const PUSHED = 1 << 20;
+/** Longer than what counts as a lost link before COMMIT. */
+const OUTAGE_MS = 8000;
+
+test.each(['destination', 'source'] as const)(
+  'behind COMMIT, the %s stands still for a while: nothing is lost',
+  async (end) => {
+    const [source, link] = await Promise.all([startSource({ memory: '64M' }), openLink()]);
+    const { vm } = end === 'source' ? source : link.destination;
+    link.proxy.onPushed(PUSHED, () => {
+      vm.kill('SIGSTOP');
+      setTimeout(() => vm.kill('SIGCONT'), OUTAGE_MS);
+    });
+    await movesAndIsWhole(source, { vm: link.destination.vm, address: link.proxy.address });
+    expect(link.proxy.sprung).toBe(true);
+    await link.proxy.close();
+  },
+);
+
+/** At once, because each takes the time after which silence counts as a lost link. */
+test('the other end falls silent', async () => {
+  const cases: [Failure, 'running' | 'push'][] = [
+    ['silence', 'running'],
+    ['silence', 'push'],
+    ['destination stopped', 'push'],
+  ];
+  await Promise.all(cases.map(fallsSilent));
+});
+
+async function fallsSilent([failure, at]: [Failure, 'running' | 'push']): Promise<void> {
+  const [source, link] = await Promise.all([startSource({ memory: '64M' }), openLink()]);
+  const spring = springOf(failure, link, source);
+  if (at === 'push') link.proxy.onPushed(PUSHED, spring);
+  else link.proxy.onMessage('running', 'before', spring);
+  await losesTheLink(source, link);
+  if (failure === 'destination stopped') {
+    link.destination.vm.kill('SIGCONT');
+    link.proxy.cut();
+  }
+  await destinationLostToo(link);
+  await stops(source.vm, link.destination.vm);
+  await link.proxy.close();
+}
+
+describe('the link breaks after COMMIT', () => {
+  test('COMMIT does not arrive: the destination goes away, and by force the guest goes on at the source, whole', async () => {
+    const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
+    link.proxy.onMessage('commit', 'before', springOf('cut', link, source));
+    expect(await losesTheLink(source, link)).toBe(false);
+    await destinationGaveUp(link, 'commit');
+    await link.proxy.close();
+    const resume = (...words: string[]): Promise<CommandEnd> =>
+      postcopy(['resume', 'vm', ...words], { runtimeDirectory: source.vm.runtimeDirectory });
+    expect(await resume()).toMatchObject({ code: EXIT_WRONG_STATE, stderr: expect.stringContaining('link-lost') });
+    expect(await resume('--force')).toMatchObject({ code: 0, stderr: '' });
+    expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
+    await work(source.guest);
+    await movesAndIsWhole(source, await startDestination());
+  });
+
+  test('RUNNING does not arrive', async () => {
+    const [source, link] = await Promise.all([startSource(), openLink()]);
+    link.proxy.onMessage('running', 'before', springOf('cut', link, source));
+    await losesTheLink(source, link);
+    await destinationLostToo(link);
+    for (const { runtimeDirectory, ended } of [source.vm, link.destination.vm]) {
+      expect(await postcopy(['stop', 'vm', '--force'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
+      expect((await ended).code).toBe(0);
+    }
+    await link.proxy.close();
+  });
+
+  test('in the middle of the push', async () => {
+    const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
+    link.proxy.onPushed(PUSHED, springOf('cut', link, source));
+    expect(await losesTheLink(source, link)).toBe(true);
+    await expect(source.vm.client.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
+    await destinationLostToo(link);
+    await expect(link.destination.vm.client.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
+    await stops(link.destination.vm, source.vm);
+    await link.proxy.close();
+  });
+
+  test('pages that are no pages: the destination halts the guest rather than run it on them', async () => {
+    const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
+    // An extent's header is the first thing on a bulk channel.
+    link.proxy.onPushed(0, (bytes) => void (bytes[0]! ^= 0xff));
+    await losesTheLink(source, link);
+    await destinationLostToo(link);
+    await stops(link.destination.vm, source.vm);
+    await link.proxy.close();
+  });
+
+  test('the destination is killed: the source keeps what it has', async () => {
+    const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
+    link.proxy.onPushed(PUSHED, springOf('destination killed', link, source));
+    await losesTheLink(source, link);
+    await stops(source.vm);
+    await link.proxy.close();
+  });
+
+  test('the source is killed: the destination halts the guest and says so', async () => {
+    const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
+    link.proxy.onPushed(PUSHED, springOf('source killed', link, source));
+    await expect(source.vm.client.migrate(link.proxy.address, () => {})).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    await destinationLostToo(link);
+    await stops(link.destination.vm);
+    await link.proxy.close();
+  });
+
+  test.each(['complete', 'bye'] as const)(
+    '%s does not arrive: the guest is whole at the destination',
+    async (message) => {
+      const [source, link] = await Promise.all([startSource(), openLink()]);
+      link.proxy.onMessage(message, 'before', springOf('cut', link, source));
+      const end = await migrate(source, link.proxy.address);
+      expect(link.proxy.sprung).toBe(true);
+      // The source knows that all has arrived only from COMPLETE.
+      expect(end.code, end.stderr).toBe(message === 'bye' ? 0 : EXIT_LINK_LOST);
+      if (message === 'bye') expect((await source.vm.ended).code).toBe(0);
+      else await stops(source.vm);
+      expect((await link.destination.vm.client.status()).state).toBe('running');
+      expect(await verifyWhole(await link.destination.vm.guest())).toBeGreaterThan(0);
+      await stops(link.destination.vm);
+      await link.proxy.close();
+    },
+  );
+});

@@ -1,0 +1,150 @@
+/** Migrations over a link that fails, or whose ends do, at a moment of the test's choice; and what has to be true then. */
+import { expect } from 'vitest';
+import type { MigrationSummary } from '../../src/control/service.js';
+import type { SpawnedVm } from '../../src/guest/spawned-vm.js';
+import type { MessageType } from '../../src/migrate/message.js';
+import { CuttingProxy, type Fate, type Spring } from './cutting-proxy.js';
+import { answers, startDestination, verifyWhole, work, type LoadedVm, type WaitingVm } from './guest-vms.js';
+import { complaints, postcopy, type CommandEnd } from './postcopy.js';
+
+export const EXIT_FAILED = 12;
+export const EXIT_LINK_LOST = 13;
+const RUNS_HERE = 'runs here';
+/** A guest that runs answers within milliseconds, on a busy host too. */
+const NO_ANSWER_MS = 300;
+
+/** `frame` is broken on its way: the first byte of its body is another one. */
+const corrupt: Spring = (frame) => {
+  frame[8]! ^= 0xff;
+};
+
+export interface Link {
+  destination: WaitingVm;
+  proxy: CuttingProxy;
+}
+
+/** How the link or an end of it fails; `drop`: the message in hand with it. */
+export type Failure = 'cut' | 'silence' | 'destination killed' | 'destination stopped' | 'source killed' | 'corrupt';
+
+export function springOf(failure: Failure, { destination, proxy }: Link, source: LoadedVm): Spring {
+  switch (failure) {
+    case 'cut':
+      return () => (proxy.cut(), 'drop');
+    case 'silence':
+      return () => (proxy.silence(), 'forward');
+    case 'destination killed':
+      return () => killed(destination.vm, proxy);
+    case 'destination stopped':
+      return () => (destination.vm.kill('SIGSTOP'), 'forward');
+    case 'source killed':
+      return () => killed(source.vm, proxy);
+    case 'corrupt':
+      return corrupt;
+  }
+}
+
+/** Nothing passes from the kill on, as its moment is what counts. */
+async function killed(vm: SpawnedVm, proxy: CuttingProxy): Promise<Fate> {
+  proxy.silence();
+  vm.kill('SIGKILL');
+  await vm.ended;
+  proxy.cut();
+  return 'drop';
+}
+
+export async function openLink(): Promise<Link> {
+  const destination = await startDestination();
+  return { destination, proxy: await CuttingProxy.open(destination.address) };
+}
+
+/** `postcopy migrate` to an address, with --json. */
+export function migrate(source: LoadedVm, { host, port }: { host: string; port: number }): Promise<CommandEnd> {
+  return postcopy(['migrate', 'vm', `${host}:${port}`, '--json'], { runtimeDirectory: source.vm.runtimeDirectory });
+}
+
+/** Breaks one migration at the message; the guest must go on at the source, whole. */
+export async function failsBeforeCommit(
+  source: LoadedVm,
+  link: Link,
+  [failure, when, message]: [Failure, 'before' | 'after', MessageType],
+): Promise<void> {
+  link.proxy.onMessage(message, when, springOf(failure, link, source));
+  const end = await migrate(source, link.proxy.address);
+  const step = `${failure} ${when} ${message}`;
+  expect(link.proxy.sprung, step).toBe(true);
+  expect(end.code, `${step}: ${end.stderr}`).toBe(EXIT_FAILED);
+  expect(complaints(end), step).toEqual([
+    expect.stringMatching(/^postcopy: the migration failed, vm runs on here: .{10}/),
+  ]);
+  expect(JSON.parse(end.stdout), step).toMatchObject({ status: 'failed', pages: { demanded: 0, resent: 0 } });
+  const status = await source.vm.client.status();
+  expect(status, step).toMatchObject({ state: 'running', problem: expect.stringMatching(/.{10}/) });
+  expect(await verifyWhole(source.guest), step).toBeGreaterThan(0);
+  await work(source.guest);
+}
+
+/** The destination has ended by itself, in the way it says, without having run the guest. */
+export async function destinationGaveUp({ destination }: Link, step: string): Promise<void> {
+  const end = await destination.vm.ended;
+  expect(end.signal, step).toBe(null);
+  expect(end.code, `${step}: ${end.stderr}`).toBe(EXIT_FAILED);
+  expect(end.stderr, step).toMatch(/^postcopy: no VM came: .{10}/m);
+  expect(end.stderr, step).not.toContain(RUNS_HERE);
+}
+
+export async function movesAndIsWhole(source: LoadedVm, to: WaitingVm): Promise<void> {
+  const end = await migrate(source, to.address);
+  expect(end.code, end.stderr).toBe(0);
+  expect(JSON.parse(end.stdout)).toMatchObject({ status: 'completed', pages: { resent: 0 } });
+  expect((await source.vm.ended).code).toBe(0);
+  const moved = await to.vm.guest();
+  expect(await verifyWhole(moved)).toBeGreaterThan(0);
+  await to.vm.client.stop({ force: true });
+  expect((await to.vm.ended).code).toBe(0);
+}
+
+/**
+ * A migration that breaks after COMMIT; the source says so and keeps what it has, without running it. Does it know that
+ * the guest has run at the destination?
+ */
+export async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<boolean> {
+  const end = await migrate(source, proxy.address);
+  expect(proxy.sprung).toBe(true);
+  expect(end.code, end.stderr).toBe(EXIT_LINK_LOST);
+  const summary = JSON.parse(end.stdout) as MigrationSummary;
+  expect(summary).toMatchObject({ status: 'link-lost', error: { code: 'LINK_LOST' } });
+  const ranThere = summary.inDoubt === undefined;
+  expect(complaints(end)).toEqual([
+    expect.stringMatching(
+      ranThere
+        ? /^postcopy: the migration lost its link, vm is at the destination and lacks pages: .{10}/
+        : /^postcopy: the migration lost its link, whether vm got to the destination is not known here .*: .{10}/,
+    ),
+  ]);
+  expect(await source.vm.client.status()).toMatchObject({
+    state: 'link-lost',
+    problem: expect.stringMatching(
+      ranThere
+        ? /broke after the VM was handed over .* until `postcopy stop --force`/
+        : /broke in the instant of the hand-over .* postcopy resume --force vm lets it go on here/,
+    ),
+  });
+  expect(await answers(source.vm, NO_ANSWER_MS)).toBe(false);
+  return ranThere;
+}
+
+export async function destinationLostToo({ destination }: Link): Promise<void> {
+  await destination.vm.reach('link-lost');
+  expect(await destination.vm.client.status()).toMatchObject({
+    problem: expect.stringMatching(
+      /was lost while \d+ pages of the VM were still there .* until `postcopy stop --force`/,
+    ),
+  });
+  expect(await answers(destination.vm, NO_ANSWER_MS)).toBe(false);
+}
+
+/** They end when they are asked to, whatever state they are in. */
+export async function stops(...vms: SpawnedVm[]): Promise<void> {
+  for (const vm of vms) await vm.client.stop({ force: true });
+  for (const vm of vms) expect((await vm.ended).code).toBe(0);
+}
