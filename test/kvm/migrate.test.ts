@@ -1,49 +1,12 @@
-/** The main job on real input: a guest under full load moves between two processes, and every page of it is checked. */
+/** Guests of every shape move between two processes, once and again, and every page of them is checked. */
 import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
-import { PATTERNS, runTrial } from '../../src/guest/trial.js';
-import { MIB, PAGE_SIZE } from '../../src/memory/page-size.js';
+import { MIB } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
 import { threadNices } from '../support/thread-nice.js';
 
 useCleanRoom();
-
-/** Divides the guests' sizes on hosts that are emulated; what depends on speed is not asked of them. */
-const SCALE = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
-const MEAN_WAIT_US_MAX = 500;
-/** Source and destination together against the guest's RAM in use. */
-const MEMORY_MAX = 1.25;
-const SETTLE_MS = 200;
-
-/** Each pattern with 1 and 2 vCPUs, and all of it again: more than ten in a row. */
-const SHAPES = PATTERNS.flatMap((pattern) => [1, 2].map((cpus) => ({ pattern, cpus })));
-const TRIALS = [
-  ...SHAPES.map((shape) => ({ ...shape, memoryMib: 1024, workingSetMib: 512 })),
-  ...SHAPES.map((shape) => ({ ...shape, memoryMib: 1024, workingSetMib: 512 })),
-].map((trial, index) => ({ ...trial, nth: index + 1 }));
-
-test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB at work', async (trial) => {
-  const memoryBytes = (trial.memoryMib * MIB) / SCALE;
-  const workingSetBytes = (trial.workingSetMib * MIB) / SCALE;
-  const { cpus, pattern } = trial;
-  const { summary, verdict, during } = await runTrial({
-    ...{ memoryBytes, workingSetBytes, cpus, pattern },
-    settleMs: SETTLE_MS,
-  });
-  const { pages, faultWaitUs, memory } = summary;
-  expect(verdict).toMatchObject({ pages: workingSetBytes / PAGE_SIZE, bad: 0, outside_bad: 0 });
-  expect(during.bad).toBe(0);
-  expect(pages).toMatchObject({ total: memoryBytes / PAGE_SIZE, resent: 0 });
-  expect(pages.sent + pages.zero + pages.absent).toBe(pages.total);
-  expect(pages.sent).toBe(pages.demanded + pages.pushed);
-  expect(pages.sent).toBeGreaterThanOrEqual(workingSetBytes / PAGE_SIZE);
-  expect(summary.wireBytes).toBeGreaterThan(pages.sent * PAGE_SIZE);
-  expect(faultWaitUs.count).toBeGreaterThan(0);
-  if (SCALE === 1) expect(faultWaitUs.mean).toBeLessThan(MEAN_WAIT_US_MAX);
-  // A process's own buffers weigh more against a small guest.
-  if (SCALE === 1) expect(memory.sumPeakBytes).toBeLessThan(pages.sent * PAGE_SIZE * MEMORY_MAX);
-});
 
 /** Moves the VM on, with its work under way, and checks all of it there. */
 async function moveOn(from: LoadedVm): Promise<LoadedVm> {
