@@ -64,10 +64,15 @@ export class HostDevices {
     ];
   }
 
-  /** Destination, the source having let go: takes the disks' locks, and forgets what this host knew of their content. */
+  /** The other host having let go: takes the disks' locks, and forgets what this host knew of their content; both or none. */
   async takeOver(): Promise<void> {
     await this.disks.relock(LOCK_WAIT_MS);
-    this.disks.dropCaches();
+    try {
+      this.disks.dropCaches();
+    } catch (error) {
+      this.disks.unlock();
+      throw error;
+    }
   }
 
   close(): void {

@@ -67,6 +67,9 @@ export class LocalVm implements VmService {
   #held: string | undefined;
   /** A hand-over broke, and nothing has said that the guest ran at the other host. */
   #inDoubt = false;
+  #takingBack: Promise<void> | undefined;
+  /** Why its machine cannot run any more, of a VM whose memory is kept. */
+  #broken: string | undefined;
   /** Between two machines. */
   #restarting = false;
   #sending: SendVm | undefined;
@@ -276,7 +279,10 @@ export class LocalVm implements VmService {
   async resume({ force = false }: ResumeRequest = {}): Promise<void> {
     await this.#pausing;
     if (this.#state === 'running') return;
-    if (force && this.#state === 'link-lost') return this.#takeBack();
+    if (force && this.#state === 'link-lost') {
+      this.#takingBack ??= this.#takeBack().finally(() => (this.#takingBack = undefined));
+      return this.#takingBack;
+    }
     this.#require('paused', 'resumed');
     if (this.#held !== undefined) {
       // Another host had a disk, and may have written to it.
@@ -292,23 +298,27 @@ export class LocalVm implements VmService {
 
   /** Somebody answers for it that the other host has not run the guest. A disk that the other host has locked speaks against it. */
   async #takeBack(): Promise<void> {
-    if (!this.#inDoubt) {
-      throw new PostcopyError('WRONG_STATE', `${this.name} is not whole here, and cannot go on: ${this.#problem}`);
-    }
-    this.#inDoubt = false;
+    this.#requireWhole();
+    await this.#hostDevices!.takeOver();
     try {
-      await this.#hostDevices!.takeOver();
-      await this.#machine!.goOn();
+      this.#requireWhole(); // while another host had its disks, too
     } catch (error) {
-      this.#inDoubt = true;
+      this.#hostDevices?.disks.unlock();
       throw error;
     }
-    // What was handed over in the last one may still be on its way.
-    this.#record!.epoch++;
+    await this.#machine!.goOn();
+    this.#inDoubt = false;
+    this.#record!.epoch++; // that of the last one is over
     this.#problem = undefined;
     this.#state = 'running';
     this.notice(`${this.name} goes on here: ${this.#peer} has not run it`);
+    this.#peer = undefined;
     this.#readyToSend.prepare();
+  }
+
+  #requireWhole(): void {
+    if (this.#inDoubt && this.#broken === undefined && !this.#ending) return;
+    throw new PostcopyError('WRONG_STATE', `${this.name} cannot go on here: ${this.#broken ?? this.#problem}`);
   }
 
   async #takeDisksBack(): Promise<void> {
@@ -395,8 +405,8 @@ export class LocalVm implements VmService {
       setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}` }));
     } else if (summary.status === 'link-lost') {
       this.#inDoubt = summary.inDoubt === true;
-      const text = this.#inDoubt ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason);
-      this.#linkLost(text);
+      const mayGoOn = this.#inDoubt && this.#broken === undefined;
+      this.#linkLost(mayGoOn ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason));
     } else if (!this.#ending) {
       this.#state = this.#held === undefined ? 'running' : 'paused';
       this.#problem = this.#held ?? reason;
@@ -423,8 +433,7 @@ export class LocalVm implements VmService {
     if (!this.#isAway) await this.#cancelSending(message);
     if (this.#isAway) {
       // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
-      this.#problem = message;
-      this.#inDoubt = false; // nor could it go on
+      this.#problem = this.#broken = message;
       return this.notice(message);
     }
     await this.#end({ reason: 'failed', message, code });

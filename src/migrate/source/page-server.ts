@@ -84,8 +84,9 @@ export class PageServer implements ChannelTask {
       if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);
     }
     if (this.#frames === 0) return;
-    socket.sendPages(memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, this.#frames);
+    // Counted first: that they were asked for counts also where they can no longer be sent.
     counters.add('pages', this.#frames);
+    socket.sendPages(memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, this.#frames);
     counters.add('bytes', this.#frames * (PAGE_HEADER_BYTES + PAGE_SIZE));
   }
 

@@ -106,6 +106,8 @@ export class SendVm {
   #loadedAfterMicros = 0;
   #runsAfterMicros = 0;
   #runs = false;
+  /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
+  #askedWhileLoading = 0;
   #complete: Complete | undefined;
   /** What broke first says more than what followed from it. */
   #channelsBroke: Error | undefined;
@@ -186,6 +188,7 @@ export class SendVm {
           reason: new PostcopyError('MIGRATION_FAILED', `the destination gave up: ${message.body.reason}`),
         });
       case 'lost':
+        this.#runs = true;
         return this.#failure(new PostcopyError('LINK_LOST', `the destination gave up: ${message.body.reason}`));
       default:
         return this.#failure(
@@ -326,6 +329,7 @@ export class SendVm {
 
   #sendCommit(): void {
     this.#options.onCommit();
+    this.#askedWhileLoading = this.#asked;
     const now = native.monotonicMicros();
     const sinceClockMicros = now - this.#clockAt + this.#oneWayMicros();
     this.#control!.send('commit', { epoch: this.#options.hello.epoch, sinceClockMicros });
@@ -370,9 +374,13 @@ export class SendVm {
     }
   }
 
-  /** The destination has said so, or asked for a page. */
+  /** The destination has said so, or asked for pages since COMMIT. */
   get #hasRunThere(): boolean {
-    return this.#runs || this.#channels.sum('pages', 'urgent') + this.#channels.sum('zeroPages', 'urgent') > 0;
+    return this.#runs || this.#asked > this.#askedWhileLoading;
+  }
+
+  get #asked(): number {
+    return this.#channels.sum('pages', 'urgent');
   }
 
   get #peer(): string {

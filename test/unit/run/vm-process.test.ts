@@ -36,7 +36,7 @@ class FakeMachine {
   readonly close = vi.fn(async () => true);
 }
 
-const disks = { lock: vi.fn(), status: () => [] };
+const disks = { lock: vi.fn(), unlock: vi.fn(), status: () => [] };
 const hostDevices = {
   ...{ disks, nets: { status: () => [] }, descriptions: () => [] },
   takeOver: vi.fn(async () => {}),
@@ -126,8 +126,21 @@ it('lets a guest that the other host may not have run go on by force alone, with
 it('lets it go on once, whoever asks', async () => {
   const vm = await lost({ inDoubt: true });
   const asked = await Promise.allSettled([vm.resume({ force: true }), vm.resume({ force: true })]);
-  expect(asked.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(asked.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
   expect(machines[0]!.goOn).toHaveBeenCalledTimes(1);
+});
+
+it('lets none go on whose machine fails while it waits for its disks, and keeps none of them', async () => {
+  const vm = await lost({ inDoubt: true });
+  hostDevices.takeOver.mockImplementationOnce(async () => {
+    machines[0]!.devices.emit('failed', new Error('it broke'));
+  });
+  await expect(vm.resume({ force: true })).rejects.toMatchObject({
+    code: 'WRONG_STATE',
+    message: expect.stringContaining('it broke'),
+  });
+  expect(disks.unlock).toHaveBeenCalledTimes(1);
+  expect(machines[0]!.goOn).not.toHaveBeenCalled();
 });
 
 it('lets no guest go on by force that has run at the other host, or whose machine has failed', async () => {
@@ -138,6 +151,20 @@ it('lets no guest go on by force that has run at the other host, or whose machin
     await expect(vm.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
     expect(machines.at(-1)!.goOn).not.toHaveBeenCalled();
   }
+});
+
+it('remembers that the machine has failed before the link was lost', async () => {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  sends[0]!.options.onCommit();
+  machines[0]!.devices.emit('failed', new Error('it broke'));
+  await aMoment();
+  sends[0]!.finish({ status: 'link-lost', error, inDoubt: true });
+  await migration;
+  expect(vm.status().problem).not.toContain('resume --force');
+  await expect(vm.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  expect(machines[0]!.goOn).not.toHaveBeenCalled();
 });
 
 it('starts a guest that has reset itself only with its disks', async () => {
