@@ -1,5 +1,5 @@
+import { Agent, request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Client, type Dispatcher } from 'undici';
 import { PostcopyError } from '../errors.js';
 import { asError, asProgress, asSummary, asVmStatus, badAnswer } from './answers.js';
 import { readJsonLines } from './line-reader.js';
@@ -31,18 +31,24 @@ const ACTION_TIMEOUT_MS = 60_000;
 /** A migration says nothing while it connects, and ends by itself. */
 const NO_TIMEOUT = 0;
 
+/** Longest answer that is taken, of those that come whole. */
+const ANSWER_CHARACTERS_MAX = 1024 * 1024;
+const NO_ANSWER = 'ETIMEDOUT';
+const OK = 200;
+
 /** Codes of connect(2) when no process listens on the socket. */
 const NOBODY_THERE = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR']);
 
 /** Talks to the process of one VM on this host. Every method throws PostcopyError: what the VM says, or NO_SUCH_VM. */
 export class VmClient {
   readonly #name: string;
-  readonly #http: Client;
+  readonly #socketPath: string;
+  /** Of its own, a connection for each request, so that close() ends them. */
+  readonly #agent = new Agent();
 
   constructor(name: string, path: string = socketPath(name)) {
     this.#name = name;
-    // The host part of the URL is only a form: the connection goes to the socket.
-    this.#http = new Client('http://localhost', { socketPath: path, pipelining: 1 });
+    this.#socketPath = path;
   }
 
   async status(): Promise<VmStatus> {
@@ -68,7 +74,7 @@ export class VmClient {
     const answer = await this.#request('POST', MIGRATE_PATH, NO_TIMEOUT, request);
     let last: MigrationProgress | undefined;
     try {
-      for await (const line of readJsonLines(answer.body)) {
+      for await (const line of readJsonLines(answer)) {
         const error = asError(line);
         if (error !== undefined) throw error;
         if (hasSummary(line)) return asSummary(line.summary);
@@ -82,55 +88,77 @@ export class VmClient {
 
   /** A console of the guest, both directions. The caller closes it. */
   async console(port: ConsolePort = 'serial'): Promise<Duplex> {
-    // undici drops the body of an answer other than 101, and the reason with it: this asks for the reason first.
-    await this.status();
-    try {
-      const path = `${CONSOLE_PATH}?port=${port}`;
-      const upgraded = await this.#http.upgrade({ path, method: 'GET', protocol: CONSOLE_PROTOCOL });
-      return upgraded.socket;
-    } catch (error) {
-      throw this.#meaning(error);
-    }
+    const asked = this.#ask('GET', `${CONSOLE_PATH}?port=${port}`, STATUS_TIMEOUT_MS, {
+      connection: 'Upgrade',
+      upgrade: CONSOLE_PROTOCOL,
+    });
+    const upgraded = new Promise<Duplex>((resolve) => {
+      asked.once('upgrade', (_answer, stream, early) => {
+        stream.setTimeout(NO_TIMEOUT);
+        if (early.length > 0) stream.unshift(early);
+        resolve(stream);
+      });
+    });
+    asked.end();
+    const refused = this.#answer(asked).then(async (answer) => {
+      throw await this.#refusal(answer);
+    });
+    return Promise.race([upgraded, refused]);
   }
 
   async close(): Promise<void> {
-    await this.#http.destroy();
+    this.#agent.destroy();
   }
 
   async #json(method: 'GET' | 'POST', path: string, timeoutMs: number, body: object = {}): Promise<unknown> {
-    const answer = await this.#request(method, path, timeoutMs, method === 'POST' ? body : undefined);
-    return this.#body(answer);
+    return this.#body(await this.#request(method, path, timeoutMs, method === 'POST' ? body : undefined));
   }
 
   /** Throws the error of an answer that is one. */
-  async #request(
-    method: 'GET' | 'POST',
-    path: string,
-    timeoutMs: number,
-    body?: object,
-  ): Promise<Dispatcher.ResponseData> {
-    let answer: Dispatcher.ResponseData;
+  async #request(method: 'GET' | 'POST', path: string, timeoutMs: number, body?: object): Promise<IncomingMessage> {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const asked = this.#ask(method, path, timeoutMs, headers);
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+    const answer = await this.#answer(asked);
+    if (answer.statusCode === OK) return answer;
+    throw await this.#refusal(answer);
+  }
+
+  /** `timeoutMs`: for the answer to begin, and between its parts. */
+  #ask(method: string, path: string, timeoutMs: number, headers: OutgoingHttpHeaders): ClientRequest {
+    const asked = request({
+      ...{ socketPath: this.#socketPath, agent: this.#agent },
+      ...{ method, path, headers, timeout: timeoutMs },
+    });
+    let answer: IncomingMessage | undefined;
+    asked.once('response', (message) => (answer = message));
+    asked.once('timeout', () => {
+      (answer ?? asked).destroy(Object.assign(new Error(`no answer for ${timeoutMs} ms`), { code: NO_ANSWER }));
+    });
+    return asked;
+  }
+
+  async #answer(asked: ClientRequest): Promise<IncomingMessage> {
     try {
-      answer = await this.#http.request({
-        method,
-        path,
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-      });
+      return await new Promise((resolve, reject) => asked.once('response', resolve).once('error', reject));
     } catch (error) {
       throw this.#meaning(error);
     }
-    if (answer.statusCode === 200) return answer;
-    throw asError(await this.#body(answer)) ?? badAnswer(`HTTP status ${answer.statusCode}`);
   }
 
-  async #body(answer: Dispatcher.ResponseData): Promise<unknown> {
-    let text: string;
+  async #refusal(answer: IncomingMessage): Promise<PostcopyError> {
+    return asError(await this.#body(answer)) ?? badAnswer(`HTTP status ${answer.statusCode}`);
+  }
+
+  async #body(answer: IncomingMessage): Promise<unknown> {
+    let text = '';
     try {
-      text = await answer.body.text();
+      for await (const part of answer.setEncoding('utf8')) {
+        text += part as string;
+        if (text.length > ANSWER_CHARACTERS_MAX) throw badAnswer('it does not end');
+      }
     } catch (error) {
-      throw this.#meaning(error);
+      throw error instanceof PostcopyError ? error : this.#meaning(error);
     }
     try {
       return JSON.parse(text);
@@ -146,7 +174,7 @@ export class VmClient {
     if (code === 'EACCES' || code === 'EPERM') {
       return new PostcopyError('HOST_LACKS', `not permitted to talk to the VM ${this.#name}: run as root`, error);
     }
-    if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT') {
+    if (code === NO_ANSWER) {
       return new PostcopyError('UNREACHABLE', `the process of the VM ${this.#name} does not answer`, error);
     }
     return new PostcopyError(

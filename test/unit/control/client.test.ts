@@ -92,10 +92,11 @@ describe('with a VM', () => {
   });
 
   it('says why there is no console', async () => {
-    vm.status = () => {
-      throw new PostcopyError('WRONG_STATE', 'still starting');
-    };
-    await expect(client.console()).rejects.toMatchObject({ code: 'WRONG_STATE', message: 'still starting' });
+    vm = undefined as never;
+    await expect(client.console()).rejects.toMatchObject({
+      code: 'WRONG_STATE',
+      message: expect.stringContaining('still starting'),
+    });
   });
 });
 
@@ -205,8 +206,24 @@ describe('with something else on the socket', () => {
   });
 
   it('does not take an ordinary answer for a console', async () => {
-    await serve((request, answer) => answer.end(request.url === '/v1/vm' ? JSON.stringify(STATUS) : 'hello'));
-    await expect(client.console()).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    await serve((_request, answer) => answer.end(JSON.stringify(STATUS)));
+    await expect(client.console()).rejects.toMatchObject({ code: 'BAD_PEER', message: expect.stringContaining('200') });
+  });
+
+  it('takes no answer without end', async () => {
+    await serve((_request, answer) => {
+      const more = (): void => void answer.write('[0'.repeat(1 << 16), more);
+      more();
+    });
+    await expect(client.status()).rejects.toMatchObject({ code: 'BAD_PEER', message: expect.stringContaining('end') });
+  });
+
+  it('gives up what it waits for when it is closed', async () => {
+    await serve((_request, answer) => {
+      answer.write('\n');
+      void client.close();
+    });
+    await expect(client.stop()).rejects.toMatchObject({ code: 'UNREACHABLE' });
   });
 
   it('notices a process that dies with a request', async () => {
