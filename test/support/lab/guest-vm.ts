@@ -35,7 +35,7 @@ export class GuestVm {
   constructor(readonly name: string) {}
 
   /** Boots the lab's own guest; resolves when it ticks. */
-  async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 48, restUs = 1000 }: GuestSettings): Promise<void> {
+  async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 24, restUs = 5000 }: GuestSettings): Promise<void> {
     // The kernel's own messages go into its log, which is asked for: on the console they would tear the guest's lines.
     // Ten ticks a second, a kilobyte, keep the vCPU that drives the serial port busy on an emulated host with one core.
     const work = `lab.pattern_mib=${patternMib} lab.rest_us=${restUs} lab.tick_ms=300`;

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { hostImages } from './host-images.js';
 import { LabHost } from './host.js';
 import { labFolder } from './paths.js';
-import { startSwitch, type NetworkSwitch } from './network-switch.js';
-import { socketPaths, type HostOptions } from './qemu-arguments.js';
+import { LabNetwork } from './network.js';
+import type { HostOptions } from './qemu-arguments.js';
 
 export interface LabOptions extends Omit<HostOptions, 'number'> {
-  /** 1 to 3; default 2. Two are joined by a cable; the third comes with a switch. */
+  /** 1 to 3; default 2. */
   hosts?: number;
   /** Of the third host, which seldom has much to do. Default: as the others. */
   peerMemoryMib?: number;
@@ -16,41 +16,36 @@ export interface LabOptions extends Omit<HostOptions, 'number'> {
   name: string;
 }
 
-const CABLE_ENDS = 2;
-
-function otherEnd(number: number): number {
-  return number === 1 ? 2 : 1;
-}
+/** The third and those after it. */
+const PEERS_FROM = 3;
 
 /** Virtual hosts that boot together, on one network. */
 export class Lab {
   readonly #sockets: string;
-  readonly #networkSwitch: NetworkSwitch | undefined;
+  readonly #network: LabNetwork;
 
   private constructor(
     readonly hosts: readonly LabHost[],
     sockets: string,
-    networkSwitch: NetworkSwitch | undefined,
+    network: LabNetwork,
   ) {
     this.#sockets = sockets;
-    this.#networkSwitch = networkSwitch;
+    this.#network = network;
   }
 
   static async start({ hosts = 2, name, peerMemoryMib, ...options }: LabOptions): Promise<Lab> {
     const images = await hostImages();
     const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
-    const switched = hosts > CABLE_ENDS;
-    const networkSwitch = switched ? startSwitch(sockets, hosts) : undefined;
+    const network = await LabNetwork.start(hosts);
     const boots = Array.from({ length: hosts }, (_, index) => {
       const number = index + 1;
-      const own = number > CABLE_ENDS && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
-      const linkPeer = switched ? socketPaths.port(sockets, number) : socketPaths.link(sockets, otherEnd(number));
+      const own = number >= PEERS_FROM && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
       const consoleLog = join(labFolder('logs'), `${name}-host${number}.log`);
-      return LabHost.boot({ ...options, ...own, number }, { images, sockets, linkPeer, consoleLog });
+      return LabHost.boot({ ...options, ...own, number }, { images, sockets, network, consoleLog });
     });
     const results = await Promise.allSettled(boots);
     const up = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const lab = new Lab(up, sockets, networkSwitch);
+    const lab = new Lab(up, sockets, network);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed === undefined) return lab;
     await lab.close();
@@ -67,7 +62,7 @@ export class Lab {
   /** Ends all hosts at once; nothing of them is left but their console logs. */
   async close(): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.close()));
-    await this.#networkSwitch?.stop();
+    await this.#network.stop();
     rmSync(this.#sockets, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { HostImages } from './host-images.js';
+import { tapOf, type LabNetwork } from './network.js';
 
 export interface HostDisk {
   /** A raw image on this machine. */
@@ -27,8 +28,7 @@ export interface HostFiles {
   images: HostImages;
   /** Folder of the lab's unix sockets: short, their paths may have 107 bytes. */
   sockets: string;
-  /** The socket at the other end of the host's cable. */
-  linkPeer: string;
+  network: LabNetwork;
   consoleLog: string;
 }
 
@@ -40,15 +40,7 @@ export const LINK_ID = 'link';
 export const socketPaths = {
   agent: (sockets: string, number: number): string => join(sockets, `agent${number}`),
   qmp: (sockets: string, number: number): string => join(sockets, `qmp${number}`),
-  link: (sockets: string, number: number): string => join(sockets, `link${number}`),
-  /** The network switch's end of the host's cable, if there is a switch. */
-  port: (sockets: string, number: number): string => join(sockets, `port${number}`),
 };
-
-/** A network back end of QEMU that is one end of a cable made of two unix datagram sockets. */
-export function cableEnd(id: string, local: string, remote: string): string {
-  return `dgram,id=${id},local.type=unix,local.path=${local},remote.type=unix,remote.path=${remote}`;
-}
 
 function diskArguments(disk: HostDisk, index: number): string[] {
   const id = `disk${index}`;
@@ -67,10 +59,9 @@ function diskArguments(disk: HostDisk, index: number): string[] {
 const KERNEL_SETTINGS = 'mitigations=off tsc=reliable nohz=off highres=off';
 
 /**
- * A virtual host with AMD SVM in emulation. Its own disks are snapshots, thrown away at its end. A cable is a pair of unix
- * datagram sockets: no port to find, no order of start, frames to a host that is not there are lost, as on a wire.
+ * A virtual host with AMD SVM in emulation. Its own disks are snapshots, thrown away at its end.
  */
-export function qemuArguments(host: HostOptions, { images, sockets, linkPeer, consoleLog }: HostFiles): string[] {
+export function qemuArguments(host: HostOptions, { images, sockets, consoleLog }: HostFiles): string[] {
   const own = [images.system, images.project].map((file) => ({ file, shared: false }));
   return [
     ...['-accel', 'tcg', '-cpu', 'EPYC', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
@@ -80,7 +71,7 @@ export function qemuArguments(host: HostOptions, { images, sockets, linkPeer, co
     ...[...own, ...(host.disks ?? [])].flatMap(diskArguments),
     ...['-serial', `file:${consoleLog}`],
     ...['-device', `virtio-net-pci,romfile=,netdev=${LINK_ID},mac=52:54:00:00:00:0${host.number}`],
-    ...['-netdev', cableEnd(LINK_ID, socketPaths.link(sockets, host.number), linkPeer)],
+    ...['-netdev', `tap,id=${LINK_ID},ifname=${tapOf(host.number)},script=no,downscript=no`],
     ...['-chardev', `socket,id=agent,path=${socketPaths.agent(sockets, host.number)}`],
     ...['-device', 'virtio-serial-pci', '-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
     ...['-chardev', `socket,id=qmp,path=${socketPaths.qmp(sockets, host.number)}`, '-mon', 'chardev=qmp,mode=control'],
