@@ -5,8 +5,11 @@ const root = new URL('..', import.meta.url).pathname;
 /** Above 1 on emulated hosts: smaller guests, more time. */
 const scale = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
 const kvmTimeouts = { testTimeout: 120_000 * scale, hookTimeout: 120_000 * scale };
-/** Many KVM tests wait for a link to be given up: another file has the core meanwhile. An emulated host has no core to spare. */
-const kvmWorkers = scale === 1 ? availableParallelism() + 1 : 1;
+/**
+ * Files at one time, unit's and KVM's: many wait for a timeout, and another has the core meanwhile. Vitest's own choice
+ * leaves a core idle. An emulated host has none to spare.
+ */
+const maxWorkers = scale === 1 ? availableParallelism() + 1 : 1;
 
 /**
  * unit: pure code. native: the addon alone. package: what is published. kvm: real guests on /dev/kvm (through dist/, so build first).
@@ -20,7 +23,13 @@ export default defineConfig({
       // Some cut streams at every byte, which takes seconds on a busy host.
       {
         root,
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, sequence: { groupOrder: 1 } },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 60_000,
+          maxWorkers,
+          sequence: { groupOrder: 1 },
+        },
       },
       {
         root,
@@ -39,7 +48,7 @@ export default defineConfig({
           name: 'kvm',
           include: ['test/kvm/**/*.test.ts'],
           pool: 'forks',
-          maxWorkers: kvmWorkers,
+          maxWorkers,
           ...kvmTimeouts,
           sequence: { groupOrder: 4 },
         },
