@@ -1,6 +1,7 @@
 /** Whatever breaks, and whenever, after COMMIT: the guest runs at most at the destination, and both ends say what they have. */
 import { describe, expect, test } from 'vitest';
 import { useCleanRoom } from '../support/clean-room.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
 import {
   destinationGaveUp,
   destinationLostToo,
@@ -11,10 +12,12 @@ import {
   springOf,
   stops,
   EXIT_LINK_LOST,
+  NO_ANSWER_MS,
   type Failure,
 } from '../support/failing-link.js';
-import { startDestination, startSource, verifyWhole, work } from '../support/guest-vms.js';
+import { answers, startDestination, startSource, verifyWhole, work } from '../support/guest-vms.js';
 import { postcopy, type CommandEnd } from '../support/postcopy.js';
+import { makeRawImage } from '../support/raw-image.js';
 
 useCleanRoom();
 
@@ -89,6 +92,22 @@ describe('the link breaks after COMMIT', () => {
       expect(await postcopy(['stop', 'vm', '--force'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
       expect((await ended).code).toBe(0);
     }
+    await link.proxy.close();
+  });
+
+  test('RUNNING does not arrive: the lock that the destination has on a disk speaks against a guest at the source', async () => {
+    const disk = ['--disk', `path=${makeRawImage()},id=root`];
+    // An idle guest seldom asks for a page before the link is gone: the source cannot tell that it has run.
+    const source = await startSource({ fillMib: 0, words: ['--serial', 'null', ...disk] });
+    const destination = await startDestination('vm', disk);
+    const link = { destination, proxy: await CuttingProxy.open(destination.address) };
+    link.proxy.onMessage('running', 'before', springOf('cut', link, source));
+    const code = (await losesTheLink(source, link)) ? 'WRONG_STATE' : 'DISK_IN_USE';
+    await destination.vm.reach('link-lost');
+    await expect(source.vm.client.resume({ force: true })).rejects.toMatchObject({ code });
+    expect((await source.vm.client.status()).state).toBe('link-lost');
+    expect(await answers(source.vm, NO_ANSWER_MS)).toBe(false);
+    await stops(source.vm, destination.vm);
     await link.proxy.close();
   });
 

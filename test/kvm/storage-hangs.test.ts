@@ -1,12 +1,10 @@
 /** Storage that stops answering while a VM moves: the guest stands still for a limited time, and goes on where it was. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { useCleanRoom } from '../support/clean-room.js';
 import { answers, startDestination, startSource, verifyWhole } from '../support/guest-vms.js';
 import { buildHangingSync } from '../support/hanging-sync.js';
 import { complaints, postcopy } from '../support/postcopy.js';
+import { makeRawImage } from '../support/raw-image.js';
 
 useCleanRoom();
 
@@ -15,17 +13,10 @@ const ANSWER_MS = 5000;
 /** The migration has a disk written back once before it stops the guest. */
 const SYNCS_WHILE_IT_RUNS = 1;
 
-function makeImage(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'postcopy-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, 'root.img'), new Uint8Array(1 << 20));
-  return join(directory, 'root.img');
-}
-
 test('a disk that is not written back while the guest stands still is named, and the guest goes on', async () => {
   const storage = buildHangingSync();
   for (const [name, value] of Object.entries(storage.env)) vi.stubEnv(name, value);
-  const disk = ['--disk', `path=${makeImage()},id=root`];
+  const disk = ['--disk', `path=${makeRawImage()},id=root`];
   const source = await startSource({ words: ['--serial', 'null', ...disk] });
   vi.unstubAllEnvs();
   const migrate = (to: { host: string; port: number }) =>

@@ -11,7 +11,7 @@ export const EXIT_FAILED = 12;
 export const EXIT_LINK_LOST = 13;
 const RUNS_HERE = 'runs here';
 /** A guest that runs answers within milliseconds, on a busy host too. */
-const NO_ANSWER_MS = 300;
+export const NO_ANSWER_MS = 300;
 
 /** `frame` is broken on its way: the first byte of its body is another one. */
 const corrupt: Spring = (frame) => {
