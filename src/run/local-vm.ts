@@ -28,6 +28,7 @@ import { VERSION } from '../version.js';
 import { bootMachine, type BootPlan } from './boot-machine.js';
 import { openLines, type Consoles } from './console-lines.js';
 import { DeviceLink } from './device-link.js';
+import { Doubt } from './doubt.js';
 import { watchGuest } from './guest-events.js';
 import { HostDevices, requireSameDevices } from './host-devices.js';
 import { HugePagesAgain } from './huge-pages-again.js';
@@ -65,11 +66,7 @@ export class LocalVm implements VmService {
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk: what to say of that. */
   #held: string | undefined;
-  /** A hand-over broke, and nothing has said that the guest ran at the other host. */
-  #inDoubt = false;
-  #takingBack: Promise<void> | undefined;
-  /** Why its machine cannot run any more, of a VM whose memory is kept. */
-  #broken: string | undefined;
+  readonly #doubt = new Doubt();
   /** Between two machines. */
   #restarting = false;
   #sending: SendVm | undefined;
@@ -279,10 +276,7 @@ export class LocalVm implements VmService {
   async resume({ force = false }: ResumeRequest = {}): Promise<void> {
     await this.#pausing;
     if (this.#state === 'running') return;
-    if (force && this.#state === 'link-lost') {
-      this.#takingBack ??= this.#takeBack().finally(() => (this.#takingBack = undefined));
-      return this.#takingBack;
-    }
+    if (force && this.#state === 'link-lost') return this.#goOnInDoubt();
     this.#require('paused', 'resumed');
     if (this.#held !== undefined) {
       // Another host had a disk, and may have written to it.
@@ -296,29 +290,16 @@ export class LocalVm implements VmService {
     this.#state = 'running';
   }
 
-  /** Somebody answers for it that the other host has not run the guest. A disk that the other host has locked speaks against it. */
-  async #takeBack(): Promise<void> {
-    this.#requireWhole();
-    await this.#hostDevices!.takeOver();
-    try {
-      this.#requireWhole(); // while another host had its disks, too
-    } catch (error) {
-      this.#hostDevices?.disks.unlock();
-      throw error;
-    }
-    await this.#machine!.goOn();
-    this.#inDoubt = false;
+  /** By force: the other host may have run it, and somebody answers for it that it has not. */
+  async #goOnInDoubt(): Promise<void> {
+    await this.#doubt.settle(this.name, this.#machine!, this.#hostDevices!, () => this.#ending);
+    if (this.#state !== 'link-lost') return; // another request was for the same
     this.#record!.epoch++; // that of the last one is over
     this.#problem = undefined;
     this.#state = 'running';
     this.notice(`${this.name} goes on here: ${this.#peer} has not run it`);
     this.#peer = undefined;
     this.#readyToSend.prepare();
-  }
-
-  #requireWhole(): void {
-    if (this.#inDoubt && this.#broken === undefined && !this.#ending) return;
-    throw new PostcopyError('WRONG_STATE', `${this.name} cannot go on here: ${this.#broken ?? this.#problem}`);
   }
 
   async #takeDisksBack(): Promise<void> {
@@ -404,9 +385,8 @@ export class LocalVm implements VmService {
       this.#state = 'migrated';
       setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}` }));
     } else if (summary.status === 'link-lost') {
-      this.#inDoubt = summary.inDoubt === true;
-      const mayGoOn = this.#inDoubt && this.#broken === undefined;
-      this.#linkLost(mayGoOn ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason));
+      this.#doubt.linkLost(summary.inDoubt === true);
+      this.#linkLost(this.#doubt.mayGoOn ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason));
     } else if (!this.#ending) {
       this.#state = this.#held === undefined ? 'running' : 'paused';
       this.#problem = this.#held ?? reason;
@@ -433,7 +413,8 @@ export class LocalVm implements VmService {
     if (!this.#isAway) await this.#cancelSending(message);
     if (this.#isAway) {
       // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
-      this.#problem = this.#broken = message;
+      this.#problem = message;
+      this.#doubt.machineFailed(message);
       return this.notice(message);
     }
     await this.#end({ reason: 'failed', message, code });
