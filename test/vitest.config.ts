@@ -1,15 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { SCALE } from './support/scale.js';
 
 const root = new URL('..', import.meta.url).pathname;
-/** Above 1 on emulated hosts: smaller guests, more time. */
-const scale = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
-const kvmTimeouts = { testTimeout: 120_000 * scale, hookTimeout: 120_000 * scale };
+const kvmTimeouts = { testTimeout: 120_000 * SCALE, hookTimeout: 120_000 * SCALE };
 /**
  * Files at one time, unit's and KVM's: many wait for a timeout, and another has the core meanwhile. Vitest's own choice
  * leaves a core idle. An emulated host has none to spare.
  */
-const maxWorkers = scale === 1 ? availableParallelism() + 1 : 1;
+const maxWorkers = SCALE === 1 ? availableParallelism() + 1 : 1;
 
 /**
  * unit: pure code. native: the addon alone. package: what is published. kvm: real guests on /dev/kvm (through dist/, so build first).

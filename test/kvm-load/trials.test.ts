@@ -6,11 +6,10 @@ import { expect, test } from 'vitest';
 import { PATTERNS, runTrial } from '../../src/guest/trial.js';
 import { MIB, PAGE_SIZE } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
+import { SCALE } from '../support/scale.js';
 
 useCleanRoom();
 
-/** Divides the guests' sizes on hosts that are emulated; what depends on speed is not asked of them. */
-const SCALE = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
 const MEAN_WAIT_US_MAX = 500;
 /** Source and destination together against the guest's RAM in use. */
 const MEMORY_MAX = 1.25;
@@ -40,6 +39,7 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   expect(pages.sent).toBeGreaterThanOrEqual(workingSetBytes / PAGE_SIZE);
   expect(summary.wireBytes).toBeGreaterThan(pages.sent * PAGE_SIZE);
   expect(faultWaitUs.count).toBeGreaterThan(0);
+  // What depends on speed is not asked of an emulated host.
   if (SCALE === 1) expect(faultWaitUs.mean).toBeLessThan(MEAN_WAIT_US_MAX);
   // A process's own buffers weigh more against a small guest.
   if (SCALE === 1) expect(memory.sumPeakBytes).toBeLessThan(pages.sent * PAGE_SIZE * MEMORY_MAX);

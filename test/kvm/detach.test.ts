@@ -7,6 +7,7 @@ import { guestBinary } from '../../src/guest/guest-binary.js';
 import { GuestConsole } from '../../src/guest/guest-console.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { complaints, postcopy } from '../support/postcopy.js';
+import { SCALE } from '../support/scale.js';
 
 const room = useCleanRoom();
 const runtime = join(room, 'run');
@@ -57,8 +58,8 @@ test('a VM runs in a session of its own; console and stop reach it', async () =>
 test('a VM that failed leaves its log', async () => {
   await postcopy(run('vm', '--cmdline', 'run=spin,ms=1000;triple_fault'));
   const client = clientOf('vm');
-  await expect.poll(() => client.status().catch(() => 'gone'), { timeout: 20_000 }).toBe('gone');
-  await expect.poll(left, { timeout: 5000 }).toEqual(['vm.log']);
+  await expect.poll(() => client.status().catch(() => 'gone'), { timeout: 20_000 * SCALE }).toBe('gone');
+  await expect.poll(left, { timeout: 5000 * SCALE }).toEqual(['vm.log']);
   expect(readFileSync(join(runtime, 'vm.log'), 'utf8')).toMatch(/^postcopy: the guest cannot go on: .*triple fault/m);
   rmSync(join(runtime, 'vm.log'));
 });

@@ -9,11 +9,13 @@ import { guestBinary } from '../../src/guest/guest-binary.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { postcopy } from '../support/postcopy.js';
+import { SCALE } from '../support/scale.js';
 
 const room = useCleanRoom();
 
 const EXIT = { internal: 1, migrationFailed: 12 };
 const MAIN = join(packageRoot, 'dist/cli/main.js');
+const START_MS = 20_000;
 /** Nobody listens there. */
 const NOWHERE = '127.0.0.1:1';
 
@@ -43,7 +45,7 @@ test('a VM lives on when nobody reads its standard error any more', async () => 
       (status) => status.state,
       () => 'none',
     );
-  await expect.poll(state, { timeout: 20_000 }).toBe('running');
+  await expect.poll(state, { timeout: START_MS * SCALE }).toBe('running');
   child.stderr.destroy();
   for (let tries = 0; tries < 2; tries++) {
     expect((await postcopy(['migrate', 'vm', NOWHERE])).code).toBe(EXIT.migrationFailed);

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { packageRoot } from '../../src/native.js';
+import { SCALE } from '../support/scale.js';
 
-/** Above 1 on emulated hosts. */
-const SCALE = Number(process.env['POSTCOPY_TEST_SCALE'] ?? 1);
 const TIMEOUT_MS = 30_000 * SCALE;
 
 it('every benchmark of a stage runs', { timeout: TIMEOUT_MS }, async () => {
