@@ -38,7 +38,8 @@ const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
 
 export const summarySchema = z.object<Shape<MigrationSummary>>({
   status: z.enum(['completed', 'failed', 'link-lost']).meta({
-    description: 'failed: the VM runs on at the source; link-lost: it is at the destination and lacks pages.',
+    description:
+      'failed: the VM runs on at the source; link-lost: it is at the destination and lacks pages, unless inDoubt is set.',
   }),
   mode: z.literal('post-copy'),
   error: z.object({ code: z.string(), message: z.string() }).optional().meta({ description: 'Set unless completed.' }),

@@ -71,8 +71,6 @@ export function openApiDocument(): object {
 }
 
 function paths(): object {
-  const act = (operationId: string, summary: string) =>
-    operation({ operationId, summary, body: 'Nothing', answers: { 200: done() } });
   return {
     [VM_PATH]: {
       get: operation({
@@ -81,7 +79,14 @@ function paths(): object {
         answers: { 200: answer('The status', JSON_TYPE, 'VmStatus') },
       }),
     },
-    [PAUSE_PATH]: { post: act('pause', 'Stops the vCPUs; answered when they stand still') },
+    [PAUSE_PATH]: {
+      post: operation({
+        operationId: 'pause',
+        summary: 'Stops the vCPUs; answered when they stand still',
+        body: 'Nothing',
+        answers: { 200: done() },
+      }),
+    },
     [RESUME_PATH]: {
       post: operation({
         operationId: 'resume',

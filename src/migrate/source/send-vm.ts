@@ -105,6 +105,7 @@ export class SendVm {
   #clockAt = 0;
   #loadedAfterMicros = 0;
   #runsAfterMicros = 0;
+  /** The destination has said that the guest runs there. */
   #runs = false;
   /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
   #askedWhileLoading = 0;

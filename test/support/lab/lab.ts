@@ -35,8 +35,8 @@ export class Lab {
 
   static async start({ hosts = 2, name, peerMemoryMib, ...options }: LabOptions): Promise<Lab> {
     const images = await hostImages();
-    const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
     const network = await LabNetwork.start(hosts);
+    const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
     const boots = Array.from({ length: hosts }, (_, index) => {
       const number = index + 1;
       const own = number >= PEERS_FROM && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};

@@ -16,8 +16,8 @@ export interface HostOptions {
   memoryMib?: number;
   /**
    * Default 1, and nothing that must hold uses more. QEMU 7.2's emulation of two CPUs breaks KVM guests: huge pages of a
-   * guest's RAM, split and collapsed from outside while it runs, with no migration, ended in a triple fault after 7,599
-   * (postcopy) and 22,791 (QEMU as the host's VMM). On one CPU 16,709 passed, on a true /dev/kvm 17,306.
+   * guest's RAM, split and collapsed from outside while it runs, with no migration, ended it after 7,599 (postcopy, a
+   * triple fault) and 22,791 (QEMU as the host's VMM, why is not known). On one CPU 16,709 passed, on a true /dev/kvm 17,306.
    */
   cpus?: number;
   /** Besides its own: /dev/vdc, /dev/vdd and so on. */
