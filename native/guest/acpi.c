@@ -5,6 +5,7 @@
 
 #include "json.h"
 #include "memory.h"
+#include "physical.h"
 #include "text.h"
 
 enum { HEADER_BYTES = 36, MAX_TABLE_BYTES = 1 << 20 };
@@ -29,7 +30,7 @@ static uint32_t table_bytes(const uint8_t *table) { return (uint32_t)read_le(tab
 /** The table at an address that came out of another table, or NULL if it is none. */
 static const uint8_t *checked_table(uint64_t address) {
   if (address == 0 || address > MAPPED_AT_BOOT - MAX_TABLE_BYTES) return NULL;
-  const uint8_t *table = (const uint8_t *)address;
+  const uint8_t *table = at_physical(address);
   const uint32_t bytes = table_bytes(table);
   if (bytes < HEADER_BYTES || bytes > MAX_TABLE_BYTES) return NULL;
   if (sums_to_zero(table, bytes)) return table;
@@ -47,16 +48,14 @@ static bool is_rsdp(const uint8_t *at) {
 /* 5.2.5.1: in the first KiB of the EBDA or in 0xE0000-0xFFFFF, on a 16-byte boundary. */
 static const uint8_t *scan_for_rsdp(uint64_t start, uint64_t end) {
   for (uint64_t at = start; at < end; at += 16)
-    if (is_rsdp((const uint8_t *)at)) return (const uint8_t *)at;
+    if (is_rsdp(at_physical(at))) return at_physical(at);
   return NULL;
 }
 
 static const uint8_t *find_rsdp(uint64_t hint) {
   enum { EBDA_SEGMENT = 0x40e, EBDA_SCAN = 1024, BIOS_START = 0xe0000, BIOS_END = 0x100000 };
-  if (hint != 0 && hint < MAPPED_AT_BOOT - PAGE_BYTES && is_rsdp((const uint8_t *)hint)) return (const uint8_t *)hint;
-  uint64_t segment_at = EBDA_SEGMENT;
-  __asm__("" : "+r"(segment_at)); /* the compiler takes small constant addresses for mistakes */
-  const uint64_t ebda = read_le((const uint8_t *)segment_at, 2) << 4;
+  if (hint != 0 && hint < MAPPED_AT_BOOT - PAGE_BYTES && is_rsdp(at_physical(hint))) return at_physical(hint);
+  const uint64_t ebda = read_le(at_physical(EBDA_SEGMENT), 2) << 4;
   const uint8_t *found = ebda == 0 ? NULL : scan_for_rsdp(ebda, ebda + EBDA_SCAN);
   return found != NULL ? found : scan_for_rsdp(BIOS_START, BIOS_END);
 }
@@ -70,7 +69,7 @@ static const uint8_t *find_table(const uint8_t *rsdp, const char *signature) {
   for (uint32_t at = HEADER_BYTES; at + entry_bytes <= table_bytes(root); at += entry_bytes) {
     const uint64_t address = read_le(root + at, entry_bytes);
     if (address == 0 || address > MAPPED_AT_BOOT - MAX_TABLE_BYTES) continue;
-    if (has_signature((const uint8_t *)address, signature)) return checked_table(address);
+    if (has_signature(at_physical(address), signature)) return checked_table(address);
   }
   return NULL;
 }

@@ -1,5 +1,6 @@
 /* Where an application processor wakes up after SIPI: real mode, CS = TRAMPOLINE_ADDRESS / 16. The BSP copies this
  * code to TRAMPOLINE_ADDRESS and fills in the mailbox before each SIPI; processors are started one at a time. */
+#include "physical.h"
 #include "segments.h"
 
 #define IN_TRAMPOLINE(label) (TRAMPOLINE_ADDRESS + label - ap_trampoline)
@@ -17,17 +18,17 @@ ap_trampoline:
         mov %cr0, %eax
         or $1, %al
         mov %eax, %cr0
-        ljmpl $SELECTOR_CODE32, $ap_protected_mode
+        ljmpl $SELECTOR_CODE32, $ap_protected_mode - GUEST_BASE
         .balign 8
         .skip 6
 ap_gdt_pointer:
         .word SELECTOR_TSS - 1                  /* the code and data segments; the full one is loaded next */
-        .long gdt
+        .long gdt - GUEST_BASE
         .balign 8
 ap_mailbox:                                     /* struct ap_mailbox of cpus.c */
-        .long 0                                 /* stack top */
+        .long 0                                 /* guest-physical stack top */
         .long 0                                 /* TSS selector */
-        .long 0                                 /* struct cpu, which is below 4 GiB */
+        .long 0                                 /* guest-physical struct cpu, below 4 GiB */
 ap_trampoline_end:
 
         .section .text, "ax"
@@ -37,14 +38,16 @@ ap_protected_mode:
         mov %eax, %ds
         mov %eax, %es
         mov %eax, %ss
-        lgdt gdt_pointer
+        lgdt gdt_pointer - GUEST_BASE
         mov IN_TRAMPOLINE(ap_mailbox), %ebp
         mov IN_TRAMPOLINE(ap_mailbox) + 4, %ebx
         mov IN_TRAMPOLINE(ap_mailbox) + 8, %edi
-        mov $ap_ring3, %esi
+        mov $ap_ring3 - GUEST_BASE, %esi
         jmp enter_ring3
 
         .code64
 ap_ring3:
+        movabs $GUEST_BASE, %rax
+        add %rax, %rdi
         call ap_main
         ud2

@@ -2,6 +2,7 @@
 
 #include "json.h"
 #include "pattern.h"
+#include "physical.h"
 
 /* One fault of the VMM easily makes thousands of bad pages; a few tell what happened. */
 enum { MAX_REPORTED = 16 };
@@ -43,7 +44,7 @@ void bad_pages_report(void) {
     const struct bad_page *bad = &records[reported_count++].bad;
     json_event("bad");
     json_number("page", bad->page);
-    json_hex("address", (uint64_t)arena_page(bad->page));
+    json_hex("address", physical_of(arena_page(bad->page)));
     json_text("what", bad->what);
     json_number("line", bad->line);
     json_hex("expected", bad->expected);

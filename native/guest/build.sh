@@ -10,9 +10,10 @@ fi
 source_dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 mkdir -p -- "$(dirname -- "$1")"
 
+# Position-independent code, as addresses at GUEST_BASE do not fit 32 bits; it is linked for there and never moved.
 # General registers only: nothing here saves or enables the FPU. No red zone: a trap is reported on the same stack.
 exec "${CC:-gcc}" -std=c11 -m64 -O2 -Wall -Wextra -Werror \
-  -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+  -ffreestanding -fpie -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
   -fno-tree-loop-distribute-patterns -mgeneral-regs-only -mno-red-zone -mcmodel=small \
   -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,max-page-size=4096 \
   -Wl,-T,"$source_dir/guest.ld" -o "$1" "$source_dir"/*.S "$source_dir"/*.c

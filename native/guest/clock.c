@@ -7,6 +7,7 @@
 #include "json.h"
 #include "port-io.h"
 #include "text.h"
+#include "threads.h"
 
 /* Outside of these a frequency is taken for nonsense. */
 enum { MIN_KHZ = 100 * 1000, MAX_KHZ = 20 * 1000 * 1000 };
@@ -34,7 +35,7 @@ static uint64_t khz_from_options(const char *options) {
 
 static uint64_t khz_from_hypervisor(void) {
   enum { TIMING_LEAF = 0x40000010, LAST_SANE_LEAF = 0x400000ff };
-  const uint32_t last = read_cpuid(CPUID_HYPERVISOR).eax;
+  const uint32_t last = read_hypervisor_leaf().eax;
   return last >= TIMING_LEAF && last <= LAST_SANE_LEAF ? sane(read_cpuid(TIMING_LEAF).eax) : 0;
 }
 
@@ -71,7 +72,16 @@ uint64_t ticks_to_us(uint64_t ticks) { return ticks / tsc_khz * 1000 + ticks % t
 
 uint64_t ticks_to_sixteenth_us(uint64_t ticks) { return ticks / tsc_khz * 16000 + ticks % tsc_khz * 16000 / tsc_khz; }
 
+void wait_part(uint64_t ticks) {
+  /* Less is not worth the exit. */
+  enum { SHORTEST_IDLE_US = 100 };
+  const uint64_t us = on_threads ? ticks_to_us(ticks) : 0;
+  if (us < SHORTEST_IDLE_US) return __builtin_ia32_pause();
+  give_core_away(us < MAX_IDLE_US ? (uint32_t)us : MAX_IDLE_US);
+}
+
 void wait_us(uint64_t us) {
   const uint64_t start = read_tsc(), ticks = us_to_ticks(us);
-  while (read_tsc() - start < ticks) __builtin_ia32_pause();
+  uint64_t gone = 0;
+  for (; gone < ticks; gone = read_tsc() - start) wait_part(ticks - gone);
 }

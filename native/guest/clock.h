@@ -21,6 +21,8 @@ void clock_init(const char *options);
 uint64_t ticks_to_us(uint64_t ticks);
 /** Ticks in units of a sixteenth of a microsecond. */
 uint64_t ticks_to_sixteenth_us(uint64_t ticks);
+/** One turn of a wait with so long to go; it takes no longer than that. */
+void wait_part(uint64_t ticks);
 void wait_us(uint64_t us);
 
 #endif

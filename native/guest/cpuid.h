@@ -16,4 +16,10 @@ static inline struct cpuid read_cpuid(uint32_t leaf) {
   return r;
 }
 
+/** All 0 where there is no hypervisor (CPUID.1:ECX.31): processors answer unknown leaves with something else. */
+static inline struct cpuid read_hypervisor_leaf(void) {
+  enum { PRESENT = 31 };
+  return read_cpuid(1).ecx >> PRESENT ? read_cpuid(CPUID_HYPERVISOR) : (struct cpuid){0, 0, 0, 0};
+}
+
 #endif

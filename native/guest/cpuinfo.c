@@ -25,7 +25,7 @@ static void write_brand(void) {
 }
 
 void write_cpuinfo(void) {
-  const struct cpuid vendor = read_cpuid(0), signature = read_cpuid(1), hypervisor = read_cpuid(CPUID_HYPERVISOR);
+  const struct cpuid vendor = read_cpuid(0), signature = read_cpuid(1), hypervisor = read_hypervisor_leaf();
   json_event("cpuinfo");
   write_name("vendor", vendor.ebx, vendor.edx, vendor.ecx);
   write_brand();

@@ -3,6 +3,7 @@
  * Some KVM hosts run rings 1-3 natively but emulate ring 0 one instruction at a time, so as little as possible
  * happens here: the tables are static data, and everything else is done in ring 3, which may do port I/O (IOPL 3, and
  * see tss.h) and write every page (all are mapped with the user bit). */
+#include "physical.h"
 #include "segments.h"
 
 #define CR0_PE (1 << 0)
@@ -24,7 +25,7 @@
         .balign 4
         .long 4, 8, 18
         .asciz "Xen"
-        .quad pvh_start
+        .quad pvh_start - GUEST_BASE
 
         .section .text.entry, "ax"
         .code32
@@ -32,25 +33,25 @@
 pvh_start:
         cli
         cld
-        lgdt gdt_pointer
-        ljmp $SELECTOR_CODE32, $1f
+        lgdt gdt_pointer - GUEST_BASE
+        ljmp $SELECTOR_CODE32, $1f - GUEST_BASE
 1:      mov $SELECTOR_DATA, %eax
         mov %eax, %ds
         mov %eax, %es
         mov %eax, %ss
-        movb $TSS_AVAILABLE, gdt_tss + 5        /* busy, if the machine was reset with its RAM kept */
+        movb $TSS_AVAILABLE, gdt_tss - GUEST_BASE + 5        /* busy, if the machine was reset with its RAM kept */
         mov %ebx, %edi
-        mov $bsp_ring3, %esi
-        mov $bsp_stack_top, %ebp
+        mov $bsp_ring3 - GUEST_BASE, %esi
+        mov $bsp_stack_top - GUEST_BASE, %ebp
         mov $SELECTOR_TSS, %ebx
 
-/* To ring 3 in long mode. EDI: argument, ESI: entry, EBP: stack top, BX: TSS selector. */
+/* To ring 3 in long mode. EDI: argument, ESI: entry, EBP: stack top (all guest-physical), BX: TSS selector. */
         .globl enter_ring3
 enter_ring3:
         mov %cr4, %eax
         or $CR4_PAE, %eax
         mov %eax, %cr4
-        mov $boot_pml4, %eax
+        mov $boot_pml4 - GUEST_BASE, %eax
         mov %eax, %cr3
         mov $MSR_EFER, %ecx
         rdmsr
@@ -60,17 +61,19 @@ enter_ring3:
         and $~(CR0_CD | CR0_NW), %eax           /* set after INIT */
         or $(CR0_PG | CR0_NE | CR0_MP | CR0_PE), %eax
         mov %eax, %cr0
-        ljmp $SELECTOR_CODE64, $1f
+        ljmp $SELECTOR_CODE64, $1f - GUEST_BASE
         .code64
 1:      mov %edi, %edi                          /* the upper halves are undefined until written */
         mov %esi, %esi
         mov %ebp, %esp
         ltr %bx
-        lidt idt_pointer
+        lidt idt_pointer - GUEST_BASE
         mov $SELECTOR_USER_DATA, %eax
         mov %eax, %ds
         mov %eax, %es
-        mov %rsp, %rcx
+        movabs $GUEST_BASE, %rdx
+        add %rdx, %rsi
+        lea (%rsp, %rdx), %rcx
         push $SELECTOR_USER_DATA
         push %rcx
         push $RING3_RFLAGS
@@ -79,13 +82,19 @@ enter_ring3:
         iretq
 
 bsp_ring3:
-        mov %rdi, %rbx
-        mov $bss_start, %edi
-        mov $bss_end, %ecx
-        sub %edi, %ecx
+        xor %ebx, %ebx
+/* vCPU 0 in ring 3 of either machine. RDI: guest-physical address of hvm_start_info, BL: on_threads. No stack yet. */
+        .globl enter_main
+enter_main:
+        mov %rdi, %rdx
+        lea bss_start(%rip), %rdi
+        lea bss_end(%rip), %rcx
+        sub %rdi, %rcx
         xor %eax, %eax
         rep stosb                               /* RAM is not zero after a reset that kept it */
-        mov %rbx, %rdi
+        mov %bl, on_threads(%rip)
+        lea bsp_stack_top(%rip), %rsp
+        mov %rdx, %rdi
         call main
         ud2
 
@@ -113,12 +122,12 @@ gdt_end:
         .skip 6                                 /* so that the base is aligned */
 gdt_pointer:
         .word gdt_end - gdt - 1
-        .quad gdt
+        .quad gdt - GUEST_BASE
         .balign 8
         .skip 6
 idt_pointer:
         .word TRAP_VECTORS * 16 - 1
-        .quad idt
+        .quad idt - GUEST_BASE
 
         .section .bss
         .balign 16
@@ -126,3 +135,10 @@ idt_pointer:
 bsp_stack_top:
         .globl idt
 idt:    .skip TRAP_VECTORS * 16
+        .globl on_threads                       /* bool of threads.h */
+on_threads:
+        .skip 1
+
+/* For guest.ld to compare with its own. */
+        .globl guest_base
+        .set guest_base, GUEST_BASE

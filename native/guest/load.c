@@ -116,7 +116,8 @@ static bool wait_until_due(struct cpu *cpu, struct slice slice) {
   uint64_t now = read_tsc();
   for (; cpu->due - now - 1 < rate_ticks; now = read_tsc()) {
     if (is_over(slice, now)) return false;
-    __builtin_ia32_pause();
+    const uint64_t due_in = cpu->due - now, left = slice.ticks - (now - slice.start);
+    wait_part(due_in < left ? due_in : left);
   }
   cpu->due = (now - cpu->due < rate_ticks ? cpu->due : now) + rate_ticks;
   return true;

@@ -1,6 +1,6 @@
 /* A guest that is nothing but load: it fills memory with a pattern, reads, checks and rewrites it at full speed or at
  * a given rate, times each access, and tells over the serial port what it felt. It boots by PVH, needs no firmware,
- * devices or interrupts, and runs in ring 3 on all vCPUs.
+ * devices or interrupts, and runs in ring 3 on all vCPUs. The same image runs in the machine of threads (threads.h).
  *
  * Kernel command line: options, separated by blanks
  *   tsc_khz=N  frequency of the TSC, where the guest cannot find out or should not trust what it finds
@@ -46,7 +46,7 @@
  *   {"event":"echo","text":TEXT}
  * cpuinfo
  *   {"event":"cpuinfo","vendor":T,"brand":T,"signature":HEX,"hypervisor":T,"tsc_khz":N,"apic_ids":[...]}
- * poweroff, reset_machine, triple_fault, hlt (all vCPUs, for good)
+ * poweroff, reset_machine, triple_fault, hlt (all vCPUs, for good; asleep on threads)
  *   An event of that name, and then it happens. The ACPI power button is a poweroff too, within a quarter of a second.
  *
  * At any time
@@ -65,6 +65,7 @@
 #include "json.h"
 #include "load.h"
 #include "memory.h"
+#include "physical.h"
 #include "power.h"
 #include "serial.h"
 #include "start-info.h"
@@ -87,10 +88,10 @@ _Noreturn static void give_up(const char *text) {
 /** Copies what lies in memory that will become the arena. */
 static struct hvm_start_info read_start_info(uint64_t address) {
   if (address > MAPPED_AT_BOOT - sizeof(struct hvm_start_info)) give_up("hvm_start_info is above 4 GiB");
-  const struct hvm_start_info info = *(const struct hvm_start_info *)address;
+  const struct hvm_start_info info = *(const struct hvm_start_info *)at_physical(address);
   if (info.magic != START_INFO_MAGIC) give_up("there is no hvm_start_info; boot this by PVH");
   if (info.cmdline_paddr != 0 && info.cmdline_paddr <= MAPPED_AT_BOOT - MAX_COMMAND_LINE)
-    text_copy(command_line, sizeof command_line, (const char *)info.cmdline_paddr);
+    text_copy(command_line, sizeof command_line, at_physical(info.cmdline_paddr));
   return info;
 }
 
@@ -153,7 +154,7 @@ static void work(void) {
     wait_us(POLL_US_IDLE);
 }
 
-/** vCPU 0 in ring 3, from entry.S; start_info is the guest-physical address of hvm_start_info. */
+/** vCPU 0 in ring 3, from entry.S or thread-entry.S; start_info is the guest-physical address of hvm_start_info. */
 _Noreturn void main(uint64_t start_info) {
   boot(start_info);
   announce();

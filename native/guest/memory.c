@@ -3,13 +3,14 @@
 #include <stddef.h>
 
 #include "page-tables.h"
+#include "physical.h"
 #include "text.h"
 
-extern uint8_t pvh_start[], image_end[];
+extern uint8_t image_end[];
 
 enum { MAX_RANGES = 32, MAX_MEMMAP_ENTRIES = 256 };
-/* Lower half of a 48-bit address space, mapped one to one. */
-static const uint64_t MAX_ADDRESS = 1ull << 47;
+/* What is left of the lower half of a 48-bit address space from GUEST_BASE on. */
+static const uint64_t MAX_ADDRESS = (1ull << 47) - GUEST_BASE;
 
 static struct range ram[MAX_RANGES];
 static uint32_t ram_count;
@@ -38,7 +39,7 @@ static void read_memmap(const struct hvm_memmap_entry *entries, uint32_t count) 
 }
 
 static void find_room_behind_image(void) {
-  const uint64_t behind = page_up((uint64_t)image_end);
+  const uint64_t behind = page_up(physical_of(image_end));
   for (uint32_t i = 0; i < ram_count; i++) {
     struct range range = ram[i];
     if (range.end <= behind) continue;
@@ -61,7 +62,7 @@ bool memory_init(const struct hvm_start_info *info) {
   const bool usable = info->magic == START_INFO_MAGIC && info->version >= START_INFO_MEMMAP_VERSION &&
                       info->memmap_paddr < MAPPED_AT_BOOT && info->memmap_entries <= MAX_MEMMAP_ENTRIES;
   if (!usable) return false;
-  read_memmap((const struct hvm_memmap_entry *)info->memmap_paddr, info->memmap_entries);
+  read_memmap(at_physical(info->memmap_paddr), info->memmap_entries);
   find_room_behind_image();
   number_pages();
   return arena_count > 0 && arena[0].end <= MAPPED_AT_BOOT;
@@ -72,7 +73,7 @@ void *memory_take_raw(uint64_t bytes) {
   bytes = page_up(bytes);
   /* Something must be left, so that the arena begins in the same range. */
   if (bytes >= from->end - from->start) return NULL;
-  void *taken = (void *)from->start;
+  void *taken = at_physical(from->start);
   from->start += bytes;
   number_pages();
   return taken;
@@ -101,5 +102,5 @@ uint64_t arena_pages(void) { return arena_total; }
 uint64_t *arena_page(uint64_t page) {
   uint32_t i = 0;
   while (i + 1 < arena_count && page >= arena_first_page[i + 1]) i++;
-  return (uint64_t *)(arena[i].start + (page - arena_first_page[i]) * PAGE_BYTES);
+  return at_physical(arena[i].start + (page - arena_first_page[i]) * PAGE_BYTES);
 }

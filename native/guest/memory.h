@@ -11,6 +11,7 @@ enum { PAGE_BYTES = 4096, PAGE_WORDS = PAGE_BYTES / 8 };
 /* Where the static page tables end (boot-page-tables.S). */
 #define MAPPED_AT_BOOT (4ull << 30)
 
+/* Guest-physical. */
 struct range {
   uint64_t start, end;
 };

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "physical.h"
+
 /* SDM volume 3, 4.5: four-level paging, here with 2 MiB pages. */
 enum { PRESENT = 1 << 0, WRITABLE = 1 << 1, USER = 1 << 2, LARGE = 1 << 7 };
 enum { ENTRIES = 512 };
@@ -15,14 +17,14 @@ static uint64_t *next_table(uint64_t *entry) {
   if (!(*entry & PRESENT)) {
     uint64_t *table = memory_take(PAGE_BYTES);
     if (table == NULL) return NULL;
-    *entry = (uint64_t)table | PRESENT | WRITABLE | USER;
+    *entry = physical_of(table) | PRESENT | WRITABLE | USER;
   }
-  return (uint64_t *)(*entry & ADDRESS_BITS);
+  return at_physical(*entry & ADDRESS_BITS);
 }
 
 /* The directory is filled before it is linked: hosts that shadow page tables trap writes to linked ones. */
 static bool map_gib(uint64_t base) {
-  uint64_t *pdpt = next_table(&boot_pml4[base / BYTES_PER_PML4E]);
+  uint64_t *pdpt = next_table(&boot_pml4[GUEST_BASE_PML4_INDEX + base / BYTES_PER_PML4E]);
   if (pdpt == NULL) return false;
   uint64_t *entry = &pdpt[base / BYTES_PER_PDPTE % ENTRIES];
   if (*entry & PRESENT) return true;
@@ -30,7 +32,7 @@ static bool map_gib(uint64_t base) {
   if (directory == NULL) return false;
   for (uint64_t i = 0; i < ENTRIES; i++)
     directory[i] = (base + i * BYTES_PER_PDE) | PRESENT | WRITABLE | USER | LARGE;
-  *entry = (uint64_t)directory | PRESENT | WRITABLE | USER;
+  *entry = physical_of(directory) | PRESENT | WRITABLE | USER;
   return true;
 }
 

@@ -6,7 +6,7 @@
 
 #include "memory.h"
 
-/** Maps the range one to one, user and writable; false if there is no memory for tables. */
+/** Maps the range at GUEST_BASE, user and writable; false if there is no memory for tables. */
 bool map_ram(struct range range);
 
 #endif

@@ -34,12 +34,14 @@ trap_common:
         pop %rdi                                /* vector */
         pop %rsi                                /* error code */
         mov (%rsp), %rdx                        /* RIP */
-        cmp $ring3_halt, %rdx
+        movabs $ring3_halt, %rax                /* this runs at guest-physical addresses: nothing RIP-relative */
+        cmp %rax, %rdx
         je halt_forever
         testb $3, 8(%rsp)                       /* a fault in ring 0 has nowhere to go */
         jz halt_forever
         mov %cr2, %rcx
-        movq $trap_report, (%rsp)
+        movabs $trap_report, %rax
+        mov %rax, (%rsp)
         mov 24(%rsp), %rax
         and $-16, %rax
         sub $8, %rax                            /* as if called */

@@ -6,8 +6,10 @@
 #include "cpus.h"
 #include "json.h"
 #include "lapic.h"
+#include "physical.h"
 #include "segments.h"
 #include "text.h"
+#include "threads.h"
 #include "tss.h"
 
 /* SDM volume 3, 6.14.1: a gate of 64-bit mode. */
@@ -31,9 +33,10 @@ static struct trap {
 static uint32_t trap_taken, trap_ready;
 
 void traps_init(void) {
+  if (on_threads) return;
   bsp_tss_init();
   for (uint32_t i = 0; i < TRAP_VECTORS; i++) {
-    const uint64_t entry = (uint64_t)trap_entries + i * ENTRY_BYTES;
+    const uint64_t entry = physical_of(trap_entries) + i * ENTRY_BYTES;
     idt[i].offset_0_15 = (uint16_t)entry;
     idt[i].offset_16_31 = (uint16_t)(entry >> 16);
     idt[i].selector = SELECTOR_CODE64;
@@ -63,7 +66,10 @@ void traps_report(void) {
   json_end();
 }
 
-_Noreturn void halt(void) { ring3_halt(); }
+_Noreturn void halt(void) {
+  while (on_threads) give_core_away(MAX_IDLE_US);
+  ring3_halt();
+}
 
 _Noreturn void triple_fault(void) {
   memset(idt, 0, sizeof idt);

@@ -1,5 +1,7 @@
 #include "tss.h"
 
+#include "physical.h"
+
 /* In zeroed memory: a bit that is 0 allows its port. Its address is in the GDT of entry.S, through guest.ld. */
 struct {
   struct tss tss;
@@ -11,7 +13,7 @@ _Static_assert(sizeof bsp_tss >= BSP_TSS_BYTES, "the limit in the GDT");
 static uint8_t bsp_trap_stack[TRAP_STACK_BYTES] __attribute__((aligned(16)));
 
 void tss_init(struct tss *tss, const uint8_t *trap_stack_top) {
-  tss->rsp0_low = (uint32_t)(uint64_t)trap_stack_top;
+  tss->rsp0_low = (uint32_t)physical_of(trap_stack_top);
   tss->io_map_base = TSS_BYTES;
 }
 
