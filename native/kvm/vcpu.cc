@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "kvm/vcpu_state.h"
+#include "threads/thread_state.h"
 #include "util/args.h"
 #include "util/errors.h"
 
@@ -17,7 +18,11 @@ Vcpu::Vcpu(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vcpu>(info) {
   std::shared_ptr<VmResource> vm = Vm::FromArg(info, 0);
   uint32_t index = static_cast<uint32_t>(UintArg(info, 1, "index", 4095));
   try {
-    thread_ = std::make_unique<VcpuThread>(std::move(vm), index);
+    if (vm->IsKvm()) {
+      thread_ = std::make_unique<KvmVcpu>(std::move(vm), index);
+    } else {
+      thread_ = std::make_unique<ThreadVcpu>(std::move(vm), index);
+    }
   } catch (const std::system_error& error) {
     throw SystemError(info.Env(), error.code().value(), "KVM_CREATE_VCPU", error.what());
   }
@@ -36,6 +41,12 @@ VcpuThread& Vcpu::Parked(Napi::Env env) {
   VcpuThread& vcpu = Open(env);
   if (!vcpu.Parked()) throw Napi::Error::New(env, "the vCPU runs: pause it before its state is read or set");
   return vcpu;
+}
+
+KvmVcpu& Vcpu::ParkedKvm(Napi::Env env) {
+  auto* vcpu = dynamic_cast<KvmVcpu*>(&Parked(env));
+  if (vcpu == nullptr) throw Napi::Error::New(env, "a vCPU of threads has no KVM");
+  return *vcpu;
 }
 
 Napi::Value Vcpu::Resume(const Napi::CallbackInfo& info) {
@@ -68,44 +79,56 @@ Napi::Value Vcpu::ResumedAt(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Vcpu::GetState(const Napi::CallbackInfo& info) {
-  return GetVcpuState(info.Env(), Parked(info.Env()), StringArg(info, 0, "name"));
+  const std::string name = StringArg(info, 0, "name");
+  auto* thread = dynamic_cast<ThreadVcpu*>(&Parked(info.Env()));
+  if (thread != nullptr) return GetThreadState(info.Env(), thread->Context(), name);
+  return GetVcpuState(info.Env(), ParkedKvm(info.Env()), name);
 }
 
 Napi::Value Vcpu::SetState(const Napi::CallbackInfo& info) {
-  SetVcpuState(info.Env(), Parked(info.Env()), StringArg(info, 0, "name"), BytesArg(info, 1, "bytes"));
+  const std::string name = StringArg(info, 0, "name");
+  const Napi::Uint8Array bytes = BytesArg(info, 1, "bytes");
+  auto* thread = dynamic_cast<ThreadVcpu*>(&Parked(info.Env()));
+  if (thread != nullptr) {
+    SetThreadState(info.Env(), thread->Context(), name, bytes);
+  } else {
+    SetVcpuState(info.Env(), ParkedKvm(info.Env()), name, bytes);
+  }
   return info.Env().Undefined();
 }
 
 Napi::Value Vcpu::GetMsrs(const Napi::CallbackInfo& info) {
-  return postcopy::GetMsrs(info.Env(), Parked(info.Env()), Uint32sArg(info, 0, "indices"));
+  return postcopy::GetMsrs(info.Env(), ParkedKvm(info.Env()), Uint32sArg(info, 0, "indices"));
 }
 
 Napi::Value Vcpu::SetMsrs(const Napi::CallbackInfo& info) {
-  uint32_t set = postcopy::SetMsrs(info.Env(), Parked(info.Env()), BytesArg(info, 0, "entries"));
+  uint32_t set = postcopy::SetMsrs(info.Env(), ParkedKvm(info.Env()), BytesArg(info, 0, "entries"));
   return Napi::Number::New(info.Env(), set);
 }
 
 Napi::Value Vcpu::SetCpuid(const Napi::CallbackInfo& info) {
-  postcopy::SetCpuid(info.Env(), Parked(info.Env()), BytesArg(info, 0, "entries"));
+  postcopy::SetCpuid(info.Env(), ParkedKvm(info.Env()), BytesArg(info, 0, "entries"));
   return info.Env().Undefined();
 }
 
 // getTscKhz(): the guest's TSC frequency; 0 if KVM does not say.
 Napi::Value Vcpu::GetTscKhz(const Napi::CallbackInfo& info) {
-  int khz = ioctl(Open(info.Env()).Fd(), KVM_GET_TSC_KHZ, 0);
+  auto* vcpu = dynamic_cast<KvmVcpu*>(&Open(info.Env()));
+  int khz = vcpu == nullptr ? 0 : ioctl(vcpu->Fd(), KVM_GET_TSC_KHZ, 0);
   return Napi::Number::New(info.Env(), khz > 0 ? khz : 0);
 }
 
 // setTscKhz(khz): false if this host can only give its own frequency.
 Napi::Value Vcpu::SetTscKhz(const Napi::CallbackInfo& info) {
   unsigned long khz = UintArg(info, 0, "khz", INT32_MAX);
-  return Napi::Boolean::New(info.Env(), ioctl(Parked(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);
+  return Napi::Boolean::New(info.Env(), ioctl(ParkedKvm(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);
 }
 
 // notePaused(): tells a guest with a kvmclock that it was stopped (KVM_KVMCLOCK_CTRL), so that its watchdogs do not bark.
 // False if the guest has none.
 Napi::Value Vcpu::NotePaused(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), ioctl(Parked(info.Env()).Fd(), KVM_KVMCLOCK_CTRL, 0) == 0);
+  auto* vcpu = dynamic_cast<KvmVcpu*>(&Parked(info.Env()));
+  return Napi::Boolean::New(info.Env(), vcpu != nullptr && ioctl(vcpu->Fd(), KVM_KVMCLOCK_CTRL, 0) == 0);
 }
 
 // close(timeoutMs): stops the thread; false if the vCPU still waits in the kernel for a page. Then nothing is freed.

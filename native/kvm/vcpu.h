@@ -3,7 +3,8 @@
 
 #include <memory>
 
-#include "kvm/vcpu_thread.h"
+#include "kvm/kvm_vcpu.h"
+#include "threads/thread_vcpu.h"
 
 namespace postcopy {
 
@@ -33,6 +34,7 @@ class Vcpu : public Napi::ObjectWrap<Vcpu> {
 
   VcpuThread& Open(Napi::Env env);
   VcpuThread& Parked(Napi::Env env);
+  KvmVcpu& ParkedKvm(Napi::Env env);
 
   std::unique_ptr<VcpuThread> thread_;
 };

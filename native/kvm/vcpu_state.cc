@@ -37,7 +37,7 @@ struct XsaveFormat {
   int (*get)(int vcpu, void* xsave);
 };
 
-XsaveFormat Xsave(VcpuThread& vcpu) {
+XsaveFormat Xsave(KvmVcpu& vcpu) {
   int bytes = ioctl(vcpu.Machine().fd.Get(), KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
   if (bytes <= 0) return {kvm_xsave_bytes(), kvm_get_xsave};
   return {std::max<size_t>(static_cast<size_t>(bytes), kvm_xsave_bytes()), kvm_get_xsave2};
@@ -61,7 +61,7 @@ const VcpuState& Find(Napi::Env env, const std::string& name) {
 
 }  // namespace
 
-Napi::Value GetVcpuState(Napi::Env env, VcpuThread& vcpu, const std::string& name) {
+Napi::Value GetVcpuState(Napi::Env env, KvmVcpu& vcpu, const std::string& name) {
   const bool is_xsave = name == "xsave";
   const VcpuState& state = is_xsave ? kStates[0] : Find(env, name);
   const XsaveFormat xsave = Xsave(vcpu);
@@ -72,7 +72,7 @@ Napi::Value GetVcpuState(Napi::Env env, VcpuThread& vcpu, const std::string& nam
   return result;
 }
 
-void SetVcpuState(Napi::Env env, VcpuThread& vcpu, const std::string& name, const Napi::Uint8Array& bytes) {
+void SetVcpuState(Napi::Env env, KvmVcpu& vcpu, const std::string& name, const Napi::Uint8Array& bytes) {
   const bool is_xsave = name == "xsave";
   const VcpuState& state = is_xsave ? kStates[0] : Find(env, name);
   CheckSize(env, name, bytes.ByteLength(), is_xsave ? Xsave(vcpu).bytes : state.bytes);
@@ -80,7 +80,7 @@ void SetVcpuState(Napi::Env env, VcpuThread& vcpu, const std::string& name, cons
         "set vCPU " + name);
 }
 
-Napi::Value GetMsrs(Napi::Env env, VcpuThread& vcpu, const Napi::Uint32Array& indices) {
+Napi::Value GetMsrs(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint32Array& indices) {
   std::vector<kvm_msr_entry> entries(indices.ElementLength());
   for (size_t i = 0; i < entries.size(); i++) entries[i].index = indices[i];
   std::vector<kvm_msr_entry> read;
@@ -95,7 +95,7 @@ Napi::Value GetMsrs(Napi::Env env, VcpuThread& vcpu, const Napi::Uint32Array& in
   return result;
 }
 
-uint32_t SetMsrs(Napi::Env env, VcpuThread& vcpu, const Napi::Uint8Array& entries) {
+uint32_t SetMsrs(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint8Array& entries) {
   size_t count = entries.ByteLength() / sizeof(kvm_msr_entry);
   CheckSize(env, "MSR entries", entries.ByteLength(), count * sizeof(kvm_msr_entry));
   int set = kvm_set_msrs(vcpu.Fd(), entries.Data(), static_cast<uint32_t>(count));
@@ -103,7 +103,7 @@ uint32_t SetMsrs(Napi::Env env, VcpuThread& vcpu, const Napi::Uint8Array& entrie
   return static_cast<uint32_t>(set);
 }
 
-void SetCpuid(Napi::Env env, VcpuThread& vcpu, const Napi::Uint8Array& entries) {
+void SetCpuid(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint8Array& entries) {
   size_t count = entries.ByteLength() / sizeof(kvm_cpuid_entry2);
   CheckSize(env, "CPUID entries", entries.ByteLength(), count * sizeof(kvm_cpuid_entry2));
   if (kvm_set_cpuid(vcpu.Fd(), entries.Data(), static_cast<uint32_t>(count)) < 0) {

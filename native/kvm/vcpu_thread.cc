@@ -1,24 +1,19 @@
 #include "kvm/vcpu_thread.h"
 
 #include <pthread.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 #include <ctime>
-#include <system_error>
+
+#include "kvm/vcpu_signals.h"
 
 namespace postcopy {
 namespace {
-
-[[noreturn]] void Fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
 double Now() {
   timespec now{};
@@ -26,53 +21,21 @@ double Now() {
   return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
 
-int KickSignal() { return SIGRTMIN + 5; }
-
-// The kick does nothing but interrupt KVM_RUN.
-void InstallKickHandler() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    sigemptyset(&action.sa_mask);
-    sigaction(KickSignal(), &action, nullptr);
-  });
-}
-
-// vCPU threads take no signal but the kick; the process's own are the main thread's.
-void BlockOtherSignals() {
-  sigset_t set;
-  sigfillset(&set);
-  sigdelset(&set, KickSignal());
-  sigdelset(&set, SIGSEGV);
-  sigdelset(&set, SIGBUS);
-  pthread_sigmask(SIG_SETMASK, &set, nullptr);
-}
-
 }  // namespace
 
-VcpuThread::VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index) : vm_(std::move(vm)), index_(index) {
-  int run_bytes = ioctl(vm_->kvm.Get(), KVM_GET_VCPU_MMAP_SIZE, 0);
-  if (run_bytes < static_cast<int>(sizeof(kvm_run))) Fail("KVM_GET_VCPU_MMAP_SIZE");
-  run_bytes_ = static_cast<size_t>(run_bytes);
-  fd_ = Descriptor(ioctl(vm_->fd.Get(), KVM_CREATE_VCPU, static_cast<unsigned long>(index)));
-  if (!fd_.Valid()) Fail("KVM_CREATE_VCPU");
-  void* run = mmap(nullptr, run_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.Get(), 0);
-  if (run == MAP_FAILED) Fail("mmap kvm_run");
-  run_ = static_cast<kvm_run*>(run);
-  InstallKickHandler();
+VcpuThread::VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index) : vm_(std::move(vm)), index_(index) {}
+
+void VcpuThread::Start() {
+  InstallVcpuSignals();
   thread_ = std::thread([this] { Main(); });
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return thread_id_ != 0; });
 }
 
-VcpuThread::~VcpuThread() {
-  if (run_ != nullptr) munmap(run_, run_bytes_);
-}
-
 void VcpuThread::Main() {
   pthread_setname_np(pthread_self(), ("vcpu" + std::to_string(index_)).c_str());
-  BlockOtherSignals();
+  pthread_sigmask(SIG_SETMASK, &VcpuSignalMask(), nullptr);
+  Begin();
   std::unique_lock lock(mutex_);
   thread_id_ = static_cast<pid_t>(syscall(SYS_gettid));
   changed_.notify_all();
@@ -94,59 +57,8 @@ void VcpuThread::Main() {
   changed_.notify_all();
 }
 
-// False when the vCPU cannot go on.
-bool VcpuThread::RunUntilPaused() {
-  while (true) {
-    int result = ioctl(fd_.Get(), KVM_RUN, 0);
-    if (result < 0) {
-      // EINTR: the kick. KVM completes a pending port or MMIO access before it looks at immediate_exit, so here, and
-      // only here, the vCPU's state is whole. EAGAIN: a vCPU that waits for INIT was woken.
-      if (errno == EINTR || errno == EAGAIN) {
-        if (pause_requested_.load()) return true;
-        continue;
-      }
-      ReportStopped(UINT32_MAX, static_cast<uint64_t>(errno));
-      return false;
-    }
-    if (!HandleExit()) return false;
-  }
-}
-
-// False when the vCPU cannot go on.
-bool VcpuThread::HandleExit() {
-  switch (run_->exit_reason) {
-    case KVM_EXIT_IO:
-      return HandlePort();
-    case KVM_EXIT_MMIO:
-      return HandleMmio();
-    case KVM_EXIT_INTR:
-    case KVM_EXIT_IRQ_WINDOW_OPEN:
-    case KVM_EXIT_HLT:
-      return true;
-    case KVM_EXIT_FAIL_ENTRY:
-      ReportStopped(run_->exit_reason, run_->fail_entry.hardware_entry_failure_reason);
-      return false;
-    case KVM_EXIT_INTERNAL_ERROR:
-      ReportStopped(run_->exit_reason, run_->internal.suberror);
-      return false;
-    case KVM_EXIT_SYSTEM_EVENT:
-      ReportStopped(run_->exit_reason, run_->system_event.type);
-      return false;
-    default:  // KVM_EXIT_SHUTDOWN (triple fault) and whatever we never asked for
-      ReportStopped(run_->exit_reason, 0);
-      return false;
-  }
-}
-
-bool VcpuThread::HandlePort() {
-  auto* data = reinterpret_cast<uint8_t*>(run_) + run_->io.data_offset;
-  const bool is_write = run_->io.direction == KVM_EXIT_IO_OUT;
-  for (uint32_t i = 0; i < run_->io.count; i++, data += run_->io.size) {
-    const ExitRecord record{index_, ExitKind::kPort, is_write, run_->io.size, run_->io.port, 0};
-    const bool is_serial = SerialShadow::Has(record.address);
-    if (!(is_serial ? HandleSerial(record, data) : HandleAccess(record, data))) return false;
-  }
-  return true;
+bool VcpuThread::HandlePort(ExitRecord record, uint8_t* data) {
+  return SerialShadow::Has(record.address) ? HandleSerial(record, data) : HandleAccess(record, data);
 }
 
 // As HandleAccess().
@@ -170,13 +82,6 @@ bool VcpuThread::HandleSerial(ExitRecord record, uint8_t* data) {
   return vm_->exits->Write(record);
 }
 
-bool VcpuThread::HandleMmio() {
-  if (vm_->virtio.Access(run_->mmio.phys_addr, run_->mmio.is_write, run_->mmio.len, run_->mmio.data)) return true;
-  return HandleAccess({index_, ExitKind::kMmio, run_->mmio.is_write, run_->mmio.len, run_->mmio.phys_addr, 0},
-                      run_->mmio.data);
-}
-
-// `data`: where KVM has the bytes of a write, and wants those of a read. False when the queue was closed.
 bool VcpuThread::HandleAccess(ExitRecord record, uint8_t* data) {
   const size_t bytes = std::min<size_t>(record.size, sizeof record.data);
   if (record.is_write) {
@@ -197,7 +102,7 @@ void VcpuThread::Resume() {
   std::lock_guard lock(mutex_);
   if (quit_) return;
   pause_requested_ = false;
-  run_->immediate_exit = 0;
+  PauseChanged(false);
   if (parked_) want_run_ = true;
   changed_.notify_all();
 }
@@ -206,10 +111,16 @@ void VcpuThread::RequestPause() {
   std::lock_guard lock(mutex_);
   if (parked_ && !want_run_) return;
   pause_requested_ = true;
-  // In this order: a vCPU about to enter sees immediate_exit, one that is in the guest gets the signal.
-  run_->immediate_exit = 1;
+  // In this order: a vCPU about to enter sees the request, one that is in the guest gets the signal.
+  PauseChanged(true);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   pthread_kill(thread_.native_handle(), KickSignal());
+  changed_.notify_all();
+}
+
+void VcpuThread::Idle(uint32_t micros) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::microseconds(micros), [this] { return PauseRequested(); });
 }
 
 bool VcpuThread::WaitParked(int timeout_ms) {

@@ -1,5 +1,4 @@
 #pragma once
-#include <linux/kvm.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -10,21 +9,17 @@
 
 #include "kvm/exit_queue.h"
 #include "kvm/vm.h"
-#include "util/descriptor.h"
 
 namespace postcopy {
 
-// A vCPU and the thread that runs it. The thread is either parked (its state can be read and set from anywhere) or in
-// KVM_RUN; device accesses go through the VM's exit queue.
+// A vCPU and the thread that runs it. The thread is either parked (its state can be read and set from anywhere) or in the
+// guest; device accesses go through the VM's exit queue. How the guest is run is the kind's business: KvmVcpu, ThreadVcpu.
 class VcpuThread {
  public:
-  // Throws std::system_error.
-  VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index);
-  ~VcpuThread();
+  virtual ~VcpuThread() = default;
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
 
-  int Fd() const { return fd_.Get(); }
   uint32_t Index() const { return index_; }
   VmResource& Machine() const { return *vm_; }
 
@@ -43,21 +38,33 @@ class VcpuThread {
   // Ends the thread. False if it did not within the time (then it must never be destroyed).
   bool Stop(int timeout_ms);
 
- private:
-  void Main();
-  bool RunUntilPaused();
-  bool HandleExit();
-  bool HandlePort();
-  bool HandleSerial(ExitRecord record, uint8_t* data);
-  bool HandleMmio();
+ protected:
+  VcpuThread(std::shared_ptr<VmResource> vm, uint32_t index);
+
+  // The kind calls it as the last thing in its constructor: the thread calls what the kind overrides.
+  void Start();
+  bool PauseRequested() const { return pause_requested_; }
+  // vCPU thread: gives its core away for so long, or until it is to park.
+  void Idle(uint32_t micros);
+  // vCPU thread: an access to a port or to memory that is no RAM. `data`: the bytes of a write, or room for those of a
+  // read. False when the queue was closed.
+  bool HandlePort(ExitRecord record, uint8_t* data);
   bool HandleAccess(ExitRecord record, uint8_t* data);
   void ReportStopped(uint32_t reason, uint64_t detail);
 
+ private:
+  // vCPU thread, once: before anything else.
+  virtual void Begin() {}
+  // vCPU thread: runs the guest until a pause is requested. False when the vCPU cannot go on.
+  virtual bool RunUntilPaused() = 0;
+  // Any thread, under the lock: a pause is requested, or taken back. The kick signal follows a request.
+  virtual void PauseChanged(bool requested) {}
+
+  void Main();
+  bool HandleSerial(ExitRecord record, uint8_t* data);
+
   std::shared_ptr<VmResource> vm_;
   uint32_t index_;
-  Descriptor fd_;
-  kvm_run* run_ = nullptr;
-  size_t run_bytes_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -65,7 +72,7 @@ class VcpuThread {
   bool parked_ = true;
   bool quit_ = false;
   bool ended_ = false;
-  pid_t thread_id_ = 0;  // set before the constructor returns
+  pid_t thread_id_ = 0;  // set before Start() returns
   std::atomic<bool> pause_requested_{false};
   std::atomic<double> parked_at_{0};
   std::atomic<double> resumed_at_{0};

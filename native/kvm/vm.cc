@@ -48,23 +48,19 @@ void Call(Napi::Env env, int fd, unsigned long request, const char* name, void* 
 
 }  // namespace
 
-// new Vm(path = '/dev/kvm')
+// new Vm(path = '/dev/kvm'), or new Vm('threads', memory)
 Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
   Napi::Env env = info.Env();
   if (IsAttach(info)) {
     ref_.Attach(env, UintArg(info, 1, "handle", UINT32_MAX));
     return;
   }
-  std::string path = info.Length() > 0 && !info[0].IsUndefined() ? StringArg(info, 0, "path") : "/dev/kvm";
   auto vm = std::make_shared<VmResource>();
-  vm->kvm = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!vm->kvm.Valid()) throw SystemError(env, errno, "open", path);
-  int fd;
-  do {
-    fd = ioctl(vm->kvm.Get(), KVM_CREATE_VM, 0);
-  } while (fd < 0 && errno == EINTR);
-  if (fd < 0) throw SystemError(env, errno, "KVM_CREATE_VM");
-  vm->fd = Descriptor(fd);
+  if (info.Length() == 2 && StringArg(info, 0, "kind") == "threads") {
+    vm->memslots.push_back(GuestMemory::FromArg(info, 1));
+  } else {
+    vm->fd = OpenKvm(info, *vm);
+  }
   try {
     vm->exits = std::make_shared<ExitQueue>();
   } catch (const std::system_error& error) {
@@ -72,6 +68,25 @@ Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
   }
   vm->exits_handle = SharedRegistry<ExitQueue>::Add(vm->exits);
   ref_.Own(std::move(vm));
+}
+
+Descriptor Vm::OpenKvm(const Napi::CallbackInfo& info, VmResource& vm) {
+  Napi::Env env = info.Env();
+  std::string path = info.Length() > 0 && !info[0].IsUndefined() ? StringArg(info, 0, "path") : "/dev/kvm";
+  vm.kvm = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!vm.kvm.Valid()) throw SystemError(env, errno, "open", path);
+  int fd;
+  do {
+    fd = ioctl(vm.kvm.Get(), KVM_CREATE_VM, 0);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) throw SystemError(env, errno, "KVM_CREATE_VM");
+  return Descriptor(fd);
+}
+
+int Vm::KvmFd(Napi::Env env) const {
+  VmResource& vm = ref_.Get(env);
+  if (!vm.IsKvm()) throw Napi::Error::New(env, "a VM of threads has no KVM");
+  return vm.fd.Get();
 }
 
 std::shared_ptr<VmResource> Vm::FromArg(const Napi::CallbackInfo& info, size_t index) {
@@ -94,7 +109,7 @@ Napi::Value Vm::ExitQueueHandle(const Napi::CallbackInfo& info) {
 // createIrqchip(tssAddress, identityMapAddress): PIC, IOAPIC, LAPICs and PIT in the kernel, before any vCPU.
 Napi::Value Vm::CreateIrqchip(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  int fd = ref_.Get(env).fd.Get();
+  int fd = KvmFd(env);
   uint64_t tss = UintArg(info, 0, "tssAddress", UINT32_MAX);
   uint64_t identity_map = UintArg(info, 1, "identityMapAddress", UINT32_MAX);
   Call(env, fd, KVM_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR", &identity_map);
@@ -110,6 +125,7 @@ Napi::Value Vm::CreateIrqchip(const Napi::CallbackInfo& info) {
 Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   VmResource& vm = ref_.Get(env);
+  const int fd = KvmFd(env);
   kvm_userspace_memory_region region{};
   region.slot = static_cast<uint32_t>(UintArg(info, 0, "slot", 508));
   region.guest_phys_addr = UintArg(info, 1, "guestAddress");
@@ -118,7 +134,7 @@ Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
   region.memory_size = UintArg(info, 4, "bytes");
   if (!ram->HasBytes(offset, region.memory_size)) throw Napi::RangeError::New(env, "memslot outside of guest RAM");
   region.userspace_addr = reinterpret_cast<uint64_t>(ram->Base() + offset);
-  Call(env, vm.fd.Get(), KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
+  Call(env, fd, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
   vm.memslots.push_back(std::move(ram));
   return env.Undefined();
 }
@@ -131,18 +147,18 @@ Napi::Value Vm::SetRouting(const Napi::CallbackInfo& info) {
   if (entries.ByteLength() != count * sizeof(kvm_irq_routing_entry)) {
     throw Napi::RangeError::New(env, "entries must be whole struct kvm_irq_routing_entry");
   }
-  if (kvm_set_gsi_routing(ref_.Get(env).fd.Get(), entries.Data(), static_cast<uint32_t>(count)) < 0) {
+  if (kvm_set_gsi_routing(KvmFd(env), entries.Data(), static_cast<uint32_t>(count)) < 0) {
     throw SystemError(env, errno, "KVM_SET_GSI_ROUTING");
   }
   return env.Undefined();
 }
 
-// setIrq(gsi, level: boolean)
+// setIrq(gsi, level: boolean). A VM of threads has no interrupts: its guest looks at its devices.
 Napi::Value Vm::SetIrq(const Napi::CallbackInfo& info) {
   kvm_irq_level irq{};
   irq.irq = static_cast<uint32_t>(UintArg(info, 0, "gsi", 1023));
   irq.level = BoolArg(info, 1, "level") ? 1 : 0;
-  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), KVM_IRQ_LINE, "KVM_IRQ_LINE", &irq);
+  if (ref_.Get(info.Env()).IsKvm()) Call(info.Env(), KvmFd(info.Env()), KVM_IRQ_LINE, "KVM_IRQ_LINE", &irq);
   return info.Env().Undefined();
 }
 
@@ -162,7 +178,7 @@ Napi::Value Vm::AddVirtio(const Napi::CallbackInfo& info) {
     throw Napi::RangeError::New(env, "a VM has at most " + std::to_string(VirtioInterrupts::kMaxDevices) +
                                          " virtio devices");
   }
-  Call(env, vm.fd.Get(), KVM_IOEVENTFD, "KVM_IOEVENTFD", &notify);
+  if (vm.IsKvm()) Call(env, vm.fd.Get(), KVM_IOEVENTFD, "KVM_IOEVENTFD", &notify);
   return Napi::Number::New(env, vm.virtio.Add(address, gsi));
 }
 
@@ -177,6 +193,7 @@ Napi::Value Vm::RaiseVirtio(const Napi::CallbackInfo& info) {
   VmResource& vm = ref_.Get(info.Env());
   const size_t index = VirtioArg(info);
   vm.virtio.Status(index).fetch_or(static_cast<uint32_t>(UintArg(info, 1, "bits", UINT32_MAX)));
+  if (!vm.IsKvm()) return info.Env().Undefined();
   kvm_irq_level edge{};
   edge.irq = vm.virtio.Gsi(index);
   for (uint32_t level : {1u, 0u}) {
@@ -221,7 +238,7 @@ Napi::Value Vm::GetState(const Napi::CallbackInfo& info) {
   Napi::Uint8Array result = Napi::Uint8Array::New(info.Env(), state.bytes);
   memset(result.Data(), 0, state.bytes);
   if (state.irqchip >= 0) reinterpret_cast<kvm_irqchip*>(result.Data())->chip_id = state.irqchip;
-  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), state.get, state.name, result.Data());
+  Call(info.Env(), KvmFd(info.Env()), state.get, state.name, result.Data());
   return result;
 }
 
@@ -235,7 +252,7 @@ Napi::Value Vm::SetState(const Napi::CallbackInfo& info) {
   }
   std::vector<uint8_t> copy(bytes.Data(), bytes.Data() + state.bytes);
   if (state.irqchip >= 0) reinterpret_cast<kvm_irqchip*>(copy.data())->chip_id = state.irqchip;
-  Call(info.Env(), ref_.Get(info.Env()).fd.Get(), state.set, state.name, copy.data());
+  Call(info.Env(), KvmFd(info.Env()), state.set, state.name, copy.data());
   return info.Env().Undefined();
 }
 

@@ -13,13 +13,16 @@
 
 namespace postcopy {
 
-// A KVM VM: its descriptor, the RAM its memslots refer to (kept alive as long as the VM), its exit queue, and what the
-// guest reads of its devices without the device worker.
+// A VM: the RAM that its guest has (kept alive as long as the VM), its exit queue, and what the guest reads of its devices
+// without the device worker. One of KVM has descriptors besides; one of threads has none.
 struct VmResource {
   Descriptor kvm;
   Descriptor fd;
   std::vector<std::shared_ptr<Ram>> memslots;
   std::shared_ptr<ExitQueue> exits;
+
+  bool IsKvm() const { return fd.Valid(); }
+
   uint32_t exits_handle = 0;
   VirtioInterrupts virtio;
   SerialShadow serial;
@@ -50,6 +53,8 @@ class Vm : public Napi::ObjectWrap<Vm> {
   Napi::Value SetState(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
+  static Descriptor OpenKvm(const Napi::CallbackInfo& info, VmResource& vm);
+  int KvmFd(Napi::Env env) const;
   size_t VirtioArg(const Napi::CallbackInfo& info);
 
   SharedRef<VmResource> ref_;

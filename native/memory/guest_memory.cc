@@ -12,6 +12,9 @@ namespace {
 
 // 2^32 pages of 4 KiB: page numbers are 32 bits wide on the wire and in page tables of ours.
 constexpr uint64_t kMaxBytes = 1ULL << 44;
+// GUEST_BASE of native/guest/address.h: what the guest is linked for, and the same in every process. Above where V8 asks for
+// memory, below where Linux puts a program.
+constexpr uintptr_t kThreadsGuestBase = 1ULL << 46;
 
 }  // namespace
 
@@ -23,13 +26,26 @@ GuestMemory::GuestMemory(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Gues
   uint64_t bytes = UintArg(info, 0, "bytes", kMaxBytes);
   std::string backing = StringArg(info, 1, "backing");
   if (bytes == 0 || bytes % kPageSize != 0) throw Napi::RangeError::New(info.Env(), "bytes must be whole pages");
+  if (backing == "threads") {
+    OwnAt(info, bytes);
+    return;
+  }
   if (backing != "anonymous" && backing != "memfd") {
-    throw Napi::RangeError::New(info.Env(), "backing must be 'anonymous' or 'memfd'");
+    throw Napi::RangeError::New(info.Env(), "backing must be 'anonymous', 'memfd' or 'threads'");
   }
   try {
     ref_.Own(std::make_shared<Ram>(bytes, backing == "memfd" ? Backing::kMemfd : Backing::kAnonymous));
   } catch (const std::system_error& error) {
     throw SystemError(info.Env(), error.code().value(), "mmap", std::to_string(bytes) + " bytes of guest RAM");
+  }
+}
+
+void GuestMemory::OwnAt(const Napi::CallbackInfo& info, uint64_t bytes) {
+  try {
+    ref_.Own(std::make_shared<Ram>(bytes, kThreadsGuestBase));
+  } catch (const std::system_error& error) {
+    throw SystemError(info.Env(), error.code().value(), "mmap",
+                      std::to_string(bytes) + " bytes of guest RAM at the one address where a guest of threads can run");
   }
 }
 

@@ -29,6 +29,8 @@ class GuestMemory : public Napi::ObjectWrap<GuestMemory> {
   Napi::Value Collapse(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
+  void OwnAt(const Napi::CallbackInfo& info, uint64_t bytes);
+
   SharedRef<Ram> ref_;
 };
 

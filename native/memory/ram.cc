@@ -49,6 +49,19 @@ Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing) {
     Fail("mmap");
   }
   base_ = static_cast<uint8_t*>(base);
+  Advise();
+}
+
+Ram::Ram(size_t bytes, uintptr_t address) : bytes_(bytes), mapped_bytes_(bytes), backing_(Backing::kAnonymous) {
+  const int flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* wanted = reinterpret_cast<void*>(address);
+  void* base = mmap(wanted, bytes, PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
+  if (base == MAP_FAILED) Fail("mmap");
+  mapped_ = base_ = static_cast<uint8_t*>(base);
+  Advise();
+}
+
+void Ram::Advise() {
   // Guest memory has no place in a core dump, and a forked child must not get a copy-on-write view of it.
   madvise(base_, bytes_, MADV_DONTDUMP);
   madvise(base_, bytes_, MADV_DONTFORK);
