@@ -11,7 +11,8 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-export type Backing = 'anonymous' | 'memfd';
+/** threads: anonymous, executable and at GUEST_BASE (memory/layout.ts), once in a process: code EEXIST. */
+export type Backing = 'anonymous' | 'memfd' | 'threads';
 
 export interface NativeMemory {
   readonly handle: number;
@@ -241,7 +242,11 @@ export interface ExitQueue {
 
 export type VcpuStateName = 'regs' | 'sregs' | 'debugregs' | 'xcrs' | 'xsave' | 'mpState' | 'vcpuEvents' | 'lapic';
 
-/** A vCPU with a thread of its own, parked at first. State can be read and set only while it is parked. */
+/**
+ * A vCPU with a thread of its own, parked at first. State can be read and set only while it is parked. One of a VM of threads
+ * has the states 'regs' and 'xsave' (what user mode has of both), no MSRs, CPUID or TSC of its own, and parks also while a
+ * page is missing.
+ */
 export interface NativeVcpu {
   /** Also of one that was asked to park and has not yet: it does not. */
   resume(): void;
@@ -295,12 +300,19 @@ export interface Native {
     new (name: string, bridge: string): NativeTap;
     new (attach: null, handle: number): NativeTap;
   };
-  Vm: { new (path?: string): NativeVm; new (attach: null, handle: number): NativeVm };
+  Vm: {
+    new (path?: string): NativeVm;
+    /** Its vCPUs are threads that run in this memory (backing 'threads'). It has no KVM: what asks for it throws. */
+    new (kind: 'threads', memory: NativeMemory): NativeVm;
+    new (attach: null, handle: number): NativeVm;
+  };
   ExitQueue: new (attach: null, handle: number) => ExitQueue;
   Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;
 
   /** CLOCK_MONOTONIC, microseconds, one clock for all threads and processes of the host. */
   monotonicMicros(): number;
+  /** Frequency of this host's TSC, measured against CLOCK_MONOTONIC_RAW; takes 0.1 s at most, the first time. */
+  hostTscKhz(): number;
   /** Triples [fd, events, revents]; the number of ready ones. timeoutMs -1: for ever. A signal counts as a timeout. */
   poll(set: Int32Array, count: number, timeoutMs: number): number;
   createEventFd(): number;

@@ -1,5 +1,6 @@
 /** The command line of `postcopy bench`, checked. */
 import { parseSize } from '../configure/size.js';
+import { CPUS_MAX, type MachineName } from '../configure/machine-setting.js';
 import { PostcopyError } from '../errors.js';
 import { MIB } from '../memory/page-size.js';
 import { parseLink } from './link/link-spec.js';
@@ -7,6 +8,7 @@ import { BENCH_PATTERNS, pickScenarios, standardScenarios, type Scenario } from 
 import { SYSTEMS, type SystemName } from './system.js';
 
 export interface BenchWords {
+  machine: MachineName;
   all?: boolean;
   scenario?: string[];
   link: string;
@@ -22,6 +24,7 @@ export interface BenchWords {
 }
 
 export interface BenchOptions {
+  machine: MachineName;
   scenarios: Scenario[];
   rounds: number;
   systems: SystemName[];
@@ -30,13 +33,13 @@ export interface BenchOptions {
   html?: string;
 }
 
-const MOST_CPUS = 16;
-
 export function parseBenchOptions(words: BenchWords): BenchOptions {
-  const cpus = wholeNumber('--cpus', words.cpus, MOST_CPUS);
+  const cpus = wholeNumber('--cpus', words.cpus, CPUS_MAX[words.machine]);
   const rounds = wholeNumber('--rounds', words.rounds, 1000);
-  const systems = parseSystems(words.systems);
+  // QEMU has no machine of threads.
+  const systems = words.machine === 'kvm' ? parseSystems(words.systems) : (['postcopy'] as const).slice();
   return {
+    machine: words.machine,
     scenarios: chooseScenarios(words, cpus),
     rounds,
     systems,

@@ -2,10 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import type { MachineName } from '../configure/machine-setting.js';
 import { memoryMeterKind } from './memory-meter.js';
 import { VERSION } from '../version.js';
 
 export interface HostFacts {
+  /** Of postcopy's guests. */
+  machine: MachineName;
   kernel: string;
   cpu: string;
   cores: number;
@@ -22,7 +25,7 @@ export interface HostFacts {
   postcopy: string;
 }
 
-export function hostFacts(): HostFacts {
+export function hostFacts(): Omit<HostFacts, 'machine'> {
   return {
     kernel: release(),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',

@@ -1,4 +1,5 @@
 /** postcopy as its users run it: one `run` and one `receive` process. */
+import type { MachineName } from '../configure/machine-setting.js';
 import { guestBinary } from '../guest/guest-binary.js';
 import type { GuestConsole } from '../guest/guest-console.js';
 import { SpawnedVm } from '../guest/spawned-vm.js';
@@ -7,10 +8,9 @@ import { booted, type GuestShape, type Migrated, type PagesLeft, type Pair, type
 
 const VM_NAME = 'bench';
 
-export const postcopySystem: System = {
-  name: 'postcopy',
-  start: (shape, site) => booted(new PostcopyPair(shape, site)),
-};
+export function postcopySystem(machine: MachineName): System {
+  return { name: 'postcopy', start: (shape, site) => booted(new PostcopyPair(machine, shape, site)) };
+}
 
 class PostcopyPair implements Pair {
   readonly vcpuThread = /^vcpu/;
@@ -19,12 +19,13 @@ class PostcopyPair implements Pair {
   readonly #destination: SpawnedVm;
   #guest: GuestConsole | undefined;
 
-  constructor(shape: GuestShape, site: Site) {
+  constructor(kind: MachineName, shape: GuestShape, site: Site) {
     const { host, port } = site.listen;
-    const listen = ['--listen', `${host}:${port}`, '--serial', 'null'];
+    const listen = ['--machine', kind, '--listen', `${host}:${port}`, '--serial', 'null'];
     const boot = ['--kernel', guestBinary(), '--memory', `${Math.round(shape.memoryBytes / MIB)}M`];
-    const machine = ['--cpus', String(shape.cpus), '--serial', 'null', '--no-reboot'];
-    const options = ['--cmdline', `tsc_khz=${site.tscKhz}`];
+    const machine = ['--machine', kind, '--cpus', String(shape.cpus), '--serial', 'null', '--no-reboot'];
+    // A machine of threads tells its guest itself: it has the host's own.
+    const options = kind === 'kvm' ? ['--cmdline', `tsc_khz=${site.tscKhz}`] : [];
     this.#site = site;
     this.#destination = new SpawnedVm('receive', VM_NAME, listen, site.destinationLauncher);
     this.#source = new SpawnedVm('run', VM_NAME, [...boot, ...machine, ...options], site.sourceLauncher);

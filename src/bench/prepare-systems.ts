@@ -16,10 +16,11 @@ export interface PreparedSystems {
 }
 
 export async function prepareSystems(
-  { systems, qemu: binary }: BenchOptions,
+  { machine, systems, qemu: binary }: BenchOptions,
   say: (text: string) => void,
 ): Promise<PreparedSystems> {
-  const alone = { systems: [postcopySystem] };
+  const postcopy = postcopySystem(machine);
+  const alone = { systems: [postcopy] };
   if (!systems.some((name) => name !== 'postcopy')) return alone;
   const qemu = qemuVersion(binary);
   if (qemu === undefined) {
@@ -29,7 +30,7 @@ export async function prepareSystems(
   const qemuCpuModel = await probeCpuModel(binary);
   say(`${qemu}, -cpu ${qemuCpuModel}`);
   const known: System[] = [
-    postcopySystem,
+    postcopy,
     qemuSystem(true, { binary, cpuModel: qemuCpuModel }),
     qemuSystem(false, { binary, cpuModel: qemuCpuModel }),
   ];

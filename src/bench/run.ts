@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cleanup } from '../cli/cleanup.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import { describeError } from '../errors.js';
 import { openLink } from './link/link.js';
 import type { FailedRun, RunResult, ScenarioResult } from './result.js';
@@ -13,6 +14,7 @@ import type { System } from './system.js';
 import { guestTscKhz } from './tsc.js';
 
 export interface RoundsOptions {
+  machine: MachineName;
   scenario: Scenario;
   systems: System[];
   rounds: number;
@@ -24,7 +26,7 @@ export interface RoundsOptions {
 /** Whatever was made for the scenario is undone by the cleanup, which is also the caller's to run at a signal. */
 export async function runScenario(options: RoundsOptions, cleanup: Cleanup): Promise<ScenarioResult> {
   const { scenario, systems, rounds, onStep } = options;
-  const surroundings = await surround(scenario, cleanup);
+  const surroundings = await surround(scenario, options.machine, cleanup);
   const runs: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (let round = 1; round <= rounds; round++) {
@@ -47,10 +49,10 @@ export async function runScenario(options: RoundsOptions, cleanup: Cleanup): Pro
   return { name, title, workload, link: link.text, rttMs: link.rttMs, runs, failed, summaries };
 }
 
-async function surround({ link }: Scenario, cleanup: Cleanup): Promise<Surroundings> {
+async function surround({ link }: Scenario, machine: MachineName, cleanup: Cleanup): Promise<Surroundings> {
   const directory = mkdtempSync(join(tmpdir(), 'postcopy-bench-'));
   cleanup.add(() => rmSync(directory, { recursive: true, force: true }));
-  return { link: await openLink(link, cleanup), directory, tscKhz: guestTscKhz() };
+  return { link: await openLink(link, cleanup), directory, tscKhz: guestTscKhz(machine) };
 }
 
 function shortText({ figures }: RunResult): string {

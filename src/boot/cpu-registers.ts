@@ -7,6 +7,7 @@ import { CODE32, CODE64, DATA_SEGMENT, GDT_BYTES, TASK_STATE, type Segment } fro
 const REGS_ORDER = 'rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags'.split(' ');
 const REGISTER_BYTES = 8;
 export const KVM_REGS_BYTES = REGS_ORDER.length * REGISTER_BYTES;
+export const RIP_OFFSET = REGS_ORDER.indexOf('rip') * REGISTER_BYTES;
 
 /** Offsets in struct kvm_segment. */
 const SEGMENT = {
@@ -58,6 +59,8 @@ const EFER_LME = 0x100n;
 export const EFER_LMA = 0x400n;
 /** Bit 1 is always set; interrupts are off. */
 const RFLAGS_RESET = 0x2n;
+/** User mode runs with interrupts on. */
+const RFLAGS_USER = 0x202n;
 
 /**
  * The state of the first vCPU at the kernel's entry point, as struct kvm_regs and struct kvm_sregs. `sregs` is what
@@ -83,14 +86,30 @@ export function bootRegisters(entry: BootEntry, sregs: Uint8Array): { regs: Uint
 }
 
 function entryRegisters(entry: BootEntry): Uint8Array {
+  const bootInfo = entry.protocol === 'linux64' ? 'rsi' : 'rbx';
+  return generalRegisters({
+    rip: BigInt(entry.entryAddress),
+    rflags: RFLAGS_RESET,
+    rsp: BigInt(BOOT_STACK_TOP),
+    [bootInfo]: BigInt(entry.bootInfoAddress),
+  });
+}
+
+/** Of a vCPU that is a thread, as struct kvm_regs: RDI has the start info's address, RSI the vCPU's index. */
+export function threadRegisters(entryAddress: number, bootInfoAddress: number, index: number): Uint8Array {
+  return generalRegisters({
+    rip: BigInt(entryAddress),
+    rflags: RFLAGS_USER,
+    rdi: BigInt(bootInfoAddress),
+    rsi: BigInt(index),
+  });
+}
+
+function generalRegisters(values: Record<string, bigint>): Uint8Array {
   const regs = new Uint8Array(KVM_REGS_BYTES);
-  const view = viewOf(regs);
-  const set = (name: string, value: bigint): void =>
-    view.setBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, value, true);
-  set('rip', BigInt(entry.entryAddress));
-  set('rflags', RFLAGS_RESET);
-  set('rsp', BigInt(BOOT_STACK_TOP));
-  set(entry.protocol === 'linux64' ? 'rsi' : 'rbx', BigInt(entry.bootInfoAddress));
+  for (const [name, value] of Object.entries(values)) {
+    viewOf(regs).setBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, value, true);
+  }
   return regs;
 }
 
@@ -124,24 +143,29 @@ export interface AddressRegisters {
   pointers: bigint[];
 }
 
+/** Of struct kvm_regs: linear addresses, those that it needs first, code and stack; then all that may be addresses. */
+export function generalPointers(regs: Uint8Array): bigint[] {
+  const general = viewOf(regs);
+  const others = REGS_ORDER.filter((name) => !['rip', 'rsp', 'rflags'].includes(name));
+  return ['rip', 'rsp', ...others].map((name) => general.getBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, true));
+}
+
 /** Of struct kvm_regs and struct kvm_sregs. Throws RangeError if they are shorter. */
 export function addressRegisters(regs: Uint8Array, sregs: Uint8Array): AddressRegisters {
-  const general = viewOf(regs);
   const system = viewOf(sregs);
-  const register = (name: string): bigint => general.getBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, true);
   const [cr0, cr3, cr4, efer] = [SREGS.cr0, SREGS.cr3, SREGS.cr4, SREGS.efer].map((at) =>
     system.getBigUint64(at, true),
   );
   const bases = [SREGS.gs, SREGS.tr, SREGS.gdt, SREGS.idt, SREGS.fs].map((at) => system.getBigUint64(at, true));
-  const [first, others] = [['rip', 'rsp'], REGS_ORDER.filter((name) => !['rip', 'rsp', 'rflags'].includes(name))];
-  const pointers = [...first.map(register), ...bases, ...others.map(register)];
+  const [code, stack, ...others] = generalPointers(regs) as [bigint, bigint, ...bigint[]];
+  const pointers = [code, stack, ...bases, ...others];
   return { cr0: cr0!, cr3: cr3!, cr4: cr4!, efer: efer!, pointers };
 }
 
 /** struct kvm_regs and struct kvm_sregs as lines of text, for the message of a guest that failed. */
-export function describeRegisters(regs: Uint8Array, sregs: Uint8Array): string {
-  if (regs.length < KVM_REGS_BYTES || sregs.length < KVM_SREGS_BYTES) return '(no registers)';
-  return [...generalLines(viewOf(regs)), ...systemLines(viewOf(sregs))].join('\n');
+export function describeRegisters(regs: Uint8Array, sregs?: Uint8Array): string {
+  if (regs.length < KVM_REGS_BYTES || (sregs?.length ?? KVM_SREGS_BYTES) < KVM_SREGS_BYTES) return '(no registers)';
+  return [...generalLines(viewOf(regs)), ...(sregs === undefined ? [] : systemLines(viewOf(sregs)))].join('\n');
 }
 
 const WIDE_DIGITS = 16;

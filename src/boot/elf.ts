@@ -29,6 +29,7 @@ type ReadWord = (view: DataView, offset: number) => number;
 /** Where the fields are: ELF specification, figures 1-3 and 2-1, and the ELF-64 object file format, figures 2 and 6. */
 interface ElfClass {
   headerBytes: number;
+  entry: number;
   phoff: number;
   phentsize: number;
   phnum: number;
@@ -43,6 +44,7 @@ interface ElfClass {
 
 const ELF32: ElfClass = {
   headerBytes: 52,
+  entry: 24,
   phoff: 28,
   phentsize: 42,
   phnum: 44,
@@ -57,6 +59,7 @@ const ELF32: ElfClass = {
 
 const ELF64: ElfClass = {
   headerBytes: 64,
+  entry: 24,
   phoff: 32,
   phentsize: 54,
   phnum: 56,
@@ -76,6 +79,12 @@ const CLASSES: Record<number, ElfClass> = { 1: ELF32, 2: ELF64 };
 
 export function isElf(file: Uint8Array): boolean {
   return hasText(file, 0, MAGIC);
+}
+
+/** e_entry, a linear address, of a file for which isElf() holds; 0 if its header is damaged. */
+export function readEntryAddress(file: Uint8Array): number {
+  const elf = CLASSES[file[EI_CLASS] ?? 0];
+  return elf === undefined || file.length < elf.headerBytes ? 0 : elf.word(viewOf(file), elf.entry);
 }
 
 /** The program headers of a file for which isElf() holds. Throws BAD_KERNEL. */

@@ -4,6 +4,7 @@ import {
   HIGH_MEMORY_START,
   HOLE_START,
   memoryMap,
+  type MemoryMapEntry,
   PVH_MEMORY_MAP_ADDRESS,
   PVH_MODULE_LIST_ADDRESS,
   PVH_START_INFO_ADDRESS,
@@ -38,8 +39,16 @@ const MODLIST_ENTRY_BYTES = 32;
 /** struct hvm_memmap_table_entry: addr, size, type, reserved. */
 const MEMMAP_ENTRY_BYTES = 24;
 
-/** Loads an ELF file with a PVH entry point (Xen docs/misc/pvh.pandoc). Throws BAD_KERNEL, BAD_CONFIG. */
-export function loadPvh(memory: GuestMemory, files: BootFiles, rsdpAddress: number): BootEntry {
+/**
+ * Loads an ELF file with a PVH entry point (Xen docs/misc/pvh.pandoc). `map`: what the guest is told of its RAM. Throws
+ * BAD_KERNEL, BAD_CONFIG.
+ */
+export function loadPvh(
+  memory: GuestMemory,
+  files: BootFiles,
+  rsdpAddress: number,
+  map: MemoryMapEntry[] = memoryMap(memory.bytes),
+): BootEntry {
   const path = files.kernelPath;
   const headers = readProgramHeaders(files.kernel, path);
   const entryAddress = findEntry(headers, path);
@@ -54,7 +63,7 @@ export function loadPvh(memory: GuestMemory, files: BootFiles, rsdpAddress: numb
   // What memsz has beyond the file's bytes is zero already: RAM is fresh, and segments do not overlap.
   for (const segment of segments) memory.write(segment.paddr, segment.bytes);
   writeInitrd(memory, files, initrd);
-  writeStartInfo(memory, initrd, writeCommandLine(memory, cmdline), rsdpAddress);
+  writeStartInfo(memory, initrd, writeCommandLine(memory, cmdline), rsdpAddress, map);
   return { protocol: 'pvh', entryAddress, bootInfoAddress: PVH_START_INFO_ADDRESS };
 }
 
@@ -92,7 +101,13 @@ function checkSegments(headers: ProgramHeader[], memoryBytes: number, path: stri
   return segments;
 }
 
-function writeStartInfo(memory: GuestMemory, initrd: InitrdPlace, cmdlineAddress: number, rsdpAddress: number): void {
+function writeStartInfo(
+  memory: GuestMemory,
+  initrd: InitrdPlace,
+  cmdlineAddress: number,
+  rsdpAddress: number,
+  ranges: MemoryMapEntry[],
+): void {
   const info = new Uint8Array(START_INFO.bytes);
   const view = viewOf(info);
   view.setUint32(START_INFO.magic, XEN_HVM_START_MAGIC_VALUE, true);
@@ -102,7 +117,7 @@ function writeStartInfo(memory: GuestMemory, initrd: InitrdPlace, cmdlineAddress
     view.setBigUint64(START_INFO.modlistPaddr, BigInt(PVH_MODULE_LIST_ADDRESS), true);
     memory.write(PVH_MODULE_LIST_ADDRESS, modlistEntry(initrd));
   }
-  const map = encodeMemoryMap(memory.bytes);
+  const map = encodeMemoryMap(ranges);
   memory.write(PVH_MEMORY_MAP_ADDRESS, map);
   view.setBigUint64(START_INFO.cmdlinePaddr, BigInt(cmdlineAddress), true);
   view.setBigUint64(START_INFO.rsdpPaddr, BigInt(rsdpAddress), true);
@@ -119,8 +134,7 @@ function modlistEntry(initrd: InitrdPlace): Uint8Array {
   return entry;
 }
 
-function encodeMemoryMap(memoryBytes: number): Uint8Array {
-  const map = memoryMap(memoryBytes);
+function encodeMemoryMap(map: MemoryMapEntry[]): Uint8Array {
   const encoded = new Uint8Array(map.length * MEMMAP_ENTRY_BYTES);
   const view = viewOf(encoded);
   map.forEach((entry, index) => {

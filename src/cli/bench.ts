@@ -54,14 +54,20 @@ async function runAll(
   const startedAt = new Date().toISOString();
   for (const scenario of options.scenarios) {
     const chosen = systems.filter(({ name }) => scenario.systems.includes(name));
-    const rounds = { scenario, systems: chosen, rounds: options.rounds, onStep: (text: string) => say(output, text) };
+    const rounds = {
+      machine: options.machine,
+      scenario,
+      systems: chosen,
+      rounds: options.rounds,
+      onStep: (text: string) => say(output, text),
+    };
     scenarios.push(await runScenario({ ...rounds, signal }, cleanup));
     await cleanup.run();
   }
   return {
     version: 1,
     startedAt,
-    host: { ...hostFacts(), qemu, qemuCpuModel },
+    host: { ...hostFacts(), machine: options.machine, qemu, qemuCpuModel },
     options: { rounds: options.rounds, systems: systems.map(({ name }) => name) },
     scenarios,
     targets: evaluateTargets(scenarios),

@@ -1,4 +1,5 @@
 /** `postcopy demo`: the project's guest, under load, migrated here between two processes, verified. */
+import { cpusProblem, type MachineName } from '../configure/machine-setting.js';
 import { parseSize } from '../configure/size.js';
 import { PostcopyError } from '../errors.js';
 import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../guest/trial.js';
@@ -11,6 +12,7 @@ import { progressLine } from './migration-text.js';
 import { printJson, say, type Output } from './output.js';
 
 export interface DemoOptions {
+  machine: MachineName;
   memory: string;
   workingSet: string;
   cpus: string;
@@ -22,7 +24,7 @@ const SETTLE_MS = 1000;
 
 export async function demoCommand(options: DemoOptions, output: Output): Promise<number> {
   const trial = checkOptions(options);
-  await requireHost();
+  await requireHost(options.machine);
   const line = await openLiveLine(options.json !== true);
   let result: TrialResult;
   try {
@@ -43,10 +45,10 @@ export async function demoCommand(options: DemoOptions, output: Output): Promise
 }
 
 /** Asked here, where its absence has an exit code of its own: the VM's processes only say it. */
-async function requireHost(): Promise<void> {
+async function requireHost(machine: MachineName): Promise<void> {
   await loadNative();
-  const { requireKvm, requireUserfaultfd } = await import('../run/require-host.js');
-  requireKvm();
+  const { requireMachine, requireUserfaultfd } = await import('../run/require-host.js');
+  requireMachine(machine);
   requireUserfaultfd();
 }
 
@@ -58,13 +60,14 @@ function checkOptions(options: DemoOptions): TrialOptions {
   if (memoryBytes === undefined || workingSetBytes === undefined) {
     throw new PostcopyError('BAD_CONFIG', '--memory and --working-set must be sizes, like 1G or 512M');
   }
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 16) throw new PostcopyError('BAD_CONFIG', '--cpus must be 1 to 16');
+  const problem = cpusProblem(options.machine, cpus);
+  if (problem !== undefined) throw new PostcopyError('BAD_CONFIG', `--cpus ${problem}`);
   if (pattern === undefined) throw new PostcopyError('BAD_CONFIG', `--pattern must be one of ${PATTERNS.join(', ')}`);
   // The guest itself, its page tables and its ledger need some of its memory.
   if (workingSetBytes > memoryBytes - 16 * MIB - memoryBytes / 64) {
     throw new PostcopyError('BAD_CONFIG', '--working-set must leave the guest some of its --memory');
   }
-  return { memoryBytes, workingSetBytes, cpus, pattern, settleMs: SETTLE_MS };
+  return { machine: options.machine, memoryBytes, workingSetBytes, cpus, pattern, settleMs: SETTLE_MS };
 }
 
 function isGood({ summary, during, verdict }: TrialResult): boolean {
@@ -87,7 +90,7 @@ function demoText(result: TrialResult): string {
   const { faultWaitUs: wait, pages, memory } = summary;
   return [
     '',
-    'What the guest felt',
+    `What the guest felt, on a machine of ${summary.machine === 'kvm' ? 'KVM' : 'threads'}`,
     `  longest stall          ${ms(during.longest_us)}`,
     `  downtime               ${ms(summary.downtimeMs * 1000)}: ${downtimeText(summary.downtimeParts)}`,
     `  fault wait             ${us(wait.mean)} mean, ${us(wait.p50)} p50, ${us(wait.p99)} p99, ${wait.count} faults`,

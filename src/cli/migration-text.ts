@@ -32,6 +32,7 @@ function summaryTable(summary: MigrationSummary): string {
   const { pages, faultWaitUs: wait, memory } = summary;
   return formatFields([
     ['mode', summary.mode],
+    ['machine', summary.machine],
     ['total time', formatDuration(summary.totalMs)],
     ['downtime', formatDuration(summary.downtimeMs)],
     ['on the wire', formatSize(summary.wireBytes)],

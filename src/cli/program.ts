@@ -7,9 +7,11 @@ import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
 import { reportError } from './report-error.js';
+import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
 import { CONSOLE_PORTS, type ConsolePort } from '../control/service.js';
 import { VERSION } from '../version.js';
 
+const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own guest: for tests and measurements";
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
 const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
 const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
@@ -60,6 +62,10 @@ function collect(value: string, earlier: string[] = []): string[] {
   return [...earlier, value];
 }
 
+function machineOption(): Option {
+  return new Option('--machine <kind>', MACHINE_HELP).choices(MACHINES).default(DEFAULT_MACHINE);
+}
+
 type Done = (exitCode: number) => void;
 
 const SECONDS_MAX = 24 * 60 * 60;
@@ -76,11 +82,12 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .description('boot a VM and stay with it')
     .option('--name <name>', 'of the VM')
     .option('--config <file>', 'JSON with any of the settings below; what is given here wins')
+    .addOption(new Option('--machine <kind>', `${MACHINE_HELP} (default kvm)`).choices(MACHINES))
     .option('--kernel <file>', 'a Linux bzImage, or an ELF file with a PVH entry')
     .option('--initrd <file>', 'initial RAM disk')
     .option('--cmdline <text>', 'kernel command line')
     .option('--memory <size>', 'guest RAM, like 512M (default 1G)')
-    .option('--cpus <number>', 'vCPUs, 1 to 16 (default 2)')
+    .option('--cpus <number>', 'vCPUs, 1 to 16, as threads to 64 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
     .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID]${REPEATABLE}`, collect)
@@ -96,6 +103,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .description('wait for one VM from another host, run it and stay with it')
     .requiredOption('--name <name>', 'of the VM on this host')
     .requiredOption('--listen <host:port>', 'where to wait for it')
+    .addOption(machineOption())
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
     .option('--disk <setting>', `where a disk of the VM is on this host: id=ID,path=FILE${REPEATABLE}`, collect)
@@ -179,6 +187,7 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
   program
     .command('demo')
     .description("postcopy's own guest, under load, migrated here between two processes and verified")
+    .addOption(machineOption())
     .option('--memory <size>', 'guest RAM', '1G')
     .option('--working-set <size>', 'what it works on', '512M')
     .option('--cpus <number>', 'vCPUs', '2')
@@ -194,6 +203,7 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .option('--all', 'every standard scenario: what the table of targets needs')
     .option('--scenario <name...>', 'some of them: loopback, 1g, rtt10, warm, ram-1g, ram-2g, ram-4g, ram-8g')
     .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1)', 'loopback')
+    .addOption(machineOption())
     .option('--memory <size>', 'guest RAM', '1G')
     .option('--working-set <size>', 'what it works on', '512M')
     .option('--cpus <number>', 'vCPUs', '1')

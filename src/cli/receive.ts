@@ -1,3 +1,4 @@
+import type { MachineName } from '../configure/machine-setting.js';
 import { formatAddress, parseAddress } from '../configure/address.js';
 import { settleConsoles } from '../configure/console-settings.js';
 import { parseDiskPlaces } from '../configure/disk-setting.js';
@@ -14,6 +15,7 @@ import { say, type Output } from './output.js';
 
 export interface ReceiveCommandOptions {
   name: string;
+  machine: MachineName;
   listen: string;
   serial?: string;
   console?: string;
@@ -42,7 +44,8 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
     {
       name,
       ...consoles,
-      start: (backends) => receiveVm({ name, ...address, disks, nets }, backends, (text) => say(output, text)),
+      start: (backends) =>
+        receiveVm({ name, machine: options.machine, ...address, disks, nets }, backends, (text) => say(output, text)),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
     { output, logLevel: options.logLevel, lockFile, log },

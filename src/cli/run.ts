@@ -11,6 +11,7 @@ import { say, type Output } from './output.js';
 
 export interface RunOptions {
   name?: string;
+  machine?: string;
   config?: string;
   kernel?: string;
   initrd?: string;
@@ -29,7 +30,7 @@ export interface RunOptions {
 
 /** `postcopy run`: boots a VM and stays with it. */
 export async function runCommand(options: RunOptions, words: string[], output: Output): Promise<number> {
-  const config = configOf(options);
+  const config = configOf(await withOwnGuest(options));
   requireHostMemory(config.memoryBytes);
   const log = detachedLog();
   if (options.detach === true && log === undefined) return runDetached(config.name, words, output);
@@ -50,6 +51,13 @@ export async function runCommand(options: RunOptions, words: string[], output: O
     },
     { output, logLevel: options.logLevel, lockFile, log },
   );
+}
+
+/** What runs as threads is postcopy's own guest, where nothing else is asked for. */
+async function withOwnGuest(options: RunOptions): Promise<RunOptions> {
+  if (options.machine !== 'threads' || options.kernel !== undefined || options.config !== undefined) return options;
+  const { guestBinary } = await import('../guest/guest-binary.js');
+  return { ...options, kernel: guestBinary() };
 }
 
 function configOf({ config, logLevel: _logLevel, reboot, detach, disk, net, ...flags }: RunOptions): VmConfig {

@@ -21,6 +21,7 @@ export async function statusCommand(name: string, options: StatusOptions, output
 export function statusText(status: VmStatus): string {
   return formatFields([
     ['name', status.name],
+    ['machine', status.machine],
     ['state', status.state],
     ['problem', status.problem],
     ['process', `${status.pid}, postcopy ${status.version}`],

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
+import { CPUS_MAX, cpusProblem, DEFAULT_MACHINE, MACHINES, type MachineName } from './machine-setting.js';
 import { settleConsoles } from './console-settings.js';
 import type { DiskConfig } from './disk-config.js';
 import { disksSchema } from './disk-list.js';
@@ -14,6 +15,7 @@ import { netsSchema } from './net-list.js';
 /** A VM to boot, checked. Paths are absolute or relative to the working directory of the process. */
 export interface VmConfig {
   name: string;
+  machine: MachineName;
   kernel: string;
   initrd?: string;
   /** Kernel command line. */
@@ -31,13 +33,14 @@ export interface VmConfig {
   reboot: boolean;
 }
 
-export const CPUS_MAX = 16;
 /** Page numbers are 32-bit in the addon's arrays and on the wire; this leaves them a factor of two. */
 export const MEMORY_BYTES_MAX = 8192 * GIB;
 
 export const DEFAULTS = { memory: '1G', cpus: 2, cmdline: '', reboot: true } as const;
 
-const CPUS_RULE = `must be a number from 1 to ${CPUS_MAX}`;
+/** That of the kind of machine is checked when both are known. */
+const MOST_CPUS = Math.max(...Object.values(CPUS_MAX));
+const CPUS_RULE = `must be a number from 1 to ${MOST_CPUS}`;
 const PATH = /^[^\0]+$/;
 const PATH_RULE = 'is no path';
 
@@ -53,6 +56,13 @@ export const vmSettingsSchema = z.strictObject({
     .string('give the VM a name (--name NAME)')
     .regex(VM_NAME, VM_NAME_RULE)
     .meta({ description: 'Names the VM on this host: 1 to 64 letters, digits, dots, hyphens and underscores.' }),
+  machine: z
+    .enum(MACHINES, `must be one of ${MACHINES.join(', ')}`)
+    .default(DEFAULT_MACHINE)
+    .meta({
+      description:
+        "What its vCPUs are: kvm, or threads of the process that run postcopy's own guest (for tests and measurements).",
+    }),
   kernel: z
     .string('give the kernel to boot (--kernel FILE)')
     .regex(PATH, PATH_RULE)
@@ -70,16 +80,16 @@ export const vmSettingsSchema = z.strictObject({
   cpus: z
     .union(
       [
-        z.int(CPUS_RULE).min(1, CPUS_RULE).max(CPUS_MAX, CPUS_RULE),
+        z.int(CPUS_RULE).min(1, CPUS_RULE).max(MOST_CPUS, CPUS_RULE),
         z
           .string(CPUS_RULE)
-          .regex(/^([1-9]|1[0-6])$/, CPUS_RULE)
+          .regex(/^([1-9]|[1-5][0-9]|6[0-4])$/, CPUS_RULE)
           .transform(Number),
       ],
       CPUS_RULE,
     )
     .prefault(DEFAULTS.cpus)
-    .meta({ description: `vCPUs, 1 to ${CPUS_MAX}.` }),
+    .meta({ description: `vCPUs, 1 to ${CPUS_MAX.kvm}; as threads, 1 to ${CPUS_MAX.threads}.` }),
   serial: consolePortSchema.optional().meta({
     description:
       'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Default: stdio; null without a terminal (--detach), or when the console has it.',
@@ -107,6 +117,8 @@ export function checkVmSettings(settings: unknown, background = false): VmConfig
   const result = vmSettingsSchema.safeParse(settings);
   if (!result.success) throw new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('\n'));
   const { $schema: _, memory, serial, console, ...rest } = result.data;
+  const problem = cpusProblem(rest.machine, rest.cpus);
+  if (problem !== undefined) throw new PostcopyError('BAD_CONFIG', `cpus: ${problem}`);
   return { ...rest, memoryBytes: memory, ...settleConsoles({ serial, console }, background) };
 }
 

@@ -1,5 +1,6 @@
 /** Schemas of what a VM process answers. For its description (openapi.ts); clients check with answers.ts, which is quick to load. */
 import { z } from 'zod';
+import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { DiskStatus, MigrationProgress, MigrationSummary, NetStatus, VmStatus } from './service.js';
 import type { ErrorCode } from '../errors.js';
@@ -10,6 +11,10 @@ type Shape<T> = { [K in keyof Required<T>]: z.ZodType<T[K]> };
 const number = z.number();
 const count = z.int().min(0);
 const milliseconds = z.number().meta({ description: 'Milliseconds.' });
+
+const machineSchema = z.enum(MACHINES).meta({
+  description: "kvm, or threads of the process that run postcopy's own guest: for tests and measurements.",
+});
 
 export const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
 
@@ -42,6 +47,7 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
       'failed: the VM runs on at the source; link-lost: it is at the destination and lacks pages, unless inDoubt is set.',
   }),
   mode: z.literal('post-copy'),
+  machine: machineSchema,
   error: z.object({ code: z.string(), message: z.string() }).optional().meta({ description: 'Set unless completed.' }),
   inDoubt: z.boolean().optional().meta({
     description:
@@ -91,6 +97,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   name: z.string(),
   pid: z.int(),
   version: z.string().meta({ description: 'Of postcopy.' }),
+  machine: machineSchema,
   state: z
     .enum([
       'waiting',

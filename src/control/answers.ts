@@ -10,7 +10,13 @@ type Fields = Record<string, unknown>;
 
 export function asVmStatus(value: unknown): VmStatus {
   const status = asObject(value, 'status');
-  requireFields(status, 'status', { name: 'string', pid: 'number', version: 'string', state: 'string' });
+  requireFields(status, 'status', {
+    name: 'string',
+    pid: 'number',
+    version: 'string',
+    machine: 'string',
+    state: 'string',
+  });
   requireFields(status, 'status', { memoryBytes: 'number', cpus: 'number', uptimeMs: 'number' });
   if (status.migration !== undefined) asProgress(status.migration);
   for (const disk of asList(status.disks, 'disks')) {
@@ -36,7 +42,13 @@ export function asProgress(value: unknown): MigrationProgress {
 export function asSummary(value: unknown): MigrationSummary {
   const what = 'migration summary';
   const summary = asObject(value, what);
-  requireFields(summary, what, { status: 'string', mode: 'string', totalMs: 'number', downtimeMs: 'number' });
+  requireFields(summary, what, {
+    status: 'string',
+    mode: 'string',
+    machine: 'string',
+    totalMs: 'number',
+    downtimeMs: 'number',
+  });
   requireFields(summary, what, { wireBytes: 'number', vcpuBlockedMs: 'number' });
   requireNumbers(summary.pages, `${what}: pages`, ['total', 'sent', 'demanded', 'pushed', 'absent', 'resent']);
   requireNumbers(summary.faultWaitUs, `${what}: faultWaitUs`, ['count', 'mean', 'p50', 'p90', 'p99', 'max']);

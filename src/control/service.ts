@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { MachineName } from '../configure/machine-setting.js';
 import type { ErrorCode } from '../errors.js';
 import type { DowntimeParts } from '../migrate/source/downtime.js';
 
@@ -34,6 +35,7 @@ export interface MigrationProgress {
 export interface MigrationSummary {
   status: 'completed' | 'failed' | 'link-lost';
   mode: 'post-copy';
+  machine: MachineName;
   /** Set unless completed. */
   error?: { code: string; message: string };
   /**
@@ -74,6 +76,7 @@ export interface VmStatus {
   name: string;
   pid: number;
   version: string;
+  machine: MachineName;
   state: VmState;
   /** Clear text of the last failure, if any. */
   problem?: string;

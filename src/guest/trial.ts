@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseAddress } from '../configure/address.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import type { MigrationProgress, MigrationSummary } from '../control/service.js';
 import { MIB } from '../memory/page-size.js';
 import { guestBinary } from './guest-binary.js';
@@ -13,6 +14,7 @@ import { SpawnedVm } from './spawned-vm.js';
 export const PATTERNS = ['uniform', 'sequential', 'hotcold'] as const;
 
 export interface TrialOptions {
+  machine: MachineName;
   memoryBytes: number;
   workingSetBytes: number;
   cpus: number;
@@ -40,9 +42,18 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
   const step = options.onStep ?? (() => {});
   const megabytes = (bytes: number) => `${Math.round(bytes / MIB)}M`;
   const name = 'trial';
-  const destination = new SpawnedVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null']);
+  const machine = ['--machine', options.machine];
+  const destination = new SpawnedVm('receive', name, [...machine, '--listen', '127.0.0.1:0', '--serial', 'null']);
   const source = new SpawnedVm('run', name, [
-    ...['--kernel', guestBinary(), '--memory', megabytes(options.memoryBytes), '--cpus', String(options.cpus)],
+    ...[
+      ...machine,
+      '--kernel',
+      guestBinary(),
+      '--memory',
+      megabytes(options.memoryBytes),
+      '--cpus',
+      String(options.cpus),
+    ],
     ...['--serial', 'null', '--no-reboot'],
   ]);
   try {

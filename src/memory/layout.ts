@@ -99,6 +99,12 @@ export const IOAPIC_PINS = 24;
  */
 export const VIRTIO_GSIS: readonly number[] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 12, 6, 7, 14, 15];
 
+/**
+ * Linear address of guest-physical byte 0 for postcopy's own guest in ring 3, and where a machine of threads has its RAM: in
+ * every process, with nothing between its bytes (GUEST_BASE of native/guest/physical.h).
+ */
+export const GUEST_BASE = 2 ** 46;
+
 /** A stretch of guest RAM, contiguous in guest-physical addresses and in the RAM backing. */
 export interface RamRegion {
   guestAddress: number;
@@ -154,9 +160,7 @@ export interface MemoryMapEntry {
 /** What the guest is told about its address space, ascending, without overlaps. */
 export function memoryMap(memoryBytes: number): MemoryMapEntry[] {
   const map = [
-    entry(RAM_START, CONVENTIONAL_MEMORY_END, MEMORY_TYPE_RAM),
-    entry(CONVENTIONAL_MEMORY_END, ACPI_AREA_START, MEMORY_TYPE_RESERVED),
-    entry(ACPI_AREA_START, ACPI_AREA_END, MEMORY_TYPE_ACPI),
+    ...legacyMap(),
     entry(HIGH_MEMORY_START, lowMemoryEnd(memoryBytes), MEMORY_TYPE_RAM),
     // No RAM there, but a guest must not map devices over KVM's pages either.
     entry(KVM_IDENTITY_MAP_ADDRESS, HOLE_END, MEMORY_TYPE_RESERVED),
@@ -165,6 +169,19 @@ export function memoryMap(memoryBytes: number): MemoryMapEntry[] {
     map.push({ guestAddress: region.guestAddress, bytes: region.bytes, type: MEMORY_TYPE_RAM });
   }
   return map;
+}
+
+/** The same for a machine of threads: there are no devices in its address space, and so no hole. */
+export function flatMemoryMap(memoryBytes: number): MemoryMapEntry[] {
+  return [...legacyMap(), entry(HIGH_MEMORY_START, memoryBytes, MEMORY_TYPE_RAM)];
+}
+
+function legacyMap(): MemoryMapEntry[] {
+  return [
+    entry(RAM_START, CONVENTIONAL_MEMORY_END, MEMORY_TYPE_RAM),
+    entry(CONVENTIONAL_MEMORY_END, ACPI_AREA_START, MEMORY_TYPE_RESERVED),
+    entry(ACPI_AREA_START, ACPI_AREA_END, MEMORY_TYPE_ACPI),
+  ];
 }
 
 function entry(start: number, end: number, type: number): MemoryMapEntry {

@@ -1,5 +1,6 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
+import { MACHINES } from '../configure/machine-setting.js';
 import { macSchema } from '../configure/net-setting.js';
 import { VIRTIO_GSIS } from '../memory/layout.js';
 import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
@@ -44,8 +45,11 @@ export const hello = z.object({
   name: z.string(),
   /** Hand-overs so far, plus one. */
   epoch: count,
+  machine: z.enum(MACHINES),
+  /** Of the source's boot (/proc/sys/kernel/random/boot_id): a machine of threads moves within it. */
+  bootId: z.string().max(64),
   memoryBytes: count,
-  /** Packed struct kvm_cpuid_entry2, one array a vCPU. */
+  /** Packed struct kvm_cpuid_entry2, one array a vCPU; empty for one that is a thread. */
   cpuid: z.array(bytes).min(1).max(4096),
   tscKhz: count,
   /** Bytes of struct kvm_xsave with its extension. */
@@ -72,10 +76,19 @@ const vcpu = z.object({
   msrs: bytes,
 });
 
+/** CPUs and what is in the kernel with them, by kind of machine (run/machine-state.ts). */
+const cpu = z.discriminatedUnion('machine', [
+  z.object({
+    machine: z.literal('kvm'),
+    vcpus: z.array(vcpu),
+    chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
+    clock: bytes,
+  }),
+  z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),
+]);
+
 export const state = z.object({
-  vcpus: z.array(vcpu),
-  chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
-  clock: bytes,
+  cpu,
   devices: z.unknown(),
   /** ram-map.ts: pages that hold data and were not in RAM. */
   ramMap: bytes,

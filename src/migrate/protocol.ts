@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 5.
+ * The wire protocol of a migration, version 6.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -9,7 +9,7 @@
  *   bulk      1 to 16   EXTENT and ZERO to the destination, RECEIVED to the source (page-frames.ts)
  *
  * source                                            destination
- *   HELLO  version, shape, CPUID, files, devices ->   checks all of it, opens disks and TAPs
+ *   HELLO  version, machine, CPUID, files, devices ->   checks all of it, opens disks and TAPs
  *                                               <-  ACCEPT, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
  *   RAM    map of pages that hold data          ->
@@ -34,7 +34,7 @@
  *
  * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
  */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

@@ -80,9 +80,12 @@ function stateOfSize(cpus: number, xsaveBytes: number): State {
     ...{ mpState: part(), vcpuEvents: part(), lapic: part(), msrs: part() },
   };
   return {
-    vcpus: Array.from({ length: cpus }, () => vcpu),
-    chips: { picMaster: part(), picSlave: part(), ioapic: part(), pit: part() },
-    clock: part(),
+    cpu: {
+      machine: 'kvm',
+      vcpus: Array.from({ length: cpus }, () => vcpu),
+      chips: { picMaster: part(), picSlave: part(), ioapic: part(), pit: part() },
+      clock: part(),
+    },
     devices: {},
     ramMap: part(),
     firstPages: [0],

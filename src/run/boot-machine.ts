@@ -3,17 +3,15 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeAcpiTables } from '../acpi/write-tables.js';
-import { bootRegisters } from '../boot/cpu-registers.js';
-import { guestCpuid } from '../boot/cpuid.js';
-import { loadKernel } from '../boot/load-kernel.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import { PostcopyError } from '../errors.js';
 import { GuestMemory } from '../memory/guest-memory.js';
-import { native } from '../native.js';
 import type { HostDevices } from './host-devices.js';
-import { Machine, type MachineLines } from './machine.js';
+import { Machine, MACHINE_KINDS, type MachineLines } from './machine.js';
 
 /** What it takes to boot a guest, and to boot it again after a reset, here or on the host it has moved to. */
 export interface BootPlan {
+  machine: MachineName;
   kernel: string;
   initrd?: string;
   cmdline: string;
@@ -43,8 +41,9 @@ export async function bootMachine(
 ): Promise<Booted> {
   const kernel = await readBootFile('kernel', plan.kernel);
   const initrd = plan.initrd === undefined ? undefined : await readBootFile('initrd', plan.initrd);
-  const cpuid = cpuidOf(plan.cpus);
-  const machine = await Machine.create({ memoryBytes: plan.memoryBytes, cpuid }, openLines(), hostDevices);
+  const kind = MACHINE_KINDS[plan.machine];
+  const cpuid = kind.cpuid(plan.cpus);
+  const machine = await Machine.create(kind, { memoryBytes: plan.memoryBytes, cpuid }, openLines(), hostDevices);
   try {
     const memory = new GuestMemory(machine.memory);
     const rsdpAddress = writeAcpiTables(memory, {
@@ -57,11 +56,7 @@ export async function bootMachine(
       cmdline: plan.cmdline,
       ...(initrd === undefined ? {} : { initrd: initrd.content, initrdPath: plan.initrd }),
     };
-    const entry = loadKernel(memory, files, rsdpAddress);
-    const first = machine.vcpus[0]!;
-    const registers = bootRegisters(entry, first.getState('sregs'));
-    first.setState('sregs', registers.sregs);
-    first.setState('regs', registers.regs);
+    machine.load(memory, files, rsdpAddress);
     return {
       machine,
       cpuid,
@@ -88,27 +83,4 @@ async function readRegularFile(role: BootFile['role'], path: string): Promise<Ui
     throw new PostcopyError('BAD_KERNEL', `cannot read ${role} ${path}`, error);
   }
   throw new PostcopyError('BAD_KERNEL', `${role} ${path} is no regular file: give one`);
-}
-
-/** CPUID of each vCPU, from what this host's KVM can give. */
-function cpuidOf(cpus: number): Uint8Array[] {
-  const supported = native.kvmSupportedCpuid();
-  const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
-  const tscKhz = hostTscKhz();
-  return Array.from({ length: cpus }, (_, cpuIndex) =>
-    guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }),
-  );
-}
-
-/** The frequency KVM gives a vCPU here; it can be asked only of a vCPU. */
-function hostTscKhz(): number {
-  const vm = new native.Vm();
-  try {
-    const vcpu = new native.Vcpu(vm, 0);
-    const khz = vcpu.getTscKhz();
-    vcpu.close(1000);
-    return khz;
-  } finally {
-    vm.close();
-  }
 }

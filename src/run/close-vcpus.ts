@@ -1,5 +1,7 @@
 import type { NativeVcpu } from '../native.js';
 
+/** A vCPU that does not leave the kernel by then is waiting for a page that will not come. */
+export const CLOSE_WAIT_MS = 1000;
 /** For one that goes as soon as it is told to. */
 const SHORTEST_WAIT_MS = 10;
 

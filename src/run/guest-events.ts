@@ -40,6 +40,6 @@ export function watchGuest(machine: Machine, events: GuestEvents): void {
 function whyItStopped(machine: Machine, stop: VcpuStop): string {
   const vcpu = machine.vcpus[stop.vcpu]!;
   return vcpu.waitParked(STOP_WAIT_MS)
-    ? describeStop(stop, vcpu)
+    ? describeStop(stop, vcpu, machine.kind.name)
     : `the guest cannot go on: vCPU ${stop.vcpu} stopped for KVM exit ${stop.reason}`;
 }

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
@@ -33,7 +34,7 @@ import { watchGuest } from './guest-events.js';
 import { HostDevices, requireSameDevices } from './host-devices.js';
 import { HugePagesAgain } from './huge-pages-again.js';
 import { localDevices, type DeviceOverrides } from './local-devices.js';
-import { Machine } from './machine.js';
+import { Machine, MACHINE_KINDS } from './machine.js';
 import { heldText, inDoubtText, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { requireReaction, shutDown } from './shut-down.js';
@@ -75,6 +76,7 @@ export class LocalVm implements VmService {
 
   constructor(
     readonly name: string,
+    readonly machine: MachineName,
     readonly consoles: Consoles,
     readonly notice: Notice,
   ) {
@@ -115,11 +117,18 @@ export class LocalVm implements VmService {
   receive(host: string, port: number, overrides: DeviceOverrides): void {
     rehearseCodec();
     const incoming = new Incoming(host, port, {
+      machine: this.machine,
       createMachine: (hello) => {
         const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
-        return Machine.create(shape, openLines(this.consoles), this.#hostDevices!, devices);
+        return Machine.create(
+          MACHINE_KINDS[this.machine],
+          shape,
+          openLines(this.consoles),
+          this.#hostDevices!,
+          devices,
+        );
       },
       openDevices: (hello) => this.#openDevices(hello, overrides),
       onIncoming: (peer) => {
@@ -247,6 +256,7 @@ export class LocalVm implements VmService {
       name: this.name,
       pid: process.pid,
       version: VERSION,
+      machine: this.machine,
       state: this.#state,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
       memoryBytes: this.#record?.plan.memoryBytes ?? 0,

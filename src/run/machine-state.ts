@@ -5,20 +5,36 @@ import { rereadTsc, restoreTime, restoreVcpu, saveVcpu, type VcpuState } from '.
 
 const CHIPS = ['picMaster', 'picSlave', 'ioapic', 'pit'] as const satisfies readonly VmStateName[];
 
-export interface MachineState {
+export interface KvmState {
+  machine: 'kvm';
   vcpus: VcpuState[];
   /** struct kvm_irqchip and kvm_pit_state2. */
   chips: Record<(typeof CHIPS)[number], Uint8Array>;
   /** struct kvm_clock_data: the kvmclock at the moment the vCPUs' TSCs were read. */
   clock: Uint8Array;
+}
+
+/** Of a vCPU that is a thread: struct kvm_regs, and the XSAVE area of user mode. */
+export interface ThreadVcpuState {
+  regs: Uint8Array;
+  xsave: Uint8Array;
+}
+
+export interface ThreadState {
+  machine: 'threads';
+  vcpus: ThreadVcpuState[];
+}
+
+export type CpuState = KvmState | ThreadState;
+
+export interface MachineState {
+  cpu: CpuState;
   /** What the device worker saved. */
   devices: unknown;
 }
 
 /** struct kvm_clock_data: clock in ns, flags, realtime, host_tsc. */
 const CLOCK = { bytes: 48, nanoseconds: 0 } as const;
-
-export type KvmState = Omit<MachineState, 'devices'>;
 
 /**
  * Of parked vCPUs. May dirty guest memory (steal time): look for pages that hold data after this. The kvmclock is read
@@ -28,21 +44,21 @@ export function saveKvmState(
   vm: NativeVm,
   vcpus: NativeVcpu[],
   msrIndices: Uint32Array,
-): { state: KvmState; clockAt: number } {
-  const chips = {} as MachineState['chips'];
+): { cpu: KvmState; clockAt: number } {
+  const chips = {} as KvmState['chips'];
   for (const chip of CHIPS) chips[chip] = vm.getState(chip);
   const states = vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices));
   // vCPU 0 last: the destination gives all vCPUs its offset.
   for (let i = vcpus.length - 1; i >= 0; i--) rereadTsc(vcpus[i]!, states[i]!);
   const clock = vm.getState('clock');
-  return { state: { vcpus: states, chips, clock }, clockAt: native.monotonicMicros() };
+  return { cpu: { machine: 'kvm', vcpus: states, chips, clock }, clockAt: native.monotonicMicros() };
 }
 
 /**
  * Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. The clock is only
  * looked at: startClocks comes after COMMIT, when there is no way back.
  */
-export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: MachineState): void {
+export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: KvmState): void {
   if (state.clock.length !== CLOCK.bytes) {
     throw new PostcopyError(
       'BAD_PEER',
@@ -60,7 +76,7 @@ export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: Machin
 export function startClocks(
   vm: NativeVm,
   vcpus: NativeVcpu[],
-  state: MachineState,
+  state: KvmState,
   sinceMicros: number,
   tscKhz: number,
 ): void {

@@ -1,34 +1,25 @@
 /**
- * One machine: the KVM VM, guest RAM, vCPUs with their threads, and the device worker. Built empty; a boot or a
+ * One machine: the VM of its kind, guest RAM, vCPUs with their threads, and the device worker. Built empty; a boot or a
  * migration gives it its first state.
  */
-import { interruptRouting } from '../boot/interrupt-routing.js';
+import type { BootFiles } from '../boot/boot-entry.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import { Deadline } from '../deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
-import {
-  KVM_IDENTITY_MAP_ADDRESS,
-  KVM_TSS_ADDRESS,
-  ramRegions,
-  VIRTIO_GSIS,
-  VIRTIO_MMIO_BYTES,
-  VIRTIO_MMIO_START,
-} from '../memory/layout.js';
+import type { GuestMemory } from '../memory/guest-memory.js';
+import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
-import { closeVcpus } from './close-vcpus.js';
+import { CLOSE_WAIT_MS, closeVcpus } from './close-vcpus.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { HostDevices } from './host-devices.js';
+import { kvmMachine } from './kvm-machine.js';
+import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
+import type { MachineState } from './machine-state.js';
+import { threadMachine } from './thread-machine.js';
 import type { VirtioSpec } from './virtio-spec.js';
-import { MTRRS } from './vcpu-state.js';
-import { restoreKvmState, saveKvmState, startClocks, type MachineState } from './machine-state.js';
 
-export interface MachineShape {
-  memoryBytes: number;
-  /** Packed CPUID entries, one array a vCPU. */
-  cpuid: Uint8Array[];
-  /** Of a guest that comes from another host; KVM's own otherwise. */
-  tscKhz?: number;
-}
+export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
 
 /** The machine's ends of the lines to the host, its own from now on. */
 export interface MachineLines {
@@ -45,13 +36,11 @@ export interface MachineLines {
 export const STOPPED_LIMIT_MS = 10_000;
 /** One wait in the thread that asks is no longer than this; in between the event loop turns. */
 const PARK_WAIT_MS = 2;
-/** A vCPU that does not leave the kernel by then is waiting for a page that will not come. */
-const CLOSE_WAIT_MS = 1000;
 /** Longer than a destination needs to find out that it does not get the VM, and to let go of its disks. */
 const RELOCK_WAIT_MS = 30_000;
 
 export class Machine {
-  readonly #msrIndices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
+  readonly #parts: MachineParts;
   #closing: Promise<boolean> | undefined;
   /** The guest's TSC frequency; 0 if KVM does not say. */
   readonly tscKhz: number;
@@ -59,16 +48,17 @@ export class Machine {
   readonly xsaveBytes: number;
 
   private constructor(
-    readonly memory: NativeMemory,
-    readonly vm: NativeVm,
-    readonly vcpus: NativeVcpu[],
+    readonly kind: MachineKind,
+    parts: MachineParts,
+    shape: MachineShape,
     readonly devices: DeviceLink,
     /** Not the machine's own: a guest's reset makes another one. */
     readonly hostDevices: HostDevices,
   ) {
+    this.#parts = parts;
     // Asked now: a vCPU that runs does not answer.
-    this.tscKhz = vcpus[0]!.getTscKhz();
-    this.xsaveBytes = vcpus[0]!.getState('xsave').length;
+    this.tscKhz = kind.tscKhz(parts, shape);
+    this.xsaveBytes = parts.vcpus[0]!.getState('xsave').length;
   }
 
   /**
@@ -76,6 +66,7 @@ export class Machine {
    * and must stay so until the machine is closed.
    */
   static async create(
+    kind: MachineKind,
     shape: MachineShape,
     lines: MachineLines,
     hostDevices: HostDevices,
@@ -83,26 +74,12 @@ export class Machine {
   ): Promise<Machine> {
     const undo: (() => void)[] = Object.values(lines).map((fd) => () => native.closeFd(fd));
     try {
-      const memory = new native.GuestMemory(shape.memoryBytes, 'anonymous');
-      undo.push(() => memory.close());
-      const vm = new native.Vm();
-      undo.push(() => vm.close());
-      vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
-      vm.setRouting(interruptRouting());
-      ramRegions(shape.memoryBytes).forEach((region, slot) =>
-        vm.setMemory(slot, region.guestAddress, memory, region.ramOffset, region.bytes),
-      );
+      const parts = kind.build(shape, undo);
+      const { vm, memory } = parts;
       const virtio = addVirtio(vm, hostDevices, lines.consoleFd, undo);
-      const vcpus = shape.cpuid.map((cpuid, index) => {
-        const vcpu = new native.Vcpu(vm, index);
-        undo.push(() => vcpu.close(CLOSE_WAIT_MS));
-        vcpu.setCpuid(cpuid);
-        return vcpu;
-      });
-      if (shape.tscKhz !== undefined) for (const vcpu of vcpus) vcpu.setTscKhz(shape.tscKhz);
       undo.splice(0, Object.keys(lines).length); // the device worker's from here on
       await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
-      return new Machine(memory, vm, vcpus, devices, hostDevices);
+      return new Machine(kind, parts, shape, devices, hostDevices);
     } catch (error) {
       for (const step of undo.reverse()) step();
       await devices.close();
@@ -110,8 +87,21 @@ export class Machine {
     }
   }
 
+  get memory(): NativeMemory {
+    return this.#parts.memory;
+  }
+
+  get vcpus(): NativeVcpu[] {
+    return this.#parts.vcpus;
+  }
+
   get cpus(): number {
     return this.vcpus.length;
+  }
+
+  /** A kernel into its fresh RAM, and vCPUs at its entry. Throws PostcopyError. */
+  load(memory: GuestMemory, files: BootFiles, rsdpAddress: number): void {
+    this.kind.load(this.#parts, memory, files, rsdpAddress);
   }
 
   /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
@@ -139,13 +129,13 @@ export class Machine {
 
   /** Of a paused machine, with the state of its devices. `clockAt`: monotonicMicros() when its clocks were read. */
   save(devices: unknown): { state: MachineState; clockAt: number } {
-    const { state, clockAt } = saveKvmState(this.vm, this.vcpus, this.#msrIndices);
-    return { state: { ...state, devices }, clockAt };
+    const { cpu, clockAt } = this.kind.save(this.#parts);
+    return { state: { cpu, devices }, clockAt };
   }
 
   /** Everything but time. */
   async restore(state: MachineState): Promise<void> {
-    restoreKvmState(this.vm, this.vcpus, state);
+    this.kind.restore(this.#parts, state.cpu);
     // After the interrupt controllers: the devices raise the lines that were high, which KVM does not keep.
     await this.devices.restore(state.devices);
   }
@@ -177,7 +167,7 @@ export class Machine {
 
   /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
   resumeAfter(state: MachineState, sinceMicros: number): void {
-    startClocks(this.vm, this.vcpus, state, sinceMicros, this.tscKhz);
+    this.kind.startClocks(this.#parts, state.cpu, sinceMicros, this.tscKhz);
     this.#goOn();
     for (const ms of ANNOUNCE_AT_MS) setTimeout(() => this.devices.announce().catch(() => {}), ms).unref();
   }
@@ -208,7 +198,7 @@ export class Machine {
   async #close(devicesWaitMs?: number): Promise<boolean> {
     const closed = closeVcpus(this.vcpus, CLOSE_WAIT_MS);
     if (!(await this.devices.close(devicesWaitMs)) || !closed) return false;
-    this.vm.close();
+    this.#parts.vm.close();
     this.memory.close();
     return true;
   }

@@ -18,7 +18,13 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
   const guest = new GuestConsole(Duplex.from({ readable: fromGuest, writable: toGuest }));
   let vm: VmProcess | undefined;
   try {
-    const boot = { kernel: guestBinary(), cmdline: '', memoryBytes: MEMORY_BYTES_MIN, cpus: 1 };
+    const boot = {
+      machine: 'kvm' as const,
+      kernel: guestBinary(),
+      cmdline: '',
+      memoryBytes: MEMORY_BYTES_MIN,
+      cpus: 1,
+    };
     const quiet = { kind: 'null' } as const;
     const settings = { serial: quiet, console: quiet, disks: [], nets: [], reboot: false };
     vm = await startVm({ name: NAME, ...boot, ...settings }, { serial, virtio });

@@ -1,5 +1,6 @@
 /** What it means when a vCPU cannot go on, in words, with its registers. */
 import { describeRegisters } from '../boot/cpu-registers.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import type { NativeVcpu } from '../native.js';
 import type { VcpuStop } from './exit-dispatch.js';
 
@@ -10,6 +11,8 @@ const REASONS: Record<number, (stop: VcpuStop) => string> = {
   9: (stop) => `the CPU refused the guest's state (KVM_EXIT_FAIL_ENTRY, reason 0x${stop.detail.toString(16)})`,
   17: (stop) => `KVM internal error, suberror ${stop.detail}${suberror(stop.detail)} (KVM_EXIT_INTERNAL_ERROR)`,
   24: (stop) => `system event ${stop.detail} (KVM_EXIT_SYSTEM_EVENT)`,
+  0xfffffffe: (stop) =>
+    `exception ${stop.detail} (Intel SDM vol. 3, table 6-1), which a machine of threads gives to nobody`,
   0xffffffff: (stop) => `KVM_RUN failed with errno ${stop.detail}`,
 };
 
@@ -17,8 +20,8 @@ function suberror(code: number): string {
   return code === 1 ? ': an instruction that KVM could not emulate' : '';
 }
 
-export function describeStop(stop: VcpuStop, vcpu: NativeVcpu): string {
+export function describeStop(stop: VcpuStop, vcpu: NativeVcpu, machine: MachineName): string {
   const reason = REASONS[stop.reason]?.(stop) ?? `unexpected KVM exit ${stop.reason}`;
-  const registers = describeRegisters(vcpu.getState('regs'), vcpu.getState('sregs'));
+  const registers = describeRegisters(vcpu.getState('regs'), machine === 'kvm' ? vcpu.getState('sregs') : undefined);
   return `the guest cannot go on: vCPU ${stop.vcpu}: ${reason}\n${registers}`;
 }

@@ -1,10 +1,11 @@
 /** VMs of this process, for its commands and for programs that embed it. */
+import { DEFAULT_MACHINE, type MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import type { VmEnd, VmService } from '../control/service.js';
 import type { Consoles } from './console-lines.js';
 import type { DeviceOverrides } from './local-devices.js';
 import { LocalVm, type Notice } from './local-vm.js';
-import { requireKvm, requireUserfaultfd } from './require-host.js';
+import { requireMachine, requireUserfaultfd } from './require-host.js';
 
 export interface VmProcess extends VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
@@ -13,14 +14,16 @@ export interface VmProcess extends VmService {
 
 export interface ReceiveOptions extends DeviceOverrides {
   name: string;
+  /** kvm if not given. */
+  machine?: MachineName;
   host: string;
   port: number;
 }
 
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
 export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
-  requireKvm();
-  const vm = new LocalVm(config.name, consoles, notice);
+  requireMachine(config.machine);
+  const vm = new LocalVm(config.name, config.machine, consoles, notice);
   await vm.start(config);
   return vm;
 }
@@ -31,10 +34,10 @@ export async function receiveVm(
   consoles: Consoles,
   notice: Notice = () => {},
 ): Promise<VmProcess> {
-  requireKvm();
+  const { name, machine = DEFAULT_MACHINE, host, port, ...overrides } = options;
+  requireMachine(machine);
   requireUserfaultfd();
-  const { name, host, port, ...overrides } = options;
-  const vm = new LocalVm(name, consoles, notice);
+  const vm = new LocalVm(name, machine, consoles, notice);
   vm.receive(host, port, overrides);
   return vm;
 }

@@ -1,6 +1,7 @@
 import type { BootFile, Booted, BootPlan } from './boot-machine.js';
 import type { DeviceDescription, Hello } from '../migrate/message.js';
 import { VERSION } from '../version.js';
+import { bootId } from './boot-id.js';
 import type { Machine } from './machine.js';
 
 const BULK_CHANNELS = 1;
@@ -25,6 +26,7 @@ export function recordOfHello(hello: Hello): VmRecord {
   const initrd = hello.files.find((file) => file.role === 'initrd');
   return {
     plan: {
+      machine: hello.machine,
       kernel: kernel?.path ?? '',
       ...(initrd === undefined ? {} : { initrd: initrd.path }),
       cmdline: hello.cmdline,
@@ -43,6 +45,8 @@ export function helloOf(name: string, record: VmRecord, machine: Machine, device
     release: VERSION,
     name,
     epoch: record.epoch + 1,
+    machine: record.plan.machine,
+    bootId: bootId(),
     memoryBytes: record.plan.memoryBytes,
     cpuid: record.cpuid,
     tscKhz: machine.tscKhz,

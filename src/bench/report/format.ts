@@ -70,8 +70,9 @@ export function againstText({ against }: Target): string {
   return AGAINST[against];
 }
 
-export function hostText({ cpu, cores, kernel, kvmModules, qemu }: HostFacts): string {
-  const kvm = kvmModules.length === 0 ? 'KVM' : kvmModules.join(' ');
+export function hostText({ machine, cpu, cores, kernel, kvmModules, qemu }: HostFacts): string {
+  const named = kvmModules.length === 0 ? 'KVM' : kvmModules.join(' ');
+  const kvm = machine === 'kvm' ? named : 'machine of threads';
   return `${cpu}, ${cores} cores, Linux ${kernel}, ${kvm}, ${qemu ?? 'no QEMU'}`;
 }
 

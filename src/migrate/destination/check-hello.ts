@@ -1,19 +1,29 @@
 /** Everything that makes this host refuse a VM, all of it at once, before the guest is stopped at the source. */
 import { readFile } from 'node:fs/promises';
 import { missingFeatures } from '../../boot/cpuid.js';
+import { CPUS_MAX, type MachineName } from '../../configure/machine-setting.js';
 import { MEMORY_BYTES_MIN } from '../../memory/layout.js';
 import { isPageAligned, mebibytesFor } from '../../memory/page-size.js';
 import { native } from '../../native.js';
+import { bootId } from '../../run/boot-id.js';
 import type { Hello } from '../message.js';
 import { bootFileObjections } from './check-boot-file.js';
 
 /** KVM takes TSC frequencies this close for the same (tsc_tolerance_ppm of the kvm module). */
 const TSC_TOLERANCE = 250e-6;
 
-export async function objectionsTo(hello: Hello): Promise<string[]> {
-  const objections = [...shapeObjections(hello), ...cpuObjections(hello), ...(await memoryObjections(hello))];
+/** `machine`: what is waited for here. */
+export async function objectionsTo(hello: Hello, machine: MachineName): Promise<string[]> {
+  if (hello.machine !== machine) return [otherMachine(hello.machine, machine)];
+  const objections = [...shapeObjections(hello), ...(await memoryObjections(hello))];
+  objections.push(...(machine === 'kvm' ? kvmObjections(hello) : threadObjections(hello)));
   for (const file of hello.files) objections.push(...(await bootFileObjections(file, hello.memoryBytes)));
   return objections;
+}
+
+/** Nothing else that could be said of it would help. */
+function otherMachine(theirs: MachineName, ours: MachineName): string {
+  return `it is a machine of ${theirs}, and one of ${ours} is waited for here: \`postcopy receive --machine ${theirs}\` takes it`;
 }
 
 function shapeObjections(hello: Hello): string[] {
@@ -21,14 +31,25 @@ function shapeObjections(hello: Hello): string[] {
   if (hello.memoryBytes < MEMORY_BYTES_MIN || !isPageAligned(hello.memoryBytes)) {
     objections.push(`${hello.memoryBytes} bytes of RAM are no possible size`);
   }
-  const most = native.kvmProbe().capabilities['maxVcpus'] ?? 1;
-  if (hello.cpuid.length > most) objections.push(`it has ${hello.cpuid.length} vCPUs; this host can give ${most}`);
   return objections;
 }
 
-function cpuObjections(hello: Hello): string[] {
+function kvmObjections(hello: Hello): string[] {
+  const objections = cpusObjections(hello, native.kvmProbe().capabilities['maxVcpus'] ?? 1);
   const missing = missingFeatures(hello.cpuid[0]!, native.kvmSupportedCpuid());
-  return missing.length === 0 ? [] : [`this host's CPU lacks ${missing.join(', ')}`];
+  if (missing.length > 0) objections.push(`this host's CPU lacks ${missing.join(', ')}`);
+  return objections;
+}
+
+/** Its guest has the host's own CPU and TSC. */
+function threadObjections(hello: Hello): string[] {
+  const objections = cpusObjections(hello, CPUS_MAX.threads);
+  if (hello.bootId !== bootId()) objections.push('it is on another host: a machine of threads moves within one');
+  return objections;
+}
+
+function cpusObjections({ cpuid }: Hello, most: number): string[] {
+  return cpuid.length > most ? [`it has ${cpuid.length} vCPUs; this host can give ${most}`] : [];
 }
 
 /** `hostKhz`: of the vCPUs made here, after the guest's frequency was asked for; 0 if unknown. */

@@ -2,6 +2,7 @@
  * Takes a VM from another host: drives the hand-over (hand-over.ts decides, this acts) on the main thread's event loop,
  * while page workers receive and install the pages.
  */
+import type { MachineName } from '../../configure/machine-setting.js';
 import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
@@ -33,6 +34,8 @@ import type { DestinationJob } from './pages/jobs.js';
 export interface ReceiveHooks {
   /** Opens what the VM's devices need of this host; what stands against that. */
   openDevices(hello: Hello): string[];
+  /** What it can be. */
+  machine: MachineName;
   /** Builds the machine that the VM will live in. */
   createMachine(hello: Hello): Promise<Machine>;
   /** A page worker, started before; this VM's from now on. Called once, after the VM was found acceptable. */
@@ -165,7 +168,7 @@ export class ReceiveVm {
   async #prepare(hello: Hello): Promise<void> {
     raiseMainThread();
     try {
-      const objections = [...(await objectionsTo(hello)), ...this.#hooks.openDevices(hello)];
+      const objections = [...(await objectionsTo(hello, this.#hooks.machine)), ...this.#hooks.openDevices(hello)];
       if (objections.length === 0) objections.push(...(await this.#build(hello)));
       this.#events.push(objections.length === 0 ? { type: 'checked' } : { type: 'objections', reasons: objections });
     } catch (error) {
@@ -269,8 +272,9 @@ export class ReceiveVm {
     const state = this.#state!;
     if (!this.#channels!.attached)
       throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
-    if (state.vcpus.length !== this.#machine!.cpus) {
-      throw new PostcopyError('BAD_PEER', `STATE has ${state.vcpus.length} vCPUs, HELLO had ${this.#machine!.cpus}`);
+    const vcpus = state.cpu.vcpus.length;
+    if (vcpus !== this.#machine!.cpus) {
+      throw new PostcopyError('BAD_PEER', `STATE has ${vcpus} vCPUs, HELLO had ${this.#machine!.cpus}`);
     }
     this.#channels!.expect(decodeRamMap(state.ramMap, this.#channels!.pages));
     this.#channels!.install(state.firstPages, state.firstContent);

@@ -2,10 +2,18 @@
  * The pages that vCPUs touch first when they go on: their page tables, code, stack and what their registers point to.
  * They go along with STATE. Alone, a vCPU would fault on them one after the other, each for a round trip.
  */
-import { addressRegisters, CR0_PG, CR4_LA57, EFER_LMA, type AddressRegisters } from '../../boot/cpu-registers.js';
+import {
+  addressRegisters,
+  generalPointers,
+  CR0_PG,
+  CR4_LA57,
+  EFER_LMA,
+  type AddressRegisters,
+} from '../../boot/cpu-registers.js';
+import type { MachineName } from '../../configure/machine-setting.js';
 import { viewOf } from '../../memory/byte-view.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
-import { ramOffsetOf } from '../../memory/layout.js';
+import { GUEST_BASE, ramOffsetOf } from '../../memory/layout.js';
 import { PAGE_SIZE, pageOf } from '../../memory/page-size.js';
 import type { NativeVcpu } from '../../native.js';
 import { FIRST_PAGES_MAX } from '../protocol.js';
@@ -31,12 +39,15 @@ const INDEX_MASK = 0x1ffn;
 const HIGH_WORD_MASK = 0xfffff;
 const LOW_WORD_MASK = 0xfffff000;
 
-export type FirstState = Pick<VcpuState, 'regs' | 'sregs' | 'msrs'>;
+type KvmFirstState = Pick<VcpuState, 'regs' | 'sregs' | 'msrs'>;
+/** A vCPU that is a thread has general registers only. */
+export type FirstState = KvmFirstState | Pick<VcpuState, 'regs'>;
 
 const FIRST_MSRS = Uint32Array.of(...KVM_MSRS, MSR_KERNEL_GS_BASE, MSR_LSTAR);
 
 /** Of a vCPU that stands still; less than a save, and before it. */
-export function firstState(vcpu: NativeVcpu): FirstState {
+export function firstState(vcpu: NativeVcpu, machine: MachineName): FirstState {
+  if (machine === 'threads') return { regs: vcpu.getState('regs') };
   return { regs: vcpu.getState('regs'), sregs: vcpu.getState('sregs'), msrs: vcpu.getMsrs(FIRST_MSRS) };
 }
 
@@ -45,7 +56,7 @@ export function firstPages(ram: RamBytes, vcpus: readonly FirstState[]): number[
   const all = new Set<number>();
   for (const vcpu of vcpus) {
     let left = VCPU_PAGES;
-    for (const page of pagesOf(ram, vcpu)) {
+    for (const page of 'sregs' in vcpu ? pagesOf(ram, vcpu) : pagesOfThread(ram, vcpu.regs)) {
       if (all.has(page)) continue;
       if (left-- === 0) break;
       all.add(page);
@@ -56,7 +67,7 @@ export function firstPages(ram: RamBytes, vcpus: readonly FirstState[]): number[
 }
 
 /** Of one vCPU, the surest first; some of them again and again. */
-function* pagesOf(ram: RamBytes, { regs, sregs, msrs }: FirstState): Generator<number> {
+function* pagesOf(ram: RamBytes, { regs, sregs, msrs }: KvmFirstState): Generator<number> {
   const registers = addressRegisters(regs, sregs);
   const walk = new PageWalk(ram, registers);
   const [code, stack, ...others] = registers.pointers as [bigint, bigint, ...bigint[]];
@@ -65,6 +76,16 @@ function* pagesOf(ram: RamBytes, { regs, sregs, msrs }: FirstState): Generator<n
   const size = BigInt(PAGE_SIZE);
   for (const address of [code, stack, stack - size, ...kernel, code + size, ...others]) {
     yield* walk.to(BigInt.asUintN(64, address));
+  }
+}
+
+/** RAM begins at GUEST_BASE for it, and no tables are on the way. */
+function* pagesOfThread(ram: RamBytes, regs: Uint8Array): Generator<number> {
+  const [code, stack, ...others] = generalPointers(regs) as [bigint, bigint, ...bigint[]];
+  const size = BigInt(PAGE_SIZE);
+  for (const address of [code, stack, stack - size, code + size, ...others]) {
+    const offset = address - BigInt(GUEST_BASE);
+    if (offset >= 0n && offset < BigInt(ram.bytes)) yield pageOf(Number(offset));
   }
 }
 

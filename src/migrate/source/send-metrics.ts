@@ -1,4 +1,5 @@
 /** What the source knows of a migration in figures: progress while it runs, the summary at its end. */
+import type { MachineName } from '../../configure/machine-setting.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages } from '../../memory/page-size.js';
@@ -26,6 +27,7 @@ export class SendMetrics {
 
   /** `dataPages`: of guest RAM that hold data at the beginning. */
   constructor(
+    readonly machine: MachineName,
     readonly totalPages: number,
     dataPages: number,
     readonly channels: () => SourcePageChannels | undefined,
@@ -91,6 +93,7 @@ export class SendMetrics {
     return {
       status,
       mode: 'post-copy',
+      machine: this.machine,
       ...(reason === undefined ? {} : { error: { code: codeOf(reason), message: describeError(reason) } }),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
       downtimeMs: this.#downtime.totalMs,

@@ -121,6 +121,7 @@ export class SendVm {
       this.#channelsFailed(reason),
     );
     this.#metrics = new SendMetrics(
+      options.machine.kind.name,
       pages,
       pagesIn(memory.dataExtents(0, pages)),
       () => this.#channels,
@@ -320,7 +321,8 @@ export class SendVm {
     const { machine } = this.#options;
     const devices = machine.releaseDevices(deadline);
     try {
-      return [firstPages(machine.memory, machine.vcpus.map(firstState)), await devices];
+      const first = machine.vcpus.map((vcpu) => firstState(vcpu, machine.kind.name));
+      return [firstPages(machine.memory, first), await devices];
     } catch (error) {
       // The guest may go on here only when nothing of this is under way any more.
       await devices.catch(() => {});

@@ -1,0 +1,88 @@
+/** A machine of KVM: boots what has a PVH or a Linux entry point. */
+import { bootRegisters } from '../boot/cpu-registers.js';
+import { guestCpuid } from '../boot/cpuid.js';
+import { interruptRouting } from '../boot/interrupt-routing.js';
+import { loadKernel } from '../boot/load-kernel.js';
+import { PostcopyError } from '../errors.js';
+import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
+import { native, type NativeVm } from '../native.js';
+import { CLOSE_WAIT_MS } from './close-vcpus.js';
+import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
+import { restoreKvmState, saveKvmState, startClocks, type CpuState, type KvmState } from './machine-state.js';
+import { MTRRS } from './vcpu-state.js';
+
+let indices: Uint32Array | undefined;
+
+export const kvmMachine: MachineKind = {
+  name: 'kvm',
+
+  build(shape, undo) {
+    const memory = new native.GuestMemory(shape.memoryBytes, 'anonymous');
+    undo.push(() => memory.close());
+    const vm = new native.Vm();
+    undo.push(() => vm.close());
+    vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
+    vm.setRouting(interruptRouting());
+    ramRegions(shape.memoryBytes).forEach((region, slot) =>
+      vm.setMemory(slot, region.guestAddress, memory, region.ramOffset, region.bytes),
+    );
+    return { memory, vm, vcpus: createVcpus(vm, shape, undo) };
+  },
+
+  cpuid(cpus) {
+    const supported = native.kvmSupportedCpuid();
+    const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
+    const tscKhz = hostTscKhz();
+    return Array.from({ length: cpus }, (_, cpuIndex) =>
+      guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }),
+    );
+  },
+
+  load({ vcpus }, memory, files, rsdpAddress) {
+    const entry = loadKernel(memory, files, rsdpAddress);
+    const first = vcpus[0]!;
+    const registers = bootRegisters(entry, first.getState('sregs'));
+    first.setState('sregs', registers.sregs);
+    first.setState('regs', registers.regs);
+  },
+
+  tscKhz: ({ vcpus }) => vcpus[0]!.getTscKhz(),
+
+  save({ vm, vcpus }) {
+    indices ??= Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
+    return saveKvmState(vm, vcpus, indices);
+  },
+
+  restore: ({ vm, vcpus }, cpu) => restoreKvmState(vm, vcpus, ofKvm(cpu)),
+
+  startClocks: ({ vm, vcpus }, cpu, sinceMicros, tscKhz) => startClocks(vm, vcpus, ofKvm(cpu), sinceMicros, tscKhz),
+};
+
+function createVcpus(vm: NativeVm, shape: MachineShape, undo: (() => void)[]): MachineParts['vcpus'] {
+  const vcpus = shape.cpuid.map((cpuid, index) => {
+    const vcpu = new native.Vcpu(vm, index);
+    undo.push(() => vcpu.close(CLOSE_WAIT_MS));
+    vcpu.setCpuid(cpuid);
+    return vcpu;
+  });
+  if (shape.tscKhz !== undefined) for (const vcpu of vcpus) vcpu.setTscKhz(shape.tscKhz);
+  return vcpus;
+}
+
+function ofKvm(cpu: CpuState): KvmState {
+  if (cpu.machine === 'kvm') return cpu;
+  throw new PostcopyError('BAD_PEER', `STATE is of a machine of ${cpu.machine}; this one is of KVM`);
+}
+
+/** The frequency KVM gives a vCPU here; it can be asked only of a vCPU. */
+function hostTscKhz(): number {
+  const vm = new native.Vm();
+  try {
+    const vcpu = new native.Vcpu(vm, 0);
+    const khz = vcpu.getTscKhz();
+    vcpu.close(CLOSE_WAIT_MS);
+    return khz;
+  } finally {
+    vm.close();
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * What a machine runs on: KVM (kvm-machine.ts), or threads of this process (thread-machine.ts). All else, RAM and its
+ * pages, the device worker, the migration, is the same for both.
+ */
+import type { BootFiles } from '../boot/boot-entry.js';
+import type { MachineName } from '../configure/machine-setting.js';
+import type { GuestMemory } from '../memory/guest-memory.js';
+import type { NativeMemory, NativeVcpu, NativeVm } from '../native.js';
+import type { CpuState } from './machine-state.js';
+
+export interface MachineShape {
+  memoryBytes: number;
+  /** Packed CPUID entries, one array a vCPU. */
+  cpuid: Uint8Array[];
+  /** Of a guest that comes from another host; the host's own otherwise. */
+  tscKhz?: number;
+}
+
+export interface MachineParts {
+  memory: NativeMemory;
+  vm: NativeVm;
+  vcpus: NativeVcpu[];
+}
+
+export interface MachineKind {
+  readonly name: MachineName;
+  /** Pushes to `undo` what takes back each step, also of one that throws later. */
+  build(shape: MachineShape, undo: (() => void)[]): MachineParts;
+  /** One array a vCPU, empty where the guest has the host's own. */
+  cpuid(cpus: number): Uint8Array[];
+  /** Puts a kernel into RAM, and the first vCPU (or all) at its entry. Throws PostcopyError. */
+  load(parts: MachineParts, memory: GuestMemory, files: BootFiles, rsdpAddress: number): void;
+  /** The guest's TSC frequency, asked while vCPUs are parked; 0 if unknown. */
+  tscKhz(parts: MachineParts, shape: MachineShape): number;
+  /** Of parked vCPUs. `clockAt`: monotonicMicros() when the clocks were read. */
+  save(parts: MachineParts): { cpu: CpuState; clockAt: number };
+  /** Everything but time. Throws BAD_PEER for the state of another kind of machine. */
+  restore(parts: MachineParts, cpu: CpuState): void;
+  /** The clocks go on at their saved value plus the time since. */
+  startClocks(parts: MachineParts, cpu: CpuState, sinceMicros: number, tscKhz: number): void;
+}
