@@ -89,7 +89,7 @@ export class CmosRtc {
   /** Milliseconds until runTimers() is to be called; Infinity if the guest waits for no interrupt. */
   msToTimer(): number {
     if ((this.#b & (RTC_AIE | RTC_UIE)) === 0 || this.#stopped) return Infinity;
-    return this.#nextSecondMs() - this.#now();
+    return msToNextSecond(this.#now());
   }
 
   /** Catches up with the clock: updates and alarms since the last call, and their interrupt. */
@@ -137,11 +137,7 @@ export class CmosRtc {
   }
 
   #nowSecond(): number {
-    return Math.floor(this.#now() / SECOND_MS);
-  }
-
-  #nextSecondMs(): number {
-    return (this.#nowSecond() + 1) * SECOND_MS;
+    return secondOf(this.#now());
   }
 
   #read(index: number): number {
@@ -153,7 +149,7 @@ export class CmosRtc {
   }
 
   #updating(): boolean {
-    return !this.#stopped && this.#now() >= this.#nextSecondMs() - UPDATE_MS;
+    return !this.#stopped && msToNextSecond(this.#now()) <= UPDATE_MS;
   }
 
   /** Reading the flags clears them, and takes the interrupt back. */
@@ -176,7 +172,9 @@ export class CmosRtc {
   #writeA(value: number): void {
     const wasReset = isDividerReset(this.#registers[RTC_REGISTER_A]!);
     this.#registers[RTC_REGISTER_A] = value & ~RTC_UIP;
-    if (wasReset && !isDividerReset(value)) this.#setTime(this.#nowSecond() * SECOND_MS + AFTER_RESET_MS);
+    if (!wasReset || isDividerReset(value)) return;
+    const wallMs = this.#host.wallClockMs();
+    this.#setTime(secondOf(wallMs + this.#offsetMs) * SECOND_MS + AFTER_RESET_MS, wallMs);
   }
 
   #writeB(value: number): void {
@@ -198,19 +196,32 @@ export class CmosRtc {
 
   /** The registers say which second it is; the dividers, which nobody stopped, when it ends. */
   #takeTime(): void {
-    const intoSecond = this.#now() - this.#nowSecond() * SECOND_MS;
-    this.#setTime(timeIn(this.#registers, this.#b) + intoSecond);
+    const wallMs = this.#host.wallClockMs();
+    const now = wallMs + this.#offsetMs;
+    this.#setTime(timeIn(this.#registers, this.#b) + (now - secondOf(now) * SECOND_MS), wallMs);
   }
 
-  /** The clock goes on from there. */
-  #setTime(millis: number): void {
-    this.#offsetMs = millis - this.#host.wallClockMs();
-    this.#second = this.#nowSecond();
+  /**
+   * The clock goes on from there. `wallMs`: the reading of the host's clock that `millis` was made of; a second one might
+   * be of another second.
+   */
+  #setTime(millis: number, wallMs: number): void {
+    this.#offsetMs = millis - wallMs;
+    this.#second = secondOf(millis);
   }
 
   #updateIrq(): void {
     this.#irq.set(this.#interrupts);
   }
+}
+
+function secondOf(millis: number): number {
+  return Math.floor(millis / SECOND_MS);
+}
+
+/** More than 0, and at most a second. */
+function msToNextSecond(millis: number): number {
+  return (secondOf(millis) + 1) * SECOND_MS - millis;
 }
 
 function isDividerReset(registerA: number): boolean {

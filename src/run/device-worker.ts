@@ -10,6 +10,7 @@ import { DeviceSet } from '../devices/device-set.js';
 import type { PollSource } from '../devices/poll-source.js';
 import { describeError, PostcopyError } from '../errors.js';
 import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
+import { BearableErrors } from './bearable-errors.js';
 import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
 import { ExitDispatch } from './exit-dispatch.js';
 import { PollLoop } from './poll-loop.js';
@@ -34,6 +35,7 @@ class DeviceWorker {
   readonly #devices: DeviceSet;
   readonly #dispatch: ExitDispatch;
   readonly #sources: PollSource[];
+  readonly #errors = new BearableErrors(report);
   #closing = false;
 
   constructor(job: DeviceJob) {
@@ -58,7 +60,12 @@ class DeviceWorker {
       },
       this.#virtio.transports,
     );
-    this.#dispatch = new ExitDispatch(this.#exits, this.#devices, (stop) => reply({ type: 'vcpu-stopped', stop }));
+    this.#dispatch = new ExitDispatch(
+      this.#exits,
+      this.#devices,
+      (stop) => reply({ type: 'vcpu-stopped', stop }),
+      this.#errors,
+    );
     this.#sources = [...this.#exitSources(), this.#serialSource(), this.#requestSource()];
   }
 
@@ -66,13 +73,22 @@ class DeviceWorker {
   run(): void {
     const loop = new PollLoop();
     while (!this.#closing) {
-      const wait = Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer(), this.#line.msToFlush());
-      loop.turn(this.#allSources(), wait);
-      this.#devices.runTimers();
-      this.#line.flushIfDue();
+      try {
+        this.#turn(loop);
+        this.#errors.wentWell();
+      } catch (error) {
+        this.#errors.bear('what it waits for', error);
+      }
     }
     this.#line.flush();
     this.#virtio.close();
+  }
+
+  #turn(loop: PollLoop): void {
+    const wait = Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer(), this.#line.msToFlush());
+    loop.turn(this.#allSources(), wait);
+    this.#devices.runTimers();
+    this.#line.flushIfDue();
   }
 
   *#allSources(): Generator<PollSource> {

@@ -3,6 +3,7 @@
  * one exit at a time, so devices need no locks.
  */
 import type { ExitQueue } from '../native.js';
+import type { BearableErrors } from './bearable-errors.js';
 
 /** struct ExitRecord in native/kvm/exit_queue.h, little-endian. */
 const RECORD_BYTES = 32;
@@ -16,6 +17,8 @@ const KIND_PORT_ANSWERED = 4;
 const BATCH = 64;
 /** What vCPUs that have parked can have left in the queue, kMaxPosted in native/kvm/exit_queue.h, and some more. */
 const DRAIN_BATCHES = 16;
+/** What a vCPU reads where no device answers. */
+const ONES = 0xffff_ffff;
 
 export interface DeviceBus {
   portRead(port: number, size: number): number;
@@ -41,6 +44,7 @@ export class ExitDispatch {
     readonly queue: ExitQueue,
     readonly bus: DeviceBus,
     readonly stopped: (stop: VcpuStop) => void,
+    readonly errors: BearableErrors,
   ) {}
 
   /** Handles what waits, one batch of it: a guest that never pauses must not keep the device worker. True if it was full. */
@@ -62,12 +66,23 @@ export class ExitDispatch {
     const address = Number(view.getBigUint64(at + RECORD.address, true));
     if (kind === KIND_STOPPED) {
       this.stopped({ vcpu, reason: address, detail: Number(view.getBigUint64(at + RECORD.data, true)) });
-    } else if (kind === KIND_PORT) {
-      this.#port(at, vcpu, address);
-    } else if (kind === KIND_MMIO) {
-      this.#mmio(at, vcpu, address);
-    } else if (kind === KIND_PORT_ANSWERED) {
-      this.bus.portAnswered(address, view.getUint32(at + RECORD.data, true));
+    } else {
+      this.#access(at, kind, vcpu, address);
+    }
+  }
+
+  /** A vCPU whose access fails goes on, as if nobody had been there. */
+  #access(at: number, kind: number, vcpu: number, address: number): void {
+    try {
+      if (kind === KIND_PORT) this.#port(at, vcpu, address);
+      else if (kind === KIND_MMIO) this.#mmio(at, vcpu, address);
+      else if (kind === KIND_PORT_ANSWERED)
+        this.bus.portAnswered(address, this.#view.getUint32(at + RECORD.data, true));
+      this.errors.wentWell();
+    } catch (error) {
+      this.errors.bear(`access to 0x${address.toString(16)}`, error);
+      const waits = kind !== KIND_PORT_ANSWERED && this.#view.getUint32(at + RECORD.isWrite, true) === 0;
+      if (waits) this.queue.complete(vcpu, ONES, ONES);
     }
   }
 

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { Bus } from '../../src/devices/bus.js';
 import { Serial } from '../../src/devices/serial.js';
 import { COM1_PORT, COM1_PORTS } from '../../src/memory/layout.js';
+import { BearableErrors } from '../../src/run/bearable-errors.js';
 import { ExitDispatch } from '../../src/run/exit-dispatch.js';
 import { FakeHost } from '../unit/devices/fake-host.js';
 import { readable } from './threads.js';
@@ -153,6 +154,7 @@ async function runWithShadow(steps: Step[], input: Uint8Array) {
       mmioWrite: () => {},
     },
     () => expect.unreachable(),
+    new BearableErrors(expect.unreachable),
   );
   vcpus[0]!.resume();
   while (!ended) {

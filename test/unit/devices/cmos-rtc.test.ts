@@ -54,6 +54,35 @@ function setTime(values: [register: number, value: number][]): void {
   set(FREQ_SELECT, frequency);
 }
 
+/** Between any two looks at the wall clock a second goes by: the worker was not on a CPU meanwhile. */
+function everyLookTakesASecond(): void {
+  Object.defineProperty(host, 'wallMs', { get: () => (wall += 1000), set: (to: number) => void (wall = to) });
+}
+let wall = Date.UTC(2024, 6, 3, 21, 58, 59, 250);
+
+describe('a clock that goes on between two looks at it', () => {
+  it('gives no wait that is over', () => {
+    set(CONTROL, H24 | UIE);
+    everyLookTakesASecond();
+    for (let i = 0; i < 10; i++) expect(rtc.msToTimer()).toBe(750);
+  });
+
+  it('is set to what is written, to the part of a second', () => {
+    set(CONTROL, H24 | SET);
+    everyLookTakesASecond();
+    for (const [register, value] of [
+      [HOURS, 0x11],
+      [MINUTES, 0x22],
+      [SECONDS, 0x33],
+    ] as const)
+      set(register, value);
+    set(CONTROL, H24);
+    const { offsetMs, second } = rtc.save();
+    expect((wall + offsetMs) % 1000).toBe(250);
+    expect(second).toBe(Date.UTC(2024, 6, 3, 11, 22, 33) / 1000);
+  });
+});
+
 describe('the time', () => {
   it('is the wall clock of the host, in BCD and of 24 hours', () => {
     expect(time()).toBe('20 24 07 03 04 21 58 59');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ExitQueue } from '../../../src/native.js';
+import { BearableErrors } from '../../../src/run/bearable-errors.js';
 import { ExitDispatch, type DeviceBus, type VcpuStop } from '../../../src/run/exit-dispatch.js';
 
 /** vcpu, kind, is_write, size as 32 bits, then address and data as 64, little-endian. */
@@ -55,13 +56,15 @@ function setUp(answers: { port?: number; mmio?: number | bigint } = {}) {
     mmioRead: (...access) => (log.push(['mmioRead', ...access]), answers.mmio ?? 0),
     mmioWrite: (...access) => void log.push(['mmioWrite', ...access]),
   };
-  const dispatch = new ExitDispatch(queue, bus, (stop) => stops.push(stop));
+  const reports: string[] = [];
+  const errors = new BearableErrors((text) => reports.push(text));
+  const dispatch = new ExitDispatch(queue, bus, (stop) => stops.push(stop), errors);
   const run = (...records: number[][]) => {
     waiting.push(...records.flat());
     dispatch.run();
     return log.splice(0);
   };
-  return { run, stops, waiting, queue, dispatch };
+  return { run, stops, waiting, queue, bus, reports, dispatch };
 }
 
 describe('ExitDispatch', () => {
@@ -112,6 +115,20 @@ describe('ExitDispatch', () => {
       { vcpu: 3, reason: 17, detail: 1 },
       { vcpu: 0, reason: 0xffffffff, detail: 14 },
     ]);
+  });
+
+  it('has a vCPU go on whose access a device fails at, says so some times, and gives up when nothing goes well', () => {
+    const { run, bus, reports } = setUp();
+    bus.portRead = bus.portWrite = () => {
+      throw new RangeError('a bug');
+    };
+    expect(run(OUT_BYTE, IN_DWORD_OF_VCPU_2)).toEqual([['complete', 2, 0xffffffff, 0xffffffff]]);
+    expect(reports[0]).toBe('internal error in a device (access to 0x3f8): a bug; the VM goes on');
+    for (let i = 0; i < 200; i++) run(OUT_BYTE, MMIO_WRITE_4);
+    expect(reports).toHaveLength(10);
+    expect(() => {
+      for (let i = 0; i < 200; i++) run(OUT_BYTE);
+    }).toThrow('a bug');
   });
 
   it('takes all in order, and passes over what it does not know', () => {

@@ -33,6 +33,17 @@ describe('PollLoop', () => {
     expect(seen).toEqual(['a:1']);
   });
 
+  it.each([-0.5, -1, -1e9, NaN])('does not wait, and does not fail, when the time is %d', (timeoutMs) => {
+    const seen: string[] = [];
+    const loop = new PollLoop();
+    loop.turn([source('a', seen)], timeoutMs);
+    const ready = source('b', seen);
+    native.signalEventFd(ready.fd);
+    loop.turn([ready], timeoutMs);
+    loop.turn([ready], 1e12); // longer than poll() takes it
+    expect(seen).toEqual(['b:1', 'b:1']);
+  });
+
   it('takes 64 sources, not more', () => {
     const one = source('a', []);
     const many = (count: number): PollSource[] => new Array<PollSource>(count).fill(one);
