@@ -14,7 +14,7 @@
  *  10  the destination refuses the VM
  *  11  not possible in the VM's present state
  *  12  the migration failed, the VM runs on where it was
- *  13  the migration broke after the hand-over: the VM is at the destination and lacks pages
+ *  13  the migration broke after the hand-over: the VM is at the destination and may lack pages
  *  14  the guest cannot go on
  *  15  stop: the guest did not react to its power button in time, it runs on
  *  16  a disk is in use by another VM, here or on another host

@@ -66,7 +66,7 @@ function failureLine(name: string, { status, error, inDoubt }: MigrationSummary,
     return `the migration lost its link, whether ${name} got to the destination is not known here (see "postcopy status ${name}"): ${why}`;
   }
   if (status === 'link-lost') {
-    return `the migration lost its link, ${name} is at the destination and lacks pages: ${why}`;
+    return `the migration lost its link, ${name} is at the destination and may lack pages: ${why}`;
   }
   return `the migration failed, ${FATES[fate].replaceAll('NAME', name)}: ${why}`;
 }

@@ -25,7 +25,7 @@ function outcome(name: string, destination: string, { status, totalMs, inDoubt }
   if (status === 'completed') return `${name} runs at ${destination}, moved completely in ${formatDuration(totalMs)}`;
   if (inDoubt === true)
     return `${name} stands still here: the link to ${destination} was lost in the instant of the hand-over`;
-  return `${name} is at ${destination} but lacks pages: the link was lost after the hand-over`;
+  return `${name} is at ${destination} but may lack pages: the link was lost after the hand-over`;
 }
 
 function summaryTable(summary: MigrationSummary): string {

@@ -44,7 +44,7 @@ const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
 export const summarySchema = z.object<Shape<MigrationSummary>>({
   status: z.enum(['completed', 'failed', 'link-lost']).meta({
     description:
-      'failed: the VM runs on at the source; link-lost: it is at the destination and lacks pages, unless inDoubt is set.',
+      'failed: the VM runs on at the source; link-lost: it is at the destination and may lack pages, unless inDoubt is set.',
   }),
   mode: z.literal('post-copy'),
   machine: machineSchema,

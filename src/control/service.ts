@@ -64,7 +64,10 @@ export interface MigrationSummary {
     zero: number;
     resent: number;
   };
-  /** Microseconds from a fault read at the destination to its page installed. */
+  /**
+   * Microseconds from a fault read at the destination to its page installed. These and the destination's other figures are
+   * 0 if it could not send them: the link broke when every page was there.
+   */
   faultWaitUs: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
   /** Sum of all fault waits: the time vCPUs stood still for pages. */
   vcpuBlockedMs: number;

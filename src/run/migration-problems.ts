@@ -30,6 +30,7 @@ export function inDoubtText(name: string, peer: string, reason: string | undefin
 export function lostWhileLeaving(peer: string, reason: string | undefined): string {
   return (
     `the migration to ${peer} broke after the VM was handed over (${reason}). ` +
-    'The VM does not run here; what is left of its memory here is kept until `postcopy stop --force`'
+    `The VM does not run here. What ${peer} has not said to have of its memory is kept until \`postcopy stop --force\`; ` +
+    'if the VM runs there, it lacks nothing of it'
   );
 }

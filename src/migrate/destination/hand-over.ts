@@ -7,12 +7,18 @@
  *                         failed                   lost
  *
  * failed: the guest never ran here, all of it is dropped. lost: the guest ran here and pages are missing; it is halted,
- * what is here is kept. Once complete, the guest needs the source no more: a link that breaks then changes nothing.
+ * what is here is kept. A guest of which nothing is missing needs the source no more: whatever breaks then changes nothing,
+ * also when the news that all pages are here is behind that of the break.
  */
 export type DestinationPhase =
   'checking' | 'refused' | 'accepted' | 'loading' | 'loaded' | 'running' | 'completing' | 'done' | 'failed' | 'lost';
 
-export type DestinationEvent =
+export type DestinationEvent = DestinationHappening & {
+  /** No page of the VM is missing here, at the moment at which the event is looked at. */
+  whole?: boolean;
+};
+
+type DestinationHappening =
   | { type: 'checked' }
   | { type: 'objections'; reasons: string[] }
   | { type: 'state' }
@@ -59,16 +65,19 @@ export function isEnd(phase: DestinationPhase): boolean {
 
 export function stepDestination(phase: DestinationPhase, event: DestinationEvent): DestinationStep {
   if (isEnd(phase)) return { phase, actions: [] };
-  if (event.type === 'failure') return fail(phase, event.reason);
+  if (event.type === 'failure') return fail(phase, event.reason, event.whole);
   if (event.type === 'objections' && phase === 'checking') {
     return { phase: 'refused', actions: [{ type: 'send-refuse', reasons: event.reasons }] };
   }
   return (
-    FORWARD[phase]?.[event.type] ?? fail(phase, new Error(`the source sent ${event.type} out of turn, while ${phase}`))
+    FORWARD[phase]?.[event.type] ??
+    fail(phase, new Error(`the source sent ${event.type} out of turn, while ${phase}`), event.whole)
   );
 }
 
-function fail(phase: DestinationPhase, reason: Error): DestinationStep {
+function fail(phase: DestinationPhase, reason: Error, whole = false): DestinationStep {
+  // COMPLETE goes out if it still can.
+  if (phase === 'running' && whole) return ending('done', { type: 'send-complete' }, { type: 'finish' });
   if (phase === 'completing') return { phase: 'done', actions: [{ type: 'finish' }] };
   if (phase === 'running') return ending('lost', { type: 'send-lost', reason }, { type: 'lose', reason });
   return ending('failed', { type: 'send-abort', reason }, { type: 'discard', reason });

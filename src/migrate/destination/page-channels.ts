@@ -1,5 +1,6 @@
 /** The destination's urgent and bulk channels with their workers, and the userfaultfd they serve. */
 import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
@@ -31,6 +32,9 @@ interface ChannelWorker {
 export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
   return PageWorker.start(new URL('./pages/page-receiver.js', import.meta.url));
 }
+
+/** Workers that install nothing for so long have nothing to install. */
+const MORE_COMES_MS = 100;
 
 export interface PageChannelEvents {
   allInstalled(): void;
@@ -155,6 +159,16 @@ export class DestinationPageChannels {
 
   get pagesMissing(): number {
     return Atomics.load(this.#left, 0);
+  }
+
+  /**
+   * Whether all pages are here, once what has come already is in place: of a link that is gone, or of which a part is,
+   * workers may still have much to read. Over as soon as nothing more comes.
+   */
+  async becomeWhole(): Promise<boolean> {
+    for (let before = Infinity; this.pagesMissing > 0 && this.pagesMissing < before; await delay(MORE_COMES_MS))
+      before = this.pagesMissing;
+    return this.pagesMissing === 0;
   }
 
   /** COMMIT has come. False if the channels broke before: then faults were answered with anything, and no guest may run. */

@@ -88,6 +88,7 @@ export class ReceiveVm {
   #stateAt = 0;
   #commitAt = 0;
   #allInstalled = false;
+  #givenUp = false;
 
   constructor(
     control: ControlConnection,
@@ -118,6 +119,7 @@ export class ReceiveVm {
 
   /** Gives the VM up, as if the link had broken. */
   cancel(reason: PostcopyError): void {
+    this.#givenUp = true;
     this.#failure(reason);
   }
 
@@ -201,7 +203,7 @@ export class ReceiveVm {
   }
 
   async #handle(happened: DestinationEvent): Promise<void> {
-    const event = happened.type === 'commit' && this.#phase === 'loaded' ? this.#takeCommit(happened) : happened;
+    const event = await this.#withFacts(happened);
     const step = stepDestination(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
@@ -214,6 +216,13 @@ export class ReceiveVm {
         return;
       }
     }
+  }
+
+  /** What an event means depends on what other threads have done by now, not on what they have told of it. */
+  async #withFacts(happened: DestinationEvent): Promise<DestinationEvent> {
+    if (this.#phase === 'loaded' && happened.type === 'commit') return this.#takeCommit(happened);
+    if (this.#phase !== 'running' || happened.type === 'all-installed') return happened;
+    return { ...happened, whole: this.#givenUp ? this.pagesMissing === 0 : await this.#channels!.becomeWhole() };
   }
 
   /** The last moment at which the VM can be given back: with ABORT, the source goes on with it. */

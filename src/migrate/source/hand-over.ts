@@ -10,7 +10,8 @@
  * doubtful: a page channel has broken behind COMMIT. Only the destination knows whether it took the VM before, and says so:
  * RUNNING, and the VM is lost; or ABORT, after which it will never run it. failed: nothing was handed over, or the
  * destination has given it back; the guest runs on here. lost: the guest may run at the destination; it never runs
- * here again in this epoch, and what is left of its memory here is kept.
+ * here again in this epoch, and what is left of its memory here is kept. Once the destination has acknowledged every page,
+ * nothing that breaks loses anything: it is done.
  */
 import { PostcopyError } from '../../errors.js';
 
@@ -27,7 +28,12 @@ export type SourcePhase =
   | 'failed'
   | 'lost';
 
-export type SourceEvent =
+export type SourceEvent = SourceHappening & {
+  /** The destination has said of every page that it is there, at the moment at which the event is looked at. */
+  acknowledged?: boolean;
+};
+
+type SourceHappening =
   | { type: 'connected' }
   | { type: 'accept' }
   | { type: 'refuse'; reasons: string[] }
@@ -66,6 +72,8 @@ export interface SourceStep {
 
 type Forward = Partial<Record<SourcePhase, Partial<Record<SourceEvent['type'], SourceStep>>>>;
 
+const DONE: SourceStep = { phase: 'done', actions: [{ type: 'send-bye' }, { type: 'finish' }] };
+
 /** The way of a migration in which nothing fails. */
 const FORWARD: Forward = {
   connecting: { connected: { phase: 'greeting', actions: [{ type: 'send-hello' }] } },
@@ -74,7 +82,7 @@ const FORWARD: Forward = {
   stopping: { captured: { phase: 'loading', actions: [{ type: 'send-state' }] } },
   loading: { loaded: { phase: 'committed', actions: [{ type: 'send-commit' }] } },
   committed: { running: { phase: 'draining', actions: [{ type: 'start-push' }] } },
-  draining: { complete: { phase: 'done', actions: [{ type: 'send-bye' }, { type: 'finish' }] } },
+  draining: { complete: DONE },
 };
 
 const ENDED: ReadonlySet<SourcePhase> = new Set(['done', 'failed', 'lost']);
@@ -89,6 +97,7 @@ const HANDED_OVER: ReadonlySet<SourcePhase> = new Set([...AWAITS_RUNNING, 'drain
 
 export function stepSource(phase: SourcePhase, event: SourceEvent): SourceStep {
   if (isEnd(phase)) return { phase, actions: [] };
+  if (phase === 'draining' && event.acknowledged === true && event.type !== 'cancel') return DONE;
   if (event.type === 'failure') return fail(phase, event.reason);
   if (event.type === 'abort') return AWAITS_RUNNING.has(phase) ? givenBack(event.reason) : fail(phase, event.reason);
   if (event.type === 'channels-broken') {

@@ -122,6 +122,11 @@ export class SourcePageChannels {
     native.signalEventFd(this.#wakeFd);
   }
 
+  /** The destination has said of every page that it is there, as far as the workers have heard. */
+  get allAcknowledged(): boolean {
+    return this.#blocks.allAcknowledged;
+  }
+
   sum(name: CounterName, kind?: PlannedChannel['kind']): number {
     return this.#channels.reduce(
       (total, channel) => (kind === undefined || channel.kind === kind ? total + channel.counters.get(name) : total),

@@ -31,6 +31,11 @@ export class BlockRelease {
     });
   }
 
+  /** The destination has all of them. */
+  get allAcknowledged(): boolean {
+    return this.#left.every((pages) => pages === 0);
+  }
+
   /** The destination has these pages now. Returns how many pages were given back on that account. */
   acknowledged(first: number, count: number): number {
     let released = 0;

@@ -191,7 +191,11 @@ export class SendVm {
         });
       case 'lost':
         this.#runs = true;
-        return this.#failure(new PostcopyError('LINK_LOST', `the destination gave up: ${message.body.reason}`));
+        return this.#events.push({
+          type: 'failure',
+          reason: new PostcopyError('LINK_LOST', `the destination gave up: ${message.body.reason}`),
+          acknowledged: false, // it must know
+        });
       default:
         return this.#failure(
           new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`),
@@ -209,8 +213,7 @@ export class SendVm {
   }
 
   async #handle(happened: SourceEvent): Promise<void> {
-    // COMMIT on a link that is known to be gone would hand the VM over to nobody.
-    const event: SourceEvent = happened.type === 'loaded' && !this.#linkIsWhole ? LINK_GONE : happened;
+    const event = this.#withFacts(happened);
     const step = stepSource(this.#phase, event);
     if (step.phase !== this.#phase) this.#enter(step.phase);
     for (const action of step.actions) {
@@ -223,6 +226,12 @@ export class SendVm {
         return;
       }
     }
+  }
+
+  #withFacts(happened: SourceEvent): SourceEvent {
+    // COMMIT on a link that is known to be gone would hand the VM over to nobody.
+    if (happened.type === 'loaded' && !this.#linkIsWhole) return LINK_GONE;
+    return this.#phase === 'draining' ? { acknowledged: this.#channels.allAcknowledged, ...happened } : happened;
   }
 
   get #linkIsWhole(): boolean {

@@ -215,7 +215,7 @@ describe('migrate', () => {
     [
       'link-lost' as const,
       13,
-      'postcopy: the migration lost its link, vm1 is at the destination and lacks pages: no room\n',
+      'postcopy: the migration lost its link, vm1 is at the destination and may lack pages: no room\n',
     ],
   ])('says when it %s', async (status, exitCode, line) => {
     const summary = { ...SUMMARY, status, error: { code: 'REFUSED', message: 'no room' } };

@@ -56,7 +56,7 @@ memory, peak      source 572.2 MiB, destination 572.2 MiB
   });
 
   it('tells where the VM is when the link was lost', () => {
-    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(/^vm1 is at h:1 but lacks pages/);
+    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(/^vm1 is at h:1 but may lack pages/);
   });
 });
 

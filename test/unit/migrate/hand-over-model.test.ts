@@ -26,6 +26,10 @@ class World {
   commitSent = false;
   abortArrived = false;
   completeArrived = false;
+  /** The last page is in place; that is known there before any message says so. */
+  whole = false;
+  /** As the source knows of it, on its page channels. */
+  acknowledged = false;
   linkIsUp = true;
 
   /** On the wire, in order. */
@@ -39,14 +43,14 @@ class World {
 
   feedSource(event: SourceEvent): void {
     if (event.type === 'complete') this.completeArrived = true;
-    const step = stepSource(this.source, event);
+    const step = stepSource(this.source, { ...event, acknowledged: this.acknowledged });
     this.source = step.phase;
     for (const action of step.actions) this.#actSource(action);
     this.check();
   }
 
   feedDestination(event: DestinationEvent): void {
-    const step = stepDestination(this.destination, event);
+    const step = stepDestination(this.destination, { ...event, whole: this.whole });
     this.destination = step.phase;
     for (const action of step.actions) this.#actDestination(action);
     this.check();
@@ -93,8 +97,7 @@ class World {
       case 'run-guest':
         this.runsAtDestination = true;
         this.everRanAtDestination = true;
-        this.#send(this.toSource, 'running');
-        return void this.destinationWork.push({ type: 'all-installed' });
+        return this.#send(this.toSource, 'running');
       case 'send-complete':
         return this.#send(this.toSource, 'complete');
       case 'send-abort':
@@ -142,6 +145,17 @@ class World {
     } else this.feedSource({ type: message } as SourceEvent);
   }
 
+  /** A worker there, which tells its main thread and the source. */
+  installLastPage(): void {
+    if (this.whole || this.destination !== 'running' || this.source !== 'draining') return;
+    this.whole = true;
+    this.destinationWork.push({ type: 'all-installed' });
+  }
+
+  acknowledgeLastPage(): void {
+    if (this.whole && this.linkIsUp) this.acknowledged = true;
+  }
+
   workAtSource(): void {
     const event = this.sourceWork.shift();
     if (event !== undefined) this.feedSource(event);
@@ -175,6 +189,8 @@ class World {
   /** Nothing fails from here on, and everything on its way arrives; an end that then still waits sees its deadline. */
   settle(): void {
     for (let turn = 0; turn < 100; turn++) {
+      this.installLastPage();
+      this.acknowledgeLastPage();
       this.workAtSource();
       this.workAtDestination();
       this.deliverToDestination();
@@ -194,7 +210,15 @@ class World {
         false,
       ]);
     }
-    if (this.source === 'done') expect(this.completeArrived, 'done without COMPLETE').toBe(true);
+    if (this.source === 'done') {
+      expect(this.completeArrived || this.acknowledged, 'done without COMPLETE, or pages acknowledged').toBe(true);
+      expect(this.whole, 'done, and pages are missing there').toBe(true);
+    }
+    if (this.whole)
+      expect([this.destination, this.runsAtDestination], 'halted, whole').toEqual([
+        expect.not.stringMatching('lost'),
+        true,
+      ]);
     if (this.source === 'failed') expect(this.runsAtSource, 'failed, and the guest stands still').toBe(true);
     if (this.destination === 'failed' || this.destination === 'refused') {
       expect(this.everRanAtDestination, 'dropped a guest that had run').toBe(false);
@@ -209,7 +233,7 @@ class World {
       expect(this.source).toBe('failed');
       expect(this.runsAtSource, 'the guest runs nowhere, and was never handed over').toBe(true);
     }
-    if (this.source === 'done') expect(this.destination).toBe('done');
+    if (this.source === 'done' || this.whole) expect(this.destination).toBe('done');
   }
 }
 
@@ -218,6 +242,8 @@ const MOVES = {
   deliverToSource: 6,
   workAtSource: 6,
   workAtDestination: 6,
+  installLastPage: 3,
+  acknowledgeLastPage: 2,
   failSource: 1,
   failDestination: 1,
   breakChannels: 1,
@@ -240,7 +266,10 @@ function play(moves: readonly Move[], objections: boolean): World {
   return world;
 }
 
-const GOOD: readonly Move[] = ['deliverToDestination', 'deliverToSource', 'workAtSource', 'workAtDestination'];
+const GOOD: readonly Move[] = [
+  ...(['deliverToDestination', 'deliverToSource', 'workAtSource', 'workAtDestination'] as const),
+  ...(['installLastPage', 'acknowledgeLastPage'] as const),
+];
 
 describe('the hand-over of both ends', () => {
   it('ends well when nothing fails, in every order', () => {

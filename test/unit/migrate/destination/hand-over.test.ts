@@ -145,6 +145,15 @@ describe('stepDestination', () => {
     ]);
   });
 
+  it.each(['failure', 'bye', 'commit'] as const)('is done with a guest that lacks nothing, at a %s too', (type) => {
+    const { phase, actions } = stepDestination('running', { ...EVENTS[type], whole: true });
+    expect([phase, ...actions.map((action) => action.type)]).toEqual(['done', 'send-complete', 'finish']);
+  });
+
+  it.each(['accepted', 'loading', 'loaded'] as const)('gives back, while %s, also what lacks nothing', (phase) => {
+    expect(stepDestination(phase, { ...EVENTS.failure, whole: true }).phase).toBe('failed');
+  });
+
   it('passes on every objection', () => {
     expect(stepDestination('checking', EVENTS.objections).actions).toEqual([
       { type: 'send-refuse', reasons: ['too small', 'too old'] },

@@ -185,6 +185,15 @@ const ROWS = Object.entries(TABLE).flatMap(([phase, row]) =>
 );
 
 describe('stepSource', () => {
+  it.each(['failure', 'channels-broken', 'loaded'] as const)(
+    'is done when the destination has acknowledged all, at a %s too',
+    (type) => {
+      const { phase, actions } = stepSource('draining', { ...EVENTS[type], acknowledged: true });
+      expect([phase, ...actions.map((action) => action.type)]).toEqual(['done', 'send-bye', 'finish']);
+      expect(stepSource('committed', { ...EVENTS[type], acknowledged: true }).phase).not.toBe('done');
+    },
+  );
+
   it.each(ROWS)('%s, %s -> %s', (phase, event, expected) => {
     const { phase: next, actions } = stepSource(phase, EVENTS[event]);
     expect([`${next}:`, ...actions.map((action) => action.type)].join(' ')).toBe(expected);
