@@ -62,7 +62,7 @@ function row(entry: ListEntry): string[] {
     String(entry.disks?.length ?? '-'),
     String(entry.nets?.length ?? '-'),
     formatDuration(entry.uptimeMs),
-    entry.problem ?? placeNote(entry),
+    entry.awaits ?? entry.problem ?? placeNote(entry),
   ];
 }
 

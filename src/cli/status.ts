@@ -24,6 +24,7 @@ export function statusText(status: VmStatus): string {
     ['machine', status.machine],
     ['state', status.state],
     ['problem', status.problem],
+    ['awaits', status.awaits],
     ['process', `${status.pid}, postcopy ${status.version}`],
     // `receive` knows the VM's shape when it has come.
     ['memory', status.memoryBytes === 0 ? undefined : formatSize(status.memoryBytes)],

@@ -107,15 +107,17 @@ export const statusSchema = z.object<Shape<VmStatus>>({
       'migrating',
       'handed-over',
       'link-lost',
+      'ending',
       'migrated',
       'stopped',
       'failed',
     ])
     .meta({
       description:
-        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here.',
+        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until they are here.',
     }),
   problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
+  awaits: z.string().optional().meta({ description: 'While ending: what happened, and what is awaited.' }),
   memoryBytes: count.meta({ description: '0 until a VM has come.' }),
   cpus: count.meta({ description: '0 until a VM has come.' }),
   uptimeMs: milliseconds,

@@ -12,6 +12,7 @@ export type VmState =
   | 'migrating' // still runs here, a migration is being prepared
   | 'handed-over' // runs on the other host, this end still serves its pages
   | 'link-lost' // a migration broke after COMMIT; this end keeps what it has
+  | 'ending' // powered itself off, reset itself or failed while its pages still come: stands still until they are here
   | 'migrated' // everything is at the destination
   | 'stopped'
   | 'failed';
@@ -83,6 +84,8 @@ export interface VmStatus {
   state: VmState;
   /** Clear text of the last failure, if any. */
   problem?: string;
+  /** While `ending`: what happened, and what is awaited, in clear text. */
+  awaits?: string;
   memoryBytes: number;
   cpus: number;
   uptimeMs: number;

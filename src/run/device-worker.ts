@@ -37,6 +37,8 @@ class DeviceWorker {
   readonly #sources: PollSource[];
   readonly #errors = new BearableErrors(report);
   #closing = false;
+  /** The guest has powered itself off, reset itself or failed. */
+  #guestIsOver = false;
 
   constructor(job: DeviceJob) {
     const vm = new native.Vm(null, job.vmHandle);
@@ -48,13 +50,15 @@ class DeviceWorker {
     this.#devices = new DeviceSet(
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
-        serialOutput: (bytes) => this.#line.gather(bytes),
+        serialOutput: (bytes) => {
+          if (!this.#guestIsOver) this.#line.gather(bytes);
+        },
         showSerial: (s) =>
           vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
         hideSerial: () => vm.hideSerial(),
         catchUp: () => this.#dispatch.drain(),
-        powerOff: () => reply({ type: 'power-off' }),
-        reset: (source) => reply({ type: 'reset', source }),
+        powerOff: () => this.#over({ type: 'power-off' }),
+        reset: (source) => this.#over({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),
         wallClockMs: () => Date.now(),
       },
@@ -63,7 +67,7 @@ class DeviceWorker {
     this.#dispatch = new ExitDispatch(
       this.#exits,
       this.#devices,
-      (stop) => reply({ type: 'vcpu-stopped', stop }),
+      (stop) => this.#over({ type: 'vcpu-stopped', stop }),
       this.#errors,
     );
     this.#sources = [...this.#exitSources(), this.#serialSource(), this.#requestSource()];
@@ -82,6 +86,13 @@ class DeviceWorker {
     }
     this.#line.flush();
     this.#virtio.close();
+  }
+
+  /** vCPUs go on until the main thread has stopped them: nothing of what they do meanwhile gets out. */
+  #over(message: DeviceReply): void {
+    this.#guestIsOver = true;
+    this.#virtio.hold();
+    reply(message);
   }
 
   #turn(loop: PollLoop): void {
@@ -149,7 +160,7 @@ class DeviceWorker {
         this.#dispatch.drain();
         return this.#virtio.pause(new Deadline(request.untilMicros));
       case 'resume':
-        return this.#virtio.resume();
+        return this.#guestIsOver ? undefined : this.#virtio.resume();
       case 'announce':
         return this.#virtio.announce();
       case 'power-button':

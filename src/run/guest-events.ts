@@ -19,13 +19,15 @@ export interface GuestEvents {
 
 /**
  * Of power-off, reset and a guest that cannot go on the first counts: a guest goes on for a moment behind its own reset,
- * and may even fault there.
+ * and may even fault there. All of it stops with that: what the other vCPUs would do from then on is thrown away, and
+ * must not get out.
  */
 export function watchGuest(machine: Machine, events: GuestEvents): void {
   let over = false;
   const once = (tell: () => void): void => {
     if (over) return;
     over = true;
+    machine.halt();
     tell();
   };
   machine.devices.on('notice', (text) => events.notice(text));

@@ -26,6 +26,7 @@ import { rehearseCodec } from '../migrate/rehearse.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';
+import { awaitedText, notAwaitedText, type AwaitedEnd } from './awaited-end.js';
 import { bootMachine, type BootPlan } from './boot-machine.js';
 import { openLines, type Consoles } from './console-lines.js';
 import { DeviceLink } from './device-link.js';
@@ -49,6 +50,8 @@ const CANCEL_WAIT_MS = 5000;
 /** A guest may reset itself with many requests to a slow disk in flight. */
 const RESET_WAIT_MS = 30_000;
 
+const POWERED_OFF = 'the guest powered itself off';
+
 export class LocalVm implements VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
   readonly ended: Promise<VmEnd>;
@@ -68,6 +71,8 @@ export class LocalVm implements VmService {
   /** Paused because a migration failed and another host had a disk: what to say of that. */
   #held: string | undefined;
   readonly #doubt = new Doubt();
+  /** The guest is over, and its pages still arrive. */
+  #awaited: AwaitedEnd | undefined;
   /** Between two machines. */
   #restarting = false;
   #sending: SendVm | undefined;
@@ -161,6 +166,8 @@ export class LocalVm implements VmService {
       }, PREPARE_AFTER_MS).unref();
     } else if (outcome.status === 'failed') {
       void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
+    } else if (this.#awaited !== undefined) {
+      if (!this.#ending) this.notice(notAwaitedText(this.#awaited, outcome.pagesMissing, this.#peer, outcome.reason));
     } else {
       this.#linkLost(lostWhileArriving(this.#peer, outcome.pagesMissing, outcome.reason));
     }
@@ -177,26 +184,54 @@ export class LocalVm implements VmService {
     this.#machine = machine;
     watchGuest(machine, {
       notice: this.notice,
-      powerOff: () => void this.#afterArrival(() => this.#powerOff()),
-      reset: (source) => void this.#afterArrival(() => this.#reset(source)),
+      powerOff: () => void this.#afterArrival({ what: POWERED_OFF, again: false }, () => this.#powerOff()),
+      reset: (source) => {
+        const end = { what: `the guest reset itself (${source})`, again: this.#record!.reboot };
+        void this.#afterArrival(end, () => this.#reset(source));
+      },
       guestFailed: (why) => {
         if (this.#ending) return;
         const text = why();
-        void this.#afterArrival(() => this.#fail('GUEST_FAILED', text));
+        const [what] = text.split('\n'); // without its registers
+        void this.#afterArrival({ what: what!, again: false }, () => this.#fail('GUEST_FAILED', text));
       },
       machineFailed: (code, text) => void this.#fail(code, text),
     });
   }
 
-  /** What ends or rebuilds a machine waits until all of its pages are here: page workers write into its RAM. */
-  async #afterArrival(action: () => Promise<void>): Promise<void> {
+  /**
+   * What ends or rebuilds a machine waits until all of its pages are here, or will never be: page workers write into its
+   * RAM. The guest, which has no use for them, stands still meanwhile.
+   */
+  async #afterArrival(end: AwaitedEnd, action: () => Promise<void>): Promise<void> {
+    if (this.#arriving) this.#await(end);
     const outcome = await this.#incoming?.outcome;
-    if (outcome === undefined || outcome.status === 'completed') await action();
+    if (outcome?.status === 'lost') {
+      // One that was halted before it is the operator's.
+      if (this.#awaited === undefined) return;
+      this.#incoming = undefined; // what comes now is no part of that VM
+    }
+    this.#awaited = undefined;
+    await action();
+  }
+
+  #await(end: AwaitedEnd): void {
+    this.#awaited = end;
+    this.#state = 'ending';
+    this.notice(this.#awaitedNow!);
+  }
+
+  get #arriving(): boolean {
+    return this.#incoming !== undefined && !this.#incoming.complete && !this.#isAway && !this.#ending;
+  }
+
+  get #awaitedNow(): string | undefined {
+    return this.#awaited && awaitedText(this.#awaited, this.#incoming!.pagesMissing, this.#peer);
   }
 
   async #powerOff(): Promise<void> {
-    await this.#cancelSending('the guest powered itself off');
-    await this.#end({ reason: 'power-off', message: 'the guest powered itself off' });
+    await this.#cancelSending(POWERED_OFF);
+    await this.#end({ reason: 'power-off', message: POWERED_OFF });
   }
 
   async #reset(source: string): Promise<void> {
@@ -212,7 +247,9 @@ export class LocalVm implements VmService {
     try {
       const closed = (await this.#machine?.close(RESET_WAIT_MS)) ?? true;
       // Two device workers on one disk would take each other's requests for their own.
-      if (!closed) throw new PostcopyError('INTERNAL', 'its devices still wait for a disk of this host');
+      if (!closed) {
+        throw new PostcopyError('INTERNAL', 'its devices still wait for a disk of this host, or its vCPUs for a page');
+      }
       if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
       await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
@@ -259,6 +296,7 @@ export class LocalVm implements VmService {
       machine: this.machine,
       state: this.#state,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      ...(this.#awaited === undefined ? {} : { awaits: this.#awaitedNow }),
       memoryBytes: this.#record?.plan.memoryBytes ?? 0,
       cpus: this.#record?.plan.cpus ?? 0,
       uptimeMs: (native.monotonicMicros() - this.#startedAt) / 1000,
@@ -276,6 +314,8 @@ export class LocalVm implements VmService {
     // vCPUs take their time to park, perhaps for a page; nothing else may begin meanwhile.
     this.#pausing ??= this.#park().finally(() => (this.#pausing = undefined));
     await this.#pausing;
+    // It may have come to its end on the way there.
+    if (this.#awaited !== undefined) this.#require('paused', 'paused');
   }
 
   async #park(): Promise<void> {
@@ -328,7 +368,17 @@ export class LocalVm implements VmService {
     if (force || this.#state === 'waiting') return this.#cutPower();
     await this.#pausing;
     requireReaction(this.name, this.#state, this.#peer);
+    if (this.#awaited !== undefined) return this.#stopAwaited(timeoutMs);
     await shutDown({ name: this.name, ended: this.ended, timeoutMs, press: () => this.#pressPowerButton() });
+  }
+
+  /** The guest reacts to nothing any more. */
+  async #stopAwaited(timeoutMs: number): Promise<void> {
+    const text = (): string => `${this.#awaitedNow}; its power can be cut (--force), without them`;
+    if (this.#awaited!.again) throw new PostcopyError('WRONG_STATE', `${text()}, or try again then`);
+    const over = await Promise.race([this.ended, delay(timeoutMs, undefined, { ref: false })]);
+    if (over === undefined) throw new PostcopyError('WRONG_STATE', text());
+    if (over.code !== undefined) throw new PostcopyError(over.code, over.message);
   }
 
   async #cutPower(): Promise<void> {
@@ -410,6 +460,9 @@ export class LocalVm implements VmService {
       throw new PostcopyError('WRONG_STATE', `the guest of ${this.name} is just starting again: try again in a moment`);
     }
     if (this.#state === state) return;
+    if (this.#awaited !== undefined) {
+      throw new PostcopyError('WRONG_STATE', `${this.name} cannot be ${wish}: ${this.#awaitedNow}`);
+    }
     throw new PostcopyError('WRONG_STATE', `${this.name} is ${this.#state}: only a VM that is ${state} can be ${wish}`);
   }
 
@@ -439,7 +492,7 @@ export class LocalVm implements VmService {
     this.#ending = true;
     this.#hugePages.stop();
     this.#state = end.reason === 'failed' ? 'failed' : end.reason === 'migrated' ? 'migrated' : 'stopped';
-    await this.#incoming?.close();
+    await this.#incoming?.close(this.#awaited && `${this.#awaited.what} there, and the destination was stopped`);
     await this.#idleDevices?.close();
     await this.#readyToSend.end();
     const closed = (await this.#machine?.close()) ?? true;

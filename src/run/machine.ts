@@ -42,6 +42,7 @@ const RELOCK_WAIT_MS = 30_000;
 export class Machine {
   readonly #parts: MachineParts;
   #closing: Promise<boolean> | undefined;
+  #halted = false;
   /** The guest's TSC frequency; 0 if KVM does not say. */
   readonly tscKhz: number;
   /** Bytes of a vCPU's XSAVE state on this host. */
@@ -104,8 +105,18 @@ export class Machine {
     this.kind.load(this.#parts, memory, files, rsdpAddress);
   }
 
+  /**
+   * The guest is over: vCPUs stop where they can, and nothing lets them go on, nor the devices, which the device worker
+   * has stopped itself. Nobody waits for that: some wait for pages that are still to come.
+   */
+  halt(): void {
+    this.#halted = true;
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+  }
+
   /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
   resume(): void {
+    if (this.#halted) return;
     for (const vcpu of this.vcpus) {
       if (vcpu.waitParked(0)) vcpu.notePaused();
       vcpu.resume();
@@ -183,6 +194,7 @@ export class Machine {
   }
 
   #goOn(): void {
+    if (this.#halted) return;
     this.resume();
     // Nobody waits for this: a worker that waits for storage answers late, and one that has failed says so itself.
     this.devices.resume().catch(() => {});

@@ -32,7 +32,7 @@ export class VirtioSlots {
           report: (text) => surroundings.report(text),
         }),
     );
-    this.#notifications = specs.map((spec, i) => notification(spec.notifyFd, this.transports[i]!));
+    this.#notifications = specs.map((spec, i) => this.#notification(spec.notifyFd, this.transports[i]!));
   }
 
   /** What to wait for now: nothing while the devices are paused. */
@@ -42,7 +42,7 @@ export class VirtioSlots {
     for (const transport of this.transports) yield* transport.sources;
   }
 
-  /** Nothing is looked at until resume(): of devices whose state is being loaded. */
+  /** Nothing is looked at until resume(): of devices whose state is being loaded, or whose guest is over. */
   hold(): void {
     this.#paused = true;
   }
@@ -64,22 +64,24 @@ export class VirtioSlots {
     for (const { announce } of this.#devices) announce?.();
   }
 
+  #notification(fd: number, transport: MmioTransport): PollSource {
+    return {
+      fd,
+      events: POLLIN,
+      run: () => {
+        // Stopped in this very turn of the loop: what the guest notified of stays for a resume().
+        if (this.#paused) return;
+        native.drainEventFd(fd);
+        transport.notify();
+      },
+    };
+  }
+
   close(): void {
     for (const { device } of this.#devices) device.reset();
     for (const { close } of this.#devices) close?.();
     for (const { notifyFd } of this.#specs) native.closeFd(notifyFd);
   }
-}
-
-function notification(fd: number, transport: MmioTransport): PollSource {
-  return {
-    fd,
-    events: POLLIN,
-    run: () => {
-      native.drainEventFd(fd);
-      transport.notify();
-    },
-  };
 }
 
 function interruptOf(vm: NativeVm, slot: number): VirtioInterrupt {

@@ -52,15 +52,20 @@ export class Incoming {
     return `${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${this.#listener.port}`;
   }
 
+  /** Of the VM that is on its way. */
+  get pagesMissing(): number {
+    return this.#current?.pagesMissing ?? 0;
+  }
+
   /** All of the VM is here. */
   get complete(): boolean {
     return this.#complete;
   }
 
-  /** Stops listening; a VM on its way is given up, as if the link had broken. */
-  async close(): Promise<void> {
+  /** Stops listening; a VM on its way is given up, as if the link had broken. `why`: what the source is told then. */
+  async close(why = 'the destination was stopped'): Promise<void> {
     this.#closing = true;
-    this.#current?.cancel(new PostcopyError('MIGRATION_FAILED', 'the destination was stopped'));
+    this.#current?.cancel(new PostcopyError('MIGRATION_FAILED', why));
     const outcome = await this.#current?.outcome;
     if (outcome === undefined || mayTakeAnother(outcome)) {
       this.#settle({ status: 'failed', reason: new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came') });

@@ -39,4 +39,25 @@ describe('VirtioSlots', () => {
     expect(announce).toHaveBeenCalledTimes(2);
     slots.close();
   });
+
+  it('looks at no notification that was there when it was stopped', () => {
+    const notifyFd = native.createEventFd();
+    const slots = new VirtioSlots([{ kind: 'rng', slot: 0, notifyFd }], {
+      vm: {} as NativeVm,
+      memory: {} as NativeMemory,
+      releaseFlag: new Int32Array(1),
+      report: () => {},
+    });
+    const notify = vi.spyOn(slots.transports[0]!, 'notify').mockReturnValue();
+    const [notification] = [...slots.sources()];
+    native.signalEventFd(notifyFd);
+    slots.hold();
+    notification!.run(1);
+    expect([...slots.sources()]).toEqual([]);
+    expect(notify).not.toHaveBeenCalled();
+    slots.resume();
+    notification!.run(1);
+    expect(notify).toHaveBeenCalledTimes(1);
+    slots.close();
+  });
 });

@@ -1,22 +1,32 @@
 import { EventEmitter } from 'node:events';
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VmConfig } from '../../../src/configure/vm-config.js';
 import type { MigrationSummary } from '../../../src/control/service.js';
 import { PostcopyError } from '../../../src/errors.js';
+import { Incoming, type IncomingHooks, type IncomingOutcome } from '../../../src/migrate/destination/incoming.js';
 import { SendVm, type SendOptions } from '../../../src/migrate/source/send-vm.js';
 import { bootMachine, type Booted } from '../../../src/run/boot-machine.js';
 import { HostDevices } from '../../../src/run/host-devices.js';
+import type { Machine } from '../../../src/run/machine.js';
 import type { Consoles } from '../../../src/run/console-lines.js';
-import { startVm, type VmProcess } from '../../../src/run/vm-process.js';
+import { receiveVm, startVm, type ReceiveOptions, type VmProcess } from '../../../src/run/vm-process.js';
 
 vi.mock('../../../src/run/require-host.js', () => ({ requireKvm: () => {}, requireUserfaultfd: () => {} }));
 vi.mock('../../../src/run/boot-machine.js', () => ({ bootMachine: vi.fn() }));
-vi.mock('../../../src/run/host-devices.js', () => ({ HostDevices: { open: vi.fn() } }));
+vi.mock('../../../src/run/host-devices.js', () => ({ HostDevices: { open: vi.fn() }, requireSameDevices: () => {} }));
+vi.mock('../../../src/migrate/rehearse.js', () => ({ rehearseCodec: () => {} }));
+vi.mock('../../../src/run/device-link.js', () => ({
+  DeviceLink: class {
+    close = async () => true;
+  },
+}));
+vi.mock('../../../src/migrate/destination/incoming.js', () => ({ Incoming: vi.fn() }));
 vi.mock('../../../src/migrate/source/send-vm.js', () => ({ SendVm: vi.fn() }));
 /** Time passes when a test says so. */
 const delay = vi.hoisted(() => vi.fn());
 vi.mock('node:timers/promises', () => ({ setTimeout: delay }));
 vi.mock('../../../src/run/vm-record.js', () => ({
+  recordOfHello: (hello: object) => ({ plan: {}, reboot: true, epoch: 0, ...hello }),
   recordOfBoot: (plan: object, reboot: boolean) => ({ plan, reboot, epoch: 0 }),
   helloOf: (_name: string, { epoch }: { epoch: number }) => ({ epoch: epoch + 1 }),
 }));
@@ -33,6 +43,7 @@ class FakeMachine {
   readonly pause = vi.fn(async () => 0);
   readonly resume = vi.fn();
   readonly goOn = vi.fn(async () => {});
+  readonly halt = vi.fn();
   readonly close = vi.fn(async () => true);
 }
 
@@ -242,4 +253,105 @@ it('keeps the memory of a guest that is handed over while its machine here fails
   await aMoment();
   expect(vm.status().state).toBe('link-lost');
   expect(machines[0]!.close).not.toHaveBeenCalled();
+});
+
+describe('a guest that is over while its pages still arrive', () => {
+  /** It runs here, and 7 pages are missing. */
+  async function arriving(hello: object = {}) {
+    let settle!: (outcome: IncomingOutcome) => void;
+    let hooks!: IncomingHooks;
+    const closed: (string | undefined)[] = [];
+    const incoming = {
+      outcome: new Promise<IncomingOutcome>((resolve) => (settle = resolve)),
+      pagesMissing: 7,
+      complete: false,
+      listen: 'here:1',
+      close: async (why?: string) => {
+        closed.push(why);
+        lose();
+      },
+    };
+    vi.mocked(Incoming).mockImplementationOnce(function (_host: string, _port: number, given: IncomingHooks) {
+      hooks = given;
+      return incoming as unknown as Incoming;
+    } as never);
+    const notices: string[] = [];
+    const options = { name: 'vm', host: 'here', port: 1, disks: [], nets: [] } as unknown as ReceiveOptions;
+    const vm = await receiveVm(options, {} as Consoles, (text) => notices.push(text));
+    const machine = new FakeMachine() as FakeMachine & Machine;
+    machines.push(machine);
+    vi.mocked(HostDevices.open).mockReturnValue(hostDevices as unknown as HostDevices);
+    hooks.onIncoming('there:1');
+    hooks.openDevices({ devices: [] } as never);
+    hooks.onRunning(machine, hello as never);
+    const complete = (): void => {
+      incoming.complete = true;
+      settle({ status: 'completed', machine, wholeBlocks: {} } as never);
+    };
+    const lose = (): void =>
+      settle({ status: 'lost', reason: new Error('silence'), machine, pagesMissing: 7 } as never);
+    return { vm, machine, notices, complete, lose, closed };
+  }
+
+  it('stands still at once, and says what is awaited', async () => {
+    const { vm, machine, notices, complete } = await arriving();
+    machine.devices.emit('power-off');
+    expect(machine.halt).toHaveBeenCalledTimes(1);
+    const awaited =
+      'the guest powered itself off and stands still; its last 7 pages are awaited from there:1, then it is over';
+    expect(vm.status()).toMatchObject({ state: 'ending', awaits: awaited });
+    expect(notices).toContain(awaited);
+    const refused = { code: 'WRONG_STATE', message: expect.stringContaining(awaited) };
+    await expect(vm.pause()).rejects.toMatchObject(refused);
+    await expect(vm.resume()).rejects.toMatchObject(refused);
+    await expect(migrate(vm)).rejects.toMatchObject(refused);
+    expect(machine.pause).not.toHaveBeenCalled();
+    const stopped = vm.stop();
+    complete();
+    expect(await vm.ended).toMatchObject({ reason: 'power-off' });
+    await stopped;
+  });
+
+  it('is told of by a stop that waits in vain, and given up by one with --force', async () => {
+    const { vm, machine, closed } = await arriving();
+    machine.devices.emit('power-off');
+    delay.mockResolvedValueOnce(undefined);
+    await expect(vm.stop()).rejects.toMatchObject({ code: 'WRONG_STATE', message: expect.stringContaining('--force') });
+    await vm.stop({ force: true });
+    expect(await vm.ended).toMatchObject({ reason: 'stopped' });
+    expect(closed).toEqual(['the guest powered itself off there, and the destination was stopped']);
+  });
+
+  it('has powered itself off, whatever becomes of its pages', async () => {
+    const { vm, machine, notices, lose } = await arriving();
+    machine.devices.emit('power-off');
+    lose();
+    expect(await vm.ended).toMatchObject({ reason: 'power-off' });
+    expect(notices.at(-1)).toMatch(/^the link to there:1 was lost with 7 pages .*silence.*Nothing is lost/);
+  });
+
+  it('starts again after its reset, with the pages or without, and is not arriving then', async () => {
+    for (const end of ['complete', 'lose'] as const) {
+      machines = [];
+      const arrival = await arriving();
+      arrival.machine.devices.emit('reset', 'port 0x64');
+      expect(arrival.vm.status().awaits).toContain('starts again');
+      await expect(arrival.vm.stop()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+      arrival[end]();
+      await vi.waitFor(() => expect(arrival.vm.status().state).toBe('running'));
+      expect(machines).toHaveLength(2);
+      expect(arrival.vm.status().awaits).toBe(undefined);
+      machines[1]!.devices.emit('power-off');
+      expect(await arrival.vm.ended).toMatchObject({ reason: 'power-off' });
+    }
+  });
+
+  it('says with one line why it failed', async () => {
+    const { vm, machine, complete } = await arriving();
+    Object.assign(machine, { vcpus: [{ waitParked: () => false }] });
+    machine.devices.emit('vcpu-stopped', { vcpu: 0, reason: 8, detail: 0 });
+    expect(vm.status().awaits).toMatch(/^the guest cannot go on: .*KVM exit 8 and stands still; its last 7 pages/);
+    complete();
+    expect(await vm.ended).toMatchObject({ reason: 'failed', code: 'GUEST_FAILED' });
+  });
 });

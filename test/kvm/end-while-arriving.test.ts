@@ -1,0 +1,91 @@
+/** A guest that powers itself off, or resets itself, while its pages still arrive: nothing of it runs on. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { useCleanRoom } from '../support/clean-room.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { startDestination, startSource } from '../support/guest-vms.js';
+import { complaints, postcopy } from '../support/postcopy.js';
+
+useCleanRoom();
+
+const EXIT_WRONG_STATE = 11;
+const PUSH_HELD_MS = 8000;
+/** A clock tick is 10 ms: a vCPU that spins uses a core, one that stands still none of it. */
+const WATCHED_MS = 1000;
+const MOST_TICKS = 5;
+
+/** Clock ticks that the vCPUs of a process have used so far. */
+function vcpuTicks(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'),
+  );
+  return threads
+    .filter((stat) => stat.includes('(vcpu'))
+    .map((stat) => stat.slice(stat.lastIndexOf(')') + 2).split(' '))
+    .reduce((ticks, fields) => ticks + Number(fields[11]) + Number(fields[12]), 0);
+}
+
+/** Two vCPUs, one of which ends the guest while the other works; the push stands still, so that it is not over. */
+async function ending(command: string, reboot: boolean) {
+  const source = await startSource({ fillMib: 32, cpus: 2, reboot });
+  const to = await startDestination();
+  const proxy = await CuttingProxy.open(to.address);
+  proxy.onPushed(1 << 20, () => delay(PUSH_HELD_MS));
+  const migration = source.vm.client.migrate(proxy.address, () => {});
+  await to.vm.reach('running');
+  (await to.vm.guest()).send(command);
+  const status = await to.vm.reach('ending');
+  return { source, to, proxy, migration, status };
+}
+
+test('power-off: all vCPUs stand still, and everything says what is awaited', async () => {
+  const { source, to, proxy, migration, status } = await ending('poweroff', false);
+  const awaited =
+    /^the guest powered itself off and stands still; its last \d+ pages are awaited from .*, then it is over$/;
+  expect(status.awaits).toMatch(awaited);
+  await delay(WATCHED_MS / 2); // a vCPU that waits for a page parks when it comes
+  const before = vcpuTicks(to.vm.pid);
+  await delay(WATCHED_MS);
+  expect(vcpuTicks(to.vm.pid) - before).toBeLessThan(MOST_TICKS);
+  const { runtimeDirectory } = to.vm;
+  for (const words of [
+    ['pause', 'vm'],
+    ['resume', 'vm'],
+    ['stop', 'vm', '--timeout', '1'],
+  ]) {
+    const refused = await postcopy(words, { runtimeDirectory });
+    expect([refused.code, complaints(refused)]).toEqual([
+      EXIT_WRONG_STATE,
+      [expect.stringMatching(/pages are awaited from/)],
+    ]);
+  }
+  expect((await postcopy(['status', 'vm'], { runtimeDirectory })).stdout).toMatch(
+    /^awaits +the guest powered itself off/m,
+  );
+  expect((await migration).status).toBe('completed');
+  expect(await source.vm.ended).toMatchObject({ code: 0 });
+  expect(await to.vm.ended).toMatchObject({ code: 0, stderr: expect.stringMatching(/pages are awaited from/) });
+  await proxy.close();
+});
+
+test('power-off, and the link is lost then: it is over, with nothing lost', async () => {
+  const { source, to, proxy, migration } = await ending('poweroff', false);
+  proxy.cut();
+  expect((await migration).status).toBe('link-lost');
+  expect(await to.vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('Nothing is lost with them') });
+  await source.vm.client.stop({ force: true });
+  await proxy.close();
+});
+
+test('reset: it stands still until its pages are here, then it starts again', async () => {
+  const { to, proxy, migration, status } = await ending('reset_machine', true);
+  expect(status.awaits).toMatch(/^the guest reset itself \(.*\) and stands still; .*, then it starts again$/);
+  await expect(to.vm.client.stop()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  expect((await migration).status).toBe('completed');
+  await to.vm.reach('running');
+  await to.vm.guest();
+  await to.vm.client.stop({ force: true });
+  expect((await to.vm.ended).code).toBe(0);
+  await proxy.close();
+});
