@@ -39,7 +39,7 @@ export interface HostVmOptions {
 /** Runs the VM until it is over here, tells how it ended, and returns the exit code. */
 export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<number> {
   const cleanup = new Cleanup();
-  const end = new EndRequest();
+  const end = new EndRequest((why) => say(options.output, why));
   let result: VmEnd | undefined;
   try {
     const logger = await createLogger(options.logLevel);
@@ -64,8 +64,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     cleanup.add(() => {
       if (result !== undefined && result.code === undefined) options.log?.remove(hosted.name);
     });
-    const there = vm;
-    end.vmIsThere(() => there.stop({ force: true }));
+    end.vmIsThere(vm);
     hosted.started?.(vm);
     logger.info({ vm: hosted.name }, 'VM process ready');
     result = await vm.ended;

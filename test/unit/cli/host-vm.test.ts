@@ -126,6 +126,44 @@ describe('a VM process', () => {
     await code;
   });
 
+  it.each([
+    ['handed-over', /^postcopy: vm1 does not end by a signal: it runs at there:1, which still pulls its memory/m],
+    ['link-lost', /^postcopy: vm1 does not end by a signal: .* postcopy stop --force vm1 ends it$/m],
+  ] as const)('is ended by no signal while it is %s, and says why not to each', async (state, why) => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never);
+    exit.mockClear();
+    vm.status = () => ({ ...STATUS, state, peer: 'there:1' });
+    const code = host();
+    await vi.waitFor(() => talk((client) => client.status()));
+    for (const signal of ['SIGHUP', 'SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'] as const) {
+      output.stderr = '';
+      process.kill(process.pid, signal);
+      await vi.waitFor(() => expect(output.stderr).toMatch(why));
+    }
+    expect(exit).not.toHaveBeenCalled();
+    expect(vm.calls).not.toContain('stop');
+    vm.end(STOPPED);
+    expect(await code).toBe(0);
+  });
+
+  it('says so, too, when it was handed over in the instant of the first signal', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never);
+    exit.mockClear();
+    vm.stop = async () => {
+      vm.status = () => ({ ...STATUS, state: 'handed-over', peer: 'there:1' });
+      throw new PostcopyError('WRONG_STATE', 'it runs there');
+    };
+    const code = host();
+    await vi.waitFor(() => talk((client) => client.status()));
+    process.kill(process.pid, 'SIGTERM');
+    await vi.waitFor(() => expect(output.stderr).toMatch(/^postcopy: it runs there\. vm1 does not end by a signal/m));
+    process.kill(process.pid, 'SIGTERM');
+    await vi.waitFor(() => expect(output.stderr.match(/does not end by a signal/g)).toHaveLength(2));
+    expect(exit).not.toHaveBeenCalled();
+    vm.end(STOPPED);
+    expect(await code).toBe(0);
+  });
+
   it('survives a stop that fails', async () => {
     vm.refusal = new PostcopyError('WRONG_STATE', 'ending already');
     const code = host({
