@@ -11,6 +11,7 @@ import type { DetachedLog } from './detached-log.js';
 import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
 import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
 import { createLogger, type LogLevel } from './log.js';
 import { say, type Output } from './output.js';
@@ -41,14 +42,20 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
   const cleanup = new Cleanup();
   const end = new EndRequest((why) => say(options.output, why));
   let result: VmEnd | undefined;
+  let vm: VmProcess | undefined;
   try {
     const logger = await createLogger(options.logLevel);
     const claim = claimName(hosted.name, options.lockFile);
     cleanup.add(releaseAtExit(() => claim.release()));
     cleanup.add(onEndSignals((signal) => endOnSignal(signal, end)));
 
+    const lastResort = new LastResort(
+      () => vm?.status().state,
+      (text) => say(options.output, text),
+    );
+    cleanup.add(lastResort.install());
+
     // The name answers before the VM starts. The backends close first: consoles get the guest's last words.
-    let vm: VmProcess | undefined;
     const server = await startControlServer({ path: claim.socketPath, service: () => vm, logger });
     cleanup.add(() => server.close());
     const open = async (setting: SerialSetting) => {
@@ -59,7 +66,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     const consoles = { serial: await open(hosted.serial), virtio: await open(hosted.console) };
     if (end.wanted) return EXIT_OK;
 
-    vm = await hosted.start(consoles);
+    vm = await Promise.race([hosted.start(consoles), lastResort.ended]);
     options.log?.take(hosted.name);
     cleanup.add(() => {
       if (result !== undefined && result.code === undefined) options.log?.remove(hosted.name);
@@ -67,7 +74,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     end.vmIsThere(vm);
     hosted.started?.(vm);
     logger.info({ vm: hosted.name }, 'VM process ready');
-    result = await vm.ended;
+    result = await Promise.race([vm.ended, lastResort.ended]);
     logger.info({ vm: hosted.name, ...result }, 'VM over');
     if (result.stuck) leaveThreadsBehind((await loadNative()).exitNow);
     return result.code === undefined ? EXIT_OK : EXIT_CODES[result.code];

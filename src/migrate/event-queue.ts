@@ -6,7 +6,7 @@ export class EventQueue<Event> {
   readonly #waiting: Event[] = [];
   #busy = false;
 
-  /** `handle` must not throw. */
+  /** `handle` should not throw: what it throws is nobody's to catch, but the events behind it are looked at. */
   constructor(readonly handle: (event: Event) => Promise<void>) {}
 
   push(event: Event): void {
@@ -19,7 +19,7 @@ export class EventQueue<Event> {
     for (;;) {
       const event = this.#waiting.shift();
       if (event === undefined) break;
-      await this.handle(event);
+      await this.handle(event).catch((error: unknown) => void Promise.reject(error));
     }
     this.#busy = false;
   }

@@ -4,6 +4,7 @@
  * migration itself allocates; the latter alone is the overhead.
  */
 import { readFileSync } from 'node:fs';
+import { harmlessly } from '../harmless.js';
 import { native } from '../native.js';
 
 /** Sampling takes at most this share of a thread's time: reading /proc costs milliseconds in an emulated host. */
@@ -12,7 +13,8 @@ const MOST_TIME_SHARE = 0.01;
 const STEADY_BYTES = 1024 * 1024;
 
 export class MemoryMeter {
-  readonly #baseline: number;
+  /** What the process had besides guest RAM at the first sample. */
+  #baseline: number | undefined;
   readonly #guestBytes: () => number;
   #peak = 0;
   #overhead = 0;
@@ -21,15 +23,21 @@ export class MemoryMeter {
   /** `guestBytes`: guest RAM resident now, by the migration's own books. */
   constructor(guestBytes: () => number) {
     this.#guestBytes = guestBytes;
-    this.#baseline = residentBytes() - guestBytes();
+    harmlessly('a measurement of memory', () => (this.#baseline = residentBytes() - guestBytes()));
   }
 
-  /** Does nothing when the last sample was too costly to be repeated yet. */
+  /** Does nothing when the last sample was too costly to be repeated yet, or when the kernel does not say. */
   sample(): void {
+    harmlessly('a measurement of memory', () => this.#sample());
+  }
+
+  #sample(): void {
     const begin = native.monotonicMicros();
     if (begin < this.#nextAt) return;
     const before = this.#guestBytes();
-    const now = residentBytes() - this.#baseline;
+    const resident = residentBytes();
+    this.#baseline ??= resident - before;
+    const now = resident - this.#baseline;
     const after = this.#guestBytes();
     this.#peak = Math.max(this.#peak, now);
     if (Math.abs(after - before) <= STEADY_BYTES)

@@ -20,6 +20,7 @@ import {
   type VmStatus,
 } from '../control/service.js';
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
+import { harmlessly } from '../harmless.js';
 import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/message.js';
 import { rehearseCodec } from '../migrate/rehearse.js';
@@ -55,6 +56,7 @@ const POWERED_OFF = 'the guest powered itself off';
 export class LocalVm implements VmService {
   /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
   readonly ended: Promise<VmEnd>;
+  readonly notice: Notice;
   readonly #startedAt = native.monotonicMicros();
   #settleEnded!: (end: VmEnd) => void;
   #ending = false;
@@ -83,8 +85,9 @@ export class LocalVm implements VmService {
     readonly name: string,
     readonly machine: MachineName,
     readonly consoles: Consoles,
-    readonly notice: Notice,
+    notice: Notice,
   ) {
+    this.notice = (text) => harmlessly('a notice', () => notice(text));
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
   }
 
@@ -159,7 +162,8 @@ export class LocalVm implements VmService {
     if (outcome.status === 'completed') {
       this.notice(`all of the VM has arrived from ${this.#peer}`);
       outcome.machine.devices.allowRelease();
-      if (!this.#ending) this.#hugePages.begin(outcome.machine.memory, outcome.wholeBlocks);
+      if (!this.#ending && this.#awaited === undefined)
+        this.#hugePages.begin(outcome.machine.memory, outcome.wholeBlocks);
       // Not at once: a guest that has just come has use for the CPU.
       setTimeout(() => {
         if (!this.#ending) this.#readyToSend.prepare();

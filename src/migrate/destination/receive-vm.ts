@@ -5,6 +5,7 @@
 import type { MachineName } from '../../configure/machine-setting.js';
 import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
+import { harmlessly } from '../../harmless.js';
 import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
 import { native, type Socket } from '../../native.js';
@@ -308,10 +309,12 @@ export class ReceiveVm {
 
   #reportProgress(): void {
     this.#meter.sample();
-    this.#control.send('progress', {
-      pagesInstalled: this.#channels!.sum('installed'),
-      faultsWaiting: this.#channels!.faultsWaiting,
-    });
+    harmlessly('telling the source the progress', () =>
+      this.#control.send('progress', {
+        pagesInstalled: this.#channels!.sum('installed'),
+        faultsWaiting: this.#channels!.faultsWaiting,
+      }),
+    );
   }
 
   #sendComplete(): void {

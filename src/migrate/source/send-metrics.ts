@@ -3,6 +3,7 @@ import type { MachineName } from '../../configure/machine-setting.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages } from '../../memory/page-size.js';
+import { harmlessly } from '../../harmless.js';
 import { native } from '../../native.js';
 import { MemoryMeter } from '../memory-meter.js';
 import type { Body, Complete } from '../message.js';
@@ -35,7 +36,7 @@ export class SendMetrics {
   ) {
     this.#dataPages = dataPages;
     this.#meter = new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
-    this.#sampler = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS);
+    this.#sampler = setInterval(() => harmlessly('figures of a migration', () => this.#sample()), SAMPLE_INTERVAL_MS);
     this.#sample();
   }
 

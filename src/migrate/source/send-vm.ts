@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
 import { Deadline } from '../../deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
+import { harmlessly } from '../../harmless.js';
 import { pagesFor } from '../../memory/page-size.js';
 import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
@@ -363,7 +364,7 @@ export class SendVm {
   }
 
   #report(): void {
-    this.#options.onProgress(this.progress());
+    harmlessly('telling the progress of a migration', () => this.#options.onProgress(this.progress()));
   }
 
   async #end(status: MigrationSummary['status'], reason?: Error): Promise<void> {

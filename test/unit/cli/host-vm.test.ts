@@ -176,6 +176,43 @@ describe('a VM process', () => {
   });
 });
 
+describe('an error that nobody caught', () => {
+  // Vitest has handlers of its own, which would take it for a failure of the test.
+  const others = (event: 'uncaughtException'): NodeJS.UncaughtExceptionListener[] => process.listeners(event);
+
+  function raise(error: Error): void {
+    const ours = others('uncaughtException').at(-1)!;
+    ours(error, 'uncaughtException');
+  }
+
+  it.each(['running', 'paused', 'migrating', 'handed-over', 'link-lost'] as const)(
+    'while the VM is %s: it stays',
+    async (state) => {
+      vm.status = () => ({ ...STATUS, state });
+      const code = host();
+      await vi.waitFor(() => talk((client) => client.status()));
+      for (let i = 0; i < 50; i++) raise(new Error('a bug'));
+      expect(output.stderr).toMatch(/^postcopy: internal error, the VM stays \(.*\): a bug/m);
+      expect(output.stderr.match(/a bug/g)).toHaveLength(20);
+      vm.end(STOPPED);
+      expect(await code).toBe(0);
+    },
+  );
+
+  it.each(['waiting', 'incoming', 'ending'] as const)(
+    'while it is %s: the process ends, in good order',
+    async (state) => {
+      vm.status = () => ({ ...STATUS, state });
+      const before = others('uncaughtException').length;
+      const code = host();
+      await vi.waitFor(() => talk((client) => client.status()));
+      raise(new Error('a bug'));
+      await expect(code).rejects.toThrow('a bug');
+      expect(others('uncaughtException')).toHaveLength(before);
+    },
+  );
+});
+
 describe('nothing is left behind', () => {
   it('when the VM cannot be built', async () => {
     const serial: SerialSetting = { kind: 'unix', path: join(directory, 'serial') };

@@ -40,3 +40,18 @@ it('goes on after it was empty', async () => {
   await turn();
   expect(log).toEqual([1, 2]);
 });
+
+it('looks at what is behind an event whose handling has a bug, and hides the bug from nobody', async () => {
+  const log: string[] = [];
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').once('unhandledRejection', (error) => log.push(String(error)));
+  const queue = new EventQueue<string>(async (event) => {
+    if (event === 'a') throw new Error('a bug');
+    log.push(event);
+  });
+  queue.push('a');
+  queue.push('b');
+  for (let i = 0; i < 5; i++) await turn();
+  for (const listener of others) process.on('unhandledRejection', listener);
+  expect(log.sort()).toEqual(['Error: a bug', 'b']);
+});

@@ -16,7 +16,7 @@ vi.mock('../../../../src/migrate/source/page-channels.js', () => ({
 
 const tooLate = new PostcopyError('MIGRATION_FAILED', 'the VM was stopped');
 
-function sending(presync: (cancelled: AbortSignal) => Promise<void>): SendVm {
+function sending(presync: (cancelled: AbortSignal) => Promise<void>, onProgress: () => unknown = () => {}): SendVm {
   const machine = {
     memory: { bytes: 1 << 20, dataExtents: () => new Uint32Array(0) },
     hostDevices: { disks: { presync } },
@@ -24,7 +24,7 @@ function sending(presync: (cancelled: AbortSignal) => Promise<void>): SendVm {
   return new SendVm({
     ...{ machine, hello: { bulkChannels: 1 } as SendOptions['hello'], host: 'there', port: 1 },
     pageWorker: new Promise(() => {}),
-    onProgress: () => {},
+    onProgress,
     onCommit: () => {},
     onHeld: () => {},
   });
@@ -65,4 +65,17 @@ it('is cancelled though its disks are never written back', async () => {
   const summary = send.run();
   send.cancel(tooLate);
   expect(await summary).toMatchObject({ status: 'failed', error: { message: 'the VM was stopped' } });
+});
+
+it.each([
+  () => {
+    throw new Error("the embedder's bug");
+  },
+  async () => Promise.reject(new Error("the embedder's bug")),
+])('goes on whatever the one throws who is told of its progress', async (onProgress) => {
+  const told = vi.fn(onProgress);
+  const send = sending(() => new Promise((resolve) => setTimeout(resolve, 350)), told);
+  vi.mocked(connectControl).mockRejectedValueOnce(new PostcopyError('UNREACHABLE', 'nobody there'));
+  expect(await send.run()).toMatchObject({ status: 'failed', error: { message: 'nobody there' } });
+  expect(told.mock.calls.length).toBeGreaterThan(2);
 });
