@@ -10,7 +10,7 @@
  *   idling   OUT of EAX to IDLE_PORT gives the core away for at most EAX microseconds, 1 ... MAX_IDLE_US. More vCPUs
  *            than cores would starve one another if they waited in loops; KVM has no such port.
  *   nothing  of ring 0: no local APIC, IDT, HLT or CLI. An exception ends the machine as a triple fault does.
- *   the host's own CPUID and TSC, so that the command line must have tsc_khz=; FS and GS bases are the host's as well. */
+ *   the host's own CPUID and TSC, so that the command line must have tsc_khz=; FS and GS bases are the host's too. */
 #ifndef GUEST_THREADS_H
 #define GUEST_THREADS_H
 
