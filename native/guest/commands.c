@@ -10,8 +10,10 @@
 #include "load.h"
 #include "memory.h"
 #include "power.h"
+#include "registers.h"
 #include "stats.h"
 #include "text.h"
+#include "threads.h"
 #include "traps.h"
 #include "working-set.h"
 
@@ -38,12 +40,18 @@ static bool number_option(const char *args, const char *key, uint64_t min, uint6
   return false;
 }
 
+/* Whatever the vCPUs are at. */
+static void stop_work(void) {
+  load_stop();
+  registers_stop();
+}
+
 static void fill(const char *args) {
   const uint64_t most = arena_pages() / PAGES_PER_MIB;
   uint64_t mib = 0, seed = 1;
   if (!number_option(args, "mib", 1, most, &mib) || !number_option(args, "seed", 0, UINT64_MAX, &seed)) return;
   if (mib == 0) return json_error("fill needs mib=");
-  load_stop();
+  stop_work();
   const uint64_t start = read_tsc();
   working_set_fill(mib * PAGES_PER_MIB, seed);
   json_event("filled");
@@ -77,7 +85,7 @@ static void start(const char *args) {
                           number_option(args, "stall_us", 1, MAX_STALL_US, &stall_us);
   if (!understood) return;
   if (working_set.pages == 0) return json_error("there is nothing to access yet; fill first");
-  load_stop();
+  stop_work();
   stats_init(stall_us);
   load_start(&options);
   json_event("started");
@@ -122,7 +130,7 @@ static void tell_time(const char *args) {
 
 static void stop(const char *args) {
   (void)args;
-  load_stop();
+  stop_work();
   bad_pages_report();
   json_event("stopped");
   json_number("accesses", load_accesses());
@@ -132,7 +140,7 @@ static void stop(const char *args) {
 static void verify(const char *args) {
   uint64_t outside = 0;
   if (!number_option(args, "outside", 0, UINT64_MAX, &outside)) return;
-  load_stop();
+  stop_work();
   bad_pages_report();
   const uint64_t start = read_tsc();
   const struct verified result = working_set_verify(outside);
@@ -145,6 +153,21 @@ static void verify(const char *args) {
   json_number("outside_bad", result.outside_bad);
   json_number("us", us);
   json_end();
+}
+
+static void registers(const char *args) {
+  uint64_t seed = 1;
+  if (!number_option(args, "seed", 0, UINT64_MAX, &seed)) return;
+  if (!on_threads) return json_error("registers is for the machine of threads: ring 0 here has enabled no vectors");
+  stop_work();
+  registers_start(seed);
+  json_event("started");
+  json_end();
+}
+
+static void report_registers(const char *args) {
+  (void)args;
+  registers_report();
 }
 
 static void spin(const char *args) {
@@ -200,7 +223,7 @@ static void halt_job(struct cpu *cpu) {
 
 static void hlt(const char *args) {
   (void)args;
-  load_stop();
+  stop_work();
   announce("hlt");
   job_run(halt_job);
 }
@@ -220,6 +243,8 @@ static const struct command {
     {"clock", " ", tell_time},
     {"stop", " ", stop},
     {"verify", " outside ", verify},
+    {"registers", " seed ", registers},
+    {"held", " ", report_registers},
     {"spin", " ms ", spin},
     {"echo", NULL, echo},
     {"cpuinfo", " ", cpuinfo},

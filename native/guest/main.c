@@ -40,6 +40,12 @@
  *   Stops the load, checks every word of the working set, and that N pages of the arena that were never written read
  *   zero (firmware may have used some; a VMM that boots PVH itself leaves them alone).
  *   {"event":"verified","pages":N,"bad":N,"outside":N,"outside_bad":N,"us":N}
+ * registers [seed=N]
+ *   On threads. Every vCPU fills its general, x87, vector and mask registers with a pattern, holds it for some 20 ms and
+ *   checks it, again and again, instead of any load. {"event":"started"}
+ * held
+ *   How often since then, and how often anything was lost.
+ *   {"event":"registers","features":"x87 sse avx avx512","checks":N,"bad":N}
  * spin ms=N
  *   vCPU 0 does nothing but wait. {"event":"spun","ms":N}
  * echo TEXT
@@ -67,6 +73,7 @@
 #include "memory.h"
 #include "physical.h"
 #include "power.h"
+#include "registers.h"
 #include "serial.h"
 #include "start-info.h"
 #include "text.h"
@@ -150,6 +157,8 @@ static void run_from_command_line(void) {
 static void work(void) {
   if (load_running())
     load_slice(POLL_US_UNDER_LOAD);
+  else if (registers_running())
+    registers_slice();
   else
     wait_us(POLL_US_IDLE);
 }
