@@ -9,7 +9,7 @@
  * this process. It has no ring 0, no interrupts, no local APIC, no clock of its own (it reads the host's TSC: such a guest
  * moves only between processes of one host), and its virtio devices cannot be reached by it.
  */
-import { RIP_OFFSET, threadRegisters } from '../boot/cpu-registers.js';
+import { KVM_REGS_BYTES, RIP_OFFSET, threadRegisters } from '../boot/cpu-registers.js';
 import { loadThreadGuest } from '../boot/thread-guest.js';
 import { PostcopyError } from '../errors.js';
 import { viewOf } from '../memory/byte-view.js';
@@ -70,7 +70,11 @@ function ofThreads(cpu: CpuState): ThreadState {
 
 /** A thread that began outside of the guest would run this process's own code. At 0, as one that never ran, it faults. */
 function checked(state: ThreadVcpuState, memory: NativeMemory): ThreadVcpuState {
-  const rip = state.regs.length > RIP_OFFSET ? viewOf(state.regs).getBigUint64(RIP_OFFSET, true) : 0n;
+  const { length } = state.regs;
+  if (length !== KVM_REGS_BYTES) {
+    throw new PostcopyError('BAD_PEER', `STATE has registers of ${length} bytes; it must have ${KVM_REGS_BYTES}`);
+  }
+  const rip = viewOf(state.regs).getBigUint64(RIP_OFFSET, true);
   const into = rip - BigInt(GUEST_BASE);
   if (rip === 0n || (into >= 0n && into < BigInt(memory.bytes))) return state;
   throw new PostcopyError('BAD_PEER', `STATE has a vCPU at 0x${rip.toString(16)}, outside of the guest's RAM`);

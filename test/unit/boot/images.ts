@@ -30,6 +30,8 @@ export function makeBzImage(fields: Partial<typeof HEADER> = {}): Buffer {
 export interface ElfOptions {
   wide?: boolean;
   entry?: number;
+  /** e_entry, which PVH does not look at. */
+  linearEntry?: number;
   segments?: { paddr: number; bytes: Buffer; memsz?: number }[];
   note?: Buffer;
   noteAlign?: number;
@@ -61,6 +63,8 @@ export function makeElf(options: ElfOptions = {}): Buffer {
   header.set([wide ? 2 : 1, 1, 1], 4);
   header.writeUInt16LE(2, 16);
   header.writeUInt16LE(wide ? 62 : 3, 18);
+  if (wide) header.writeBigUInt64LE(BigInt(options.linearEntry ?? 0), 24);
+  else header.writeUInt32LE(options.linearEntry ?? 0, 24);
   if (wide) header.writeBigUInt64LE(BigInt(headerBytes), 32);
   else header.writeUInt32LE(headerBytes, 28);
   header.writeUInt16LE(entryBytes, wide ? 54 : 42);
