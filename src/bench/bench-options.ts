@@ -36,8 +36,9 @@ export interface BenchOptions {
 export function parseBenchOptions(words: BenchWords): BenchOptions {
   const cpus = wholeNumber('--cpus', words.cpus, CPUS_MAX[words.machine]);
   const rounds = wholeNumber('--rounds', words.rounds, 1000);
+  const named = parseSystems(words.systems);
   // QEMU has no machine of threads.
-  const systems = words.machine === 'kvm' ? parseSystems(words.systems) : (['postcopy'] as const).slice();
+  const systems: SystemName[] = words.machine === 'kvm' ? named : ['postcopy'];
   return {
     machine: words.machine,
     scenarios: chooseScenarios(words, cpus),

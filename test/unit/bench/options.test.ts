@@ -3,6 +3,7 @@ import { parseBenchOptions, type BenchWords } from '../../../src/bench/bench-opt
 import { GIB, MIB } from '../../../src/memory/page-size.js';
 
 const DEFAULTS: BenchWords = {
+  machine: 'kvm',
   ...{ link: 'loopback', memory: '1G', workingSet: '512M', cpus: '1', pattern: 'uniform', rounds: '5' },
   ...{ systems: 'postcopy,qemu-preempt,qemu', qemu: 'qemu-system-x86_64' },
 };
@@ -32,12 +33,20 @@ test('some are picked by name', () => {
   expect(parse({ scenario: ['warm', '1g'] }).scenarios.map(({ name }) => name)).toEqual(['1g', 'warm']);
 });
 
+test('a machine of threads takes more vCPUs, and is measured alone', () => {
+  const options = parse({ machine: 'threads', cpus: '64' });
+  expect(options).toMatchObject({ machine: 'threads', systems: ['postcopy'] });
+  expect(options.scenarios[0]!.workload.cpus).toBe(64);
+});
+
 describe('refused', () => {
   test.each<Partial<BenchWords>>([
     { scenario: ['nonsense'] },
     { systems: 'postcopy,xen' },
     { rounds: '0' },
     { cpus: '17' },
+    { machine: 'threads', cpus: '65' },
+    { machine: 'threads', systems: 'postcopy,xen' },
     { cpus: '1.5' },
     { pattern: 'zigzag' },
     { memory: '1' },
