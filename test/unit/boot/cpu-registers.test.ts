@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bootRegisters, describeRegisters } from '../../../src/boot/cpu-registers.js';
+import { bootRegisters, describeRegisters, generalPointers, threadRegisters } from '../../../src/boot/cpu-registers.js';
 
 const LINUX = { protocol: 'linux64', entryAddress: 0x1000200, bootInfoAddress: 0x7000 } as const;
 const PVH = { protocol: 'pvh', entryAddress: 0x100000, bootInfoAddress: 0x6000 } as const;
@@ -82,5 +82,29 @@ describe('describeRegisters', () => {
 
   it('does not fail on short structures', () => {
     expect(describeRegisters(new Uint8Array(), new Uint8Array())).toBe('(no registers)');
+  });
+});
+
+describe('threadRegisters', () => {
+  it('enters a thread of the guest with its boot information and its index, and nothing else', () => {
+    const regs = threadRegisters(0x4000_0010_0002, 0x6000, 63);
+    expect(regs.length).toBe(144);
+    const set = Array.from({ length: 18 }, (_, i) => [i * 8, u64(regs, i * 8)]).filter(([, value]) => value !== 0n);
+    // rsi, rdi, rip, rflags
+    expect(set).toEqual([
+      [32, 63n],
+      [40, 0x6000n],
+      [128, 0x4000_0010_0002n],
+      [136, 0x202n],
+    ]);
+  });
+});
+
+describe('generalPointers', () => {
+  it('are all registers but the flags, code and stack first', () => {
+    const regs = new Uint8Array(144);
+    for (let i = 0; i < 18; i++) new DataView(regs.buffer).setBigUint64(i * 8, BigInt(i + 1), true);
+    const inOrder = [...Array(16).keys()].filter((i) => i !== 6).map((i) => BigInt(i + 1));
+    expect(generalPointers(regs)).toEqual([17n, 7n, ...inOrder]);
   });
 });

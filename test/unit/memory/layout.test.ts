@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { memoryMap, ramOffsetOf, ramRegions } from '../../../src/memory/layout.js';
+import { flatMemoryMap, memoryMap, ramOffsetOf, ramRegions } from '../../../src/memory/layout.js';
 
 const MIB = 0x100000;
 const GIB = 0x40000000;
@@ -54,4 +54,16 @@ describe('memoryMap', () => {
   it('adds the RAM above 4 GiB', () => {
     expect(memoryMap(5 * GIB).at(-1)).toEqual({ guestAddress: 0x100000000, bytes: 0x80000000, type: 1 });
   });
+});
+
+describe('flatMemoryMap', () => {
+  it.each([64 * MIB, 3 * GIB, 5 * GIB, 64 * GIB])(
+    'of %d bytes has one stretch of RAM from 1 MiB to its end',
+    (bytes) => {
+      expect(flatMemoryMap(bytes)).toEqual([
+        ...memoryMap(bytes).slice(0, 3),
+        { guestAddress: 0x100000, bytes: bytes - 0x100000, type: 1 },
+      ]);
+    },
+  );
 });

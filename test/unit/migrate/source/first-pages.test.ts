@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { bootRegisters, KVM_REGS_BYTES, KVM_SREGS_BYTES } from '../../../../src/boot/cpu-registers.js';
 import { viewOf } from '../../../../src/memory/byte-view.js';
+import { GUEST_BASE } from '../../../../src/memory/layout.js';
 import { GIB, MIB } from '../../../../src/memory/page-size.js';
-import { contentOf, firstPages, type FirstState } from '../../../../src/migrate/source/first-pages.js';
+import type { NativeVcpu } from '../../../../src/native.js';
+import { contentOf, firstPages, firstState, type FirstState } from '../../../../src/migrate/source/first-pages.js';
 
 const PAGE = 4096;
 const BYTES = 64 * MIB;
@@ -193,4 +195,48 @@ it('contentOf reads pages one after the other', () => {
   guest.entry(3, 511, 0x33n << 56n);
   const content = contentOf(guest, [7, 3]);
   expect([content.length, content[0], content[2 * PAGE - 1]]).toEqual([2 * PAGE, 0x77, 0x33]);
+});
+
+describe('firstPages of a thread', () => {
+  const linear = (offset: number) => BigInt(GUEST_BASE + offset);
+
+  function firstOf(set: (guest: Guest) => void, bytes = BYTES): { pages: number[]; reads: number } {
+    const guest = new Guest(bytes);
+    set(guest);
+    return { pages: firstPages(guest, [{ regs: guest.regs }]), reads: guest.reads };
+  }
+
+  it('are its code, its stack, those beside them, and what its registers point to, without page tables', () => {
+    const { pages, reads } = firstOf((guest) => {
+      guest.set(RIP, linear(5 * PAGE + 7));
+      guest.set(RSP, linear(9 * PAGE));
+      guest.set(R15, linear(12 * PAGE + 4095));
+    });
+    expect([...pages].sort((a, b) => a - b)).toEqual([5, 6, 8, 9, 12]);
+    expect(reads).toBe(0);
+  });
+
+  it('lie in RAM without a hole, also beyond 3 GiB', () => {
+    const { pages } = firstOf((guest) => guest.set(R15, linear(3 * GIB + PAGE)), 4 * GIB);
+    expect(pages).toEqual([(3 * GIB) / PAGE + 1]);
+  });
+
+  it.each([0n, linear(-1), linear(BYTES), 1n << 63n, (1n << 64n) - 1n])(
+    'are none where %d is no place in RAM',
+    (address) => {
+      const { pages } = firstOf((guest) => {
+        for (let register = 0; register < 17; register++) guest.set(register * 8, address);
+      });
+      expect(pages.filter((page) => page < 0 || page >= BYTES / PAGE)).toEqual([]);
+      // The pages beside the code and the stack may be the first and the last.
+      expect(pages.length).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it('take no more of it than its general registers', () => {
+    const asked: string[] = [];
+    const vcpu = { getState: (name: string) => (asked.push(name), new Uint8Array(KVM_REGS_BYTES)) };
+    firstState(vcpu as unknown as NativeVcpu, 'threads');
+    expect(asked).toEqual(['regs']);
+  });
 });
