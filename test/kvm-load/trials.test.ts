@@ -27,7 +27,7 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   const workingSetBytes = (trial.workingSetMib * MIB) / SCALE;
   const { cpus, pattern } = trial;
   const { summary, verdict, during } = await runTrial({
-    ...{ memoryBytes, workingSetBytes, cpus, pattern },
+    ...{ machine: 'kvm', memoryBytes, workingSetBytes, cpus, pattern },
     settleMs: SETTLE_MS,
   });
   const { pages, faultWaitUs, memory } = summary;

@@ -159,7 +159,7 @@ describe('a VM', () => {
   });
 
   it('status, for people and as JSON', async () => {
-    expect((await call('status', 'vm1')).stdout).toMatch(/^name +vm1\nstate +running\n/);
+    expect((await call('status', 'vm1')).stdout).toMatch(/^name +vm1\nmachine +kvm\nstate +running\n/);
     const { stdout } = await call('status', 'vm1', '--json');
     expect(JSON.parse(stdout)).toEqual(STATUS);
   });
@@ -199,7 +199,7 @@ describe('migrate', () => {
     };
     const { code, stdout } = await call('migrate', 'vm1', 'host2:7000');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^vm1 runs at host2:7000, moved completely in 1\.2 s\nmode /);
+    expect(stdout).toMatch(/^vm1 runs at host2:7000, moved completely in 1\.2 s\nmode +post-copy\nmachine +kvm\n/);
     expect(vm.calls).toEqual(['migrate host2 7000']);
   });
 

@@ -38,6 +38,7 @@ describe('the summary', () => {
     expect(summaryText('vm1', 'host2:7000', SUMMARY)).toBe(
       `vm1 runs at host2:7000, moved completely in 1.2 s
 mode              post-copy
+machine           kvm
 total time        1.2 s
 downtime          1.5 ms
 on the wire       515.9 MiB
@@ -63,6 +64,7 @@ memory, peak      source 572.2 MiB, destination 572.2 MiB
 it('shows a status', () => {
   expect(statusText({ ...STATUS, state: 'waiting', listen: '[::]:7000' })).toBe(
     `name        vm1
+machine     kvm
 state       waiting
 process     4711, postcopy 0.1.0
 memory      1 GiB

@@ -34,6 +34,7 @@ describe('flags alone', () => {
   it('gives defaults to what is not said', () => {
     expect(loadVmConfig(undefined, { ...least, initrd: undefined })).toEqual({
       name: 'vm1',
+      machine: 'kvm',
       kernel: 'vmlinuz',
       cmdline: '',
       memoryBytes: 1024 * MIB,
@@ -60,6 +61,7 @@ describe('flags alone', () => {
     };
     expect(loadVmConfig(undefined, flags)).toEqual({
       name: 'vm1',
+      machine: 'kvm',
       kernel: 'vmlinuz',
       initrd: 'i',
       cmdline: 'a=b c',
@@ -79,11 +81,16 @@ describe('flags alone', () => {
     [{ memory: '65537K' }, 'memory: must be a whole number of MiB'],
     [{ memory: '1' }, "memory: '1' is no size: give a number with K, M, G or T, like 512M"],
     [{ memory: 1024 }, 'memory: must be a size in quotes, like "1G"'],
-    [{ cpus: '0' }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: '0' }, 'cpus: must be a number from 1 to 64'],
+    [{ cpus: '65' }, 'cpus: must be a number from 1 to 64'],
+    [{ cpus: 65, machine: 'threads' }, 'cpus: must be a number from 1 to 64'],
     [{ cpus: 17 }, 'cpus: must be a number from 1 to 16'],
-    [{ cpus: 1.5 }, 'cpus: must be a number from 1 to 16'],
-    [{ cpus: '2x' }, 'cpus: must be a number from 1 to 16'],
-    [{ cpus: null }, 'cpus: must be a number from 1 to 16'],
+    [{ cpus: '17', machine: 'kvm' }, 'cpus: must be a number from 1 to 16'],
+    [{ machine: 'qemu' }, 'machine: must be one of kvm, threads'],
+    [{ machine: null }, 'machine: must be one of kvm, threads'],
+    [{ cpus: 1.5 }, 'cpus: must be a number from 1 to 64'],
+    [{ cpus: '2x' }, 'cpus: must be a number from 1 to 64'],
+    [{ cpus: null }, 'cpus: must be a number from 1 to 64'],
     [{ name: '../x' }, /^name: use 1 to 64 letters/],
     [{ kernel: '' }, 'kernel: is no path'],
     [{ kernel: undefined }, 'kernel: give the kernel to boot (--kernel FILE)'],
@@ -100,6 +107,11 @@ describe('flags alone', () => {
   ])('%j is one problem', (change, line) => {
     const found = problems(undefined, { ...least, ...change });
     expect(found).toEqual([typeof line === 'string' ? line : expect.stringMatching(line)]);
+  });
+
+  it.each([1, '17', 64, '64'])('takes %j vCPUs that are threads', (cpus) => {
+    const config = loadVmConfig(undefined, { ...least, machine: 'threads', cpus });
+    expect(config).toMatchObject({ machine: 'threads', cpus: Number(cpus) });
   });
 
   it('tells all problems at once', () => {
@@ -142,6 +154,7 @@ describe('with a file', () => {
     });
     expect(loadVmConfig(config, { name: 'b', cpus: '1', kernel: undefined, reboot: undefined })).toEqual({
       name: 'b',
+      machine: 'kvm',
       kernel: join(directory, 'boot/k'),
       initrd: '/i',
       cmdline: '',

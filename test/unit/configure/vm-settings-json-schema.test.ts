@@ -27,6 +27,8 @@ it.each([
   { initrd: '/srv/initrd', cmdline: '', memory: '512M', cpus: 16, serial: 'null', console: 'stdio', reboot: false },
   { memory: ' 1.5 gib ', cpus: '2', serial: 'unix:/run/a b.sock', console: 'file:ü' },
   { memory: '65536k' },
+  { machine: 'threads', cpus: 64 },
+  { machine: 'kvm', cpus: '64' },
 ])('both accept %j', (change) => {
   const settings = { ...least, ...change };
   expect(accepts(settings)).toBe(true);
@@ -48,9 +50,10 @@ it.each([
   { memory: '1024' },
   { memory: '1X' },
   { cpus: 0 },
-  { cpus: 17 },
+  { cpus: 65 },
+  { machine: 'qemu' },
   { cpus: 1.5 },
-  { cpus: '17' },
+  { cpus: '65' },
   { cpus: 'x' },
   { cpus: null },
   { serial: 'tty' },

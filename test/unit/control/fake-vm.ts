@@ -14,6 +14,7 @@ export const STATUS: VmStatus = {
   name: 'vm1',
   pid: 4711,
   version: '0.1.0',
+  machine: 'kvm',
   state: 'running',
   memoryBytes: 1073741824,
   cpus: 2,
@@ -32,6 +33,7 @@ export const PROGRESS: MigrationProgress = {
 export const SUMMARY: MigrationSummary = {
   status: 'completed',
   mode: 'post-copy',
+  machine: 'kvm',
   totalMs: 1234.5,
   downtimeMs: 1.5,
   downtimeParts: { stop: 0.3, save: 0.3, map: 0.1, transfer: 0.3, load: 0.3, commit: 0.1, start: 0.1 },

@@ -51,10 +51,15 @@ const vcpu = {
   lapic: part,
   msrs: part,
 };
-const state = {
+const cpu = {
+  machine: 'kvm' as const,
   vcpus: [vcpu],
   chips: { picMaster: part, picSlave: part, ioapic: part, pit: part },
   clock: part,
+};
+const threads = { machine: 'threads' as const, vcpus: [{ regs: part, xsave: part }] };
+const state = {
+  cpu,
   devices: { serial: { lcr: 3 } },
   ramMap: part,
   firstPages: [3, 2 ** 31],
@@ -64,6 +69,8 @@ const hello = {
   release: '0.1.0',
   name: 'vm',
   epoch: 1,
+  machine: 'kvm' as const,
+  bootId: '0f6b3b5e-3b0c-4f53-9b54-5f2c8f0a9c11',
   memoryBytes: 2 ** 40,
   cpuid: [part],
   tscKhz: 2_000_000,
@@ -93,6 +100,8 @@ describe('encodeMessage', () => {
     { type: 'accept', body: {} },
     { type: 'refuse', body: { reasons: ['too small', 'too old'] } },
     { type: 'state', body: state },
+    { type: 'state', body: { ...state, cpu: threads } },
+    { type: 'hello', body: { ...hello, machine: 'threads', cpuid: [new Uint8Array(0)] } },
     { type: 'loaded', body: { afterMicros: 310.5 } },
     { type: 'commit', body: { epoch: 2, sinceClockMicros: 1234.5 } },
     { type: 'running', body: { afterMicros: 88.25 } },
@@ -217,8 +226,14 @@ describe('FrameDecoder', () => {
     ['17 devices in HELLO', 1, { ...hello, devices: new Array(17).fill({ kind: 'rng' }) }],
     ['an unknown role in HELLO', 1, { ...hello, files: [{ ...hello.files[0], role: 'disk' }] }],
     ['a short checksum in HELLO', 1, { ...hello, files: [{ ...hello.files[0], sha256: 'abc' }] }],
-    ['a vCPU without registers in STATE', 4, { ...state, vcpus: [{ ...vcpu, regs: undefined }] }],
-    ['no chips in STATE', 4, { ...state, chips: {} }],
+    ['a vCPU without registers in STATE', 4, { ...state, cpu: { ...cpu, vcpus: [{ ...vcpu, regs: undefined }] } }],
+    ['no chips in STATE', 4, { ...state, cpu: { ...cpu, chips: {} } }],
+    ['an unknown machine in STATE', 4, { ...state, cpu: { ...cpu, machine: 'qemu' } }],
+    ['a machine of KVM with the vCPUs of threads in STATE', 4, { ...state, cpu: { ...threads, machine: 'kvm' } }],
+    ['a thread without registers in STATE', 4, { ...state, cpu: { ...threads, vcpus: [{ xsave: part }] } }],
+    ['no machine in HELLO', 1, { ...hello, machine: undefined }],
+    ['an unknown machine in HELLO', 1, { ...hello, machine: 'qemu' }],
+    ['a boot ID of 65 characters in HELLO', 1, { ...hello, bootId: 'x'.repeat(65) }],
   ])('refuses %s', (_, tag, body) => {
     expect(badPeer(() => new FrameDecoder().push(frame(tag, encode(body))))).toMatch(/^bad \w+ message: /);
   });

@@ -9,19 +9,20 @@ import {
 
 const ID = Uint8Array.from({ length: 16 }, (_, i) => 0xf0 + i);
 const POSTCOPY = [0x50, 0x4f, 0x53, 0x54, 0x43, 0x4f, 0x50, 0x59];
-const BULK_3 = [...POSTCOPY, 5, 0, 2, 3, 0, 0, 0, 0, ...ID];
+const VERSION = [6, 0];
+const BULK_3 = [...POSTCOPY, ...VERSION, 2, 3, 0, 0, 0, 0, ...ID];
 
 describe('preamble', () => {
   it('is 32 bytes', () => {
-    expect([...encodePreamble('control', 0, ID)]).toEqual([...POSTCOPY, 5, 0, 0, 0, 0, 0, 0, 0, ...ID]);
-    expect([...encodePreamble('urgent', 0, ID)]).toEqual([...POSTCOPY, 5, 0, 1, 0, 0, 0, 0, 0, ...ID]);
+    expect([...encodePreamble('control', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 0, 0, 0, 0, 0, 0, ...ID]);
+    expect([...encodePreamble('urgent', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 1, 0, 0, 0, 0, 0, ...ID]);
     expect([...encodePreamble('bulk', 3, ID)]).toEqual(BULK_3);
   });
 
   it('is read back, also out of the middle of a buffer, and copied', () => {
     const buffer = Uint8Array.from([9, 9, 9, ...BULK_3, 9]);
     const preamble = decodePreamble(buffer.subarray(3, 35));
-    expect(preamble).toEqual({ version: 5, channel: 'bulk', index: 3, id: ID });
+    expect(preamble).toEqual({ version: 6, channel: 'bulk', index: 3, id: ID });
     buffer.fill(0);
     expect([...preamble.id]).toEqual([...ID]);
   });
@@ -60,11 +61,11 @@ describe('verdict', () => {
     ['stranger', 2],
     ['busy', 3],
   ])('%s is %d in the place of the index', (verdict, number) => {
-    expect([...encodeVerdict(asked, verdict)]).toEqual([...POSTCOPY, 5, 0, 2, number, 0, 0, 0, 0, ...ID]);
+    expect([...encodeVerdict(asked, verdict)]).toEqual([...POSTCOPY, ...VERSION, 2, number, 0, 0, 0, 0, ...ID]);
   });
 
   it('answers in our version, whatever was asked in', () => {
-    expect(encodeVerdict({ ...asked, version: 7 }, 'version')[8]).toBe(5);
+    expect(encodeVerdict({ ...asked, version: 7 }, 'version')[8]).toBe(6);
   });
 
   it('lets a welcome pass', () => {
@@ -72,7 +73,7 @@ describe('verdict', () => {
   });
 
   it.each<[Verdict, string, string]>([
-    ['version', 'BAD_PEER', 'host:1 speaks version 5'],
+    ['version', 'BAD_PEER', 'host:1 speaks version 6'],
     ['stranger', 'BAD_PEER', 'host:1 does not know this migration'],
     ['busy', 'REFUSED', 'host:1 is taking another VM already'],
   ])('%s is %s', (verdict, code, message) => {
@@ -83,8 +84,8 @@ describe('verdict', () => {
 
   it('takes no welcome from another version, and no verdict it does not know', () => {
     const other = encodeVerdict(asked, 'welcome');
-    other[8] = 6;
-    expect(() => checkVerdict(other, 'host:1')).toThrow('version 6 of the postcopy protocol, this end version 5');
+    other[8] = 5;
+    expect(() => checkVerdict(other, 'host:1')).toThrow('version 5 of the postcopy protocol, this end version 6');
     const unknown = encodeVerdict(asked, 'welcome');
     unknown[11] = 4;
     expect(() => checkVerdict(unknown, 'host:1')).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { NativeVm } from '../../../src/native.js';
-import { restoreKvmState, saveKvmState, startClocks, type MachineState } from '../../../src/run/machine-state.js';
+import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../../src/run/machine-state.js';
 import { FakeVcpu, msrEntries } from './fake-vcpu.js';
 
 const TSC = 0x10;
@@ -32,7 +32,7 @@ function clockData(nanoseconds: bigint): Uint8Array {
   return bytes;
 }
 
-function stateOf(clock: Uint8Array, ...tscs: bigint[]): MachineState {
+function stateOf(clock: Uint8Array, ...tscs: bigint[]): KvmState {
   const part = new Uint8Array(1);
   const vcpu = {
     regs: part,
@@ -45,10 +45,10 @@ function stateOf(clock: Uint8Array, ...tscs: bigint[]): MachineState {
     lapic: part,
   };
   return {
+    machine: 'kvm',
     vcpus: tscs.map((tsc) => ({ ...vcpu, msrs: msrEntries([TSC, tsc]) })),
     chips: { picMaster: part, picSlave: part, ioapic: part, pit: part },
     clock,
-    devices: undefined,
   };
 }
 
@@ -119,7 +119,7 @@ describe('saveKvmState', () => {
       );
     }
     vm.state.set('clock', clockData(9n));
-    const { state } = saveKvmState(
+    const { cpu } = saveKvmState(
       vm.asVm(),
       vcpus.map((vcpu) => vcpu.asVcpu()),
       Uint32Array.of(TSC, 0x1b),
@@ -135,7 +135,8 @@ describe('saveKvmState', () => {
       `msrs of 0: ${TSC}`,
       'get clock',
     ]);
-    expect(state.vcpus).toHaveLength(2);
-    expect(state.clock).toEqual(clockData(9n));
+    expect(cpu.machine).toBe('kvm');
+    expect(cpu.vcpus).toHaveLength(2);
+    expect(cpu.clock).toEqual(clockData(9n));
   });
 });

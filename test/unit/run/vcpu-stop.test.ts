@@ -22,7 +22,19 @@ it.each([
   [0xffffffff, 14, 'KVM_RUN failed with errno 14'],
   [42, 0, 'unexpected KVM exit 42'],
 ])('exit %d, detail %d', (reason, detail, text) => {
-  const lines = describeStop({ vcpu: 1, reason, detail }, vcpuAt(0xffff_ffff_8100_0042n).asVcpu()).split('\n');
+  const lines = describeStop({ vcpu: 1, reason, detail }, vcpuAt(0xffff_ffff_8100_0042n).asVcpu(), 'kvm').split('\n');
   expect(lines[0]).toBe(`the guest cannot go on: vCPU 1: ${text}`);
   expect(lines[1]).toContain('rip    ffffffff81000042');
+});
+
+it('an exception on a machine of threads, which has no system registers', () => {
+  const vcpu = vcpuAt(0x4000_0010_0042n);
+  vcpu.state.delete('sregs');
+  const text = describeStop({ vcpu: 3, reason: 0xffff_fffe, detail: 13 }, vcpu.asVcpu(), 'threads');
+  expect(text).toMatch(
+    /^the guest cannot go on: vCPU 3: exception 13 \(Intel SDM vol\. 3, table 6-1\), which a machine of/,
+  );
+  expect(text).toContain('rip    0000400000100042');
+  expect(text).not.toContain('cr0');
+  expect(vcpu.log).toEqual(['get regs']);
 });

@@ -11,7 +11,7 @@ import type { Machine } from '../../../src/run/machine.js';
 import type { Consoles } from '../../../src/run/console-lines.js';
 import { receiveVm, startVm, type ReceiveOptions, type VmProcess } from '../../../src/run/vm-process.js';
 
-vi.mock('../../../src/run/require-host.js', () => ({ requireKvm: () => {}, requireUserfaultfd: () => {} }));
+vi.mock('../../../src/run/require-host.js', () => ({ requireMachine: () => {}, requireUserfaultfd: () => {} }));
 vi.mock('../../../src/run/boot-machine.js', () => ({ bootMachine: vi.fn() }));
 vi.mock('../../../src/run/host-devices.js', () => ({ HostDevices: { open: vi.fn() }, requireSameDevices: () => {} }));
 vi.mock('../../../src/migrate/rehearse.js', () => ({ rehearseCodec: () => {} }));
@@ -77,7 +77,7 @@ beforeEach(() => {
 });
 
 const start = (): Promise<VmProcess> =>
-  startVm({ name: 'vm', disks: [], nets: [], reboot: true } as unknown as VmConfig, {} as Consoles);
+  startVm({ name: 'vm', machine: 'kvm', disks: [], nets: [], reboot: true } as unknown as VmConfig, {} as Consoles);
 const migrate = (vm: VmProcess) => vm.migrate({ host: 'there', port: 1 }, () => {});
 const error = new PostcopyError('DISK_IN_USE', 'another host has it');
 

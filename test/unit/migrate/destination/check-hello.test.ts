@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { objectionsTo, tscObjections } from '../../../../src/migrate/destination/check-hello.js';
+import { bootId } from '../../../../src/run/boot-id.js';
 import type { Hello } from '../../../../src/migrate/message.js';
 
 const GIB = 2 ** 30;
@@ -56,6 +57,8 @@ describe('objectionsTo', () => {
     release: '0.1.0',
     name: 'vm',
     epoch: 1,
+    machine: 'kvm',
+    bootId: bootId(),
     memoryBytes: 64 * 2 ** 20,
     cpuid: [vendorLeaf('GenuineIntel')],
     tscKhz: 0,
@@ -71,38 +74,78 @@ describe('objectionsTo', () => {
   });
 
   it('has none against a VM that fits', async () => {
-    expect(await objectionsTo(hello)).toEqual([]);
+    expect(await objectionsTo(hello, 'kvm')).toEqual([]);
   });
 
   it.each([0, 4096, 64 * 2 ** 20 + 1])('objects to %d bytes of RAM', async (memoryBytes) => {
-    expect(await objectionsTo({ ...hello, memoryBytes, files: [] })).toEqual([
+    expect(await objectionsTo({ ...hello, memoryBytes, files: [] }, 'kvm')).toEqual([
       `${memoryBytes} bytes of RAM are no possible size`,
     ]);
   });
 
   it('objects to more RAM than is available', async () => {
-    const [objection] = await objectionsTo({ ...hello, memoryBytes: 8192 * GIB });
+    const [objection] = await objectionsTo({ ...hello, memoryBytes: 8192 * GIB }, 'kvm');
     expect(objection).toMatch(/^it has 8388608 MiB of RAM; \d+ MiB are available on this host$/);
   });
 
   it('objects to more vCPUs than KVM gives', async () => {
     const cpuid = (vcpus: number) => new Array<Uint8Array>(vcpus).fill(vendorLeaf('GenuineIntel'));
-    expect(await objectionsTo({ ...hello, cpuid: cpuid(8) })).toEqual([]);
-    expect(await objectionsTo({ ...hello, cpuid: cpuid(9) })).toEqual(['it has 9 vCPUs; this host can give 8']);
+    expect(await objectionsTo({ ...hello, cpuid: cpuid(8) }, 'kvm')).toEqual([]);
+    expect(await objectionsTo({ ...hello, cpuid: cpuid(9) }, 'kvm')).toEqual(['it has 9 vCPUs; this host can give 8']);
   });
 
   it('objects to another CPU', async () => {
     const cpuid = [vendorLeaf('AuthenticAMD')];
-    expect(await objectionsTo({ ...hello, cpuid })).toEqual([
+    expect(await objectionsTo({ ...hello, cpuid }, 'kvm')).toEqual([
       expect.stringMatching(/^this host's CPU lacks .*AuthenticAMD/),
     ]);
   });
 
   it('gives every reason at once', async () => {
     const bad = { ...withFile({ path: '/nowhere' }), memoryBytes: 1 };
-    expect(await objectionsTo(bad)).toEqual([
+    expect(await objectionsTo(bad, 'kvm')).toEqual([
       expect.stringContaining('no possible size'),
       expect.stringContaining('/nowhere'),
     ]);
+  });
+
+  it.each(['kvm', 'threads'] as const)('has one reason against a machine of another kind than %s', async (machine) => {
+    const theirs = machine === 'kvm' ? 'threads' : 'kvm';
+    const bad = { ...withFile({ path: '/nowhere' }), memoryBytes: 1, bootId: 'another', machine: theirs } as const;
+    expect(await objectionsTo(bad, machine)).toEqual([
+      `it is a machine of ${theirs}, and one of ${machine} is waited for here: \`postcopy receive --machine ${theirs}\` takes it`,
+    ]);
+  });
+
+  describe('for a machine of threads', () => {
+    const threads = (vcpus: number): Hello => ({
+      ...hello,
+      machine: 'threads',
+      cpuid: new Array<Uint8Array>(vcpus).fill(new Uint8Array(0)),
+    });
+
+    it('has none against one of this boot, of more vCPUs than KVM gives', async () => {
+      expect(await objectionsTo(threads(64), 'threads')).toEqual([]);
+    });
+
+    it('objects to more vCPUs than a process runs', async () => {
+      expect(await objectionsTo(threads(65), 'threads')).toEqual(['it has 65 vCPUs; this host can give 64']);
+    });
+
+    it('objects to one of another boot, which a machine of KVM may be', async () => {
+      const elsewhere = { bootId: '00000000-0000-4000-8000-000000000000' };
+      expect(await objectionsTo({ ...threads(1), ...elsewhere }, 'threads')).toEqual([
+        'it is on another host: a machine of threads moves within one',
+      ]);
+      expect(await objectionsTo({ ...hello, ...elsewhere }, 'kvm')).toEqual([]);
+    });
+
+    it('objects to its RAM and its files as to those of any', async () => {
+      const bad = { ...withFile({ path: '/nowhere' }), ...{ machine: 'threads' as const, memoryBytes: 1 } };
+      expect(await objectionsTo(bad, 'threads')).toEqual([
+        expect.stringContaining('no possible size'),
+        expect.stringContaining('/nowhere'),
+      ]);
+    });
   });
 });

@@ -23,6 +23,7 @@ describe('SendMetrics', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     metrics = new SendMetrics(
+      'threads',
       1000,
       0,
       () => channels,
@@ -52,6 +53,7 @@ describe('SendMetrics', () => {
     expect(summary).toMatchObject({
       status: 'completed',
       mode: 'post-copy',
+      machine: 'threads',
       downtimeMs: 2.5,
       downtimeParts: { stop: 0.5, save: 0, map: 0, transfer: 2, load: 0, commit: 0, start: 0 },
       wireBytes: 504_000,

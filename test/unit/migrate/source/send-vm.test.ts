@@ -18,6 +18,7 @@ const tooLate = new PostcopyError('MIGRATION_FAILED', 'the VM was stopped');
 
 function sending(presync: (cancelled: AbortSignal) => Promise<void>, onProgress: () => unknown = () => {}): SendVm {
   const machine = {
+    kind: { name: 'threads' },
     memory: { bytes: 1 << 20, dataExtents: () => new Uint32Array(0) },
     hostDevices: { disks: { presync } },
   } as unknown as Machine;
@@ -64,7 +65,11 @@ it('is cancelled though its disks are never written back', async () => {
   });
   const summary = send.run();
   send.cancel(tooLate);
-  expect(await summary).toMatchObject({ status: 'failed', error: { message: 'the VM was stopped' } });
+  expect(await summary).toMatchObject({
+    status: 'failed',
+    machine: 'threads',
+    error: { message: 'the VM was stopped' },
+  });
 });
 
 it.each([
