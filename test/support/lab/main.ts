@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Lab } from './lab.js';
 import { quote } from './host.js';
@@ -16,18 +17,28 @@ there; its output and its exit code are this command's. One argument is a shell 
   --memory MIB     of the host (2048)
   --cpus N         of the host (1; with more, emulation breaks a guest now and then)
   --timeout S      for the command, seconds (1800)
+  --fetch REMOTE=LOCAL
+                   copies a text file of the host to this machine when the command has ended, whatever its exit code;
+                   may be given more than once
 `;
 
 const options = {
   memory: { type: 'string', default: '2048' },
   cpus: { type: 'string', default: '1' },
   timeout: { type: 'string', default: '1800' },
+  fetch: { type: 'string', multiple: true },
   help: { type: 'boolean', default: false },
 } as const;
 
 function count(name: string, text: string): number {
   if (!/^[1-9]\d{0,6}$/.test(text)) throw new Error(`--${name} takes a number, not "${text}".`);
   return Number(text);
+}
+
+function parseCopy(text: string): { remote: string; local: string } {
+  const [, remote, local] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (remote === undefined || local === undefined) throw new Error(`--fetch takes REMOTE=LOCAL, not "${text}".`);
+  return { remote, local };
 }
 
 async function main(args: string[]): Promise<number> {
@@ -38,6 +49,7 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(usage);
     return values.help ? 0 : USAGE_ERROR;
   }
+  const copies = (values.fetch ?? []).map(parseCopy); // before anything takes time
   const lab = await Lab.start({
     name: action,
     hosts: 1,
@@ -51,7 +63,9 @@ async function main(args: string[]): Promise<number> {
   try {
     if (action === 'shell') return await shellInHost(lab);
     const command = words.length === 1 ? words.join() : words.map(quote).join(' ');
-    return await runInHost(lab, command, count('timeout', values.timeout) * MS_PER_SECOND);
+    const code = await runInHost(lab, command, count('timeout', values.timeout) * MS_PER_SECOND);
+    for (const copy of copies) writeFileSync(copy.local, await lab.host(1).getFile(copy.remote));
+    return code;
   } finally {
     await lab.close();
   }
