@@ -3,21 +3,21 @@
  * is the least that a downtime can be.
  */
 import { beforeAll } from 'vitest';
-import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../src/memory/layout.js';
-import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { encodeMessage, FrameDecoder } from '../../src/migrate/frame.js';
-import { native, type NativeVcpu, type NativeVm } from '../../src/native.js';
-import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../src/run/machine-state.js';
-import { MTRRS } from '../../src/run/vcpu-state.js';
-import { closeLater, stage } from './stage.js';
-import { PATIENCE_MS } from './workers.js';
+import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../../src/memory/layout.js';
+import { PAGE_SIZE } from '../../../src/memory/page-size.js';
+import { encodeMessage, FrameDecoder } from '../../../src/migrate/frame.js';
+import { native, type NativeVcpu, type NativeVm } from '../../../src/native.js';
+import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../../src/run/machine-state.js';
+import { MTRRS } from '../../../src/run/vcpu-state.js';
+import { closeLater, stage } from '../stage.js';
+import { PATIENCE_MS } from '../workers.js';
 
 const RAM_BYTES = 16 * PAGE_SIZE;
 const FIRST_PAGES = 16;
 const indices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
 let vm: NativeVm;
 let vcpu: NativeVcpu;
-let cpu: KvmState;
+let state: MachineState;
 let frame: Uint8Array;
 
 beforeAll(() => {
@@ -28,14 +28,14 @@ beforeAll(() => {
   vcpu = new native.Vcpu(vm, 0);
   closeLater({ close: () => void vcpu.close(PATIENCE_MS) });
   vcpu.setCpuid(native.kvmSupportedCpuid());
-  cpu = saveKvmState(vm, [vcpu], indices).cpu;
+  state = { ...saveKvmState(vm, [vcpu], indices).state, devices: {} };
   frame = encodeState();
 });
 
 function encodeState(): Uint8Array {
   const firstPages = Array.from({ length: FIRST_PAGES }, (_, page) => page);
   const firstContent = new Uint8Array(FIRST_PAGES * PAGE_SIZE);
-  return encodeMessage('state', { cpu, devices: {}, ramMap: new Uint8Array(0), firstPages, firstContent });
+  return encodeMessage('state', { ...state, ramMap: new Uint8Array(0), firstPages, firstContent });
 }
 
 stage('hand-over: KVM state of a vCPU and its machine read', {
@@ -43,11 +43,11 @@ stage('hand-over: KVM state of a vCPU and its machine read', {
 });
 
 stage('hand-over: KVM state set', {
-  run: () => restoreKvmState(vm, [vcpu], cpu),
+  run: () => restoreKvmState(vm, [vcpu], state),
 });
 
 stage('hand-over: clocks set', {
-  run: () => startClocks(vm, [vcpu], cpu, 0, vcpu.getTscKhz()),
+  run: () => startClocks(vm, [vcpu], state, 0, vcpu.getTscKhz()),
 });
 
 stage(`hand-over: STATE with ${FIRST_PAGES} pages encoded`, {

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { native } from '../../src/native.js';
-import { createTinyVm, register, RAX, takeExits } from './tiny-vm.js';
+import { native } from '../../../src/native.js';
+import { createTinyVm, register, RAX, takeExits } from '../tiny-vm.js';
 
 const REGISTERS = 0xd0000;
 const GSI = 5;

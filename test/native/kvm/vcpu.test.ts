@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { native, type NativeVcpu, type NativeVm, type VcpuStateName } from '../../src/native.js';
-import { threadNices } from '../support/thread-nice.js';
-import { PATIENCE_MS, readable } from './threads.js';
-import { beginAt, CODE, createTinyVm, RAX, register, RIP, takeExits } from './tiny-vm.js';
+import { native, type NativeVcpu, type NativeVm, type VcpuStateName } from '../../../src/native.js';
+import { threadNices } from '../../support/thread-nice.js';
+import { PATIENCE_MS, readable } from '../threads.js';
+import { beginAt, CODE, createTinyVm, RAX, register, RIP, takeExits } from '../tiny-vm.js';
 
 /** jmp to itself */
 const SPIN = [0xeb, 0xfe];

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Bus } from '../../src/devices/bus.js';
-import { Serial } from '../../src/devices/serial.js';
-import { COM1_PORT, COM1_PORTS } from '../../src/memory/layout.js';
-import { BearableErrors } from '../../src/run/bearable-errors.js';
-import { ExitDispatch } from '../../src/run/exit-dispatch.js';
-import { FakeHost } from '../unit/devices/fake-host.js';
-import { readable } from './threads.js';
-import { createTinyVm, register, RAX, takeExits, type TinyVm } from './tiny-vm.js';
+import { Bus } from '../../../src/devices/bus.js';
+import { Serial } from '../../../src/devices/serial.js';
+import { COM1_PORT, COM1_PORTS } from '../../../src/memory/layout.js';
+import { BearableErrors } from '../../../src/run/bearable-errors.js';
+import { ExitDispatch } from '../../../src/run/exit-dispatch.js';
+import { FakeHost } from '../../unit/devices/fake-host.js';
+import { readable } from '../threads.js';
+import { createTinyVm, register, RAX, takeExits, type TinyVm } from '../tiny-vm.js';
 
 /** mov dx, PORT */
 const port = (number: number): number[] => [0xba, number & 0xff, number >> 8];
@@ -154,7 +154,6 @@ async function runWithShadow(steps: Step[], input: Uint8Array) {
       mmioWrite: () => {},
     },
     () => expect.unreachable(),
-    new BearableErrors(expect.unreachable),
   );
   vcpus[0]!.resume();
   while (!ended) {
