@@ -14,23 +14,41 @@ const ofVms = { pool: 'forks', testTimeout: 120_000 * SCALE, hookTimeout: 120_00
 
 type Settings = Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name' | 'sequence'>;
 
-/**
- * unit: pure code. native: the addon alone, what of it needs no KVM. package: what is published. native-kvm: the addon on
- * /dev/kvm. kvm: real guests on it (through dist/, so build first). kvm-load: the same under full load, and what they wait
- * for; nothing runs beside them. lab: virtual hosts with stock Linux, which take all cores.
- */
+/** The machine is machine.ts's. */
+const machine = (kind: 'kvm' | 'threads') => ({ env: { POSTCOPY_TEST_MACHINE: kind } });
+
+/** In the order in which they run, one after the other. Those of VMs run them through dist/, so build first. */
 const PROJECTS: Record<string, Settings> = {
-  // Some cut streams at every byte, which takes seconds on a busy host.
+  /** Pure code. Some cut streams at every byte, which takes seconds on a busy host. */
   unit: { include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, maxWorkers },
+  /** The addon alone, what of it needs no KVM. */
   native: { include: ['test/native/*.test.ts'], ...alone },
+  /** What is published. */
   package: { include: ['test/package/**/*.test.ts'] },
+  /** VMs on the machine of threads. */
+  threads: {
+    include: ['test/vm/**/*.test.ts', 'test/threads/**/*.test.ts'],
+    ...ofVms,
+    maxWorkers,
+    ...machine('threads'),
+  },
+  /** The addon on /dev/kvm. */
   'native-kvm': { include: ['test/native/kvm/*.test.ts'], ...alone },
-  kvm: { include: ['test/kvm/**/*.test.ts'], ...ofVms, maxWorkers },
-  'kvm-load': { include: ['test/kvm-load/**/*.test.ts'], ...ofVms, ...alone },
+  /** VMs on /dev/kvm. */
+  kvm: { include: ['test/vm/**/*.test.ts', 'test/kvm/**/*.test.ts'], ...ofVms, maxWorkers, ...machine('kvm') },
+  /** The same under full load, and what they wait for: nothing runs beside them. */
+  'kvm-load': { include: ['test/kvm-load/**/*.test.ts'], ...ofVms, ...alone, ...machine('kvm') },
+  /** What only a true KVM can show, where it is emulated and slow. */
+  emulated: {
+    include: ['test/native/kvm/*.test.ts', 'test/kvm/essential.test.ts'],
+    ...ofVms,
+    ...alone,
+    ...machine('kvm'),
+  },
+  /** Virtual hosts with stock Linux, which take all cores. */
   lab: { include: ['test/lab/**/*.test.ts'], ...alone, testTimeout: 1_500_000, hookTimeout: 600_000 },
 };
 
-/** They run one after the other. */
 export default defineConfig({
   root,
   test: {

@@ -4,7 +4,7 @@ import { GuestVm } from '../support/lab/guest-vm.js';
 import { Lab } from '../support/lab/lab.js';
 
 // Host, process or link lost before COMMIT, with a stock guest and a real network between the hosts: the guest runs on at
-// the source, whole. Every phase of the hand-over is in test/kvm/failure-*.test.ts.
+// the source, whole. Every phase of the hand-over is in test/vm/failure-*.test.ts.
 
 const PORT = 7100;
 const TICKS = 20;

@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest';
 import { guestBinary } from '../../src/guest/guest-binary.js';
 import type { GuestConsole } from '../../src/guest/guest-console.js';
 import { SpawnedVm } from '../../src/guest/spawned-vm.js';
+import { onMachine } from './machine.js';
 
 /** Never-written pages that a verification looks at. */
 const OUTSIDE_PAGES = 100;
@@ -30,12 +31,11 @@ export interface LoadedVm {
 /** `postcopy run` with the guest at work. */
 export async function startSource(options: SourceOptions = {}): Promise<LoadedVm> {
   const { name = 'vm', memory = '128M', cpus = 1, fillMib = 8, kernel = guestBinary() } = options;
-  const vm = new SpawnedVm('run', name, [
+  const vm = spawnVm('run', name, [
     ...['--kernel', kernel, '--memory', memory, '--cpus', String(cpus)],
     ...(options.reboot === true ? [] : ['--no-reboot']),
     ...(options.words ?? ['--serial', 'null']),
   ]);
-  onTestFinished(() => vm.dispose());
   await vm.reach('running');
   yieldCores(vm.pid);
   const guest = await vm.guest();
@@ -44,6 +44,13 @@ export async function startSource(options: SourceOptions = {}): Promise<LoadedVm
     await work(guest, options.pattern);
   }
   return { vm, guest };
+}
+
+function spawnVm(command: 'run' | 'receive', name: string, words: string[]): SpawnedVm {
+  const [, ...all] = onMachine([command, ...words]);
+  const vm = new SpawnedVm(command, name, all);
+  onTestFinished(() => vm.dispose());
+  return vm;
 }
 
 /** The guest never halts; it leaves the cores to the processes that the test is about. */
@@ -61,8 +68,7 @@ export interface WaitingVm {
 
 /** `postcopy receive`, ready for a VM. */
 export async function startDestination(name = 'vm', words: string[] = []): Promise<WaitingVm> {
-  const vm = new SpawnedVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null', ...words]);
-  onTestFinished(() => vm.dispose());
+  const vm = spawnVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null', ...words]);
   const { listen } = await vm.reach('waiting');
   const [host, port] = listen!.split(':');
   return { vm, address: { host: host!, port: Number(port) } };

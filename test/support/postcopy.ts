@@ -1,6 +1,7 @@
-/** Runs the command line as a user does and collects what it says. */
+/** Runs the command line as a user does, on the suite's kind of machine, and collects what it says. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { onMachine } from './machine.js';
 
 const MAIN = join(new URL('../..', import.meta.url).pathname, 'dist/cli/main.js');
 const TIMEOUT_MS = 100_000;
@@ -19,7 +20,7 @@ export interface CommandOptions {
 }
 
 export async function postcopy(words: string[], options: CommandOptions = {}): Promise<CommandEnd> {
-  const [command, ...rest] = [...(options.within ?? []), process.execPath, MAIN, ...words];
+  const [command, ...rest] = [...(options.within ?? []), process.execPath, MAIN, ...onMachine(words)];
   const child = spawn(command!, rest, {
     env: {
       ...process.env,

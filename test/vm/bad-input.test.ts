@@ -2,7 +2,7 @@
  * What users give by mistake, hosts lack and other programs send: one clear line and the documented exit code, nothing
  * left behind, and a VM that was running keeps running.
  */
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -11,21 +11,12 @@ import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
 import { guestBinary } from '../../src/guest/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
-import { complaints, postcopy, type CommandOptions } from '../support/postcopy.js';
+import { complaints, postcopy } from '../support/postcopy.js';
+import { after, fails } from '../support/refusals.js';
 
 const room = useCleanRoom();
 
 const EXIT = { usage: 2, hostLacks: 3, badKernel: 4, nameInUse: 5, noSuchVm: 6, addressInUse: 7, failed: 12 };
-
-/** Runs a command that must fail, with one line that says why, and leave nothing. */
-async function fails(words: string[], code: number, why: RegExp, options: CommandOptions = {}): Promise<void> {
-  const end = await postcopy(words, options);
-  expect(complaints(end)).toEqual([expect.stringMatching(why)]);
-  expect(complaints(end)[0]).toMatch(/^postcopy: /);
-  expect(end.code).toBe(code);
-  const runtime = join(room, 'run');
-  expect(existsSync(runtime) ? readdirSync(runtime) : []).toEqual([]);
-}
 
 function run(...words: string[]): string[] {
   return ['run', '--name', 'vm', '--memory', '64M', '--cpus', '1', '--serial', 'null', ...words];
@@ -127,45 +118,16 @@ describe('receive', () => {
   });
 });
 
-/** Runs a command in a mount namespace of its own, after this. */
-function after(script: string): string[] {
-  return ['unshare', '--mount', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
-}
-
-describe('a host that lacks something', () => {
-  const NO_USERFAULTFD = 'mount --bind /dev/null /dev/userfaultfd';
-
-  test.each([
-    ['missing', 'mount -t tmpfs none /dev'],
-    ['no KVM', 'mount --bind /dev/null /dev/kvm'],
-  ])('/dev/kvm: %s', async (_, script) => {
-    const options = { within: after(script) };
-    await fails(
-      run('--kernel', guestBinary()),
-      EXIT.hostLacks,
-      /no \/dev\/kvm that can be used: see `postcopy doctor`/,
-      options,
-    );
-    await fails(
-      receive('--listen', '127.0.0.1:0'),
-      EXIT.hostLacks,
-      /no \/dev\/kvm that can be used: see `postcopy doctor`/,
-      options,
-    );
-    await fails(['demo'], EXIT.hostLacks, /no \/dev\/kvm that can be used: see `postcopy doctor`/, options);
-  });
-
-  test('userfaultfd: forbidden', async () => {
-    // Without the device, the system call asks for CAP_SYS_PTRACE where vm.unprivileged_userfaultfd is 0.
-    const within = [...after(NO_USERFAULTFD), 'setpriv', '--bounding-set=-sys_ptrace'];
-    expect(readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim()).toBe('0');
-    await fails(
-      receive('--listen', '127.0.0.1:0'),
-      EXIT.hostLacks,
-      /no userfaultfd that can be used: see `postcopy doctor`/,
-      { within },
-    );
-  });
+test('a host whose userfaultfd is forbidden', async () => {
+  // Without the device, the system call asks for CAP_SYS_PTRACE where vm.unprivileged_userfaultfd is 0.
+  const within = [...after('mount --bind /dev/null /dev/userfaultfd'), 'setpriv', '--bounding-set=-sys_ptrace'];
+  expect(readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim()).toBe('0');
+  await fails(
+    receive('--listen', '127.0.0.1:0'),
+    EXIT.hostLacks,
+    /no userfaultfd that can be used: see `postcopy doctor`/,
+    { within },
+  );
 });
 
 interface Listening {

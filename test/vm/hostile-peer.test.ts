@@ -1,5 +1,4 @@
 /** Peers that break the protocol, by mistake or on purpose. */
-import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Hello } from '../../src/migrate/message.js';
@@ -10,44 +9,13 @@ import { encodePreamble } from '../../src/migrate/preamble.js';
 import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, FakeDestination, greet, type FakeLink } from '../support/fake-peers.js';
-import { answers, startDestination, startSource, verifyWhole, work, type WaitingVm } from '../support/guest-vms.js';
+import { answers, startDestination, startSource, verifyWhole, work } from '../support/guest-vms.js';
+import { descriptors, realHello, refusalOf, settledDescriptors, stillTakesAVm } from '../support/hostile-source.js';
 
 useCleanRoom();
 
 const ID = new Uint8Array(16).fill(7);
 const OTHER_ID = new Uint8Array(16).fill(8);
-
-/** What a real source says first; nothing speaks against it until the test changes it. */
-async function realHello(): Promise<Hello> {
-  const source = await startSource({ memory: '64M', fillMib: 0 });
-  let heard: Hello | undefined;
-  const fake = await FakeDestination.open(async ({ hello, control }) => {
-    heard = hello;
-    control.socket.destroy();
-  });
-  expect((await source.vm.client.migrate(fake.address, () => {})).status).toBe('failed');
-  await source.vm.client.stop({ force: true });
-  return heard!;
-}
-
-function descriptors({ vm }: WaitingVm): number {
-  return readdirSync(`/proc/${vm.pid}/fd`).length;
-}
-
-/** Workers that were started ahead open, and those that have ended close, what is theirs a moment later. */
-async function settledDescriptors(destination: WaitingVm): Promise<number> {
-  let last = -1;
-  for (; last !== descriptors(destination); await delay(500)) last = descriptors(destination);
-  return last;
-}
-
-/** A real VM still comes in, after all that. */
-async function stillTakesAVm(destination: WaitingVm): Promise<void> {
-  await destination.vm.reach('waiting');
-  const source = await startSource();
-  expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
-  expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
-}
 
 describe('a source that a destination must survive', () => {
   test('what is no preamble, another version, a channel of no migration, and one that stalls', async () => {
@@ -91,11 +59,6 @@ describe('a source that a destination must survive', () => {
     ['no RAM', { memoryBytes: 0 }, /0 bytes of RAM are no possible size/],
     ['half a page', { memoryBytes: (64 << 20) + 2048 }, /no possible size/],
     ['all the RAM there is', { memoryBytes: Number.MAX_SAFE_INTEGER - 4095 }, /MiB of RAM; \d+ MiB are available/],
-    ['too many vCPUs', { cpuid: Array.from({ length: 4096 }, () => new Uint8Array(40)) }, /it has 4096 vCPUs/],
-    ['half a CPUID entry', { cpuid: [new Uint8Array(39)] }, /./],
-    ['no CPUID entry', { cpuid: [new Uint8Array(0)] }, /./],
-    ['a TSC out of this world', { tscKhz: Number.MAX_SAFE_INTEGER }, /./],
-    ['no XSAVE state', { xsaveBytes: 1 }, /XSAVE/],
     [
       'a device for a kernel',
       { files: [{ role: 'kernel', path: '/dev/zero', bytes: 0, sha256: '0'.repeat(64) }] },
@@ -112,13 +75,7 @@ describe('a source that a destination must survive', () => {
   test('HELLO with absurd values: refused, with the reason', async () => {
     const [hello, destination] = await Promise.all([realHello(), startDestination()]);
     for (const [what, part, why] of hellos) {
-      const control = FakeChannel.open(destination.address);
-      expect(await greet(control, 'control', ID), what).toBe('welcome');
-      control.send('hello', { ...hello, ...part });
-      const refusal = await control.message('refuse');
-      expect(refusal?.reasons.join('\n'), what).toMatch(why);
-      await control.closed();
-      await destination.vm.reach('waiting');
+      expect(await refusalOf({ ...hello, ...part }, destination), what).toMatch(why);
     }
     await stillTakesAVm(destination);
   });
@@ -197,31 +154,6 @@ describe('a source that a destination must survive', () => {
     await work(source.guest);
     await destination.vm.reach('waiting');
     expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
-  });
-
-  test('machines that were built and then refused, or not built to the end, leave nothing open', async () => {
-    const [hello, destination] = await Promise.all([realHello(), startDestination()]);
-    const refused = async (part: Partial<Hello>) => {
-      const control = FakeChannel.open(destination.address);
-      await greet(control, 'control', ID);
-      control.send('hello', { ...hello, ...part });
-      expect(await control.message('refuse')).toBeDefined();
-      await control.closed();
-      await destination.vm.reach('waiting');
-    };
-    const count = (what: 'fd' | 'task') => readdirSync(`/proc/${destination.vm.pid}/${what}`).length;
-    const both = async () => {
-      await refused({ xsaveBytes: 1 });
-      await refused({ tscKhz: Number.MAX_SAFE_INTEGER });
-    };
-    await both();
-    await settledDescriptors(destination);
-    const before = { fd: count('fd'), task: count('task') };
-    for (let i = 0; i < 4; i++) await both();
-    await settledDescriptors(destination);
-    await expect.poll(() => count('fd') - before.fd).toBeLessThan(4);
-    await expect.poll(() => count('task') - before.task).toBeLessThan(4);
-    await stillTakesAVm(destination);
   });
 });
 

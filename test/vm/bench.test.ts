@@ -1,5 +1,5 @@
 /** The benchmark on a small guest: it measures, writes its reports, and leaves nothing, also when it is ended early. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,18 +9,14 @@ import type { BenchResult } from '../../src/bench/result.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { startSource, work } from '../support/guest-vms.js';
+import { onMachine } from '../support/machine.js';
 
 const room = useCleanRoom();
 const SMALL = ['--memory', '128M', '--working-set', '32M', '--rounds', '1', '--systems', 'postcopy'];
 const CGROUPS = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory'];
 
-/** Inside an emulated host there is neither iproute2 nor anything to measure. */
-const able = spawnSync('ip', ['netns', 'list']).status === 0;
-
 /** Processes and files of its own are the clean room's to find. */
-afterEach(() => {
-  if (able) expect(leftBehind()).toEqual([]);
-});
+afterEach(() => expect(leftBehind()).toEqual([]));
 
 function leftBehind(): string[] {
   const namespaces = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).split('\n');
@@ -29,7 +25,10 @@ function leftBehind(): string[] {
 }
 
 function startBench(...words: string[]) {
-  const child = spawn(process.execPath, [join(packageRoot, 'dist/cli/main.js'), 'bench', ...SMALL, ...words]);
+  const child = spawn(process.execPath, [
+    join(packageRoot, 'dist/cli/main.js'),
+    ...onMachine(['bench', ...SMALL, ...words]),
+  ]);
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk));
@@ -53,7 +52,7 @@ async function runBench(...words: string[]): Promise<string> {
   return stdout();
 }
 
-test.runIf(able)('measures postcopy over loopback, and reports it', async () => {
+test('measures postcopy over loopback, and reports it', async () => {
   const [json, html] = [join(room, 'bench.json'), join(room, 'bench.html')];
   expect(await runBench('--json', json, '--html', html)).toContain('fault wait, mean');
   const result = takeResult(json);
@@ -77,14 +76,14 @@ test.runIf(able)('measures postcopy over loopback, and reports it', async () => 
   expect(page).toContain('Speed of the guest');
 });
 
-test.runIf(able)('a relay makes every fault wait for a round trip', async () => {
+test('a relay makes every fault wait for a round trip', async () => {
   const json = join(room, 'rtt.json');
   await runBench('--link', 'rtt=4', '--json', json);
   const result = takeResult(json);
   expect(result.scenarios[0]!.runs[0]!.figures.faultWaitP50Us).toBeGreaterThan(3900);
 });
 
-test.runIf(able)('ends at a signal, in the middle of a run', async () => {
+test('ends at a signal, in the middle of a run', async () => {
   const { child, ended, stderr } = startBench('--link', '1g,rtt=1');
   while (!stderr().includes('round 1')) await delay(20);
   await delay(1500);

@@ -8,6 +8,7 @@ import { VmClient } from '../../src/control/client.js';
 import { guestBinary } from '../../src/guest/guest-binary.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
+import { onMachine } from '../support/machine.js';
 import { postcopy } from '../support/postcopy.js';
 import { SCALE } from '../support/scale.js';
 
@@ -20,20 +21,8 @@ const START_MS = 20_000;
 const NOWHERE = '127.0.0.1:1';
 
 test('a VM lives on when nobody reads its standard error any more', async () => {
-  const words = [
-    'run',
-    '--name',
-    'vm',
-    '--memory',
-    '64M',
-    '--cpus',
-    '1',
-    '--serial',
-    'null',
-    '--kernel',
-    guestBinary(),
-  ];
-  const child = spawn(process.execPath, [MAIN, ...words, '--log-level', 'debug'], {
+  const words = ['run', '--name', 'vm', '--memory', '64M', '--cpus', '1', '--serial', 'null', '--log-level', 'debug'];
+  const child = spawn(process.execPath, [MAIN, ...onMachine(words), '--kernel', guestBinary()], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit');

@@ -1,0 +1,46 @@
+/** What a HELLO says of vCPUs and KVM, by mistake or on purpose, that no destination can have. */
+import { readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { Hello } from '../../src/migrate/message.js';
+import { useCleanRoom } from '../support/clean-room.js';
+import { startDestination } from '../support/guest-vms.js';
+import { realHello, refusalOf, settledDescriptors, stillTakesAVm } from '../support/hostile-source.js';
+
+useCleanRoom();
+
+const NO_XSAVE: Partial<Hello> = { xsaveBytes: 1 };
+const TSC_OUT_OF_THIS_WORLD: Partial<Hello> = { tscKhz: Number.MAX_SAFE_INTEGER };
+
+const hellos: [string, Partial<Hello>, RegExp][] = [
+  ['too many vCPUs', { cpuid: Array.from({ length: 4096 }, () => new Uint8Array(40)) }, /it has 4096 vCPUs/],
+  ['half a CPUID entry', { cpuid: [new Uint8Array(39)] }, /./],
+  ['no CPUID entry', { cpuid: [new Uint8Array(0)] }, /./],
+  ['a TSC out of this world', TSC_OUT_OF_THIS_WORLD, /./],
+  ['no XSAVE state', NO_XSAVE, /XSAVE/],
+];
+
+test('absurd values: refused, with the reason', async () => {
+  const [hello, destination] = await Promise.all([realHello(), startDestination()]);
+  for (const [what, part, why] of hellos) {
+    expect(await refusalOf({ ...hello, ...part }, destination), what).toMatch(why);
+  }
+  await stillTakesAVm(destination);
+});
+
+test('machines that were built and then refused, or not built to the end, leave nothing open', async () => {
+  const [hello, destination] = await Promise.all([realHello(), startDestination()]);
+  const count = (what: 'fd' | 'task') => readdirSync(`/proc/${destination.vm.pid}/${what}`).length;
+  const both = async () => {
+    for (const part of [NO_XSAVE, TSC_OUT_OF_THIS_WORLD]) {
+      expect(await refusalOf({ ...hello, ...part }, destination)).toBeDefined();
+    }
+  };
+  await both();
+  await settledDescriptors(destination);
+  const before = { fd: count('fd'), task: count('task') };
+  for (let i = 0; i < 4; i++) await both();
+  await settledDescriptors(destination);
+  await expect.poll(() => count('fd') - before.fd).toBeLessThan(4);
+  await expect.poll(() => count('task') - before.task).toBeLessThan(4);
+  await stillTakesAVm(destination);
+});
