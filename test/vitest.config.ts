@@ -32,12 +32,13 @@ const PROJECTS: Record<string, Settings> = {
     maxWorkers,
     ...machine('threads'),
   },
+  /** The same under full load, and what they wait for: nothing runs beside them. */
+  'threads-load': { include: ['test/load/**/*.test.ts'], ...ofVms, ...alone, ...machine('threads') },
   /** The addon on /dev/kvm. */
   'native-kvm': { include: ['test/native/kvm/*.test.ts'], ...alone },
   /** VMs on /dev/kvm. */
   kvm: { include: ['test/vm/**/*.test.ts', 'test/kvm/**/*.test.ts'], ...ofVms, maxWorkers, ...machine('kvm') },
-  /** The same under full load, and what they wait for: nothing runs beside them. */
-  'kvm-load': { include: ['test/kvm-load/**/*.test.ts'], ...ofVms, ...alone, ...machine('kvm') },
+  'kvm-load': { include: ['test/load/**/*.test.ts'], ...ofVms, ...alone, ...machine('kvm') },
   /** What only a true KVM can show, where it is emulated and slow. */
   emulated: {
     include: ['test/native/kvm/*.test.ts', 'test/kvm/essential.test.ts'],

@@ -1,5 +1,7 @@
 /** The kind of machine that a suite's VMs are: its vitest project says which. */
-export const MACHINE = process.env['POSTCOPY_TEST_MACHINE'] ?? 'kvm';
+import type { MachineName } from '../../src/configure/machine-setting.js';
+
+export const MACHINE = (process.env['POSTCOPY_TEST_MACHINE'] ?? 'kvm') as MachineName;
 
 const HAS_MACHINES = ['run', 'receive', 'demo', 'bench'];
 

@@ -26,17 +26,7 @@ function receive(...words: string[]): string[] {
   return ['receive', '--name', 'vm', '--serial', 'null', ...words];
 }
 
-/** A file of the test's own. */
-function file(name: string, content: string | Uint8Array): string {
-  const path = join(room, name);
-  writeFileSync(path, content);
-  onTestFinished(() => rmSync(path, { force: true }));
-  return path;
-}
-
 describe('run', () => {
-  const guest = () => readFileSync(guestBinary());
-
   test('a kernel that is missing or cannot be read', async () => {
     await fails(run('--kernel', join(room, 'none')), EXIT.badKernel, /cannot read kernel .*none.*ENOENT/);
     await fails(run('--kernel', room), EXIT.badKernel, /kernel .* is no regular file/);
@@ -52,20 +42,6 @@ describe('run', () => {
       EXIT.badKernel,
       /initrd \/dev\/zero is no regular file/,
     );
-  });
-
-  test.each([
-    ['text', () => 'this is no kernel\n', /is no kernel/],
-    ['an empty file', () => '', /is empty/],
-    ['an ELF file that ends in its header', () => guest().subarray(0, 40), /is a damaged ELF file/],
-    [
-      'an ELF file that ends in its program headers',
-      () => guest().subarray(0, 100),
-      /is a truncated or damaged ELF file/,
-    ],
-    ['an ELF file that ends in its code', () => guest().subarray(0, 8192), /is a truncated ELF file/],
-  ])('a kernel that is none: %s', async (_, content, why) => {
-    await fails(run('--kernel', file('kernel', content())), EXIT.badKernel, why);
   });
 
   test('more memory than the host has', async () => {

@@ -1,7 +1,7 @@
 /** Peers that break the protocol, by mistake or on purpose. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Hello } from '../../src/migrate/message.js';
+import type { Hello, State } from '../../src/migrate/message.js';
 import { encodeRamMap } from '../../src/memory/ram-map.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
 import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
@@ -16,6 +16,18 @@ useCleanRoom();
 
 const ID = new Uint8Array(16).fill(7);
 const OTHER_ID = new Uint8Array(16).fill(8);
+
+/** The state of as many vCPUs and what goes with them, of the right shape and with nothing in it. */
+function emptyCpu({ machine, cpuid }: Hello): State['cpu'] {
+  const part = new Uint8Array(8);
+  if (machine === 'threads') return { machine, vcpus: cpuid.map(() => ({ regs: part, xsave: part })) };
+  const vcpu = {
+    ...{ regs: part, sregs: part, debugregs: part, xcrs: part, xsave: part },
+    ...{ mpState: part, vcpuEvents: part, lapic: part, msrs: part },
+  };
+  const chips = { picMaster: part, picSlave: part, ioapic: part, pit: part };
+  return { machine, vcpus: cpuid.map(() => vcpu), chips, clock: part };
+}
 
 describe('a source that a destination must survive', () => {
   test('what is no preamble, another version, a channel of no migration, and one that stalls', async () => {
@@ -117,15 +129,8 @@ describe('a source that a destination must survive', () => {
     for (const kind of ['urgent', 'bulk'] as const) {
       expect(await greet(FakeChannel.open(destination.address), kind, ID)).toBe('welcome');
     }
-    const part = new Uint8Array(8);
-    const vcpu = {
-      ...{ regs: part, sregs: part, debugregs: part, xcrs: part, xsave: part },
-      ...{ mpState: part, vcpuEvents: part, lapic: part, msrs: part },
-    };
     control.send('state', {
-      vcpus: hello.cpuid.map(() => vcpu),
-      chips: { picMaster: part, picSlave: part, ioapic: part, pit: part },
-      clock: part,
+      cpu: emptyCpu(hello),
       devices: {},
       ramMap: encodeRamMap(Uint32Array.of(4, 2)),
       firstPages,

@@ -17,7 +17,7 @@ const FIRST_PAGES = 16;
 const indices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
 let vm: NativeVm;
 let vcpu: NativeVcpu;
-let state: MachineState;
+let cpu: KvmState;
 let frame: Uint8Array;
 
 beforeAll(() => {
@@ -28,14 +28,14 @@ beforeAll(() => {
   vcpu = new native.Vcpu(vm, 0);
   closeLater({ close: () => void vcpu.close(PATIENCE_MS) });
   vcpu.setCpuid(native.kvmSupportedCpuid());
-  state = { ...saveKvmState(vm, [vcpu], indices).state, devices: {} };
+  cpu = saveKvmState(vm, [vcpu], indices).cpu;
   frame = encodeState();
 });
 
 function encodeState(): Uint8Array {
   const firstPages = Array.from({ length: FIRST_PAGES }, (_, page) => page);
   const firstContent = new Uint8Array(FIRST_PAGES * PAGE_SIZE);
-  return encodeMessage('state', { ...state, ramMap: new Uint8Array(0), firstPages, firstContent });
+  return encodeMessage('state', { cpu, devices: {}, ramMap: new Uint8Array(0), firstPages, firstContent });
 }
 
 stage('hand-over: KVM state of a vCPU and its machine read', {
@@ -43,11 +43,11 @@ stage('hand-over: KVM state of a vCPU and its machine read', {
 });
 
 stage('hand-over: KVM state set', {
-  run: () => restoreKvmState(vm, [vcpu], state),
+  run: () => restoreKvmState(vm, [vcpu], cpu),
 });
 
 stage('hand-over: clocks set', {
-  run: () => startClocks(vm, [vcpu], state, 0, vcpu.getTscKhz()),
+  run: () => startClocks(vm, [vcpu], cpu, 0, vcpu.getTscKhz()),
 });
 
 stage(`hand-over: STATE with ${FIRST_PAGES} pages encoded`, {

@@ -154,6 +154,7 @@ async function runWithShadow(steps: Step[], input: Uint8Array) {
       mmioWrite: () => {},
     },
     () => expect.unreachable(),
+    new BearableErrors(expect.unreachable),
   );
   vcpus[0]!.resume();
   while (!ended) {

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { PATTERNS, runTrial } from '../../src/guest/trial.js';
 import { MIB, PAGE_SIZE } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
+import { MACHINE } from '../support/machine.js';
 import { SCALE } from '../support/scale.js';
 
 useCleanRoom();
@@ -27,7 +28,7 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   const workingSetBytes = (trial.workingSetMib * MIB) / SCALE;
   const { cpus, pattern } = trial;
   const { summary, verdict, during } = await runTrial({
-    ...{ machine: 'kvm', memoryBytes, workingSetBytes, cpus, pattern },
+    ...{ machine: MACHINE, memoryBytes, workingSetBytes, cpus, pattern },
     settleMs: SETTLE_MS,
   });
   const { pages, faultWaitUs, memory } = summary;
