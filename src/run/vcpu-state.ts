@@ -118,7 +118,9 @@ function selectMsrs(msrs: Uint8Array, wanted: (index: number) => boolean): Uint8
 
 /**
  * KVM stops at an MSR that it does not let us set. Where the vCPU has that value already (an MSR that is read-only on
- * this host), there is nothing to set; anything else would be a guest with other state than it left with.
+ * this host), there is nothing to set; nor where this host's KVM has no such MSR and it holds 0, as after a reset: KVM
+ * before Linux 6.4 lists the performance counters of Intel's CPUs on AMD's as well. What a guest may begin to use later is
+ * a matter of CPUID, checked before. Anything else would be a guest with other state than it left with.
  */
 function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
   const view = viewOf(entries);
@@ -127,8 +129,7 @@ function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
     if (at >= entries.length) return;
     const index = view.getUint32(at, true);
     const value = view.getBigUint64(at + 8, true);
-    const present = vcpu.getMsrs(Uint32Array.of(index));
-    if (present.length === 0 || viewOf(present).getBigUint64(8, true) !== value) {
+    if (value !== (valueNow(vcpu, index) ?? 0n)) {
       throw new PostcopyError(
         'HOST_LACKS',
         `this host's KVM does not take MSR 0x${index.toString(16)} = 0x${value.toString(16)}`,
@@ -136,4 +137,9 @@ function setMsrs(vcpu: NativeVcpu, entries: Uint8Array): void {
     }
     at += MSR_ENTRY_BYTES;
   }
+}
+
+/** Undefined if this host's KVM has no such MSR. */
+function valueNow(vcpu: NativeVcpu, index: number): bigint | undefined {
+  return savedMsr(vcpu.getMsrs(Uint32Array.of(index)), index);
 }

@@ -76,6 +76,13 @@ describe('restoreVcpu', () => {
     expect(vcpu.msrs.get(SYSENTER_CS)).toBe(7n);
   });
 
+  it('passes over an MSR that this KVM does not have and that holds nothing', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x309);
+    restoreVcpu(vcpu.asVcpu(), stateWith([0x309, 0n], [SYSENTER_CS, 7n]));
+    expect(vcpu.msrs.get(SYSENTER_CS)).toBe(7n);
+  });
+
   it.each([
     ['another value', (vcpu: FakeVcpu) => vcpu.msrs.set(0x10a, 2n)],
     ['none', (vcpu: FakeVcpu) => vcpu.msrs.delete(0x10a)],
