@@ -1,4 +1,5 @@
 import type { MigrationSummary } from '../../../src/control/service.js';
+import type { DebianRelease } from './debian-packages.js';
 import { GuestConsole, joinSerial } from './guest-console.js';
 import type { ExecResult, LabHost } from './host.js';
 import { inHost } from './paths.js';
@@ -10,6 +11,8 @@ const CONTROL_LIMIT_MS = 150_000;
 
 export interface GuestSettings {
   cpus: number;
+  /** Whose kernel it has; default bookworm. */
+  debian?: DebianRelease;
   memoryMib?: number;
   /** Pattern memory in the guest. */
   patternMib?: number;
@@ -35,12 +38,13 @@ export class GuestVm {
   constructor(readonly name: string) {}
 
   /** Boots the lab's own guest; resolves when it ticks. */
-  async run(host: LabHost, { cpus, memoryMib = 192, patternMib = 24, restUs = 5000 }: GuestSettings): Promise<void> {
+  async run(host: LabHost, settings: GuestSettings): Promise<void> {
+    const { cpus, debian = 'bookworm', memoryMib = 192, patternMib = 24, restUs = 5000 } = settings;
     // The kernel's own messages go into its log, which is asked for: on the console they would tear the guest's lines.
     // Ten ticks a second, a kilobyte, keep the vCPU that drives the serial port busy on an emulated host with one core.
     const work = `lab.pattern_mib=${patternMib} lab.rest_us=${restUs} lab.tick_ms=300`;
     const cmdline = `console=ttyS0 panic=-1 loglevel=1 ${work}`;
-    const boot = `--kernel ${inHost.guestKernel} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
+    const boot = `--kernel ${inHost.guestKernel(debian)} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
     const size = `--memory ${memoryMib}M --cpus ${cpus} --serial unix:${serialSocket(this.name)}`;
     await this.spawn(host, `postcopy run --name ${this.name} ${boot} ${size}`);
     await this.orItsEnd(this.console.moreTicks(1, START_LIMIT_MS));

@@ -1,10 +1,11 @@
 import { cpSync, existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { DebianRelease } from './debian-packages.js';
 import { makeDiskImage } from './disk-image.js';
 import { guestInitramfs } from './guest-image.js';
 import { cachedImage } from './image-cache.js';
 import { packInitramfs } from './initramfs.js';
-import { copyModules, findStockKernel, type StockKernel } from './kernel.js';
+import { copyModules, stockKernel, type StockKernel } from './kernel.js';
 import { hostFixtures, inHost, peerFixtures, projectRoot } from './paths.js';
 import { debianStep } from './readme.js';
 import { BUSYBOX, RootTree } from './root-tree.js';
@@ -18,11 +19,16 @@ const NODE_MODULES = join(projectRoot, 'node_modules');
 /** README's bridge, on each host with the address that is its argument. */
 const bridgeCommands = (): string => debianStep('bridge', { '192.0.2.1': '$1' });
 
-/** What a virtual host boots from. */
-export interface HostImages {
+interface HostBoot {
   kernel: string;
   initramfs: string;
-  /** Disk: Debian's kernel modules, Node and its libraries, busybox, the guest's files, node_modules. Changes seldom. */
+}
+
+/** What a virtual host boots from. */
+export interface HostImages {
+  /** By the Debian release whose kernel it is. */
+  boot: Record<DebianRelease, HostBoot>;
+  /** Disk: the kernels' modules, Node and its libraries, busybox, the guest's files, node_modules. Changes seldom. */
   system: string;
   /** Disk: the project as it is in this checkout, built. Small, made again after every change. */
   project: string;
@@ -30,16 +36,20 @@ export interface HostImages {
 
 /** All of them, made if missing or out of date. */
 export async function hostImages(): Promise<HostImages> {
-  const kernel = findStockKernel();
-  const [initramfs, system, project] = await Promise.all([hostInitramfs(kernel), systemImage(kernel), projectImage()]);
-  return { kernel: kernel.image, initramfs, system, project };
+  const [bookworm, trixie] = await Promise.all([stockKernel('bookworm'), stockKernel('trixie')]);
+  const [system, project] = await Promise.all([systemImage({ bookworm, trixie }), projectImage()]);
+  return { boot: { bookworm: await hostBoot(bookworm), trixie: await hostBoot(trixie) }, system, project };
+}
+
+async function hostBoot(kernel: StockKernel): Promise<HostBoot> {
+  return { kernel: kernel.image, initramfs: await hostInitramfs(kernel) };
 }
 
 function hostInitramfs(kernel: StockKernel): Promise<string> {
   const init = join(hostFixtures, 'initramfs-init');
   return cachedImage({
-    name: 'host.cpio',
-    settings: kernel.release + INITRAMFS_MODULES.join(),
+    name: `host-${kernel.release}.cpio`,
+    settings: INITRAMFS_MODULES.join(),
     inputs: [{ path: init }, { path: BUSYBOX }, { path: kernel.image }],
     async make(target, scratch) {
       const tree = new RootTree(scratch);
@@ -52,15 +62,15 @@ function hostInitramfs(kernel: StockKernel): Promise<string> {
   });
 }
 
-async function systemImage(kernel: StockKernel): Promise<string> {
+async function systemImage(kernels: Record<DebianRelease, StockKernel>): Promise<string> {
   const guest = await guestInitramfs();
   return cachedImage({
     name: 'system.img',
-    settings: kernel.release + SYSTEM_MODULES.join() + bridgeCommands() + basename(guest), // whose name has its own fingerprint
+    settings: SYSTEM_MODULES.join() + bridgeCommands() + basename(guest), // whose name has its own fingerprint
     inputs: [
       { path: hostFixtures },
       { path: peerFixtures },
-      { path: kernel.image },
+      ...Object.values(kernels).map(({ image }) => ({ path: image })),
       { path: process.execPath },
       // Caches that tools keep there change without meaning.
       { path: NODE_MODULES, except: ['.vite', '.vite-temp', '.cache', '.vitest'] },
@@ -71,8 +81,11 @@ async function systemImage(kernel: StockKernel): Promise<string> {
       await tree.busybox(['init', 'npx']);
       await addPrograms(tree);
       await addNode(tree);
-      addGuest(tree, kernel, guest);
-      copyModules(kernel, SYSTEM_MODULES, scratch);
+      tree.file(guest, inHost.guestInitrd);
+      for (const [debian, kernel] of Object.entries(kernels)) {
+        tree.file(kernel.image, inHost.guestKernel(debian));
+        copyModules(kernel, SYSTEM_MODULES, scratch);
+      }
       cpSync(NODE_MODULES, tree.place(inHost.nodeModules), { recursive: true, verbatimSymlinks: true });
       await makeDiskImage(scratch, target);
     },
@@ -108,11 +121,6 @@ function addons(): string[] {
   const names = readdirSync(NODE_MODULES, { recursive: true, encoding: 'utf8' });
   const theirs = names.filter((name) => name.endsWith('.node')).map((name) => join(NODE_MODULES, name));
   return [...(existsSync(ours) ? [ours] : []), ...theirs];
-}
-
-function addGuest(tree: RootTree, kernel: StockKernel, initramfs: string): void {
-  tree.file(kernel.image, inHost.guestKernel);
-  tree.file(initramfs, inHost.guestInitrd);
 }
 
 function projectImage(): Promise<string> {

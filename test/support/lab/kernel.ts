@@ -1,24 +1,38 @@
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runHere, shellHere } from './commands.js';
+import { extractPackages, type DebianRelease } from './debian-packages.js';
+import { cachedImage } from './image-cache.js';
 
-/** A Debian cloud kernel installed on this machine: the kernel of the virtual hosts and of their guests. */
+/** A Debian cloud kernel, unpacked and not installed: for virtual hosts and their guests. */
 export interface StockKernel {
   release: string;
   image: string;
   modules: string;
 }
 
-const IMAGE_NAME = /^vmlinuz-(.*-cloud-amd64)$/;
-
-/** The newest one that has its modules. */
-export function findStockKernel(): StockKernel {
-  const releases = readdirSync('/boot').flatMap((name) => IMAGE_NAME.exec(name)?.[1] ?? []);
-  const usable = releases.filter((release) => existsSync(`/lib/modules/${release}/modules.dep`));
-  const release = usable.sort(new Intl.Collator('en', { numeric: true }).compare).at(-1);
-  if (release === undefined) {
-    throw new Error('The lab needs a Debian cloud kernel in /boot: apt-get install linux-image-cloud-amd64');
-  }
-  return { release, image: `/boot/vmlinuz-${release}`, modules: `/lib/modules/${release}` };
+/** That of a Debian release: 6.1 of bookworm, 6.12 of trixie. */
+export async function stockKernel(debian: DebianRelease): Promise<StockKernel> {
+  const folder = await cachedImage({
+    name: `kernel-${debian}`,
+    inputs: [],
+    async make(target, scratch) {
+      await extractPackages(debian, ['linux-image-cloud-amd64'], scratch);
+      mkdirSync(join(target, 'lib'), { recursive: true });
+      // Debian 13 has them below /usr, and compressed, which busybox's modprobe does not take.
+      await shellHere(
+        `
+        cp boot/vmlinuz-* ${target}/
+        if [ -d usr/lib/modules ]; then cp -r usr/lib/modules ${target}/lib/; else cp -r lib/modules ${target}/lib/; fi
+        find ${target} -name '*.ko.xz' -exec xz -d {} +`,
+        { cwd: scratch },
+      );
+      for (const release of readdirSync(join(target, 'lib/modules'))) await runHere('depmod', ['-b', target, release]);
+    },
+  });
+  const [release] = readdirSync(join(folder, 'lib/modules'));
+  if (release === undefined) throw new Error(`Debian ${debian} has no cloud kernel.`);
+  return { release, image: join(folder, `vmlinuz-${release}`), modules: join(folder, 'lib/modules', release) };
 }
 
 // modules.dep: "path/a.ko: path/b.ko path/c.ko", all that a needs; names use - and _ alike.

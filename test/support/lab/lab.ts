@@ -1,15 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DebianRelease } from './debian-packages.js';
+import { emulator } from './emulator.js';
 import { hostImages } from './host-images.js';
 import { LabHost } from './host.js';
 import { labFolder } from './paths.js';
 import { LabNetwork } from './network.js';
 import type { HostOptions } from './qemu-arguments.js';
 
-export interface LabOptions extends Omit<HostOptions, 'number'> {
+export interface LabOptions extends Omit<HostOptions, 'number' | 'debian'> {
   /** 1 to 3; default 2. */
   hosts?: number;
+  /** Whose kernels the hosts have, in their order; bookworm for those that it does not name. */
+  debian?: readonly DebianRelease[];
   /** Of the third host, which seldom has much to do. Default: as the others. */
   peerMemoryMib?: number;
   /** Names the console logs in .lab/logs. */
@@ -33,15 +37,16 @@ export class Lab {
     this.#network = network;
   }
 
-  static async start({ hosts = 2, name, peerMemoryMib, ...options }: LabOptions): Promise<Lab> {
-    const images = await hostImages();
+  static async start({ hosts = 2, name, peerMemoryMib, debian = [], ...options }: LabOptions): Promise<Lab> {
+    const [qemu, images] = await Promise.all([emulator(), hostImages()]);
     const network = await LabNetwork.start(hosts);
     const sockets = mkdtempSync(join(tmpdir(), 'postcopy-lab-'));
     const boots = Array.from({ length: hosts }, (_, index) => {
       const number = index + 1;
       const own = number >= PEERS_FROM && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
       const consoleLog = join(labFolder('logs'), `${name}-host${number}.log`);
-      return LabHost.boot({ ...options, ...own, number }, { images, sockets, network, consoleLog });
+      const files = { emulator: qemu, images, sockets, network, consoleLog };
+      return LabHost.boot({ ...options, ...own, debian: debian[index], number }, files);
     });
     const results = await Promise.allSettled(boots);
     const up = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

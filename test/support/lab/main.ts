@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { DebianRelease } from './debian-packages.js';
 import { Lab } from './lab.js';
 import { quote } from './host.js';
 import { runInHost, shellInHost } from './run-in-host.js';
@@ -16,6 +17,7 @@ there; its output and its exit code are this command's. One argument is a shell 
 
   --memory MIB     of the host (2048)
   --cpus N         of the host (1; with more, emulation breaks a guest now and then)
+  --debian RELEASE whose kernel the host has: bookworm (6.1) or trixie (6.12)
   --timeout S      for the command, seconds (1800)
   --fetch REMOTE=LOCAL
                    copies a text file of the host to this machine when the command has ended, whatever its exit code;
@@ -25,6 +27,7 @@ there; its output and its exit code are this command's. One argument is a shell 
 const options = {
   memory: { type: 'string', default: '2048' },
   cpus: { type: 'string', default: '1' },
+  debian: { type: 'string', default: 'bookworm' },
   timeout: { type: 'string', default: '1800' },
   fetch: { type: 'string', multiple: true },
   help: { type: 'boolean', default: false },
@@ -41,6 +44,11 @@ function parseCopy(text: string): { remote: string; local: string } {
   return { remote, local };
 }
 
+function debianRelease(text: string): DebianRelease {
+  if (text !== 'bookworm' && text !== 'trixie') throw new Error(`--debian takes bookworm or trixie, not "${text}".`);
+  return text;
+}
+
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const [action, ...words] = positionals;
@@ -53,6 +61,7 @@ async function main(args: string[]): Promise<number> {
   const lab = await Lab.start({
     name: action,
     hosts: 1,
+    debian: [debianRelease(values.debian)],
     memoryMib: count('memory', values.memory),
     cpus: count('cpus', values.cpus),
   });

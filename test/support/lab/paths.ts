@@ -30,6 +30,6 @@ export function labFolder(name: 'images' | 'logs' | 'disks'): string {
 export const inHost = {
   project: '/postcopy',
   nodeModules: '/usr/lib/node_modules',
-  guestKernel: '/boot/vmlinuz',
+  guestKernel: (debian: string): string => `/boot/vmlinuz-${debian}`,
   guestInitrd: '/boot/lab-guest.cpio',
 } as const;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { DebianRelease } from './debian-packages.js';
 import type { HostImages } from './host-images.js';
 import { tapOf, type LabNetwork } from './network.js';
 
@@ -12,6 +13,8 @@ export interface HostDisk {
 export interface HostOptions {
   /** 1 to 3: the last part of its address, 10.77.0.NUMBER, and its name, hostNUMBER. */
   number: number;
+  /** Whose kernel it has: bookworm's 6.1 (the default), or trixie's 6.12. */
+  debian?: DebianRelease;
   /** Default 2048. */
   memoryMib?: number;
   /**
@@ -25,6 +28,8 @@ export interface HostOptions {
 }
 
 export interface HostFiles {
+  /** The command that starts the emulator. */
+  emulator: readonly string[];
   images: HostImages;
   /** Folder of the lab's unix sockets: short, their paths may have 107 bytes. */
   sockets: string;
@@ -62,11 +67,12 @@ const KERNEL_SETTINGS = 'mitigations=off tsc=reliable nohz=off highres=off';
  * A virtual host with AMD SVM in emulation. Its own disks are snapshots, thrown away at its end.
  */
 export function qemuArguments(host: HostOptions, { images, sockets, consoleLog }: HostFiles): string[] {
+  const boot = images.boot[host.debian ?? 'bookworm'];
   const own = [images.system, images.project].map((file) => ({ file, shared: false }));
   return [
     ...['-accel', 'tcg', '-cpu', 'EPYC', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-m', String(host.memoryMib ?? DEFAULT_MEMORY_MIB), '-smp', String(host.cpus ?? 1)],
-    ...['-kernel', images.kernel, '-initrd', images.initramfs],
+    ...['-kernel', boot.kernel, '-initrd', boot.initramfs],
     ...['-append', `console=ttyS0 panic=-1 quiet ${KERNEL_SETTINGS} lab.host=${host.number}`],
     ...[...own, ...(host.disks ?? [])].flatMap(diskArguments),
     ...['-serial', `file:${consoleLog}`],

@@ -15,9 +15,8 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 /** QEMU, which ends when this process does. */
-function spawnQemu(launcher: readonly string[], args: readonly string[]): ChildProcessByStdio<null, null, Readable> {
-  const program = ['--pdeathsig', 'KILL', '--', ...launcher, 'qemu-system-x86_64', ...args];
-  const child = spawn('setpriv', program, { stdio: ['ignore', 'ignore', 'pipe'] });
+function spawnQemu(command: readonly string[]): ChildProcessByStdio<null, null, Readable> {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { stdio: ['ignore', 'ignore', 'pipe'] });
   running.add(child);
   child.once('close', () => running.delete(child));
   return child;
@@ -60,7 +59,7 @@ export async function startQemu(options: HostOptions, files: HostFiles): Promise
     listen(socketPaths.agent(files.sockets, options.number)),
     listen(socketPaths.qmp(files.sockets, options.number)),
   ]);
-  const child = spawnQemu(files.network.launcher, qemuArguments(options, files));
+  const child = spawnQemu([...files.network.launcher, ...files.emulator, ...qemuArguments(options, files)]);
   let messages = '';
   child.stderr.on('data', (text: Buffer) => (messages = (messages + text.toString()).slice(-CONSOLE_TAIL)));
   const ended = once(child, 'close');
