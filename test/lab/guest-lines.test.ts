@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   parseDiskReport,
+  parseRegistersReport,
   parseReport,
   parseStreamReport,
   parseTicks,
@@ -68,4 +69,9 @@ test('a report of the file, and of the connection', () => {
   expect(parseDiskReport(disk)).toEqual({ passes: 2, blocks: 130, errors: 1, failures: 3, slowestMs: 42, line: disk });
   const stream = 'LAB stream open=1 sent=8 received=7 errors=0 silence=30 expected=0 found=0';
   expect(parseStreamReport(stream)).toEqual({ open: true, received: 7, errors: 0, line: stream });
+});
+
+test('a report of the registers', () => {
+  const line = 'LAB registers components=231 checks=12 errors=3 bad_offset=576';
+  expect(parseRegistersReport(line)).toEqual({ components: 231, checks: 12, errors: 3, line });
 });

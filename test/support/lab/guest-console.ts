@@ -1,10 +1,12 @@
 import {
   parseDiskReport,
+  parseRegistersReport,
   parseReport,
   parseStreamReport,
   parseTicks,
   type DiskReport,
   type PatternReport,
+  type RegistersReport,
   type StreamReport,
   type TimedTick,
 } from './guest-lines.js';
@@ -86,6 +88,24 @@ export class GuestConsole {
   /** Its account of its connection (command `stream ADDRESS PORT`). */
   async stream(): Promise<StreamReport> {
     return parseStreamReport(await this.#ask('stream', /LAB stream [^\n]*(?=\n)/g));
+  }
+
+  /** Its account of the registers that it holds (command `hold-registers`). */
+  async registers(): Promise<RegistersReport> {
+    return parseRegistersReport(await this.#ask('registers', /LAB registers [^\n]*(?=\n)/g));
+  }
+
+  /** Waits until each CPU has looked at the registers that it holds at least once from now. Throws if one is wrong. */
+  async verifyRegisters(timeoutMs: number): Promise<RegistersReport> {
+    const start = await this.registers();
+    const deadline = Date.now() + timeoutMs;
+    // One look is under way: only the one after it begins and ends from now on.
+    for (let now = start; ; now = await this.registers()) {
+      if (now.errors > 0) throw new Error(`The guest's registers are not what it loaded: ${now.line}`);
+      if (now.checks >= start.checks + 2) return now;
+      if (Date.now() > deadline) throw new Error(`The guest looks at no register: ${now.line}, at first ${start.line}`);
+      await this.moreTicks(1, timeoutMs);
+    }
   }
 
   /** Waits until every block of the file was checked and rewritten at least once from now. Throws on any error in it. */

@@ -81,6 +81,22 @@ export function parseStreamReport(line: string): StreamReport {
   return { open: value('open') === 1, received: value('received'), errors: value('errors'), line };
 }
 
+/** The guest's account of the registers that it holds. */
+export interface RegistersReport {
+  /** As in XCR0: 7 is x87, SSE and AVX. */
+  components: number;
+  /** Looks at all of them; of the CPU that has made the fewest. */
+  checks: number;
+  /** Bytes that were not what was loaded. */
+  errors: number;
+  line: string;
+}
+
+export function parseRegistersReport(line: string): RegistersReport {
+  const value = (name: string): number => valueIn(line, name);
+  return { components: value('components'), checks: value('checks'), errors: value('errors'), line };
+}
+
 /** A tick, and when it arrived here (this machine's monotonic clock, milliseconds). */
 export interface TimedTick extends Tick {
   arrivedMs: number;
