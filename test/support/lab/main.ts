@@ -9,11 +9,16 @@ const MS_PER_SECOND = 1000;
 const USAGE_ERROR = 2;
 const FAILURE = 1;
 
-const usage = `Usage: scripts/lab run [OPTIONS] -- COMMAND [ARGUMENT...]
+const usage = `Usage: scripts/lab [--all] [VITEST ARGUMENT...]
+       scripts/lab run [OPTIONS] -- COMMAND [ARGUMENT...]
        scripts/lab shell [OPTIONS]
+       scripts/lab throughput
 
-Boots a virtual KVM host with stock Linux and this project, built, in it. COMMAND runs in the project's folder
-there; its output and its exit code are this command's. One argument is a shell command, more are words.
+The first runs the lab's tests; --all adds those of test/lab/long, which take long and show little more. The last
+compares disk and network of a Debian guest with QEMU's in the same host.
+
+run and shell boot a virtual KVM host with stock Linux and this project, built, in it. COMMAND runs in the project's
+folder there; its output and its exit code are this command's. One argument is a shell command, more are words.
 
   --memory MIB     of the host (2048)
   --cpus N         of the host (1; with more, emulation breaks a guest now and then)
