@@ -13,6 +13,7 @@ import { HANDED_OVER_LINK_TIMEOUT_MS } from '../protocol.js';
 import { WaitHistogram } from '../wait-histogram.js';
 import { planWorkers, type PlannedChannel } from '../worker-plan.js';
 import { WholeBlocks } from './huge-pages.js';
+import { copyAll } from './pages/copy-all.js';
 import { ALL_INSTALLED, type DestinationJob } from './pages/jobs.js';
 import { PendingFaults } from './pages/pending-faults.js';
 
@@ -141,7 +142,7 @@ export class DestinationPageChannels {
     }
   }
 
-  /** Pages that came with STATE, and what is in them one after the other; before the guest runs. Throws BAD_PEER. */
+  /** Pages that came with STATE, and what is in them one after the other; before the guest runs. Throws BAD_PEER, INTERNAL. */
   install(pages: readonly number[], content: Uint8Array): void {
     if (content.length !== pages.length * PAGE_SIZE) {
       throw new PostcopyError('BAD_PEER', `STATE has ${content.length} bytes in ${pages.length} pages`);
@@ -150,7 +151,7 @@ export class DestinationPageChannels {
       if (page >= this.pages || !this.#missing.has(page)) {
         throw new PostcopyError('BAD_PEER', `STATE has page ${page}, which was not to come or has come before`);
       }
-      this.#userfaultfd.copy(page, 1, content, i * PAGE_SIZE);
+      copyAll(this.#userfaultfd, page, 1, content, i * PAGE_SIZE);
       this.#missing.clear(page);
       Atomics.sub(this.#left, 0, 1);
     }

@@ -8,6 +8,7 @@ import { native, type Userfaultfd } from '../../../native.js';
 import { Counters } from '../../counters.js';
 import type { Report } from '../../page-worker.js';
 import { WaitHistogram } from '../../wait-histogram.js';
+import { copyAll } from './copy-all.js';
 import { ALL_INSTALLED, type DestinationChannelJob, type DestinationJob } from './jobs.js';
 import { PendingFaults } from './pending-faults.js';
 
@@ -76,9 +77,9 @@ export class PageInstaller {
     }
   }
 
-  /** Pages that were expected; who waits for them is woken. */
+  /** Pages that were expected; who waits for them is woken. Throws INTERNAL if one of them is there already. */
   install(first: number, count: number, from: Uint8Array, offset: number): void {
-    this.userfaultfd.copy(first, count, from, offset);
+    copyAll(this.userfaultfd, first, count, from, offset);
     this.#settle(first, count);
   }
 

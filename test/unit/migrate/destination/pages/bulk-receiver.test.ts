@@ -171,9 +171,9 @@ describe('a stream cut anywhere', () => {
       for (const page of [3, 4, 200]) {
         if (Buffer.compare(userfaultfd.content(page), contentOf(page)) !== 0) throw new Error(`cut at ${cut}: damaged`);
       }
-      userfaultfd.ram.fill(0);
+      expect(userfaultfd.present).toEqual(new Set([3, 4, 200]));
+      userfaultfd.release();
     }
-    expect(userfaultfd.present).toEqual(new Set([3, 4, 200]));
     for (let cut = 0; cut <= HEADER; cut++) {
       const { feed, acknowledged } = setUp();
       feed(end().subarray(0, cut));

@@ -50,6 +50,12 @@ export class FakeUserfaultfd {
     return this.ram.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
   }
 
+  /** RAM is as it was at first. */
+  release(): void {
+    this.ram.fill(0);
+    this.present.clear();
+  }
+
   #called(...call: Call): void {
     this.onCall(...call);
     this.calls.push(call);

@@ -40,6 +40,19 @@ describe('PageInstaller', () => {
     expect([counters.get('installed'), other.counters.get('installed')]).toEqual([4, 6]);
   });
 
+  it('does not take a page that is there for one that it has put there', () => {
+    const { installer, userfaultfd, missing, left, reports, expectPages } = fakeDestination(PAGES);
+    expectPages(3, 4);
+    userfaultfd.zero(5, 1); // whoever touched it
+    const bytes = Buffer.concat([3, 4, 5, 6].map(contentOf));
+    const text = '1 of the pages 3 to 6 of guest RAM had a content here before that of the source came';
+    expect(() => installer.install(3, 4, bytes, 0)).toThrow(
+      expect.objectContaining({ code: 'INTERNAL', message: expect.stringContaining(text) }),
+    );
+    expect(() => installer.install(5, 1, bytes, 0)).toThrow('page 5 of guest RAM had');
+    expect([missing.has(5), left[0], installer.installed, reports]).toEqual([true, 4, 0, []]);
+  });
+
   it('expects what is missing', () => {
     const { installer, expectPages } = fakeDestination(PAGES);
     expectPages(10, 10);
