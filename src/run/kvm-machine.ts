@@ -48,6 +48,10 @@ export const kvmMachine: MachineKind = {
 
   tscKhz: ({ vcpus }) => vcpus[0]!.getTscKhz(),
 
+  scalesTsc: () => (native.kvmProbe().capabilities['tscControl'] ?? 0) > 0,
+
+  setTscKhz: ({ vcpus }, khz) => vcpus.every((vcpu) => vcpu.setTscKhz(khz)),
+
   save({ vm, vcpus }) {
     indices ??= Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
     return saveKvmState(vm, vcpus, indices);
@@ -59,14 +63,12 @@ export const kvmMachine: MachineKind = {
 };
 
 function createVcpus(vm: NativeVm, shape: MachineShape, undo: (() => void)[]): MachineParts['vcpus'] {
-  const vcpus = shape.cpuid.map((cpuid, index) => {
+  return shape.cpuid.map((cpuid, index) => {
     const vcpu = new native.Vcpu(vm, index);
     undo.push(() => vcpu.close(CLOSE_WAIT_MS));
     vcpu.setCpuid(cpuid);
     return vcpu;
   });
-  if (shape.tscKhz !== undefined) for (const vcpu of vcpus) vcpu.setTscKhz(shape.tscKhz);
-  return vcpus;
 }
 
 function ofKvm(cpu: CpuState): KvmState {

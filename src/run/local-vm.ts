@@ -127,7 +127,7 @@ export class LocalVm implements VmService {
     const incoming = new Incoming(host, port, {
       machine: this.machine,
       createMachine: (hello) => {
-        const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid, tscKhz: hello.tscKhz };
+        const shape = { memoryBytes: hello.memoryBytes, cpuid: hello.cpuid };
         const devices = this.#idleDevices;
         this.#idleDevices = undefined;
         return Machine.create(

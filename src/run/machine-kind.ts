@@ -12,8 +12,6 @@ export interface MachineShape {
   memoryBytes: number;
   /** Packed CPUID entries, one array a vCPU. */
   cpuid: Uint8Array[];
-  /** Of a guest that comes from another host; the host's own otherwise. */
-  tscKhz?: number;
 }
 
 export interface MachineParts {
@@ -31,7 +29,11 @@ export interface MachineKind {
   /** Puts a kernel into RAM, and the first vCPU (or all) at its entry. Throws PostcopyError. */
   load(parts: MachineParts, memory: GuestMemory, files: BootFiles, rsdpAddress: number): void;
   /** The guest's TSC frequency, asked while vCPUs are parked; 0 if unknown. */
-  tscKhz(parts: MachineParts, shape: MachineShape): number;
+  tscKhz(parts: MachineParts): number;
+  /** Whether the host can give a guest another TSC frequency than its own. */
+  scalesTsc(): boolean;
+  /** False if the host cannot give the guest this one. */
+  setTscKhz(parts: MachineParts, khz: number): boolean;
   /** Of parked vCPUs. `clockAt`: monotonicMicros() when the clocks were read. */
   save(parts: MachineParts): { cpu: CpuState; clockAt: number };
   /** Everything but time. Throws BAD_PEER for the state of another kind of machine. */

@@ -43,22 +43,20 @@ export class Machine {
   readonly #parts: MachineParts;
   #closing: Promise<boolean> | undefined;
   #halted = false;
-  /** The guest's TSC frequency; 0 if KVM does not say. */
-  readonly tscKhz: number;
+  #tscKhz: number;
   /** Bytes of a vCPU's XSAVE state on this host. */
   readonly xsaveBytes: number;
 
   private constructor(
     readonly kind: MachineKind,
     parts: MachineParts,
-    shape: MachineShape,
     readonly devices: DeviceLink,
     /** Not the machine's own: a guest's reset makes another one. */
     readonly hostDevices: HostDevices,
   ) {
     this.#parts = parts;
     // Asked now: a vCPU that runs does not answer.
-    this.tscKhz = kind.tscKhz(parts, shape);
+    this.#tscKhz = kind.tscKhz(parts);
     this.xsaveBytes = parts.vcpus[0]!.getState('xsave').length;
   }
 
@@ -80,7 +78,7 @@ export class Machine {
       const virtio = addVirtio(vm, hostDevices, lines.consoleFd, undo);
       undo.splice(0, Object.keys(lines).length); // the device worker's from here on
       await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
-      return new Machine(kind, parts, shape, devices, hostDevices);
+      return new Machine(kind, parts, devices, hostDevices);
     } catch (error) {
       for (const step of undo.reverse()) step();
       await devices.close();
@@ -112,6 +110,21 @@ export class Machine {
   halt(): void {
     this.#halted = true;
     for (const vcpu of this.vcpus) vcpu.requestPause();
+  }
+
+  /** The guest's TSC frequency: the host's own as long as no other was set; 0 if KVM does not say. */
+  get tscKhz(): number {
+    return this.#tscKhz;
+  }
+
+  /**
+   * That of a guest that comes from another host, before it has any state; 0 if that one does not know it. Throws HOST_LACKS
+   * if KVM refuses it.
+   */
+  setTscKhz(khz: number): void {
+    if (khz === 0) return;
+    if (!this.kind.setTscKhz(this.#parts, khz)) throw this.#refusedTsc(khz);
+    this.#tscKhz = this.kind.tscKhz(this.#parts);
   }
 
   /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
@@ -198,6 +211,14 @@ export class Machine {
     this.resume();
     // Nobody waits for this: a worker that waits for storage answers late, and one that has failed says so itself.
     this.devices.resume().catch(() => {});
+  }
+
+  #refusedTsc(khz: number): PostcopyError {
+    const ours = this.#tscKhz === 0 ? '' : `, whose own is ${this.#tscKhz} kHz`;
+    return new PostcopyError(
+      'HOST_LACKS',
+      `KVM of this host${ours}, cannot give the guest its TSC frequency of ${khz} kHz`,
+    );
   }
 
   #tooLate(what: string): PostcopyError {

@@ -43,7 +43,11 @@ export const threadMachine: MachineKind = {
     vcpus.forEach((vcpu, index) => vcpu.setState('regs', threadRegisters(entryAddress, bootInfoAddress, index)));
   },
 
-  tscKhz: (_, shape) => shape.tscKhz ?? native.hostTscKhz(),
+  tscKhz: () => native.hostTscKhz(),
+
+  /** What comes has come from this host. */
+  scalesTsc: () => true,
+  setTscKhz: () => true,
 
   save({ vcpus }) {
     const states = vcpus.map((vcpu) => ({ regs: vcpu.getState('regs'), xsave: vcpu.getState('xsave') }));

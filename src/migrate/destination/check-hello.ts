@@ -52,9 +52,13 @@ function cpusObjections({ cpuid }: Hello, most: number): string[] {
   return cpuid.length > most ? [`it has ${cpuid.length} vCPUs; this host can give ${most}`] : [];
 }
 
-/** `hostKhz`: of the vCPUs made here, after the guest's frequency was asked for; 0 if unknown. */
-export function tscObjections(guestKhz: number, hostKhz: number): string[] {
-  if (guestKhz === 0 || hostKhz === 0) return [];
+/**
+ * `hostKhz`: what vCPUs have here if nothing is asked for. 0 is unknown, of either. Without scaling KVM takes a higher
+ * frequency all the same, and then moves the guest's TSC forward whenever it enters the guest: it stands for a while and
+ * jumps, and is not the same on two vCPUs. So what KVM says to the frequency is no answer to whether it can be had.
+ */
+export function tscObjections(guestKhz: number, hostKhz: number, scales: boolean): string[] {
+  if (scales || guestKhz === 0 || hostKhz === 0) return [];
   if (Math.abs(guestKhz - hostKhz) <= hostKhz * TSC_TOLERANCE) return [];
   return [`its TSC runs at ${guestKhz} kHz; this host's at ${hostKhz} kHz, and its CPU cannot scale it`];
 }

@@ -182,12 +182,13 @@ export class ReceiveVm {
   async #build(hello: Hello): Promise<string[]> {
     const machine = await this.#hooks.createMachine(hello);
     this.#machine = machine;
-    const objections = tscObjections(hello.tscKhz, machine.tscKhz);
+    const objections = tscObjections(hello.tscKhz, machine.tscKhz, machine.kind.scalesTsc());
     const { xsaveBytes } = machine;
     if (xsaveBytes !== hello.xsaveBytes) {
       objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
     }
     if (objections.length > 0) return objections;
+    machine.setTscKhz(hello.tscKhz);
     const worker = await this.#hooks.takePageWorker();
     const pages = pagesFor(hello.memoryBytes);
     this.#channels = await DestinationPageChannels.create(machine.memory, pages, hello.bulkChannels, worker, {

@@ -119,6 +119,20 @@ describe('the state of a vCPU', () => {
   });
 });
 
+describe('the TSC of a vCPU', () => {
+  it('has any frequency only where KVM scales it', () => {
+    const vcpu = createTinyVm(SPIN).vcpus[0]!;
+    const own = vcpu.getTscKhz();
+    expect(vcpu.setTscKhz(own)).toBe(true);
+    expect(vcpu.getTscKhz()).toBe(own);
+    const scales = native.kvmProbe().capabilities['tscControl'] === 1;
+    expect(vcpu.setTscKhz(Math.round(own / 2))).toBe(scales);
+    // It says yes to a higher one all the same (KVM's catch-up), and then that this is what the vCPU has.
+    expect(vcpu.setTscKhz(own * 2)).toBe(true);
+    expect(vcpu.getTscKhz()).toBe(own * 2);
+  });
+});
+
 describe('a vCPU', () => {
   it('is parked at first, runs, parks, and runs again', () => {
     const vcpu = createTinyVm(SPIN).vcpus[0]!;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { objectionsTo, tscObjections } from '../../../../src/migrate/destination/check-hello.js';
 import { bootId } from '../../../../src/run/boot-id.js';
+import { kvmMachine } from '../../../../src/run/kvm-machine.js';
 import type { Hello } from '../../../../src/migrate/message.js';
 
 const GIB = 2 ** 30;
@@ -20,9 +21,10 @@ function vendorLeaf(vendor: string): Uint8Array {
 }
 
 /** A host with eight vCPUs at most. */
+const capabilities = vi.hoisted((): Record<string, number> => ({ maxVcpus: 8 }));
 vi.mock('../../../../src/native.js', () => ({
   native: {
-    kvmProbe: () => ({ apiVersion: 12, capabilities: { maxVcpus: 8 } }),
+    kvmProbe: () => ({ apiVersion: 12, capabilities }),
     kvmSupportedCpuid: () => vendorLeaf('GenuineIntel'),
   },
 }));
@@ -35,13 +37,27 @@ describe('tscObjections', () => {
     ['a guest that does not know its own', 0, 2_000_000],
     ['a host that does not know its own', 2_000_000, 0],
   ])('has none against %s', (_, guest, host) => {
-    expect(tscObjections(guest, host)).toEqual([]);
+    expect(tscObjections(guest, host, false)).toEqual([]);
   });
 
   it.each([2_000_501, 1_999_499, 3_000_000])('objects to %d kHz where only 2000000 can be had', (guest) => {
-    expect(tscObjections(guest, 2_000_000)).toEqual([
+    expect(tscObjections(guest, 2_000_000, false)).toEqual([
       `its TSC runs at ${guest} kHz; this host's at 2000000 kHz, and its CPU cannot scale it`,
     ]);
+  });
+
+  it.each([1_000_000, 3_000_000])('has none against %d kHz where 2000000 can be scaled', (guest) => {
+    expect(tscObjections(guest, 2_000_000, true)).toEqual([]);
+  });
+
+  it.each([
+    ['has it', 1, true],
+    ['lacks it', 0, false],
+    ['does not know it', undefined, false],
+  ])('asks KVM for TSC scaling: a host that %s', (_, tscControl, scales) => {
+    if (tscControl === undefined) delete capabilities['tscControl'];
+    else capabilities['tscControl'] = tscControl;
+    expect(kvmMachine.scalesTsc()).toBe(scales);
   });
 });
 
