@@ -49,7 +49,7 @@ export interface Userfaultfd {
   /** UFFDIO_CONTINUE: maps pages that the memfd has already. */
   continue(first: number, count: number): number;
   wake(first: number, count: number): void;
-  /** Only after every vCPU is parked for good: a fault after this reads zeroes. */
+  /** Only after every vCPU was told to park for good, and no device acts on RAM: a fault after this reads zeroes. */
   close(): void;
 }
 
@@ -268,7 +268,7 @@ export interface NativeVcpu {
   setCpuid(entries: Uint8Array): void;
   /** The guest's TSC frequency; 0 if KVM does not say. */
   getTscKhz(): number;
-  /** False if this host can give only its own frequency. */
+  /** False if KVM refuses it. Where it cannot scale (tscControl) it takes a higher one than the host's all the same. */
   setTscKhz(khz: number): boolean;
   /** KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. False if it has no kvmclock. */
   notePaused(): boolean;

@@ -118,7 +118,7 @@ Napi::Value Vcpu::GetTscKhz(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), khz > 0 ? khz : 0);
 }
 
-// setTscKhz(khz): false if this host can only give its own frequency.
+// setTscKhz(khz): false if KVM refuses it.
 Napi::Value Vcpu::SetTscKhz(const Napi::CallbackInfo& info) {
   unsigned long khz = UintArg(info, 0, "khz", INT32_MAX);
   return Napi::Boolean::New(info.Env(), ioctl(ParkedKvm(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);

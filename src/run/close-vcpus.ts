@@ -1,6 +1,6 @@
 import type { NativeVcpu } from '../native.js';
 
-/** A vCPU that does not leave the kernel by then is waiting for a page that will not come. */
+/** vCPUs leave the kernel at once when nothing is missing; an emulated host takes its time. */
 export const CLOSE_WAIT_MS = 1000;
 /** For one that goes as soon as it is told to. */
 const SHORTEST_WAIT_MS = 10;

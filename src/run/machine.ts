@@ -39,11 +39,19 @@ const PARK_WAIT_MS = 2;
 /** Longer than a destination needs to find out that it does not get the VM, and to let go of its disks. */
 const RELOCK_WAIT_MS = 30_000;
 
+/** Guest RAM that is not all here: who touches a page that is missing waits in the kernel until it comes. */
+export interface ComingPages {
+  /** They go on, and read zeroes. */
+  letGo(): Promise<void>;
+}
+
 export class Machine {
   readonly #parts: MachineParts;
   #closing: Promise<boolean> | undefined;
   #halted = false;
   #tscKhz: number;
+  /** Of a machine that comes from another host, until all of its RAM is here. */
+  comingPages: ComingPages | undefined;
   /** Bytes of a vCPU's XSAVE state on this host. */
   readonly xsaveBytes: number;
 
@@ -197,9 +205,9 @@ export class Machine {
   }
 
   /**
-   * Stops and frees all. False if a vCPU, or the device worker, still waits in the kernel for a page: then RAM and the VM
-   * stay until the process ends, and a userfaultfd on them must stay open as long. `devicesWaitMs`: for devices that
-   * finish what they have in flight; the first call counts.
+   * Stops and frees all. False if the device worker or a disk still waits in the kernel, for a page or for storage: then
+   * all of it stays until the process ends. `devicesWaitMs`: for devices that finish what they have in flight; the first
+   * call counts.
    */
   close(devicesWaitMs?: number): Promise<boolean> {
     this.#closing ??= this.#close(devicesWaitMs);
@@ -228,12 +236,24 @@ export class Machine {
     return new PostcopyError('MIGRATION_FAILED', `${what} ${limit}${why}`);
   }
 
+  /**
+   * The order matters. vCPUs are told to stop first: one that waits for a page leaves KVM instead of going on with zeroes.
+   * Devices end before anybody is let go who waits for a page, or a disk would be given zeroes. And the VM goes last: it
+   * waits for the workers of the kernel that fetch pages for it (KVM's asynchronous page faults), which no signal reaches.
+   */
   async #close(devicesWaitMs?: number): Promise<boolean> {
-    const closed = closeVcpus(this.vcpus, CLOSE_WAIT_MS);
-    if (!(await this.devices.close(devicesWaitMs)) || !closed) return false;
-    this.#parts.vm.close();
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+    if (!(await this.devices.close(devicesWaitMs)) || this.#diskMayWaitForPages()) return false;
+    await this.comingPages?.letGo();
+    this.#parts.vm.close(); // vCPUs get no answer of a device any more; they keep the VM until they are closed
+    if (!closeVcpus(this.vcpus, CLOSE_WAIT_MS)) return false;
     this.memory.close();
     return true;
+  }
+
+  /** A device worker that failed has left its requests behind. */
+  #diskMayWaitForPages(): boolean {
+    return this.comingPages !== undefined && this.hostDevices.disks.unanswered().length > 0;
   }
 }
 

@@ -54,6 +54,8 @@ export class DestinationPageChannels {
   readonly #workers: ChannelWorker[] = [];
   /** Pages that came with STATE. */
   #installed = 0;
+  #closing: Promise<void> | undefined;
+  #released = false;
 
   private constructor(
     readonly memory: NativeMemory,
@@ -82,7 +84,7 @@ export class DestinationPageChannels {
       for (const planned of plan) channels.#add(await startPageWorker(), planned);
       return channels;
     } catch (error) {
-      await channels.close();
+      await channels.letGo();
       throw error;
     }
   }
@@ -202,14 +204,28 @@ export class DestinationPageChannels {
     this.#userfaultfd.unregister(0, this.pages);
   }
 
-  /** Ends the workers and closes the channels. With `keepFaults`, faults go on waiting: vCPUs may be among them. */
-  async close(keepFaults = false): Promise<void> {
+  /** Ends the workers and closes the channels. Faults go on waiting: vCPUs may be among them. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** As close(), then RAM is ordinary memory: who waits for a page goes on, and reads zeroes if it has not come. */
+  async letGo(): Promise<void> {
+    await this.close();
+    if (this.#released) return;
+    this.#released = true;
+    // Whoever still has the descriptor.
+    this.unregister();
+    this.#userfaultfd.close();
+  }
+
+  async #close(): Promise<void> {
     this.#link.stop();
     const channels = this.#all();
     for (const { socket } of channels) socket?.shutdown();
     await Promise.all(this.#workers.map(({ worker }) => worker.end()));
     for (const { socket } of channels) socket?.close();
-    if (!keepFaults) this.#userfaultfd.close();
   }
 
   #all(): PageChannel[] {

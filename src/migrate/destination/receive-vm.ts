@@ -195,6 +195,7 @@ export class ReceiveVm {
       allInstalled: () => this.#pagesAreIn(),
       failed: (reason) => this.#failure(reason),
     });
+    machine.comingPages = this.#channels;
     await rehearseLoading(machine);
     return [];
   }
@@ -335,7 +336,8 @@ export class ReceiveVm {
   async #finishWell(): Promise<void> {
     try {
       this.#control.close();
-      await this.#channels!.close();
+      await this.#channels!.letGo();
+      this.#machine!.comingPages = undefined;
     } finally {
       const { wholeBlocks } = this.#channels!;
       this.#settle({ status: 'completed', machine: this.#machine!, hello: this.#hello!, wholeBlocks });
@@ -348,13 +350,13 @@ export class ReceiveVm {
       this.#control.close();
       await this.#preparing; // a machine may just be in the making
       await this.#machine?.close();
-      await this.#channels?.close();
+      await this.#channels?.letGo(); // also if a device of the machine still waits for a page
     } finally {
       this.#settle(outcome);
     }
   }
 
-  /** vCPUs park where they can; those that wait for a page go on waiting, so the userfaultfd stays open. */
+  /** vCPUs park where they can; those that wait for a page go on waiting until the machine is closed. */
   async #lose(reason: Error): Promise<void> {
     clearInterval(this.#progressTimer);
     for (const vcpu of this.#machine!.vcpus) vcpu.requestPause();
@@ -363,7 +365,7 @@ export class ReceiveVm {
     const pagesMissing = this.pagesMissing;
     try {
       this.#control.close();
-      await this.#channels!.close(true);
+      await this.#channels!.close();
     } finally {
       this.#settle({ status: 'lost', reason, machine: this.#machine!, pagesMissing });
     }
