@@ -159,6 +159,8 @@ export class LocalVm implements VmService {
   }
 
   #afterIncoming(outcome: IncomingOutcome): void {
+    // One that failed as it was to go on had not been told of.
+    if (outcome.status === 'lost') this.#machine ??= outcome.machine;
     if (outcome.status === 'completed') {
       this.notice(`all of the VM has arrived from ${this.#peer}`);
       outcome.machine.devices.allowRelease();

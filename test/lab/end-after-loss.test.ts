@@ -79,15 +79,6 @@ async function expectGone({ receiver, pid }: LostVm): Promise<void> {
   expect(await waitersForPages()).toEqual([]);
 }
 
-for (let attempt = 1; attempt <= TRIES; attempt++) {
-  test(`stop --force ends it (${attempt})`, async () => {
-    const lost = await loseTheSource();
-    const stop = await lab.host(2).exec(`postcopy stop ${lost.vm.name} --force`, { timeoutMs: END_LIMIT_MS });
-    expect(stop.code).toBe(0);
-    await expectGone(lost);
-  });
-}
-
 test('SIGTERM ends it', async () => {
   const lost = await loseTheSource();
   lost.receiver.kill('SIGTERM');
@@ -99,3 +90,12 @@ test('SIGKILL ends it', async () => {
   lost.receiver.kill('SIGKILL');
   await expectGone(lost);
 });
+
+for (let attempt = 1; attempt <= TRIES; attempt++) {
+  test(`stop --force ends it (${attempt})`, async () => {
+    const lost = await loseTheSource();
+    const stop = await lab.host(2).exec(`postcopy stop ${lost.vm.name} --force`, { timeoutMs: END_LIMIT_MS });
+    expect(stop.code).toBe(0);
+    await expectGone(lost);
+  });
+}
