@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
-import { native } from '../../src/native.js';
-import { PATIENCE_MS, readable } from './threads.js';
-import { CODE, createTinyVm, RAX, register, RIP } from './tiny-vm.js';
+import { native } from '../../../src/native.js';
+import { PATIENCE_MS, readable } from '../threads.js';
+import { CODE, createTinyVm, RAX, register, RIP } from '../tiny-vm.js';
 
 const PAGE = 4096;
 const MISSING = 8;

@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { native, type NativeVcpu } from '../../src/native.js';
-import type { DeviceLink } from '../../src/run/device-link.js';
-import type { HostDevices } from '../../src/run/host-devices.js';
-import { Machine } from '../../src/run/machine.js';
-import { next, readable, startWorker } from './threads.js';
-import { CODE, RIP } from './tiny-vm.js';
+import { native, type NativeVcpu } from '../../../src/native.js';
+import type { DeviceLink } from '../../../src/run/device-link.js';
+import type { HostDevices } from '../../../src/run/host-devices.js';
+import { kvmMachine } from '../../../src/run/kvm-machine.js';
+import { Machine } from '../../../src/run/machine.js';
+import { next, readable, startWorker } from '../threads.js';
+import { CODE, RIP } from '../tiny-vm.js';
 
 const PAGE = 4096;
 const MEMORY_BYTES = 64 << 20;
@@ -74,7 +75,7 @@ function segment(sregs: DataView, at: number, { selector, type, long }: Record<'
 it('a machine ends though a worker of the kernel waits for one of its pages', async () => {
   const cpuid = [native.kvmSupportedCpuid()];
   const lines = { serialFd: native.createEventFd(), consoleFd: native.createEventFd() };
-  const machine = await Machine.create({ memoryBytes: MEMORY_BYTES, cpuid }, lines, hostDevices, devices);
+  const machine = await Machine.create(kvmMachine, { memoryBytes: MEMORY_BYTES, cpuid }, lines, hostDevices, devices);
   const userfaultfd = new native.Userfaultfd(machine.memory);
   userfaultfd.register(0, PAGES, false);
   userfaultfd.copy(CODE / PAGE, 4, firstPages(), 0);
