@@ -5,7 +5,7 @@ import type { Machine } from '../../../src/run/machine.js';
 import { receiveVm, type ReceiveOptions } from '../../../src/run/vm-process.js';
 import type { Consoles } from '../../../src/run/console-lines.js';
 
-vi.mock('../../../src/run/require-host.js', () => ({ requireKvm: () => {}, requireUserfaultfd: () => {} }));
+vi.mock('../../../src/run/require-host.js', () => ({ requireMachine: () => {}, requireUserfaultfd: () => {} }));
 vi.mock('../../../src/migrate/rehearse.js', () => ({ rehearseCodec: () => {} }));
 vi.mock('../../../src/migrate/destination/incoming.js', () => ({ Incoming: vi.fn() }));
 vi.mock('../../../src/run/device-link.js', () => ({

@@ -2,6 +2,7 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import type { NativeVcpu } from '../../../src/native.js';
 import type { DeviceLink } from '../../../src/run/device-link.js';
 import type { HostDevices } from '../../../src/run/host-devices.js';
+import { kvmMachine } from '../../../src/run/kvm-machine.js';
 import { Machine } from '../../../src/run/machine.js';
 
 /** What was done, in order. */
@@ -38,7 +39,7 @@ const hostDevices = { backends: () => [], disks: { unanswered: () => unanswered 
 
 async function create(): Promise<Machine> {
   const shape = { memoryBytes: 1 << 20, cpuid: [new Uint8Array(0)] };
-  const machine = await Machine.create(shape, { serialFd: 0, consoleFd: 0 }, hostDevices, devices);
+  const machine = await Machine.create(kvmMachine, shape, { serialFd: 0, consoleFd: 0 }, hostDevices, devices);
   machine.comingPages = { letGo: async () => void log.push('who waits for a page') };
   return machine;
 }
