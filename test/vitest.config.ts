@@ -30,7 +30,8 @@ const PROJECTS: Record<string, Settings> = {
     include: ['test/vm/**/*.test.ts', 'test/threads/**/*.test.ts'],
     ...ofVms,
     maxWorkers,
-    ...machine('threads'),
+    // These judge no times; with rehearsals they would take half as long again.
+    env: { ...machine('threads').env, POSTCOPY_REHEARSALS: '0' },
   },
   /** The same under full load, and what they wait for: nothing runs beside them. */
   'threads-load': { include: ['test/load/**/*.test.ts'], ...ofVms, ...alone, ...machine('threads') },

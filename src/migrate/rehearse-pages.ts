@@ -13,6 +13,7 @@ import { FaultHandler } from './destination/pages/fault-handler.js';
 import { PageInstaller } from './destination/pages/page-installer.js';
 import { PendingFaults } from './destination/pages/pending-faults.js';
 import { LinkSwitch } from './link-switch.js';
+import { REHEARSES } from './rehearses.js';
 import { BackgroundPush } from './source/background-push.js';
 import { PageServer } from './source/page-server.js';
 import { BlockRelease } from './source/release.js';
@@ -58,6 +59,7 @@ export function rehearsePages(): void {
 
 /** What a host lacks for it, userfaultfd for one, is told when it is needed: a source does without. */
 export function rehearsePagesIfPossible(): void {
+  if (!REHEARSES) return;
   try {
     rehearsePages();
   } catch {

@@ -13,6 +13,7 @@ import { STOPPED_LIMIT_MS, type Machine } from '../run/machine.js';
 import { native } from '../native.js';
 import { encodeMessage, FrameDecoder } from './frame.js';
 import type { State } from './message.js';
+import { REHEARSES } from './rehearses.js';
 import { decodeRamMap, encodeRamMap } from '../memory/ram-map.js';
 
 const RUNS = 4;
@@ -25,6 +26,7 @@ const TYPICAL_XSAVE_BYTES = 4096;
 
 /** Both ends, long before a migration: STATE, and the small messages of the gap, through the codec. */
 export function rehearseCodec(): void {
+  if (!REHEARSES) return;
   const state = stateOfSize(1, TYPICAL_XSAVE_BYTES);
   const decoder = new FrameDecoder();
   for (let run = 0; run < CODEC_RUNS; run++) {
@@ -60,6 +62,7 @@ export async function rehearseCapture(machine: Machine): Promise<void> {
 }
 
 async function again(run: () => Promise<void>): Promise<void> {
+  if (!REHEARSES) return;
   const end = native.monotonicMicros() + LONGEST_MICROS;
   for (let count = 0; count < RUNS && native.monotonicMicros() < end; count++) await run();
 }

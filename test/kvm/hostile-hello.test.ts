@@ -2,12 +2,15 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Hello } from '../../src/migrate/message.js';
+import { native } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
+import { FakeChannel, greet } from '../support/fake-peers.js';
 import { startDestination } from '../support/guest-vms.js';
 import { realHello, refusalOf, settledDescriptors, stillTakesAVm } from '../support/hostile-source.js';
 
 useCleanRoom();
 
+const ID = new Uint8Array(16).fill(7);
 const NO_XSAVE: Partial<Hello> = { xsaveBytes: 1 };
 const TSC_OUT_OF_THIS_WORLD: Partial<Hello> = { tscKhz: Number.MAX_SAFE_INTEGER };
 
@@ -18,6 +21,23 @@ const hellos: [string, Partial<Hello>, RegExp][] = [
   ['a TSC out of this world', TSC_OUT_OF_THIS_WORLD, /./],
   ['no XSAVE state', NO_XSAVE, /XSAVE/],
 ];
+
+test('another TSC frequency: taken only where KVM scales it, whatever KVM says when it is set', async () => {
+  const scales = native.kvmProbe().capabilities['tscControl'] === 1;
+  const hello = await realHello();
+  for (const tscKhz of [Math.round(hello.tscKhz * 1.001), Math.round(hello.tscKhz * 0.999)]) {
+    const destination = await startDestination();
+    const control = FakeChannel.open(destination.address);
+    expect(await greet(control, 'control', ID)).toBe('welcome');
+    control.send('hello', { ...hello, tscKhz });
+    if (scales) expect(await control.message('accept')).toBeDefined();
+    else {
+      const why = `its TSC runs at ${tscKhz} kHz; this host's at ${hello.tscKhz} kHz, and its CPU cannot scale it`;
+      expect((await control.message('refuse'))?.reasons).toEqual([why]);
+    }
+    control.socket.destroy();
+  }
+});
 
 test('absurd values: refused, with the reason', async () => {
   const [hello, destination] = await Promise.all([realHello(), startDestination()]);

@@ -10,7 +10,6 @@ import { complaints, postcopy } from '../support/postcopy.js';
 useCleanRoom();
 
 const EXIT_WRONG_STATE = 11;
-const PUSH_HELD_MS = 8000;
 /** A clock tick is 10 ms: a vCPU that spins uses a core, one that stands still none of it. */
 const WATCHED_MS = 1000;
 const MOST_TICKS = 5;
@@ -26,21 +25,29 @@ function vcpuTicks(pid: number): number {
     .reduce((ticks, fields) => ticks + Number(fields[11]) + Number(fields[12]), 0);
 }
 
-/** Two vCPUs, one of which ends the guest while the other works; the push stands still, so that it is not over. */
+/** Promise.withResolvers(), which Node 20 has not. */
+function promiseWithResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+/** Two vCPUs, one of which ends the guest while the other works; the push stands still until the test has it go on. */
 async function ending(command: string, reboot: boolean) {
   const source = await startSource({ fillMib: 32, cpus: 2, reboot });
   const to = await startDestination();
   const proxy = await CuttingProxy.open(to.address);
-  proxy.onPushed(1 << 20, () => delay(PUSH_HELD_MS));
+  const { promise: held, resolve: pushOn } = promiseWithResolvers();
+  proxy.onPushed(1 << 20, () => held);
   const migration = source.vm.client.migrate(proxy.address, () => {});
   await to.vm.reach('running');
   (await to.vm.guest()).send(command);
   const status = await to.vm.reach('ending');
-  return { source, to, proxy, migration, status };
+  return { source, to, proxy, migration, status, pushOn };
 }
 
 test('power-off: all vCPUs stand still, and everything says what is awaited', async () => {
-  const { source, to, proxy, migration, status } = await ending('poweroff', false);
+  const { source, to, proxy, migration, status, pushOn } = await ending('poweroff', false);
   const awaited =
     /^the guest powered itself off and stands still; its last \d+ pages are awaited from .*, then it is over$/;
   expect(status.awaits).toMatch(awaited);
@@ -63,6 +70,7 @@ test('power-off: all vCPUs stand still, and everything says what is awaited', as
   expect((await postcopy(['status', 'vm'], { runtimeDirectory })).stdout).toMatch(
     /^awaits +the guest powered itself off/m,
   );
+  pushOn();
   expect((await migration).status).toBe('completed');
   expect(await source.vm.ended).toMatchObject({ code: 0 });
   expect(await to.vm.ended).toMatchObject({ code: 0, stderr: expect.stringMatching(/pages are awaited from/) });
@@ -79,9 +87,10 @@ test('power-off, and the link is lost then: it is over, with nothing lost', asyn
 });
 
 test('reset: it stands still until its pages are here, then it starts again', async () => {
-  const { to, proxy, migration, status } = await ending('reset_machine', true);
+  const { to, proxy, migration, status, pushOn } = await ending('reset_machine', true);
   expect(status.awaits).toMatch(/^the guest reset itself \(.*\) and stands still; .*, then it starts again$/);
   await expect(to.vm.client.stop()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  pushOn();
   expect((await migration).status).toBe('completed');
   await to.vm.reach('running');
   await to.vm.guest();

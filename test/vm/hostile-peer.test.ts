@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import type { Hello, State } from '../../src/migrate/message.js';
 import { encodeRamMap } from '../../src/memory/ram-map.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { native } from '../../src/native.js';
 import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
 import { encodePreamble } from '../../src/migrate/preamble.js';
 import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
@@ -66,23 +65,6 @@ describe('a source that a destination must survive', () => {
     const stalling = FakeChannel.open(destination.address);
     stalling.write(encodePreamble('control', 0, ID).subarray(0, 31));
     await stillTakesAVm(destination);
-  });
-
-  test('HELLO with another TSC frequency: taken only where KVM scales it, whatever KVM says when it is set', async () => {
-    const scales = native.kvmProbe().capabilities['tscControl'] === 1;
-    const hello = await realHello();
-    for (const tscKhz of [Math.round(hello.tscKhz * 1.001), Math.round(hello.tscKhz * 0.999)]) {
-      const destination = await startDestination();
-      const control = FakeChannel.open(destination.address);
-      expect(await greet(control, 'control', ID)).toBe('welcome');
-      control.send('hello', { ...hello, tscKhz });
-      if (scales) expect(await control.message('accept')).toBeDefined();
-      else {
-        const why = `its TSC runs at ${tscKhz} kHz; this host's at ${hello.tscKhz} kHz, and its CPU cannot scale it`;
-        expect((await control.message('refuse'))?.reasons).toEqual([why]);
-      }
-      control.socket.destroy();
-    }
   });
 
   const hellos: [string, Partial<Hello>, RegExp][] = [
