@@ -27,14 +27,19 @@ const PROJECTS: Record<string, Settings> = {
   package: { include: ['test/package/**/*.test.ts'] },
   /** VMs on the machine of threads. */
   threads: {
-    include: ['test/vm/**/*.test.ts', 'test/threads/**/*.test.ts'],
+    include: ['test/vm/**/*.test.ts'],
     ...ofVms,
     maxWorkers,
     // These judge no times; with rehearsals they would take half as long again.
     env: { ...machine('threads').env, POSTCOPY_REHEARSALS: '0' },
   },
   /** The same under full load, and what they wait for: nothing runs beside them. */
-  'threads-load': { include: ['test/load/**/*.test.ts'], ...ofVms, ...alone, ...machine('threads') },
+  'threads-load': {
+    include: ['test/load/**/*.test.ts', 'test/threads/**/*.test.ts'],
+    ...ofVms,
+    ...alone,
+    ...machine('threads'),
+  },
   /** The addon on /dev/kvm. */
   'native-kvm': { include: ['test/native/kvm/*.test.ts'], ...alone },
   /** VMs on /dev/kvm. */

@@ -5,8 +5,10 @@
  * some milliseconds longer to load.
  */
 import { setFlagsFromString } from 'node:v8';
+import { REHEARSES } from '../migrate/rehearses.js';
 
 export function compileAhead(): void {
+  if (!REHEARSES) return;
   setFlagsFromString('--no-lazy');
   setFlagsFromString('--no-flush-bytecode');
 }

@@ -1,6 +1,6 @@
 /** General, x87, SSE, AVX and AVX-512 registers cross a move, whatever the instruction at which it begins. */
 import { expect, test } from 'vitest';
-import type { GuestConsole } from '../../src/guest/guest-console.js';
+import type { GuestConsole, GuestEvent } from '../../src/guest/guest-console.js';
 import { startDestination, startSource } from '../support/guest-vms.js';
 
 const MOVES = 20;
@@ -12,7 +12,7 @@ interface Held {
   bad: number;
 }
 
-const held = (guest: GuestConsole): Promise<Held> => guest.command('held', 'registers') as Promise<Held>;
+const held = async (guest: GuestConsole) => (await guest.command('held', 'registers')) as GuestEvent & Held;
 
 test(`registers full of a pattern stay as they are over ${MOVES} moves`, { timeout: 240_000 }, async () => {
   let { vm, guest } = await startSource({ memory: '64M', cpus: CPUS, fillMib: 0 });
