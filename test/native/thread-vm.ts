@@ -1,9 +1,7 @@
 /** A machine of threads with 64 KiB at GUEST_BASE, whose vCPUs begin at CODE. */
-import { onTestFinished } from 'vitest';
 import { GUEST_BASE } from '../../src/memory/layout.js';
 import { native, type NativeVcpu } from '../../src/native.js';
-import { PATIENCE_MS } from './threads.js';
-import { RAX, register, RIP, type TinyVm } from './tiny-vm.js';
+import { RAX, register, RIP, withVcpus, type TinyVm } from './tiny-vm.js';
 
 export const CODE = 0x1000;
 export const BYTES = 64 * 1024;
@@ -21,15 +19,9 @@ export function createThreadVm(code: number[], cpus = 1): TinyVm {
   const memory = new native.GuestMemory(BYTES, 'threads');
   const vm = new native.Vm('threads', memory);
   memory.write(CODE, Uint8Array.from(code));
-  const vcpus = Array.from({ length: cpus }, (_, index) => new native.Vcpu(vm, index));
-  onTestFinished(() => {
-    // First the VM, which lets vCPUs go that wait for an answer.
-    vm.close();
-    for (const vcpu of vcpus) if (!vcpu.close(PATIENCE_MS)) throw new Error('a vCPU did not end');
-    memory.close();
-  });
-  for (const vcpu of vcpus) setRegisters(vcpu, { rip: at(CODE), rsp: at(STACK_TOP), rflags: 0x202n });
-  return { memory, vm, vcpus, exits: new native.ExitQueue(null, vm.exitQueueHandle) };
+  const tiny = withVcpus(vm, memory, cpus);
+  for (const vcpu of tiny.vcpus) setRegisters(vcpu, { rip: at(CODE), rsp: at(STACK_TOP), rflags: 0x202n });
+  return tiny;
 }
 
 export function setRegisters(vcpu: NativeVcpu, values: Partial<Record<RegisterName, bigint>>): void {

@@ -28,6 +28,14 @@ export function createTinyVm(code: number[], cpus = 1): TinyVm {
   vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
   vm.setMemory(0, 0, memory, 0, BYTES);
   memory.write(CODE, Uint8Array.from(code));
+  const tiny = withVcpus(vm, memory, cpus);
+  tiny.vcpus[0]!.setCpuid(native.kvmSupportedCpuid());
+  beginAt(tiny.vcpus[0]!, CODE);
+  return tiny;
+}
+
+/** The vCPUs of a VM of either kind; all of it goes when the test is over. */
+export function withVcpus(vm: NativeVm, memory: NativeMemory, cpus: number): TinyVm {
   const vcpus = Array.from({ length: cpus }, (_, index) => new native.Vcpu(vm, index));
   onTestFinished(() => {
     // First the VM, which lets vCPUs go that wait for an answer.
@@ -35,8 +43,6 @@ export function createTinyVm(code: number[], cpus = 1): TinyVm {
     for (const vcpu of vcpus) if (!vcpu.close(PATIENCE_MS)) throw new Error('a vCPU did not end');
     memory.close();
   });
-  vcpus[0]!.setCpuid(native.kvmSupportedCpuid());
-  beginAt(vcpus[0]!, CODE);
   return { memory, vm, vcpus, exits: new native.ExitQueue(null, vm.exitQueueHandle) };
 }
 

@@ -20,15 +20,19 @@ vi.mock('../../../src/run/build-virtio-device.js', () => ({
   }),
 }));
 
+function slotsOf(notifyFd: number): VirtioSlots {
+  return new VirtioSlots([{ kind: 'rng', slot: 0, notifyFd }], {
+    vm: {} as NativeVm,
+    memory: {} as NativeMemory,
+    releaseFlag: new Int32Array(1),
+    report: () => {},
+  });
+}
+
 describe('VirtioSlots', () => {
   it('does not announce a guest that is paused, perhaps on its way to another host', () => {
     const notifyFd = native.createEventFd();
-    const slots = new VirtioSlots([{ kind: 'rng', slot: 0, notifyFd }], {
-      vm: {} as NativeVm,
-      memory: {} as NativeMemory,
-      releaseFlag: new Int32Array(1),
-      report: () => {},
-    });
+    const slots = slotsOf(notifyFd);
     slots.announce();
     expect(announce).toHaveBeenCalledTimes(1);
     slots.pause(SOON);
@@ -42,12 +46,7 @@ describe('VirtioSlots', () => {
 
   it('looks at no notification that was there when it was stopped', () => {
     const notifyFd = native.createEventFd();
-    const slots = new VirtioSlots([{ kind: 'rng', slot: 0, notifyFd }], {
-      vm: {} as NativeVm,
-      memory: {} as NativeMemory,
-      releaseFlag: new Int32Array(1),
-      report: () => {},
-    });
+    const slots = slotsOf(notifyFd);
     const notify = vi.spyOn(slots.transports[0]!, 'notify').mockReturnValue();
     const [notification] = [...slots.sources()];
     native.signalEventFd(notifyFd);
