@@ -32,7 +32,7 @@ export const kvmMachine: MachineKind = {
   cpuid(cpus) {
     const supported = native.kvmSupportedCpuid();
     const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
-    const tscKhz = hostTscKhz();
+    const tscKhz = kvmTscKhz();
     return Array.from({ length: cpus }, (_, cpuIndex) =>
       guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }),
     );
@@ -76,8 +76,8 @@ function ofKvm(cpu: CpuState): KvmState {
   throw new PostcopyError('BAD_PEER', `STATE is of a machine of ${cpu.machine}; this one is of KVM`);
 }
 
-/** The frequency KVM gives a vCPU here; it can be asked only of a vCPU. */
-function hostTscKhz(): number {
+/** The frequency KVM gives a vCPU here, 0 if it does not say; it can be asked only of a vCPU. */
+export function kvmTscKhz(): number {
   const vm = new native.Vm();
   try {
     const vcpu = new native.Vcpu(vm, 0);
