@@ -12,6 +12,7 @@ import {
   type Channel,
   type Verdict,
 } from '../../src/migrate/preamble.js';
+import { PING_INTERVAL_MS } from '../../src/migrate/protocol.js';
 
 /** One connection, read piece by piece. */
 export class FakeChannel {
@@ -80,6 +81,13 @@ export class FakeChannel {
     this.write(encodeMessage(type, body));
   }
 
+  /** A real end pings, however long it takes for all else: silence has an end of its own (LINK_TIMEOUT_MS). */
+  keepAlive(): void {
+    const pinging = setInterval(() => this.send('ping', { sentAt: 0 }), PING_INTERVAL_MS);
+    const stop = () => clearInterval(pinging);
+    this.socket.on('finish', stop).on('close', stop);
+  }
+
   #more(): Promise<void> {
     return new Promise((resolve) => (this.#wake = resolve));
   }
@@ -94,7 +102,9 @@ export async function greet(
 ): Promise<Verdict | undefined> {
   channel.write(encodePreamble(kind, index, id));
   const answer = await channel.take(PREAMBLE_BYTES);
-  return answer === undefined ? undefined : VERDICTS[decodePreamble(answer).index];
+  const verdict = answer === undefined ? undefined : VERDICTS[decodePreamble(answer).index];
+  if (kind === 'control' && verdict === 'welcome') channel.keepAlive();
+  return verdict;
 }
 
 export interface FakeLink {
@@ -140,6 +150,7 @@ export class FakeDestination {
     this.#channels[preamble.channel] = channel;
     channel.write(encodeVerdict(preamble, 'welcome'));
     if (preamble.channel === 'control') {
+      channel.keepAlive();
       this.#hello = await channel.message('hello');
       channel.send('accept', {});
     }

@@ -143,10 +143,9 @@ describe('a source that a destination must survive', () => {
   });
 
   test('a second migration while one is under way is told that it is busy; the first goes on', async () => {
-    const destination = await startDestination();
+    const [destination, source] = await Promise.all([startDestination(), startSource()]);
     const control = FakeChannel.open(destination.address);
     expect(await greet(control, 'control', ID)).toBe('welcome');
-    const source = await startSource();
     const summary = await source.vm.client.migrate(destination.address, () => {});
     expect(summary).toMatchObject({
       status: 'failed',
