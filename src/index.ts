@@ -19,9 +19,9 @@ export type {
   VmService,
   VmState,
   VmStatus,
-} from './control/service.js';
-export { openSerialBackend, type SerialBackend } from './run/serial-backend.js';
-export { receiveVm, startVm, type ReceiveOptions, type VmProcess } from './run/vm-process.js';
-export type { Consoles } from './run/console-lines.js';
-export type { Notice } from './run/local-vm.js';
+} from './vm/service.js';
+export { openSerialBackend, type SerialBackend } from './console/serial-backend.js';
+export { receiveVm, startVm, type ReceiveOptions, type VmProcess } from './vm/vm-process.js';
+export type { Consoles } from './machine/console-lines.js';
+export type { Notice } from './vm/local-vm.js';
 export { VERSION } from './version.js';

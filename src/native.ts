@@ -234,7 +234,7 @@ export interface ExitQueue {
   readonly fd: number;
   /** Readable when a posted write has waited long enough for an access that somebody waits for. */
   readonly postedFd: number;
-  /** Fills 32-byte records (layout: run/exit-dispatch.ts), returns their number. The array is aligned to 8 bytes. */
+  /** Fills 32-byte records (layout: machine/exit-dispatch.ts), returns their number. The array is aligned to 8 bytes. */
   take(records: Uint8Array): number;
   /** Answers a vCPU's read with 64 bits; the vCPU goes on. Writes are posted: nobody waits for them. */
   complete(vcpu: number, low: number, high: number): void;

@@ -18,7 +18,7 @@ enum class ExitKind : uint32_t { kPort = 1, kMmio = 2, kStopped = 3, kPortAnswer
 
 // One access of a vCPU to a device, or the end of a vCPU (kStopped: address = KVM exit reason, data = detail).
 // kPortAnswered: a read that the vCPU did not have to wait for, with what it was given.
-// The layout is read by src/run/exit-dispatch.ts.
+// The layout is read by src/machine/exit-dispatch.ts.
 struct ExitRecord {
   uint32_t vcpu;
   ExitKind kind;

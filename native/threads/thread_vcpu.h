@@ -12,7 +12,7 @@ class ThreadVcpu : public VcpuThread {
  public:
   // Port for a guest that has nothing to do: `out %eax` gives the core away for so many microseconds at most.
   static constexpr uint16_t kIdlePort = 0xed;
-  // The exit reason of an exception, beside KVM's own (src/run/vcpu-stop.ts); the detail is its vector.
+  // The exit reason of an exception, beside KVM's own (src/machine/vcpu-stop.ts); the detail is its vector.
   static constexpr uint32_t kException = 0xfffffffe;
 
   // Throws std::system_error.

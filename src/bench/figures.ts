@@ -1,5 +1,5 @@
 /** A run's raw material made into its figures. */
-import type { GuestReport } from '../guest/guest-console.js';
+import type { GuestReport } from '../trial/guest-console.js';
 import { bytesOfPages } from '../memory/page-size.js';
 import { longestWaits, slowAccesses, type Histogram, type Waits } from './fault-waits.js';
 import type { Cost } from './meters.js';

@@ -1,6 +1,6 @@
 /** Where the guest's clock stands against the host's. */
 import { z } from 'zod';
-import type { GuestConsole } from '../guest/guest-console.js';
+import type { GuestConsole } from '../trial/guest-console.js';
 
 const clockEvent = z.looseObject({ now_us: z.number() });
 /** The guest looks at its console every 5 ms, and answers through a device: the quickest answer is the truest. */

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
-import type { GuestConsole, GuestReport, GuestVerdict } from '../guest/guest-console.js';
+import type { GuestConsole, GuestReport, GuestVerdict } from '../trial/guest-console.js';
 import { MIB } from '../memory/page-size.js';
 import { figuresOf } from './figures.js';
 import { clockOffsetUs } from './guest-clock.js';

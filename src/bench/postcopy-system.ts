@@ -1,8 +1,8 @@
 /** postcopy as its users run it: one `run` and one `receive` process. */
 import type { MachineName } from '../configure/machine-setting.js';
-import { guestBinary } from '../guest/guest-binary.js';
-import type { GuestConsole } from '../guest/guest-console.js';
-import { SpawnedVm } from '../guest/spawned-vm.js';
+import { guestBinary } from '../trial/guest-binary.js';
+import type { GuestConsole } from '../trial/guest-console.js';
+import { SpawnedVm } from '../trial/spawned-vm.js';
 import { MIB } from '../memory/page-size.js';
 import { booted, type GuestShape, type Migrated, type PagesLeft, type Pair, type Site, type System } from './system.js';
 

@@ -1,5 +1,5 @@
 /** What a benchmark found: the type of `--json`. */
-import type { GuestReport, GuestVerdict } from '../guest/guest-console.js';
+import type { GuestReport, GuestVerdict } from '../trial/guest-console.js';
 import type { Histogram } from './fault-waits.js';
 import type { HostFacts } from './host-facts.js';
 import type { Spread } from './statistics.js';

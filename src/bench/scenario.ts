@@ -1,5 +1,5 @@
 /** What the benchmark runs: a workload over a link, with some of the systems. */
-import { PATTERNS } from '../guest/trial.js';
+import { PATTERNS } from '../trial/trial.js';
 import { PostcopyError } from '../errors.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { parseLink, type LinkSpec } from './link/link-spec.js';

@@ -1,5 +1,5 @@
 /** What the benchmark asks of a system that moves VMs, so that all are driven and measured the same way. */
-import type { GuestConsole } from '../guest/guest-console.js';
+import type { GuestConsole } from '../trial/guest-console.js';
 
 export const SYSTEMS = ['postcopy', 'qemu-preempt', 'qemu'] as const;
 export type SystemName = (typeof SYSTEMS)[number];

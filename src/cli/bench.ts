@@ -8,7 +8,7 @@ import { prepareSystems, type PreparedSystems } from '../bench/prepare-systems.j
 import { evaluateTargets } from '../bench/targets.js';
 import { textReport } from '../bench/report/text-report.js';
 import { PostcopyError } from '../errors.js';
-import { Cleanup } from './cleanup.js';
+import { Cleanup } from '../basics/cleanup.js';
 import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';

@@ -5,7 +5,7 @@
  * some milliseconds longer to load.
  */
 import { setFlagsFromString } from 'node:v8';
-import { REHEARSES } from '../migrate/rehearses.js';
+import { REHEARSES } from '../threads/rehearses.js';
 
 export function compileAhead(): void {
   if (!REHEARSES) return;

@@ -2,8 +2,8 @@
 import { cpusProblem, type MachineName } from '../configure/machine-setting.js';
 import { parseSize } from '../configure/size.js';
 import { PostcopyError } from '../errors.js';
-import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../guest/trial.js';
-import type { DowntimeParts } from '../migrate/source/downtime.js';
+import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../trial/trial.js';
+import type { DowntimeParts } from '../migrate/report/downtime.js';
 import { MIB } from '../memory/page-size.js';
 import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
@@ -47,7 +47,7 @@ export async function demoCommand(options: DemoOptions, output: Output): Promise
 /** Asked here, where its absence has an exit code of its own: the VM's processes only say it. */
 async function requireHost(machine: MachineName): Promise<void> {
   await loadNative();
-  const { requireMachine, requireUserfaultfd } = await import('../run/require-host.js');
+  const { requireMachine, requireUserfaultfd } = await import('../host/require-host.js');
   requireMachine(machine);
   requireUserfaultfd();
 }

@@ -6,7 +6,7 @@ import type { Native } from '../native.js';
 import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
 import { loadNative } from './load-native.js';
 import { printJson, type Output } from './output.js';
-import { formatTable } from './table.js';
+import { formatTable } from '../basics/table.js';
 
 export interface DoctorOptions {
   json?: boolean;
@@ -31,7 +31,7 @@ async function examine(): Promise<Check[]> {
   return runChecks(hostProbes(native), tryGuestLater);
 }
 
-const tryGuestLater: TryGuest = async () => (await import('../run/try-guest.js')).tryGuest();
+const tryGuestLater: TryGuest = async () => (await import('../doctor/try-guest.js')).tryGuest();
 
 export function doctorText(checks: Check[]): string {
   const lines = formatTable(checks.map(({ level, name, found }) => [level, name, found]))

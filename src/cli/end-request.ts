@@ -1,4 +1,4 @@
-import type { VmService, VmStatus } from '../control/service.js';
+import type { VmService, VmStatus } from '../vm/service.js';
 import { describeError } from '../errors.js';
 
 /**

@@ -1,12 +1,12 @@
 /** The process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
 import type { SerialSetting } from '../configure/serial-setting.js';
 import { claimName, type LockFile } from '../control/claim-name.js';
-import type { VmEnd } from '../control/service.js';
+import type { VmEnd } from '../vm/service.js';
 import { startControlServer } from '../control/server.js';
-import { openSerialBackend, type SerialOptions } from '../run/serial-backend.js';
-import type { Consoles } from '../run/console-lines.js';
-import type { VmProcess } from '../run/vm-process.js';
-import { Cleanup } from './cleanup.js';
+import { openSerialBackend, type SerialOptions } from '../console/serial-backend.js';
+import type { Consoles } from '../machine/console-lines.js';
+import type { VmProcess } from '../vm/vm-process.js';
+import { Cleanup } from '../basics/cleanup.js';
 import type { DetachedLog } from './detached-log.js';
 import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';

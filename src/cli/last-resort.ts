@@ -3,7 +3,7 @@
  * error is told and the process goes on: whatever it has broken is less than that. Elsewhere the process ends, as far as
  * it can in good order.
  */
-import type { VmState } from '../control/service.js';
+import type { VmState } from '../vm/service.js';
 import { describeError } from '../errors.js';
 
 const HOLDS_A_GUEST: ReadonlySet<VmState> = new Set(['running', 'paused', 'migrating', 'handed-over', 'link-lost']);

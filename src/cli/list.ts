@@ -1,12 +1,12 @@
 import { removeDeadName, type LockFile } from '../control/claim-name.js';
 import { listNames } from '../control/runtime-directory.js';
-import type { VmStatus } from '../control/service.js';
+import type { VmStatus } from '../vm/service.js';
 import { describeError, PostcopyError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
 import { loadNative } from './load-native.js';
 import { printJson, type Output } from './output.js';
-import { formatTable } from './table.js';
-import { formatDuration, formatSize } from './units.js';
+import { formatTable } from '../basics/table.js';
+import { formatDuration, formatSize } from '../basics/units.js';
 import { withClient } from './with-client.js';
 
 export interface ListOptions {

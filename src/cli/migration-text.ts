@@ -1,7 +1,7 @@
-import type { MigrationProgress, MigrationSummary } from '../control/service.js';
+import type { MigrationProgress, MigrationSummary } from '../vm/service.js';
 import { plain } from './output.js';
-import { formatFields } from './table.js';
-import { formatDuration, formatMicros, formatPages, formatRate, formatSize } from './units.js';
+import { formatFields } from '../basics/table.js';
+import { formatDuration, formatMicros, formatPages, formatRate, formatSize } from '../basics/units.js';
 
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {

@@ -39,7 +39,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
   const { lockFile } = await loadNative();
   compileAhead();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
-  const { receiveVm } = await import('../run/vm-process.js');
+  const { receiveVm } = await import('../vm/vm-process.js');
   return hostVm(
     {
       name,

@@ -37,7 +37,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
   const { lockFile } = await loadNative();
   compileAhead();
   // After the checks: it needs the addon, and a wrong option is told also where there is none.
-  const { startVm } = await import('../run/vm-process.js');
+  const { startVm } = await import('../vm/vm-process.js');
   return hostVm(
     {
       name: config.name,
@@ -56,7 +56,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
 /** What runs as threads is postcopy's own guest, where nothing else is asked for. */
 async function withOwnGuest(options: RunOptions): Promise<RunOptions> {
   if (options.machine !== 'threads' || options.kernel !== undefined || options.config !== undefined) return options;
-  const { guestBinary } = await import('../guest/guest-binary.js');
+  const { guestBinary } = await import('../trial/guest-binary.js');
   return { ...options, kernel: guestBinary() };
 }
 

@@ -1,9 +1,9 @@
-import type { VmStatus } from '../control/service.js';
+import type { VmStatus } from '../vm/service.js';
 import { EXIT_OK } from './exit-codes.js';
 import { progressLine } from './migration-text.js';
 import { printJson, type Output } from './output.js';
-import { formatFields } from './table.js';
-import { formatDuration, formatSize } from './units.js';
+import { formatFields } from '../basics/table.js';
+import { formatDuration, formatSize } from '../basics/units.js';
 import { withClient } from './with-client.js';
 
 export interface StatusOptions {

@@ -1,4 +1,4 @@
-/** What a VM runs on: vCPUs of KVM, or threads of its own process that run postcopy's guest (run/thread-machine.ts). */
+/** What a VM runs on: vCPUs of KVM, or threads of its own process that run postcopy's guest (machine/thread-machine.ts). */
 
 export const MACHINES = ['kvm', 'threads'] as const;
 export type MachineName = (typeof MACHINES)[number];

@@ -4,7 +4,7 @@
  */
 import { PostcopyError } from '../errors.js';
 import { isErrorCode } from './protocol.js';
-import type { MigrationProgress, MigrationSummary, VmStatus } from './service.js';
+import type { MigrationProgress, MigrationSummary, VmStatus } from '../vm/service.js';
 
 type Fields = Record<string, unknown>;
 

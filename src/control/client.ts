@@ -22,7 +22,7 @@ import {
   type ResumeRequest,
   type StopRequest,
   type VmStatus,
-} from './service.js';
+} from '../vm/service.js';
 
 /** A process that is alive answers its status at once; a slow, emulated host takes its time. */
 const STATUS_TIMEOUT_MS = 10_000;

@@ -18,7 +18,7 @@ import {
   VM_PATH,
 } from './protocol.js';
 import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
-import { CONSOLE_PORTS } from './service.js';
+import { CONSOLE_PORTS } from '../vm/service.js';
 
 const SCHEMAS = {
   Nothing: emptyRequestSchema,

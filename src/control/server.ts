@@ -17,7 +17,7 @@ import {
   VM_PATH,
 } from './protocol.js';
 import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
-import type { MigrateRequest, ResumeRequest, StopRequest, VmService } from './service.js';
+import type { MigrateRequest, ResumeRequest, StopRequest, VmService } from '../vm/service.js';
 
 export interface ControlServer {
   /** Lets answers that are under way finish (for a short time), ends consoles, and removes the socket. */

@@ -2,18 +2,18 @@
  * Rehearsals: the code that runs while the guest stands still is run some times before, on the state of a machine that
  * has none, so that the real run finds it compiled. The first run of it takes several times as long as a later one.
  */
-import { Deadline } from '../deadline.js';
-import type { MachineState } from '../run/machine-state.js';
+import { Deadline } from '../basics/deadline.js';
+import type { MachineState } from '../machine/machine-state.js';
 import { bootRegisters, KVM_SREGS_BYTES } from '../boot/cpu-registers.js';
 import { HIGH_MEMORY_START, ZERO_PAGE_ADDRESS } from '../memory/layout.js';
 import { PAGE_SIZE } from '../memory/page-size.js';
 import { contentOf, firstPages } from './source/first-pages.js';
-import { NoAnswerError } from '../run/device-link.js';
-import { STOPPED_LIMIT_MS, type Machine } from '../run/machine.js';
+import { NoAnswerError } from '../machine/device-link.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../machine/machine.js';
 import { native } from '../native.js';
-import { encodeMessage, FrameDecoder } from './frame.js';
-import type { State } from './message.js';
-import { REHEARSES } from './rehearses.js';
+import { encodeMessage, FrameDecoder } from './wire/frame.js';
+import type { State } from './wire/message.js';
+import { REHEARSES } from '../threads/rehearses.js';
 import { decodeRamMap, encodeRamMap } from '../memory/ram-map.js';
 
 const RUNS = 4;

@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
-import { guestBinary } from '../../src/guest/guest-binary.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { fails } from '../support/refusals.js';
 

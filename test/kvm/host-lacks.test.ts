@@ -1,6 +1,6 @@
 /** A host without KVM: each command that makes a VM says so. */
 import { test } from 'vitest';
-import { guestBinary } from '../../src/guest/guest-binary.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { after, fails } from '../support/refusals.js';
 

@@ -1,7 +1,7 @@
 /** What a HELLO says of vCPUs and KVM, by mistake or on purpose, that no destination can have. */
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { Hello } from '../../src/migrate/message.js';
+import type { Hello } from '../../src/migrate/wire/message.js';
 import { native } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, greet } from '../support/fake-peers.js';

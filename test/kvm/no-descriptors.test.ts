@@ -4,7 +4,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { guestBinary } from '../../src/guest/guest-binary.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';

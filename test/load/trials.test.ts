@@ -3,7 +3,7 @@
  * checked. What they wait for pages is measured, so nothing else runs beside them.
  */
 import { expect, test } from 'vitest';
-import { PATTERNS, runTrial } from '../../src/guest/trial.js';
+import { PATTERNS, runTrial } from '../../src/trial/trial.js';
 import { MIB, PAGE_SIZE } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { MACHINE } from '../support/machine.js';

@@ -3,10 +3,10 @@ import { closeSync, openSync, readdirSync, readlinkSync, writeSync } from 'node:
 import { beforeAll } from 'vitest';
 import { PageBitmap } from '../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { Counters } from '../../src/migrate/counters.js';
+import { Counters } from '../../src/migrate/report/counters.js';
 import { PageInstaller } from '../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../src/migrate/destination/pages/pending-faults.js';
-import { WaitHistogram } from '../../src/migrate/wait-histogram.js';
+import { WaitHistogram } from '../../src/migrate/report/wait-histogram.js';
 import { native, type Backing, type NativeMemory, type Userfaultfd } from '../../src/native.js';
 import { closeLater, stage } from './stage.js';
 import { Toucher, waitReadable } from './workers.js';

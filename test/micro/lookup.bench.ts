@@ -1,7 +1,7 @@
 /** Page states: which bit is it, and is it set. */
 import { PageBitmap } from '../../src/memory/page-bitmap.js';
 import { GIB, pagesFor } from '../../src/memory/page-size.js';
-import { EXTENT_PAGES_MAX } from '../../src/migrate/protocol.js';
+import { EXTENT_PAGES_MAX } from '../../src/migrate/wire/protocol.js';
 import { stage } from './stage.js';
 
 const LOOKUPS = 4096;

@@ -1,7 +1,7 @@
 /** Pages come from the link into a worker's staging. They have arrived when the clock starts. */
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { EXTENT_HEADER_BYTES, PAGE_FRAME_BYTES } from '../../src/migrate/page-frames.js';
-import { EXTENT_PAGES_MAX } from '../../src/migrate/protocol.js';
+import { EXTENT_HEADER_BYTES, PAGE_FRAME_BYTES } from '../../src/migrate/wire/page-frames.js';
+import { EXTENT_PAGES_MAX } from '../../src/migrate/wire/protocol.js';
 import { openChannel, type Channel } from './channel.js';
 import { closeLater, stage } from './stage.js';
 import { PATIENCE_MS, waitReadable } from './workers.js';

@@ -1,6 +1,6 @@
 /** The source gives back to the host what the destination has. */
 import { BLOCK_PAGES, PAGE_SIZE } from '../../src/memory/page-size.js';
-import { EXTENT_PAGES_MAX } from '../../src/migrate/protocol.js';
+import { EXTENT_PAGES_MAX } from '../../src/migrate/wire/protocol.js';
 import { BlockRelease } from '../../src/migrate/source/release.js';
 import { native, type NativeMemory, type Userfaultfd } from '../../src/native.js';
 import { openSmallPages } from './ram.js';

@@ -1,6 +1,6 @@
 /** The destination asks for pages: a bit each, one frame, one send, up to the receive queue of the source. */
 import { RequestQueue } from '../../src/migrate/destination/pages/request-queue.js';
-import { REQUEST_HEADER_BYTES } from '../../src/migrate/page-frames.js';
+import { REQUEST_HEADER_BYTES } from '../../src/migrate/wire/page-frames.js';
 import { openChannel, type Channel } from './channel.js';
 import { closeLater, stage } from './stage.js';
 

@@ -3,7 +3,7 @@
  * but for the last copy, which is the receiver's.
  */
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { EXTENT_HEADER_BYTES, PAGE_FRAME_BYTES, PAGE_HEADER_BYTES } from '../../src/migrate/page-frames.js';
+import { EXTENT_HEADER_BYTES, PAGE_FRAME_BYTES, PAGE_HEADER_BYTES } from '../../src/migrate/wire/page-frames.js';
 import type { NativeMemory } from '../../src/native.js';
 import { openChannel, type Channel } from './channel.js';
 import { COLD_PAGES, openColdRam } from './ram.js';

@@ -1,6 +1,6 @@
 /** The push looks whether pages are zeroes: it reads them up to the first byte that is none. */
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { EXTENT_PAGES_MAX } from '../../src/migrate/protocol.js';
+import { EXTENT_PAGES_MAX } from '../../src/migrate/wire/protocol.js';
 import type { NativeMemory } from '../../src/native.js';
 import { COLD_PAGES, openColdRam } from './ram.js';
 import { stage } from './stage.js';

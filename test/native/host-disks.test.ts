@@ -5,7 +5,7 @@ import type { DiskConfig } from '../../src/configure/disk-config.js';
 import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
 import { startControlServer } from '../../src/control/server.js';
 import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
-import { HostDisks } from '../../src/run/host-disks.js';
+import { HostDisks } from '../../src/host/host-disks.js';
 import { FakeVm, STATUS } from '../unit/control/fake-vm.js';
 import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
 

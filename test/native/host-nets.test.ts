@@ -3,8 +3,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { NetConfig } from '../../src/configure/net-config.js';
 import { PostcopyError } from '../../src/errors.js';
 import { native } from '../../src/native.js';
-import { HostNets } from '../../src/run/host-nets.js';
-import { cannotOpen } from '../../src/run/net-errors.js';
+import { HostNets } from '../../src/host/host-nets.js';
+import { cannotOpen } from '../../src/host/net-errors.js';
 import { runCommand } from '../../src/bench/run-command.js';
 import { details, freshName, interfaceExists, makeBridge, makePersistentTap } from './host-bridge.js';
 

@@ -1,7 +1,7 @@
 /** The device worker's end of a console, on a socket whose other end may not read. */
 import { expect, it, onTestFinished } from 'vitest';
 import { native } from '../../src/native.js';
-import { SerialLine } from '../../src/run/serial-line.js';
+import { SerialLine } from '../../src/console/serial-line.js';
 
 const MOST_UNSENT = 1 << 20;
 

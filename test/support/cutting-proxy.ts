@@ -4,7 +4,7 @@
  */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { MESSAGES, type MessageType } from '../../src/migrate/message.js';
+import { MESSAGES, type MessageType } from '../../src/migrate/wire/message.js';
 
 const PREAMBLE_BYTES = 32;
 const PREAMBLE_CHANNEL = 10;

@@ -1,8 +1,8 @@
 /** Migrations over a link that fails, or whose ends do, at a moment of the test's choice; and what has to be true then. */
 import { expect } from 'vitest';
-import type { MigrationSummary } from '../../src/control/service.js';
-import type { SpawnedVm } from '../../src/guest/spawned-vm.js';
-import type { MessageType } from '../../src/migrate/message.js';
+import type { MigrationSummary } from '../../src/vm/service.js';
+import type { SpawnedVm } from '../../src/trial/spawned-vm.js';
+import type { MessageType } from '../../src/migrate/wire/message.js';
 import { CuttingProxy, type Fate, type Spring } from './cutting-proxy.js';
 import { answers, startDestination, verifyWhole, work, type LoadedVm, type WaitingVm } from './guest-vms.js';
 import { complaints, postcopy, type CommandEnd } from './postcopy.js';

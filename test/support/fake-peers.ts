@@ -1,8 +1,8 @@
 /** The other side of a migration, played by the test: it says what it should, until it says something else. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { encodeMessage, FrameDecoder } from '../../src/migrate/frame.js';
-import type { Body, Hello, Message, MessageType } from '../../src/migrate/message.js';
+import { encodeMessage, FrameDecoder } from '../../src/migrate/wire/frame.js';
+import type { Body, Hello, Message, MessageType } from '../../src/migrate/wire/message.js';
 import {
   decodePreamble,
   encodePreamble,
@@ -11,8 +11,8 @@ import {
   VERDICTS,
   type Channel,
   type Verdict,
-} from '../../src/migrate/preamble.js';
-import { PING_INTERVAL_MS } from '../../src/migrate/protocol.js';
+} from '../../src/migrate/wire/preamble.js';
+import { PING_INTERVAL_MS } from '../../src/migrate/wire/protocol.js';
 
 /** One connection, read piece by piece. */
 export class FakeChannel {

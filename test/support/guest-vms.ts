@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { onTestFinished } from 'vitest';
-import { guestBinary } from '../../src/guest/guest-binary.js';
-import type { GuestConsole } from '../../src/guest/guest-console.js';
-import { SpawnedVm } from '../../src/guest/spawned-vm.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
+import type { GuestConsole } from '../../src/trial/guest-console.js';
+import { SpawnedVm } from '../../src/trial/spawned-vm.js';
 import { onMachine } from './machine.js';
 
 /** Never-written pages that a verification looks at. */

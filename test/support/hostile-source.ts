@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
-import type { Hello } from '../../src/migrate/message.js';
+import type { Hello } from '../../src/migrate/wire/message.js';
 import { FakeChannel, FakeDestination, greet } from './fake-peers.js';
 import { startSource, verifyWhole, type WaitingVm } from './guest-vms.js';
 

@@ -1,6 +1,6 @@
 /** General, x87, SSE, AVX and AVX-512 registers cross a move, whatever the instruction at which it begins. */
 import { expect, test } from 'vitest';
-import type { GuestConsole, GuestEvent } from '../../src/guest/guest-console.js';
+import type { GuestConsole, GuestEvent } from '../../src/trial/guest-console.js';
 import { startDestination, startSource } from '../support/guest-vms.js';
 
 const MOVES = 20;

@@ -1,6 +1,6 @@
 /** Whatever breaks, and whenever, before COMMIT: the guest goes on at the source and loses nothing. */
 import { describe, expect, test } from 'vitest';
-import type { MessageType } from '../../src/migrate/message.js';
+import type { MessageType } from '../../src/migrate/wire/message.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import {

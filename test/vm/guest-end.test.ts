@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
-import { GuestConsole } from '../../src/guest/guest-console.js';
+import { GuestConsole } from '../../src/trial/guest-console.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { answers, startDestination, startSource, verifyWhole } from '../support/guest-vms.js';

@@ -1,12 +1,12 @@
 /** Peers that break the protocol, by mistake or on purpose. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Hello, State } from '../../src/migrate/message.js';
+import type { Hello, State } from '../../src/migrate/wire/message.js';
 import { encodeRamMap } from '../../src/memory/ram-map.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/page-frames.js';
-import { encodePreamble } from '../../src/migrate/preamble.js';
-import { PROTOCOL_VERSION } from '../../src/migrate/protocol.js';
+import { TAG_RECEIVED, TAG_REQUEST } from '../../src/migrate/wire/page-frames.js';
+import { encodePreamble } from '../../src/migrate/wire/preamble.js';
+import { PROTOCOL_VERSION } from '../../src/migrate/wire/protocol.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, FakeDestination, greet, type FakeLink } from '../support/fake-peers.js';
 import { answers, startDestination, startSource, verifyWhole, work } from '../support/guest-vms.js';

@@ -5,7 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { VmClient } from '../../src/control/client.js';
-import { guestBinary } from '../../src/guest/guest-binary.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { onMachine } from '../support/machine.js';

@@ -1,5 +1,5 @@
 /** What lies between the two ends of a migration, made of network namespaces and gone with them. */
-import type { Cleanup } from '../../cli/cleanup.js';
+import type { Cleanup } from '../../basics/cleanup.js';
 import type { Endpoint } from '../system.js';
 import type { LinkSpec } from './link-spec.js';
 import { NetworkNamespace } from './namespace.js';

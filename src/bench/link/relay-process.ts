@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Cleanup } from '../../cli/cleanup.js';
+import type { Cleanup } from '../../basics/cleanup.js';
 import { packageRoot } from '../../native.js';
 import type { Endpoint } from '../system.js';
 

@@ -3,8 +3,8 @@
  * the first moment, anonymous RAM as everywhere, and no device that could slow the guest or its boot.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { guestBinary } from '../../guest/guest-binary.js';
-import { GuestConsole } from '../../guest/guest-console.js';
+import { guestBinary } from '../../trial/guest-binary.js';
+import { GuestConsole } from '../../trial/guest-console.js';
 import { MIB, PAGE_SIZE } from '../../memory/page-size.js';
 import {
   booted,

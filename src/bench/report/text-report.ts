@@ -1,5 +1,5 @@
 /** The result as text: a table for each scenario, then the targets. */
-import { formatTable } from '../../cli/table.js';
+import { formatTable } from '../../basics/table.js';
 import {
   againstText,
   FIGURES,

@@ -1,4 +1,4 @@
-import { Deadline } from '../../deadline.js';
+import { Deadline } from '../../basics/deadline.js';
 import type { PollSource } from '../poll-source.js';
 import { DriverSession, type SessionSetup } from './driver-session.js';
 import type { QueuePosition } from './queue.js';

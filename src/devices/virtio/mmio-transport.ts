@@ -1,4 +1,4 @@
-import type { Deadline } from '../../deadline.js';
+import type { Deadline } from '../../basics/deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import type { RamBytes } from '../../memory/guest-memory.js';
 import type { BusDevice } from '../bus.js';

@@ -2,7 +2,7 @@
  * What a virtio device model is to the transport (mmio-transport.ts) and to the device worker, its only thread. A model
  * knows nothing of registers, status bits and interrupts. Virtio 1.2 throughout.
  */
-import type { Deadline } from '../../deadline.js';
+import type { Deadline } from '../../basics/deadline.js';
 import type { PollSource } from '../poll-source.js';
 import type { Segment } from './segment.js';
 

@@ -5,14 +5,14 @@
 import { Socket as NodeSocket } from 'node:net';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
-import { ControlConnection } from '../control-connection.js';
-import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../preamble.js';
-import { PROTOCOL_VERSION } from '../protocol.js';
-import type { AcceptedChannel } from './accepted-channel.js';
-import { Listener } from './listener.js';
-import type { PageWorker } from '../page-worker.js';
+import { ControlConnection } from '../link/control-connection.js';
+import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../wire/preamble.js';
+import { PROTOCOL_VERSION } from '../wire/protocol.js';
+import type { AcceptedChannel } from '../link/accepted-channel.js';
+import { Listener } from '../link/listener.js';
+import type { PageWorker } from '../../threads/page-worker.js';
 import { startPageWorker } from './page-channels.js';
-import type { DestinationJob } from './pages/jobs.js';
+import type { DestinationJob } from './job.js';
 import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.js';
 
 export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorker'> {

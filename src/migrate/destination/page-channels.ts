@@ -5,16 +5,16 @@ import { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
-import { allOpen } from '../all-open.js';
-import { Counters, type CounterName } from '../counters.js';
-import { LinkSwitch } from '../link-switch.js';
-import { PageWorker } from '../page-worker.js';
-import { HANDED_OVER_LINK_TIMEOUT_MS } from '../protocol.js';
-import { WaitHistogram } from '../wait-histogram.js';
-import { planWorkers, type PlannedChannel } from '../worker-plan.js';
+import { allOpen } from '../link/all-open.js';
+import { Counters, type CounterName } from '../report/counters.js';
+import { LinkSwitch } from '../../threads/link-switch.js';
+import { PageWorker } from '../../threads/page-worker.js';
+import { HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
+import { WaitHistogram } from '../report/wait-histogram.js';
+import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import { WholeBlocks } from './huge-pages.js';
 import { copyAll } from './pages/copy-all.js';
-import { ALL_INSTALLED, type DestinationJob } from './pages/jobs.js';
+import { ALL_INSTALLED, type DestinationJob } from './job.js';
 import { PendingFaults } from './pages/pending-faults.js';
 
 interface PageChannel extends PlannedChannel {
@@ -31,7 +31,7 @@ interface ChannelWorker {
 
 /** A page worker that has loaded its code and waits for a job: loading takes longer than all else a VM on its way needs. */
 export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
-  return PageWorker.start(new URL('./pages/page-receiver.js', import.meta.url));
+  return PageWorker.start(new URL('../workers/destination-worker.js', import.meta.url));
 }
 
 /** Workers that install nothing for so long have nothing to install. */

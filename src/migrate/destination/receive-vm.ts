@@ -3,34 +3,34 @@
  * while page workers receive and install the pages.
  */
 import type { MachineName } from '../../configure/machine-setting.js';
-import { Deadline } from '../../deadline.js';
+import { Deadline } from '../../basics/deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
-import { harmlessly } from '../../harmless.js';
+import { harmlessly } from '../../basics/harmless.js';
 import { bytesOfPages, pagesFor } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
 import { native, type Socket } from '../../native.js';
-import type { MachineState } from '../../run/machine-state.js';
-import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
-import type { ControlConnection } from '../control-connection.js';
-import { EventQueue } from '../event-queue.js';
-import { MemoryMeter } from '../memory-meter.js';
-import type { Body, Hello, Message, State } from '../message.js';
+import type { MachineState } from '../../machine/machine-state.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
+import type { ControlConnection } from '../link/control-connection.js';
+import { EventQueue } from '../hand-over/event-queue.js';
+import { MemoryMeter } from '../report/memory-meter.js';
+import type { Body, Hello, Message, State } from '../wire/message.js';
 import { rehearseLoading } from '../rehearse.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../protocol.js';
-import { lowerMainThread, raiseMainThread } from '../main-priority.js';
-import { lowerGuest, raiseGuest } from './guest-priority.js';
-import { objectionsTo, tscObjections } from './check-hello.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../wire/protocol.js';
+import { lowerMainThread, raiseMainThread } from '../../threads/main-priority.js';
+import { lowerGuest, raiseGuest } from '../../threads/guest-priority.js';
+import { objectionsTo, tscObjections } from './checks/check-hello.js';
 import {
   isEnd,
   stepDestination,
   type DestinationAction,
   type DestinationEvent,
   type DestinationPhase,
-} from './hand-over.js';
-import type { PageWorker } from '../page-worker.js';
+} from '../hand-over/destination.js';
+import type { PageWorker } from '../../threads/page-worker.js';
 import type { WholeBlocks } from './huge-pages.js';
 import { DestinationPageChannels } from './page-channels.js';
-import type { DestinationJob } from './pages/jobs.js';
+import type { DestinationJob } from './job.js';
 
 export interface ReceiveHooks {
   /** Opens what the VM's devices need of this host; what stands against that. */

@@ -6,7 +6,7 @@
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { native, POLLIN, POLLOUT } from '../../native.js';
-import { putSource, type ChannelTask } from '../channel-loop.js';
+import { putSource, type ChannelTask } from '../../threads/channel-loop.js';
 import {
   EXTENT_HEADER_BYTES,
   getCount,
@@ -15,9 +15,9 @@ import {
   TAG_EXTENT,
   TAG_RECEIVED,
   TAG_ZERO,
-} from '../page-frames.js';
+} from '../wire/page-frames.js';
 import { inOrder } from '../prefetch/in-order.js';
-import { PushDepth } from './push-depth.js';
+import { PushDepth } from '../flow/push-depth.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
 /** What of PushDepth the push goes by. */

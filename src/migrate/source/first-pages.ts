@@ -16,8 +16,8 @@ import type { RamBytes } from '../../memory/guest-memory.js';
 import { GUEST_BASE, ramOffsetOf } from '../../memory/layout.js';
 import { PAGE_SIZE, pageOf } from '../../memory/page-size.js';
 import type { NativeVcpu } from '../../native.js';
-import { FIRST_PAGES_MAX } from '../protocol.js';
-import { savedMsr, type VcpuState } from '../../run/vcpu-state.js';
+import { FIRST_PAGES_MAX } from '../wire/protocol.js';
+import { savedMsr, type VcpuState } from '../../machine/vcpu-state.js';
 
 /** Of one vCPU. */
 const VCPU_PAGES = 32;

@@ -3,12 +3,12 @@ import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
-import { allOpen } from '../all-open.js';
-import { Counters, type CounterName } from '../counters.js';
-import { LinkSwitch } from '../link-switch.js';
-import { PageWorker } from '../page-worker.js';
-import { planWorkers, type PlannedChannel } from '../worker-plan.js';
-import { CHANNEL_OPEN, type SourceJob } from './jobs.js';
+import { allOpen } from '../link/all-open.js';
+import { Counters, type CounterName } from '../report/counters.js';
+import { LinkSwitch } from '../../threads/link-switch.js';
+import { PageWorker } from '../../threads/page-worker.js';
+import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
+import { CHANNEL_OPEN, type SourceJob } from './job.js';
 import { BlockRelease } from './release.js';
 
 interface PageChannel extends PlannedChannel {
@@ -23,7 +23,7 @@ interface ChannelWorker {
 
 /** A page worker that is ready for a job. */
 export function startPageWorker(): Promise<PageWorker<SourceJob>> {
-  return PageWorker.start(new URL('./page-sender.js', import.meta.url));
+  return PageWorker.start(new URL('../workers/source-worker.js', import.meta.url));
 }
 
 export class SourcePageChannels {

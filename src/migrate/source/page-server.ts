@@ -7,9 +7,9 @@
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { POLLIN } from '../../native.js';
-import { putSource, type ChannelTask } from '../channel-loop.js';
-import { getCount, PAGE_HEADER_BYTES, REQUEST_HEADER_BYTES, TAG_PAGE, TAG_REQUEST } from '../page-frames.js';
-import { REQUEST_PAGES_MAX } from '../protocol.js';
+import { putSource, type ChannelTask } from '../../threads/channel-loop.js';
+import { getCount, PAGE_HEADER_BYTES, REQUEST_HEADER_BYTES, TAG_PAGE, TAG_REQUEST } from '../wire/page-frames.js';
+import { REQUEST_PAGES_MAX } from '../wire/protocol.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
 /** Requests whose neighbours go along, and pages in such a group, aligned. */

@@ -4,30 +4,37 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../control/service.js';
-import { Deadline } from '../../deadline.js';
+import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../vm/service.js';
+import { Deadline } from '../../basics/deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
-import { harmlessly } from '../../harmless.js';
+import { harmlessly } from '../../basics/harmless.js';
 import { pagesFor } from '../../memory/page-size.js';
 import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
-import type { MachineState } from '../../run/machine-state.js';
-import { STOPPED_LIMIT_MS, type Machine } from '../../run/machine.js';
-import type { ControlConnection } from '../control-connection.js';
-import { EventQueue } from '../event-queue.js';
-import type { Complete, Hello, Message, State } from '../message.js';
-import { MIGRATION_ID_BYTES } from '../preamble.js';
+import type { MachineState } from '../../machine/machine-state.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
+import type { ControlConnection } from '../link/control-connection.js';
+import { EventQueue } from '../hand-over/event-queue.js';
+import type { Complete, Hello, Message, State } from '../wire/message.js';
+import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from '../rehearse.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../protocol.js';
-import { lowerMainThread, raiseMainThread } from '../main-priority.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../wire/protocol.js';
+import { lowerMainThread, raiseMainThread } from '../../threads/main-priority.js';
 import { contentOf, firstPages, firstState } from './first-pages.js';
-import { connectControl } from './connect-control.js';
-import { isEnd, RefusedError, stepSource, type SourceAction, type SourceEvent, type SourcePhase } from './hand-over.js';
-import type { PageWorker } from '../page-worker.js';
-import type { SourceJob } from './jobs.js';
+import { connectControl } from '../link/connect-control.js';
+import {
+  isEnd,
+  RefusedError,
+  stepSource,
+  type SourceAction,
+  type SourceEvent,
+  type SourcePhase,
+} from '../hand-over/source.js';
+import type { PageWorker } from '../../threads/page-worker.js';
+import type { SourceJob } from './job.js';
 import { SourcePageChannels } from './page-channels.js';
-import { DowntimeLaps } from './downtime.js';
-import { SendMetrics } from './send-metrics.js';
+import { DowntimeLaps } from '../report/downtime.js';
+import { SendMetrics } from '../report/send-metrics.js';
 
 export interface SendOptions {
   machine: Machine;

@@ -1,7 +1,7 @@
 import type { PageBitmap } from '../../memory/page-bitmap.js';
 import type { NativeMemory, Socket } from '../../native.js';
-import type { Counters } from '../counters.js';
-import type { LinkSwitch } from '../link-switch.js';
+import type { Counters } from '../report/counters.js';
+import type { LinkSwitch } from '../../threads/link-switch.js';
 import type { SentPages } from './sent-pages.js';
 
 /** What one channel of the source works with, on its worker. */

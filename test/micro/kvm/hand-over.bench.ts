@@ -5,10 +5,10 @@
 import { beforeAll } from 'vitest';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../../src/memory/layout.js';
 import { PAGE_SIZE } from '../../../src/memory/page-size.js';
-import { encodeMessage, FrameDecoder } from '../../../src/migrate/frame.js';
+import { encodeMessage, FrameDecoder } from '../../../src/migrate/wire/frame.js';
 import { native, type NativeVcpu, type NativeVm } from '../../../src/native.js';
-import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../../src/run/machine-state.js';
-import { MTRRS } from '../../../src/run/vcpu-state.js';
+import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../../src/machine/machine-state.js';
+import { MTRRS } from '../../../src/machine/vcpu-state.js';
 import { closeLater, stage } from '../stage.js';
 import { PATIENCE_MS } from '../workers.js';
 

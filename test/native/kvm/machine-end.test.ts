@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { native, type NativeVcpu } from '../../../src/native.js';
-import type { DeviceLink } from '../../../src/run/device-link.js';
-import type { HostDevices } from '../../../src/run/host-devices.js';
-import { kvmMachine } from '../../../src/run/kvm-machine.js';
-import { Machine } from '../../../src/run/machine.js';
+import type { DeviceLink } from '../../../src/machine/device-link.js';
+import type { HostDevices } from '../../../src/host/host-devices.js';
+import { kvmMachine } from '../../../src/machine/kvm-machine.js';
+import { Machine } from '../../../src/machine/machine.js';
 import { next, readable, startWorker } from '../threads.js';
 import { CODE, RIP } from '../tiny-vm.js';
 

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hostVm, type HostedVm } from '../../../src/cli/host-vm.js';
 import type { SerialSetting } from '../../../src/configure/serial-setting.js';
 import { VmClient } from '../../../src/control/client.js';
-import type { StopRequest, VmEnd } from '../../../src/control/service.js';
+import type { StopRequest, VmEnd } from '../../../src/vm/service.js';
 import { PostcopyError } from '../../../src/errors.js';
-import type { VmProcess } from '../../../src/run/vm-process.js';
+import type { VmProcess } from '../../../src/vm/vm-process.js';
 import { FakeLocks } from '../control/fake-lock.js';
 import { FakeVm, STATUS } from '../control/fake-vm.js';
 import { FakeOutput } from './fake-output.js';
@@ -243,7 +243,7 @@ describe('nothing is left behind', () => {
 });
 
 it('lets a second console read what came before, and ends both with the VM', async () => {
-  const { socketPair, Collected } = await import('../run/socket-pair.js');
+  const { socketPair, Collected } = await import('../console/socket-pair.js');
   const code = host({
     start: async ({ serial }) => {
       vm.onConsole = (stream) => serial.addConsole(stream);

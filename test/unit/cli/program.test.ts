@@ -11,7 +11,7 @@ import { startControlServer, type ControlServer } from '../../../src/control/ser
 import { PostcopyError } from '../../../src/errors.js';
 import { FakeLocks, leaveDeadSocket } from '../control/fake-lock.js';
 import { FakeVm, PROGRESS, STATUS, SUMMARY } from '../control/fake-vm.js';
-import { Collected } from '../run/socket-pair.js';
+import { Collected } from '../console/socket-pair.js';
 import { FakeOutput } from './fake-output.js';
 
 let directory: string;

@@ -4,7 +4,7 @@ import { progressLine, summaryText } from '../../../src/cli/migration-text.js';
 import { plain } from '../../../src/cli/output.js';
 import { reportError } from '../../../src/cli/report-error.js';
 import { statusText } from '../../../src/cli/status.js';
-import { formatDuration, formatMicros } from '../../../src/cli/units.js';
+import { formatDuration, formatMicros } from '../../../src/basics/units.js';
 import { PostcopyError } from '../../../src/errors.js';
 import { PROGRESS, STATUS, SUMMARY } from '../control/fake-vm.js';
 import { FakeOutput } from './fake-output.js';

@@ -8,7 +8,7 @@ import type {
   StopRequest,
   VmService,
   VmStatus,
-} from '../../../src/control/service.js';
+} from '../../../src/vm/service.js';
 
 export const STATUS: VmStatus = {
   name: 'vm1',

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openApiDocument } from '../../../src/control/openapi.js';
 import { startControlServer, type ControlServer } from '../../../src/control/server.js';
 import { PostcopyError, type ErrorCode } from '../../../src/errors.js';
-import { Collected } from '../run/socket-pair.js';
+import { Collected } from '../console/socket-pair.js';
 import { FakeVm, PROGRESS, STATUS, SUMMARY } from './fake-vm.js';
 
 interface Response {

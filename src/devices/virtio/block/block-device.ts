@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Deadline } from '../../../deadline.js';
+import type { Deadline } from '../../../basics/deadline.js';
 import { PostcopyError } from '../../../errors.js';
 import { POLLIN, type NativeDisk, type NativeMemory } from '../../../native.js';
 import type { PollSource } from '../../poll-source.js';

@@ -1,4 +1,4 @@
-/** The host's end of a console: a non-blocking stream. Shaped like run/serial-line.ts, which explains what is dropped. */
+/** The host's end of a console: a non-blocking stream. Shaped like console/serial-line.ts, which explains what is dropped. */
 export interface ConsoleLine {
   /** For poll(). */
   readonly fd: number;

@@ -2,8 +2,8 @@
 import { PostcopyError } from '../../../errors.js';
 import { PAGE_SIZE } from '../../../memory/page-size.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
-import { putSource, type ChannelTask } from '../../channel-loop.js';
-import type { LinkSwitch } from '../../link-switch.js';
+import { putSource, type ChannelTask } from '../../../threads/channel-loop.js';
+import type { LinkSwitch } from '../../../threads/link-switch.js';
 import {
   EXTENT_HEADER_BYTES,
   putCount,
@@ -12,8 +12,8 @@ import {
   TAG_EXTENT,
   TAG_RECEIVED,
   TAG_ZERO,
-} from '../../page-frames.js';
-import { EXTENT_PAGES_MAX, HANDED_OVER_LINK_TIMEOUT_MS } from '../../protocol.js';
+} from '../../wire/page-frames.js';
+import { EXTENT_PAGES_MAX, HANDED_OVER_LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';
 
 /** The header lies before the pages so that these are aligned; behind them is room for the header that follows. */

@@ -4,11 +4,11 @@
  */
 import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
-import { putSource, type ChannelTask } from '../../channel-loop.js';
-import type { LinkSwitch } from '../../link-switch.js';
-import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../page-frames.js';
-import { LONGEST_WAIT_MS } from '../../page-worker.js';
-import { LINK_TIMEOUT_MS } from '../../protocol.js';
+import { putSource, type ChannelTask } from '../../../threads/channel-loop.js';
+import type { LinkSwitch } from '../../../threads/link-switch.js';
+import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../wire/page-frames.js';
+import { LONGEST_WAIT_MS } from '../../../threads/page-worker.js';
+import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';
 import { RequestQueue } from './request-queue.js';
 

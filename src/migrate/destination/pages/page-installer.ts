@@ -5,11 +5,11 @@
 import { PostcopyError } from '../../../errors.js';
 import { PageBitmap } from '../../../memory/page-bitmap.js';
 import { native, type Userfaultfd } from '../../../native.js';
-import { Counters } from '../../counters.js';
-import type { Report } from '../../page-worker.js';
-import { WaitHistogram } from '../../wait-histogram.js';
+import { Counters } from '../../report/counters.js';
+import type { Report } from '../../../threads/page-worker.js';
+import { WaitHistogram } from '../../report/wait-histogram.js';
 import { copyAll } from './copy-all.js';
-import { ALL_INSTALLED, type DestinationChannelJob, type DestinationJob } from './jobs.js';
+import { ALL_INSTALLED, type DestinationChannelJob, type DestinationJob } from '../job.js';
 import { PendingFaults } from './pending-faults.js';
 
 /** What the installer of one channel works with. */

@@ -4,7 +4,7 @@
  * kernel threads can wait at once, so a walk over all of them is short.
  */
 import { native } from '../../../native.js';
-import type { WaitHistogram } from '../../wait-histogram.js';
+import type { WaitHistogram } from '../../report/wait-histogram.js';
 
 const SLOTS = 1024;
 const FREE = -1;

@@ -1,8 +1,8 @@
 /** Pages to ask the source for: each once, batched into one REQUEST. */
 import { PageBitmap } from '../../../memory/page-bitmap.js';
 import type { Socket } from '../../../native.js';
-import { putCount, REQUEST_HEADER_BYTES, TAG_REQUEST } from '../../page-frames.js';
-import { REQUEST_PAGES_MAX } from '../../protocol.js';
+import { putCount, REQUEST_HEADER_BYTES, TAG_REQUEST } from '../../wire/page-frames.js';
+import { REQUEST_PAGES_MAX } from '../../wire/protocol.js';
 
 export class RequestQueue {
   readonly #requested: PageBitmap;

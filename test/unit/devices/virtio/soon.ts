@@ -1,4 +1,4 @@
-import { Deadline } from '../../../../src/deadline.js';
+import { Deadline } from '../../../../src/basics/deadline.js';
 
 /** For what does not wait. */
 export const SOON = Deadline.in(60_000);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
-import { words } from '../channel-pair.js';
+import { words } from '../../threads/channel-pair.js';
 import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp } from './push-bench.js';
 
 describe('BackgroundPush', () => {

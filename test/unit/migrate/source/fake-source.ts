@@ -2,13 +2,13 @@
 import { onTestFinished } from 'vitest';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
-import { Counters } from '../../../../src/migrate/counters.js';
-import { LinkSwitch } from '../../../../src/migrate/link-switch.js';
+import { Counters } from '../../../../src/migrate/report/counters.js';
+import { LinkSwitch } from '../../../../src/threads/link-switch.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
 import { SentPages } from '../../../../src/migrate/source/sent-pages.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { native, type NativeMemory } from '../../../../src/native.js';
-import { channelPair, contentOf, type OtherEnd } from '../channel-pair.js';
+import { channelPair, contentOf, type OtherEnd } from '../../threads/channel-pair.js';
 
 export interface Source {
   channel: SourceChannel;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
-import { contentOf, words } from '../channel-pair.js';
+import { contentOf, words } from '../../threads/channel-pair.js';
 import { fakeSource, type Source } from './fake-source.js';
 
 const PAGES = 700;

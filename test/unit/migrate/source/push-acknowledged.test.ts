@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Depth } from '../../../../src/migrate/source/background-push.js';
-import { PushDepth } from '../../../../src/migrate/source/push-depth.js';
+import { PushDepth } from '../../../../src/migrate/flow/push-depth.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { native, POLLIN, POLLOUT } from '../../../../src/native.js';
-import { words } from '../channel-pair.js';
+import { words } from '../../threads/channel-pair.js';
 import { badPeer, parse, received, RECEIVED, setUp, straightOn } from './push-bench.js';
 
 afterEach(() => {

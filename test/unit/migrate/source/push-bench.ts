@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { BackgroundPush, type Depth } from '../../../../src/migrate/source/background-push.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
-import { contentOf, words } from '../channel-pair.js';
+import { contentOf, words } from '../../threads/channel-pair.js';
 import { fakeSource, type Source } from './fake-source.js';
 
 export const PAGE = 4096;

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { expect, it, vi } from 'vitest';
 import { PostcopyError } from '../../../../src/errors.js';
-import type { ControlConnection } from '../../../../src/migrate/control-connection.js';
-import { connectControl } from '../../../../src/migrate/source/connect-control.js';
+import type { ControlConnection } from '../../../../src/migrate/link/control-connection.js';
+import { connectControl } from '../../../../src/migrate/link/connect-control.js';
 import { SendVm, type SendOptions } from '../../../../src/migrate/source/send-vm.js';
-import type { Machine } from '../../../../src/run/machine.js';
+import type { Machine } from '../../../../src/machine/machine.js';
 
-vi.mock('../../../../src/migrate/source/connect-control.js', () => ({ connectControl: vi.fn() }));
+vi.mock('../../../../src/migrate/link/connect-control.js', () => ({ connectControl: vi.fn() }));
 vi.mock('../../../../src/migrate/source/page-channels.js', () => ({
   SourcePageChannels: class {
     sum = () => 0;

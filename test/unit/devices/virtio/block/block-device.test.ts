@@ -1,6 +1,6 @@
 /** The life of requests and of the device; what each request does is in requests.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { Deadline } from '../../../../../src/deadline.js';
+import { Deadline } from '../../../../../src/basics/deadline.js';
 import { Bench, SECTORS } from './bench.js';
 import { SOON } from '../soon.js';
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BulkReceiver } from '../../../../../src/migrate/destination/pages/bulk-receiver.js';
-import { LinkSwitch } from '../../../../../src/migrate/link-switch.js';
+import { LinkSwitch } from '../../../../../src/threads/link-switch.js';
 import { native, POLLIN } from '../../../../../src/native.js';
-import { channelPair, contentOf, words, type OtherEnd } from '../../channel-pair.js';
+import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
 
 const PAGE = 4096;

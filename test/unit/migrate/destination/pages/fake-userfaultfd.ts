@@ -1,10 +1,10 @@
 /** Guest RAM at the destination without a kernel behind it: faults come when the test says so, pages go into an array. */
 import { PageBitmap } from '../../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../../src/memory/page-size.js';
-import { Counters } from '../../../../../src/migrate/counters.js';
+import { Counters } from '../../../../../src/migrate/report/counters.js';
 import { PageInstaller } from '../../../../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../../../../src/migrate/destination/pages/pending-faults.js';
-import { WaitHistogram } from '../../../../../src/migrate/wait-histogram.js';
+import { WaitHistogram } from '../../../../../src/migrate/report/wait-histogram.js';
 import type { Userfaultfd } from '../../../../../src/native.js';
 
 type Call = [name: 'copy' | 'zero' | 'wake', first: number, count: number];

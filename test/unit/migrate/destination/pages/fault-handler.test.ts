@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FaultHandler } from '../../../../../src/migrate/destination/pages/fault-handler.js';
-import { LinkSwitch } from '../../../../../src/migrate/link-switch.js';
+import { LinkSwitch } from '../../../../../src/threads/link-switch.js';
 import { native, POLLIN } from '../../../../../src/native.js';
-import { channelPair, contentOf, words, type OtherEnd } from '../../channel-pair.js';
+import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
 
 const PAGES = 1024;

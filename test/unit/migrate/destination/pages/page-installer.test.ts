@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { native } from '../../../../../src/native.js';
-import { contentOf } from '../../channel-pair.js';
+import { contentOf } from '../../../threads/channel-pair.js';
 import { fakeDestination } from './fake-userfaultfd.js';
 
 const PAGES = 100;

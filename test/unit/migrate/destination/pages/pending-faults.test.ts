@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PendingFaults } from '../../../../../src/migrate/destination/pages/pending-faults.js';
-import { WaitHistogram } from '../../../../../src/migrate/wait-histogram.js';
+import { WaitHistogram } from '../../../../../src/migrate/report/wait-histogram.js';
 import { native } from '../../../../../src/native.js';
 
 const SLOTS = 1024;

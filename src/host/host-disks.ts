@@ -1,0 +1,183 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DiskConfig } from '../configure/disk-config.js';
+import type { DiskStatus } from '../vm/service.js';
+import { Deadline } from '../basics/deadline.js';
+import { native, type NativeDisk } from '../native.js';
+import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';
+import { isSameFile } from './disk-holder.js';
+
+/** The unit of the protocol (virtio 1.2, 5.2.4). */
+const SECTOR_BYTES = 512;
+/** The other side lets go within milliseconds, if it does. */
+const RELOCK_INTERVAL_MS = 5;
+/** A sync that is as short as this leaves little for the one while the guest stands still. */
+const SHORT_SYNC_MS = 100;
+const PRESYNCS_MAX = 5;
+/** The guest runs meanwhile; much that it has written, to a slow disk, takes its time. */
+const PRESYNC_LIMIT_MS = 10 * 60_000;
+const SYNC_POLL_MS = 2;
+const CLOSE_WAIT_MS = 2000;
+
+/** A disk, as the other host is told of it. */
+export interface DiskDescription extends DiskConfig {
+  bytes: number;
+}
+
+interface OpenDisk {
+  config: DiskConfig;
+  disk: NativeDisk;
+}
+
+/** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
+export class HostDisks {
+  readonly #disks: readonly OpenDisk[];
+
+  private constructor(disks: readonly OpenDisk[]) {
+    this.#disks = disks;
+  }
+
+  /** Opens all of them and locks none. Throws PostcopyError (BAD_CONFIG, HOST_LACKS) with nothing left open. */
+  static open(configs: readonly DiskConfig[]): HostDisks {
+    requireDistinct(configs);
+    const disks: OpenDisk[] = [];
+    try {
+      for (const config of configs) disks.push(openDisk(config));
+      for (const { config, disk } of disks) requireSectors(config, disk.bytes);
+    } catch (error) {
+      closeAll(disks);
+      throw error;
+    }
+    return new HostDisks(disks);
+  }
+
+  /** In the order of the configuration, as all here. */
+  get handles(): number[] {
+    return this.#disks.map(({ disk }) => disk.handle);
+  }
+
+  describe(): DiskDescription[] {
+    return this.#disks.map(({ config, disk }) => ({ ...config, bytes: disk.bytes }));
+  }
+
+  /** As `postcopy status` shows them. */
+  status(): DiskStatus[] {
+    return this.#disks.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
+  }
+
+  /** All or none. Rejects with DISK_IN_USE, which says by whom if that is a VM of this host; HOST_LACKS without locks. */
+  lock(): Promise<void> {
+    return this.relock(0);
+  }
+
+  unlock(): void {
+    for (const { disk } of this.#disks) disk.unlock();
+  }
+
+  /** As lock(), trying again for so long: until the other side has let go. What is locked already is no obstacle. */
+  async relock(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const taken = this.#lockAll();
+      if (taken === undefined) return;
+      if (performance.now() >= deadline) throw await diskInUse(taken);
+      await delay(RELOCK_INTERVAL_MS);
+    }
+  }
+
+  /**
+   * Writes back, off this thread, while the guest still runs, so that little is left to be written while it stands still.
+   * Rejects with MIGRATION_FAILED if a disk cannot be written, and with what `cancelled` was aborted with.
+   */
+  async presync(cancelled: AbortSignal, limitMs = PRESYNC_LIMIT_MS): Promise<void> {
+    const deadline = Deadline.in(limitMs);
+    for (let round = 0; round < PRESYNCS_MAX; round++) {
+      const began = performance.now();
+      await Promise.all(this.#disks.map((disk) => syncInBackground(disk, deadline, cancelled)));
+      if (performance.now() - began < SHORT_SYNC_MS) return;
+    }
+  }
+
+  /** Those that have requests in flight. */
+  unanswered(): DiskConfig[] {
+    return this.#disks.filter(({ disk }) => !disk.waitIdle(0)).map(({ config }) => config);
+  }
+
+  /** After the locks have come: what another host has written is what is read from here on. */
+  dropCaches(): void {
+    for (const { config, disk } of this.#disks) {
+      try {
+        disk.dropCache();
+      } catch (error) {
+        throw diskError('HOST_LACKS', config, 'is cached on this host, and the cache cannot be dropped', error);
+      }
+    }
+  }
+
+  /** After the device worker has let go of them. A disk with requests in flight stays open, and locked, until they end. */
+  close(): void {
+    closeAll(this.#disks);
+  }
+
+  /** The first that somebody else has, with none locked then; undefined if all are ours. */
+  #lockAll(): DiskConfig | undefined {
+    for (const { config, disk } of this.#disks) {
+      try {
+        if (disk.lock()) continue;
+      } catch (error) {
+        this.unlock();
+        throw cannotLock(config, error);
+      }
+      this.unlock();
+      return config;
+    }
+    return undefined;
+  }
+}
+
+function openDisk(config: DiskConfig): OpenDisk {
+  try {
+    return { config, disk: new native.Disk(config.path, config.readonly) };
+  } catch (error) {
+    throw cannotOpen(config, error);
+  }
+}
+
+function closeAll(disks: readonly OpenDisk[]): void {
+  for (const { disk } of disks) disk.close(CLOSE_WAIT_MS);
+}
+
+/** The second would not get the lock, and nobody would understand why. */
+function requireDistinct(configs: readonly DiskConfig[]): void {
+  for (const [i, config] of configs.entries()) {
+    for (const earlier of configs.slice(0, i)) {
+      if ((config.readonly && earlier.readonly) || !isSameFile(config.path, earlier.path)) continue;
+      throw diskError('BAD_CONFIG', config, `is disk ${earlier.id} too: only two read-only disks can be one file`);
+    }
+  }
+}
+
+function requireSectors(config: DiskConfig, bytes: number): void {
+  if (bytes > 0 && bytes % SECTOR_BYTES === 0) return;
+  const why = `has ${bytes} bytes; a disk is whole sectors of ${SECTOR_BYTES}, at least one (truncate -s %${SECTOR_BYTES})`;
+  throw diskError('BAD_CONFIG', config, why);
+}
+
+/** A disk that could not be written once cannot from then on: another host would read what was there before, for good. */
+async function syncInBackground({ config, disk }: OpenDisk, deadline: Deadline, cancelled: AbortSignal): Promise<void> {
+  if (config.readonly) return;
+  const number = disk.beginSync();
+  while (!hasSynced({ config, disk }, number)) {
+    cancelled.throwIfAborted();
+    if (deadline.leftMs === 0)
+      throw diskError('MIGRATION_FAILED', config, 'is not written back: see whether its storage answers');
+    await delay(SYNC_POLL_MS);
+  }
+}
+
+function hasSynced({ config, disk }: OpenDisk, number: number): boolean {
+  try {
+    return disk.synced(number, 0);
+  } catch (error) {
+    throw diskError('MIGRATION_FAILED', config, 'cannot be written', error);
+  }
+}

@@ -1,0 +1,205 @@
+/** The main thread's side of the device worker. */
+import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { Deadline } from '../basics/deadline.js';
+import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
+import { PostcopyError } from '../errors.js';
+import { native, type NativeMemory, type NativeVm } from '../native.js';
+import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
+import type { VcpuStop } from './exit-dispatch.js';
+import type { VirtioSpec } from '../host/virtio-spec.js';
+
+interface DeviceEvents {
+  notice: [text: string];
+  'power-off': [];
+  reset: [source: string];
+  'vcpu-stopped': [stop: VcpuStop];
+  failed: [error: Error];
+}
+
+interface Waiter {
+  resolve(state: unknown): void;
+  reject(error: Error): void;
+}
+
+/** What a device worker serves; the descriptors are its own from then on. */
+export interface Served {
+  vm: NativeVm;
+  memory: NativeMemory;
+  serialFd: number;
+  virtio: VirtioSpec[];
+}
+
+/** A device worker that does not answer by then waits in the kernel for a page that does not come. */
+const CLOSE_WAIT_MS = 2000;
+/** A worker whose devices could not pause in time is on its way to say why, which is more than can be said here. */
+const SAY_WHY_MS = 200;
+
+/** The worker is in a call that takes its time, a reset of a device for one: it does what it was asked when that ends. */
+export class NoAnswerError extends PostcopyError {}
+
+export class DeviceLink extends EventEmitter<DeviceEvents> {
+  readonly #worker = new Worker(new URL('./device-worker.js', import.meta.url));
+  readonly #wakeFd = native.createEventFd();
+  readonly #releaseFlag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(KEEP_PAGES);
+  readonly #waiting: Waiter[] = [];
+  readonly #loaded: Promise<unknown>;
+  #serving = false;
+  #closed = false;
+  #closing: Promise<boolean> | undefined;
+
+  /** Starts the worker, which loads its code and waits for a machine. */
+  constructor() {
+    super();
+    this.#worker.on('message', (message: DeviceReply) => this.#receive(message));
+    this.#worker.on('error', (error) => this.#fail(error));
+    // Whoever asked it something behind 'close' gets no answer.
+    this.#worker.on('exit', () => this.#rejectAll(new PostcopyError('INTERNAL', 'the device worker has ended')));
+    this.#loaded = this.#answer();
+    this.#loaded.catch(() => {}); // told to whoever gives it a machine
+  }
+
+  /** Serves the exits of a VM from now on. */
+  async serve({ vm, memory, serialFd, virtio }: Served): Promise<void> {
+    await this.#loaded;
+    const job: DeviceJob = {
+      vmHandle: vm.handle,
+      memoryHandle: memory.handle,
+      exitQueueHandle: vm.exitQueueHandle,
+      serialFd,
+      virtio,
+      releaseFlag: this.#releaseFlag,
+      wakeFd: this.#wakeFd,
+    };
+    this.#serving = true;
+    this.#worker.postMessage(job);
+    await this.#answer();
+  }
+
+  /**
+   * Pages that the guest reports free may be given back to the host from now on: all of its memory is here. While it
+   * arrives that would make pages missing that have come already, and nobody would send them again.
+   */
+  allowRelease(): void {
+    Atomics.store(this.#releaseFlag, 0, RELEASE_PAGES);
+  }
+
+  /**
+   * The devices' state; vCPUs must be parked, or it may change meanwhile. Rejects with NoAnswerError if the worker does
+   * not answer by then.
+   */
+  save(deadline: Deadline): Promise<unknown> {
+    return inTime(this.#request({ type: 'save' }), deadline.leftMs);
+  }
+
+  async restore(state: unknown): Promise<void> {
+    await this.#request({ type: 'restore', state });
+  }
+
+  /** The guest shuts down if it cares to. */
+  async pressPowerButton(): Promise<void> {
+    await this.#request({ type: 'power-button' });
+  }
+
+  /**
+   * With all vCPUs parked: the devices finish what they have in flight and begin nothing new. Rejects with
+   * MIGRATION_FAILED if one of them cannot by then, with NoAnswerError if the worker does not answer.
+   */
+  async pause(deadline: Deadline): Promise<void> {
+    await inTime(this.#request({ type: 'pause', untilMicros: deadline.atMicros }), deadline.leftMs + SAY_WHY_MS);
+  }
+
+  /** After pause() or restore(). */
+  async resume(): Promise<void> {
+    await this.#request({ type: 'resume' });
+  }
+
+  /** Network devices tell the network where the guest is now. */
+  async announce(): Promise<void> {
+    await this.#request({ type: 'announce' });
+  }
+
+  /**
+   * False if the worker still waits in the kernel, for a page or a disk, after so long: it stays until the process ends.
+   * The first call counts.
+   */
+  close(waitMs = CLOSE_WAIT_MS): Promise<boolean> {
+    this.#closing ??= this.#close(waitMs);
+    return this.#closing;
+  }
+
+  async #close(waitMs: number): Promise<boolean> {
+    if (!this.#closed && !(await this.#endWorker(waitMs))) return false;
+    this.#closed = true;
+    native.closeFd(this.#wakeFd);
+    return true;
+  }
+
+  async #endWorker(waitMs: number): Promise<boolean> {
+    const exited = new Promise<boolean>((resolve) => this.#worker.once('exit', () => resolve(true)));
+    if (this.#serving) {
+      this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+      if (await Promise.race([exited, delay(waitMs, false, { ref: false })])) return true;
+      this.#worker.unref();
+      return false;
+    }
+    // A worker that is ended while it loads its code leaves the files open that it is reading.
+    await this.#loaded.catch(() => {});
+    await this.#worker.terminate();
+    return exited;
+  }
+
+  #request(request: DeviceRequest): Promise<unknown> {
+    if (this.#closed) return Promise.reject(new PostcopyError('INTERNAL', 'the device worker has ended'));
+    this.#worker.postMessage(request);
+    native.signalEventFd(this.#wakeFd);
+    return this.#answer();
+  }
+
+  /** The next answer that belongs to nobody yet: they come in the order of the requests. */
+  #answer(): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  #receive(message: DeviceReply): void {
+    switch (message.type) {
+      case 'answer':
+        return this.#waiting.shift()?.resolve(message.state);
+      case 'refused':
+        return this.#waiting.shift()?.reject(new PostcopyError(message.code, message.message));
+      case 'notice':
+        return void this.emit('notice', message.text);
+      case 'power-off':
+        return void this.emit('power-off');
+      case 'reset':
+        return void this.emit('reset', message.source);
+      case 'vcpu-stopped':
+        return void this.emit('vcpu-stopped', message.stop);
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#rejectAll(error);
+    this.emit('failed', error);
+  }
+
+  #rejectAll(error: Error): void {
+    this.#closed = true;
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
+  }
+}
+
+async function inTime<Answer>(answer: Promise<Answer>, limitMs: number): Promise<Answer> {
+  const limit = new AbortController();
+  const tooLate = delay(limitMs, undefined, { signal: limit.signal }).then(() => {
+    throw new NoAnswerError('MIGRATION_FAILED', 'the devices do not answer');
+  });
+  try {
+    return await Promise.race([answer, tooLate]);
+  } finally {
+    tooLate.catch(() => {});
+    answer.catch(() => {});
+    limit.abort();
+  }
+}

@@ -1,0 +1,41 @@
+import type { ErrorCode } from '../errors.js';
+import type { VirtioSpec } from '../host/virtio-spec.js';
+import type { VcpuStop } from './exit-dispatch.js';
+
+/** What the device worker is given, once, before any request. */
+export interface DeviceJob {
+  vmHandle: number;
+  memoryHandle: number;
+  exitQueueHandle: number;
+  /** The worker's end of the serial line, a non-blocking Unix socket. */
+  serialFd: number;
+  virtio: VirtioSpec[];
+  /** Of ReportedPages: whether pages that the guest gives up may be released. */
+  releaseFlag: Int32Array;
+  /** eventfd: a request waits. */
+  wakeFd: number;
+}
+
+/** Main thread to device worker; each is answered, in order. */
+export type DeviceRequest =
+  | { type: 'save' }
+  | { type: 'restore'; state: unknown }
+  /**
+   * Finishes what the devices have in flight, by that moment (monotonicMicros()); they begin nothing new until 'resume'.
+   */
+  | { type: 'pause'; untilMicros: number }
+  | { type: 'resume' }
+  /** Network devices tell where the guest is now. */
+  | { type: 'announce' }
+  | { type: 'power-button' }
+  | { type: 'close' };
+
+/** Device worker to main thread. The first answer says that its code is loaded, the second that it serves its job. */
+export type DeviceReply =
+  | { type: 'answer'; state?: unknown }
+  | { type: 'refused'; code: ErrorCode; message: string }
+  /** For the operator. */
+  | { type: 'notice'; text: string }
+  | { type: 'power-off' }
+  | { type: 'reset'; source: string }
+  | { type: 'vcpu-stopped'; stop: VcpuStop };

@@ -1,0 +1,181 @@
+/**
+ * The device worker: all device models of one VM, on a thread of their own. Once it has its job it waits in poll(2) for
+ * vCPU exits, for what its devices wait for and for requests of the main thread, and does not return to its event loop
+ * before it ends.
+ */
+import { getPriority } from 'node:os';
+import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { Deadline } from '../basics/deadline.js';
+import { DeviceSet } from '../devices/device-set.js';
+import type { PollSource } from '../devices/poll-source.js';
+import { describeError, PostcopyError } from '../errors.js';
+import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
+import { BearableErrors } from './bearable-errors.js';
+import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
+import { ExitDispatch } from './exit-dispatch.js';
+import { PollLoop } from '../threads/poll-loop.js';
+import { SerialLine } from '../console/serial-line.js';
+import { VirtioSlots } from './virtio-slots.js';
+
+/** worker.terminate() takes effect between system calls, so none may last for ever. */
+const LONGEST_WAIT_MS = 500;
+
+const port = parentPort as MessagePort;
+const reply = (message: DeviceReply): void => port.postMessage(message);
+const report = (text: string): void => reply({ type: 'notice', text });
+
+// For who looks at what a VM's threads do; its priority stays.
+native.setThread('devices', getPriority());
+
+class DeviceWorker {
+  readonly #job: DeviceJob;
+  readonly #exits: ExitQueue;
+  readonly #line: SerialLine;
+  readonly #virtio: VirtioSlots;
+  readonly #devices: DeviceSet;
+  readonly #dispatch: ExitDispatch;
+  readonly #sources: PollSource[];
+  readonly #errors = new BearableErrors(report);
+  #closing = false;
+  /** The guest has powered itself off, reset itself or failed. */
+  #guestIsOver = false;
+
+  constructor(job: DeviceJob) {
+    const vm = new native.Vm(null, job.vmHandle);
+    const memory = new native.GuestMemory(null, job.memoryHandle);
+    this.#job = job;
+    this.#exits = new native.ExitQueue(null, job.exitQueueHandle);
+    this.#line = new SerialLine(job.serialFd);
+    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag, report });
+    this.#devices = new DeviceSet(
+      {
+        setIrq: (gsi, level) => vm.setIrq(gsi, level),
+        serialOutput: (bytes) => {
+          if (!this.#guestIsOver) this.#line.gather(bytes);
+        },
+        showSerial: (s) =>
+          vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
+        hideSerial: () => vm.hideSerial(),
+        catchUp: () => this.#dispatch.drain(),
+        powerOff: () => this.#over({ type: 'power-off' }),
+        reset: (source) => this.#over({ type: 'reset', source }),
+        nowMicros: () => native.monotonicMicros(),
+        wallClockMs: () => Date.now(),
+      },
+      this.#virtio.transports,
+    );
+    this.#dispatch = new ExitDispatch(
+      this.#exits,
+      this.#devices,
+      (stop) => this.#over({ type: 'vcpu-stopped', stop }),
+      this.#errors,
+    );
+    this.#sources = [...this.#exitSources(), this.#serialSource(), this.#requestSource()];
+  }
+
+  /** Until the main thread asks it to close. */
+  run(): void {
+    const loop = new PollLoop();
+    while (!this.#closing) {
+      try {
+        this.#turn(loop);
+        this.#errors.wentWell();
+      } catch (error) {
+        this.#errors.bear('what it waits for', error);
+      }
+    }
+    this.#line.flush();
+    this.#virtio.close();
+  }
+
+  /** vCPUs go on until the main thread has stopped them: nothing of what they do meanwhile gets out. */
+  #over(message: DeviceReply): void {
+    this.#guestIsOver = true;
+    this.#virtio.hold();
+    reply(message);
+  }
+
+  #turn(loop: PollLoop): void {
+    const wait = Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer(), this.#line.msToFlush());
+    loop.turn(this.#allSources(), wait);
+    this.#devices.runTimers();
+    this.#line.flushIfDue();
+  }
+
+  *#allSources(): Generator<PollSource> {
+    yield* this.#sources;
+    yield* this.#virtio.sources();
+  }
+
+  #exitSources(): PollSource[] {
+    const run = (): void => void this.#dispatch.run();
+    return [this.#exits.fd, this.#exits.postedFd].map((fd) => ({ fd, events: POLLIN, run }));
+  }
+
+  #serialSource(): PollSource {
+    const line = this.#line;
+    const devices = this.#devices;
+    return {
+      fd: this.#job.serialFd,
+      get events() {
+        const wantsInput = line.open && devices.serialInputSpace() > 0;
+        return (wantsInput ? POLLIN : 0) | (line.open && line.blocked ? POLLOUT : 0);
+      },
+      run() {
+        line.flush();
+        const input = line.read(devices.serialInputSpace());
+        if (input !== undefined) devices.serialInput(input);
+      },
+    };
+  }
+
+  #requestSource(): PollSource {
+    return { fd: this.#job.wakeFd, events: POLLIN, run: () => this.#answerAll() };
+  }
+
+  #answerAll(): void {
+    native.drainEventFd(this.#job.wakeFd);
+    while (!this.#closing) {
+      const next = receiveMessageOnPort(port) as { message: DeviceRequest } | undefined;
+      if (next === undefined) return;
+      try {
+        reply({ type: 'answer', state: this.#answer(next.message) });
+      } catch (error) {
+        const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
+        reply({ type: 'refused', code, message: describeError(error) });
+      }
+    }
+  }
+
+  #answer(request: DeviceRequest): unknown {
+    switch (request.type) {
+      case 'save':
+        this.#dispatch.drain();
+        this.#line.flush();
+        return this.#devices.save();
+      case 'restore':
+        this.#virtio.hold();
+        return this.#devices.restore(request.state);
+      case 'pause':
+        this.#dispatch.drain();
+        return this.#virtio.pause(new Deadline(request.untilMicros));
+      case 'resume':
+        return this.#guestIsOver ? undefined : this.#virtio.resume();
+      case 'announce':
+        return this.#virtio.announce();
+      case 'power-button':
+        return this.#devices.pressPowerButton();
+      case 'close':
+        this.#closing = true;
+        return undefined;
+    }
+  }
+}
+
+port.once('message', (job: DeviceJob) => {
+  const worker = new DeviceWorker(job);
+  reply({ type: 'answer' });
+  worker.run();
+  native.closeFd(job.serialFd);
+});
+reply({ type: 'answer' });

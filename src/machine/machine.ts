@@ -1,0 +1,268 @@
+/**
+ * One machine: the VM of its kind, guest RAM, vCPUs with their threads, and the device worker. Built empty; a boot or a
+ * migration gives it its first state.
+ */
+import type { BootFiles } from '../boot/boot-entry.js';
+import type { MachineName } from '../configure/machine-setting.js';
+import { Deadline } from '../basics/deadline.js';
+import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
+import { PostcopyError } from '../errors.js';
+import type { GuestMemory } from '../memory/guest-memory.js';
+import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
+import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
+import { CLOSE_WAIT_MS, closeVcpus } from './close-vcpus.js';
+import { DeviceLink, NoAnswerError } from './device-link.js';
+import type { HostDevices } from '../host/host-devices.js';
+import { kvmMachine } from './kvm-machine.js';
+import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
+import type { MachineState } from './machine-state.js';
+import { threadMachine } from './thread-machine.js';
+import type { VirtioSpec } from '../host/virtio-spec.js';
+
+export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
+
+/** The machine's ends of the lines to the host, its own from now on. */
+export interface MachineLines {
+  /** COM1. */
+  serialFd: number;
+  /** The virtio console. */
+  consoleFd: number;
+}
+
+/**
+ * A guest stands still no longer than this for what its vCPUs and devices wait for: storage that does not answer, for one.
+ * Then it does not move, and goes on here.
+ */
+export const STOPPED_LIMIT_MS = 10_000;
+/** One wait in the thread that asks is no longer than this; in between the event loop turns. */
+const PARK_WAIT_MS = 2;
+/** Longer than a destination needs to find out that it does not get the VM, and to let go of its disks. */
+const RELOCK_WAIT_MS = 30_000;
+
+/** Guest RAM that is not all here: who touches a page that is missing waits in the kernel until it comes. */
+export interface ComingPages {
+  /** They go on, and read zeroes. */
+  letGo(): Promise<void>;
+}
+
+export class Machine {
+  readonly #parts: MachineParts;
+  #closing: Promise<boolean> | undefined;
+  #halted = false;
+  #tscKhz: number;
+  /** Of a machine that comes from another host, until all of its RAM is here. */
+  comingPages: ComingPages | undefined;
+  /** Bytes of a vCPU's XSAVE state on this host. */
+  readonly xsaveBytes: number;
+
+  private constructor(
+    readonly kind: MachineKind,
+    parts: MachineParts,
+    readonly devices: DeviceLink,
+    /** Not the machine's own: a guest's reset makes another one. */
+    readonly hostDevices: HostDevices,
+  ) {
+    this.#parts = parts;
+    // Asked now: a vCPU that runs does not answer.
+    this.#tscKhz = kind.tscKhz(parts);
+    this.xsaveBytes = parts.vcpus[0]!.getState('xsave').length;
+  }
+
+  /**
+   * `lines` and `devices`, which may have been started before, are the machine's from now on. `hostDevices` must be open,
+   * and must stay so until the machine is closed.
+   */
+  static async create(
+    kind: MachineKind,
+    shape: MachineShape,
+    lines: MachineLines,
+    hostDevices: HostDevices,
+    devices = new DeviceLink(),
+  ): Promise<Machine> {
+    const undo: (() => void)[] = Object.values(lines).map((fd) => () => native.closeFd(fd));
+    try {
+      const parts = kind.build(shape, undo);
+      const { vm, memory } = parts;
+      const virtio = addVirtio(vm, hostDevices, lines.consoleFd, undo);
+      undo.splice(0, Object.keys(lines).length); // the device worker's from here on
+      await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
+      return new Machine(kind, parts, devices, hostDevices);
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      await devices.close();
+      throw new PostcopyError('HOST_LACKS', 'cannot build the virtual machine on this host', error);
+    }
+  }
+
+  get memory(): NativeMemory {
+    return this.#parts.memory;
+  }
+
+  get vcpus(): NativeVcpu[] {
+    return this.#parts.vcpus;
+  }
+
+  get cpus(): number {
+    return this.vcpus.length;
+  }
+
+  /** A kernel into its fresh RAM, and vCPUs at its entry. Throws PostcopyError. */
+  load(memory: GuestMemory, files: BootFiles, rsdpAddress: number): void {
+    this.kind.load(this.#parts, memory, files, rsdpAddress);
+  }
+
+  /**
+   * The guest is over: vCPUs stop where they can, and nothing lets them go on, nor the devices, which the device worker
+   * has stopped itself. Nobody waits for that: some wait for pages that are still to come.
+   */
+  halt(): void {
+    this.#halted = true;
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+  }
+
+  /** The guest's TSC frequency: the host's own as long as no other was set; 0 if KVM does not say. */
+  get tscKhz(): number {
+    return this.#tscKhz;
+  }
+
+  /**
+   * That of a guest that comes from another host, before it has any state; 0 if that one does not know it. Throws HOST_LACKS
+   * if KVM refuses it.
+   */
+  setTscKhz(khz: number): void {
+    if (khz === 0) return;
+    if (!this.kind.setTscKhz(this.#parts, khz)) throw this.#refusedTsc(khz);
+    this.#tscKhz = this.kind.tscKhz(this.#parts);
+  }
+
+  /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
+  resume(): void {
+    if (this.#halted) return;
+    for (const vcpu of this.vcpus) {
+      if (vcpu.waitParked(0)) vcpu.notePaused();
+      vcpu.resume();
+    }
+  }
+
+  /**
+   * Parks all vCPUs. Takes as long as the pages and devices do that they wait for, if there is no deadline; rejects with
+   * MIGRATION_FAILED behind it: resume() has them go on. Returns monotonicMicros() of the last one.
+   */
+  async pause(deadline?: Deadline): Promise<number> {
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+    for (const [index, vcpu] of this.vcpus.entries()) {
+      while (!vcpu.waitParked(PARK_WAIT_MS)) {
+        if (deadline?.leftMs === 0) throw this.#tooLate(`vCPU ${index} does not stop`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
+  }
+
+  /** Of a paused machine, with the state of its devices. `clockAt`: monotonicMicros() when its clocks were read. */
+  save(devices: unknown): { state: MachineState; clockAt: number } {
+    const { cpu, clockAt } = this.kind.save(this.#parts);
+    return { state: { cpu, devices }, clockAt };
+  }
+
+  /** Everything but time. */
+  async restore(state: MachineState): Promise<void> {
+    this.kind.restore(this.#parts, state.cpu);
+    // After the interrupt controllers: the devices raise the lines that were high, which KVM does not keep.
+    await this.devices.restore(state.devices);
+  }
+
+  /**
+   * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Resolves to
+   * the devices' state. Rejects, with the disks locked still, if a device cannot by then.
+   */
+  async releaseDevices(deadline: Deadline): Promise<unknown> {
+    // Asked at once: each answer takes two wake-ups.
+    const paused = this.devices.pause(deadline);
+    const saved = this.devices.save(deadline);
+    saved.catch(() => {}); // a device that cannot pause says why
+    try {
+      await paused;
+      const state = await saved;
+      this.hostDevices.disks.unlock();
+      return state;
+    } catch (error) {
+      throw error instanceof NoAnswerError ? this.#tooLate(error.message) : error;
+    }
+  }
+
+  /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */
+  async goOn(): Promise<void> {
+    await this.hostDevices.disks.relock(RELOCK_WAIT_MS);
+    this.#goOn();
+  }
+
+  /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
+  resumeAfter(state: MachineState, sinceMicros: number): void {
+    this.kind.startClocks(this.#parts, state.cpu, sinceMicros, this.tscKhz);
+    this.#goOn();
+    for (const ms of ANNOUNCE_AT_MS) setTimeout(() => this.devices.announce().catch(() => {}), ms).unref();
+  }
+
+  /**
+   * Stops and frees all. False if the device worker or a disk still waits in the kernel, for a page or for storage: then
+   * all of it stays until the process ends. `devicesWaitMs`: for devices that finish what they have in flight; the first
+   * call counts.
+   */
+  close(devicesWaitMs?: number): Promise<boolean> {
+    this.#closing ??= this.#close(devicesWaitMs);
+    return this.#closing;
+  }
+
+  #goOn(): void {
+    if (this.#halted) return;
+    this.resume();
+    // Nobody waits for this: a worker that waits for storage answers late, and one that has failed says so itself.
+    this.devices.resume().catch(() => {});
+  }
+
+  #refusedTsc(khz: number): PostcopyError {
+    const ours = this.#tscKhz === 0 ? '' : `, whose own is ${this.#tscKhz} kHz`;
+    return new PostcopyError(
+      'HOST_LACKS',
+      `KVM of this host${ours}, cannot give the guest its TSC frequency of ${khz} kHz`,
+    );
+  }
+
+  #tooLate(what: string): PostcopyError {
+    const limit = `in the ${STOPPED_LIMIT_MS / 1000} s that the guest may stand still`;
+    const [disk] = this.hostDevices.disks.unanswered();
+    const why = disk === undefined ? '' : `: disk ${disk.id}, ${disk.path}, does not end its requests`;
+    return new PostcopyError('MIGRATION_FAILED', `${what} ${limit}${why}`);
+  }
+
+  /**
+   * The order matters. vCPUs are told to stop first: one that waits for a page leaves KVM instead of going on with zeroes.
+   * Devices end before anybody is let go who waits for a page, or a disk would be given zeroes. And the VM goes last: it
+   * waits for the workers of the kernel that fetch pages for it (KVM's asynchronous page faults), which no signal reaches.
+   */
+  async #close(devicesWaitMs?: number): Promise<boolean> {
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+    if (!(await this.devices.close(devicesWaitMs)) || this.#diskMayWaitForPages()) return false;
+    await this.comingPages?.letGo();
+    this.#parts.vm.close(); // vCPUs get no answer of a device any more; they keep the VM until they are closed
+    if (!closeVcpus(this.vcpus, CLOSE_WAIT_MS)) return false;
+    this.memory.close();
+    return true;
+  }
+
+  /** A device worker that failed has left its requests behind. */
+  #diskMayWaitForPages(): boolean {
+    return this.comingPages !== undefined && this.hostDevices.disks.unanswered().length > 0;
+  }
+}
+
+/** What a virtio-mmio slot needs of KVM, and of the device worker. */
+function addVirtio(vm: NativeVm, hostDevices: HostDevices, consoleFd: number, undo: (() => void)[]): VirtioSpec[] {
+  return hostDevices.backends(consoleFd).map((backend, slot) => {
+    const notifyFd = native.createEventFd();
+    undo.push(() => native.closeFd(notifyFd));
+    vm.addVirtio(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_GSIS[slot]!, notifyFd);
+    return { ...backend, slot, notifyFd };
+  });
+}

@@ -1,0 +1,73 @@
+/** Everything that makes this host refuse a VM, all of it at once, before the guest is stopped at the source. */
+import { readFile } from 'node:fs/promises';
+import { missingFeatures } from '../../../boot/cpuid.js';
+import { CPUS_MAX, type MachineName } from '../../../configure/machine-setting.js';
+import { MEMORY_BYTES_MIN } from '../../../memory/layout.js';
+import { isPageAligned, mebibytesFor } from '../../../memory/page-size.js';
+import { native } from '../../../native.js';
+import { bootId } from '../../../host/boot-id.js';
+import type { Hello } from '../../wire/message.js';
+import { bootFileObjections } from './check-boot-file.js';
+
+/** KVM takes TSC frequencies this close for the same (tsc_tolerance_ppm of the kvm module). */
+const TSC_TOLERANCE = 250e-6;
+
+/** `machine`: what is waited for here. */
+export async function objectionsTo(hello: Hello, machine: MachineName): Promise<string[]> {
+  if (hello.machine !== machine) return [otherMachine(hello.machine, machine)];
+  const objections = [...shapeObjections(hello), ...(await memoryObjections(hello))];
+  objections.push(...(machine === 'kvm' ? kvmObjections(hello) : threadObjections(hello)));
+  for (const file of hello.files) objections.push(...(await bootFileObjections(file, hello.memoryBytes)));
+  return objections;
+}
+
+/** Nothing else that could be said of it would help. */
+function otherMachine(theirs: MachineName, ours: MachineName): string {
+  return `it is a machine of ${theirs}, and one of ${ours} is waited for here: \`postcopy receive --machine ${theirs}\` takes it`;
+}
+
+function shapeObjections(hello: Hello): string[] {
+  const objections: string[] = [];
+  if (hello.memoryBytes < MEMORY_BYTES_MIN || !isPageAligned(hello.memoryBytes)) {
+    objections.push(`${hello.memoryBytes} bytes of RAM are no possible size`);
+  }
+  return objections;
+}
+
+function kvmObjections(hello: Hello): string[] {
+  const objections = cpusObjections(hello, native.kvmProbe().capabilities['maxVcpus'] ?? 1);
+  const missing = missingFeatures(hello.cpuid[0]!, native.kvmSupportedCpuid());
+  if (missing.length > 0) objections.push(`this host's CPU lacks ${missing.join(', ')}`);
+  return objections;
+}
+
+/** Its guest has the host's own CPU and TSC. */
+function threadObjections(hello: Hello): string[] {
+  const objections = cpusObjections(hello, CPUS_MAX.threads);
+  if (hello.bootId !== bootId()) objections.push('it is on another host: a machine of threads moves within one');
+  return objections;
+}
+
+function cpusObjections({ cpuid }: Hello, most: number): string[] {
+  return cpuid.length > most ? [`it has ${cpuid.length} vCPUs; this host can give ${most}`] : [];
+}
+
+/**
+ * `hostKhz`: what vCPUs have here if nothing is asked for. 0 is unknown, of either. Without scaling KVM takes a higher
+ * frequency all the same, and then moves the guest's TSC forward whenever it enters the guest: it stands for a while and
+ * jumps, and is not the same on two vCPUs. So what KVM says to the frequency is no answer to whether it can be had.
+ */
+export function tscObjections(guestKhz: number, hostKhz: number, scales: boolean): string[] {
+  if (scales || guestKhz === 0 || hostKhz === 0) return [];
+  if (Math.abs(guestKhz - hostKhz) <= hostKhz * TSC_TOLERANCE) return [];
+  return [`its TSC runs at ${guestKhz} kHz; this host's at ${hostKhz} kHz, and its CPU cannot scale it`];
+}
+
+async function memoryObjections(hello: Hello): Promise<string[]> {
+  const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'));
+  const bytes = Number(available?.[1] ?? 0) * 1024;
+  if (bytes >= hello.memoryBytes) return [];
+  return [
+    `it has ${mebibytesFor(hello.memoryBytes)} MiB of RAM; ${mebibytesFor(bytes)} MiB are available on this host`,
+  ];
+}

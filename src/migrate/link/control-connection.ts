@@ -1,0 +1,149 @@
+/**
+ * The control channel of a migration on the main thread's event loop: messages in and out, and a watch on the link.
+ * Silence beyond a limit counts as a lost link whatever TCP believes.
+ */
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import { PostcopyError } from '../../errors.js';
+import { native } from '../../native.js';
+import { encodeMessage, FrameDecoder } from '../wire/frame.js';
+import type { Body, Message, MessageType } from '../wire/message.js';
+import { HANDED_OVER_LINK_TIMEOUT_MS, LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../wire/protocol.js';
+
+interface ControlEvents {
+  message: [message: Message];
+  /** Once; nothing comes after it. */
+  broken: [reason: PostcopyError];
+}
+
+export class ControlConnection extends EventEmitter<ControlEvents> {
+  readonly #socket: Socket;
+  readonly #decoder = new FrameDecoder();
+  readonly #watch: NodeJS.Timeout;
+  #timeoutMs = LINK_TIMEOUT_MS;
+  #lastHeard = native.monotonicMicros();
+  #lastTick = this.#lastHeard;
+  #roundTrip = Infinity;
+  #bytesSent = 0;
+  /** Pings whose answer somebody waits for. */
+  #awaited: { sentAt: number; resolve(): void }[] = [];
+  #closed = false;
+
+  /** The socket's preamble is behind it. */
+  constructor(
+    socket: Socket,
+    readonly peer: string,
+  ) {
+    super();
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.on('error', (error) => this.#break(new PostcopyError('LINK_LOST', `the link to ${peer} broke`, error)));
+    socket.on('close', () => this.#break(new PostcopyError('LINK_LOST', `${peer} closed the connection`)));
+    socket.resume();
+    this.#watch = setInterval(() => this.#tick(), PING_INTERVAL_MS);
+  }
+
+  send<T extends MessageType>(type: T, body: Body<T>): void {
+    if (this.#closed) return;
+    const frame = encodeMessage(type, body);
+    this.#bytesSent += frame.length;
+    this.#socket.write(frame);
+  }
+
+  get open(): boolean {
+    return !this.#closed;
+  }
+
+  /** From now on a longer silence is borne. */
+  handOver(): void {
+    this.#timeoutMs = HANDED_OVER_LINK_TIMEOUT_MS;
+  }
+
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  /** Shortest round trip seen, microseconds; 0 before the first. */
+  get roundTripMicros(): number {
+    return Number.isFinite(this.#roundTrip) ? this.#roundTrip : 0;
+  }
+
+  ping(): void {
+    this.send('ping', { sentAt: native.monotonicMicros() });
+  }
+
+  /** Resolves when the peer has dealt with all that was sent before; also after so long, or when the connection is over. */
+  async caughtUp(limitMs: number): Promise<void> {
+    if (this.#closed) return;
+    const sentAt = native.monotonicMicros();
+    this.send('ping', { sentAt });
+    const limit = setTimeout(() => this.#settle(sentAt), limitMs);
+    await new Promise<void>((resolve) => this.#awaited.push({ sentAt, resolve }));
+    clearTimeout(limit);
+  }
+
+  /** Sends what is queued, then closes; nothing is emitted any more. */
+  close(): void {
+    this.#stop();
+    this.#socket.end();
+    // A peer that never closes its side must not keep us.
+    setTimeout(() => this.#socket.destroy(), LINK_TIMEOUT_MS).unref();
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#closed) return;
+    this.#lastHeard = native.monotonicMicros();
+    let messages: Message[];
+    try {
+      messages = this.#decoder.push(chunk);
+    } catch (error) {
+      this.#break(error as PostcopyError);
+      return;
+    }
+    for (const message of messages) this.#dispatch(message);
+  }
+
+  #dispatch(message: Message): void {
+    if (this.#closed) return;
+    if (message.type === 'ping') this.send('pong', message.body);
+    else if (message.type === 'pong') this.#pong(message.body.sentAt);
+    else this.emit('message', message);
+  }
+
+  #pong(sentAt: number): void {
+    this.#roundTrip = Math.min(this.#roundTrip, native.monotonicMicros() - sentAt);
+    this.#settle(sentAt);
+  }
+
+  #settle(until: number): void {
+    for (const { sentAt, resolve } of this.#awaited) if (sentAt <= until) resolve();
+    this.#awaited = this.#awaited.filter(({ sentAt }) => sentAt > until);
+  }
+
+  #tick(): void {
+    const now = native.monotonicMicros();
+    // If this thread itself was held up, the peer's messages wait unread: give them a turn before judging.
+    const heldUp = now - this.#lastTick > 2 * PING_INTERVAL_MS * 1000;
+    this.#lastTick = now;
+    if (!heldUp && now - this.#lastHeard > this.#timeoutMs * 1000) {
+      this.#break(new PostcopyError('LINK_LOST', `nothing heard from ${this.peer} for ${this.#timeoutMs / 1000} s`));
+    } else {
+      this.ping();
+    }
+  }
+
+  #break(reason: PostcopyError): void {
+    if (this.#closed) return;
+    this.#stop();
+    this.#socket.destroy();
+    this.emit('broken', reason);
+  }
+
+  #stop(): void {
+    this.#closed = true;
+    this.#settle(Infinity);
+    clearInterval(this.#watch);
+    this.#socket.on('error', () => {}); // late ones, of a connection that no longer matters
+  }
+}

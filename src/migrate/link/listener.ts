@@ -1,0 +1,59 @@
+/** The main thread's side of the listening port. */
+import { EventEmitter } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { formatAddress } from '../../configure/address.js';
+import { PostcopyError } from '../../errors.js';
+import { native, type Socket } from '../../native.js';
+import type { AcceptedChannel, AcceptorData } from './accepted-channel.js';
+
+interface ListenerEvents {
+  channel: [channel: AcceptedChannel];
+  /** It accepts no more. */
+  failed: [error: Error];
+}
+
+export class Listener extends EventEmitter<ListenerEvents> {
+  readonly #socket: Socket;
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  readonly #acceptor: Worker;
+  readonly #exited: Promise<void>;
+  readonly port: number;
+
+  /** Throws ADDRESS_IN_USE, or BAD_CONFIG for an address that this host does not have. Port 0 takes any free one. */
+  constructor(host: string, port: number) {
+    super();
+    this.#socket = listen(host, port);
+    this.port = this.#socket.port;
+    const workerData: AcceptorData = {
+      listenerHandle: this.#socket.handle,
+      stop: this.#stop.buffer as SharedArrayBuffer,
+    };
+    this.#acceptor = new Worker(new URL('../workers/acceptor.js', import.meta.url), { workerData });
+    this.#acceptor.on('message', (channel: AcceptedChannel) => this.emit('channel', channel));
+    this.#acceptor.on('error', (error) => this.emit('failed', error));
+    this.#exited = new Promise((resolve) => this.#acceptor.once('exit', () => resolve()));
+  }
+
+  async close(): Promise<void> {
+    Atomics.store(this.#stop, 0, 1);
+    this.#socket.shutdown(); // wakes the acceptor's poll
+    await this.#exited;
+    this.#socket.close();
+  }
+}
+
+function listen(host: string, port: number): Socket {
+  try {
+    return new native.Socket('listen', host, port);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EADDRINUSE') {
+      throw new PostcopyError(
+        'ADDRESS_IN_USE',
+        `${formatAddress({ host, port })} is in use: choose another port with --listen`,
+        error,
+      );
+    }
+    throw new PostcopyError('BAD_CONFIG', `cannot listen on ${formatAddress({ host, port })}`, error);
+  }
+}

@@ -1,0 +1,25 @@
+import type { ChannelAddress } from '../link/open-channel.js';
+
+/** What the source's page workers are given. All of it can cross threads. */
+export interface SourceJob {
+  /** The most urgent one first. */
+  channels: SourceChannelJob[];
+  memoryHandle: number;
+  /** PageBitmap of pages that are left to send: the only authority on what was sent. */
+  unsent: SharedArrayBuffer;
+  pages: number;
+  /** BlockRelease. */
+  blocks: SharedArrayBuffer;
+  /** LinkSwitch, and the descriptor that is readable from the hand-over on. */
+  link: SharedArrayBuffer;
+  wakeFd: number;
+}
+
+export interface SourceChannelJob {
+  address: ChannelAddress;
+  /** Counters of this channel. */
+  counters: SharedArrayBuffer;
+}
+
+/** A page worker's channel is connected, told in the order of the job's channels; its value is the socket's handle. */
+export const CHANNEL_OPEN = 'channel-open';

@@ -1,0 +1,137 @@
+/** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
+import { z } from 'zod';
+import { MACHINES } from '../../configure/machine-setting.js';
+import { macSchema } from '../../configure/net-setting.js';
+import { VIRTIO_GSIS } from '../../memory/layout.js';
+import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
+const count = z.number().int().nonnegative();
+const micros = z.number().nonnegative();
+
+const file = z.object({
+  role: z.enum(['kernel', 'initrd']),
+  path: z.string(),
+  bytes: count,
+  sha256: z.string().length(64),
+});
+
+/** A virtio device, without what only its host knows. */
+const device = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('console') }),
+  z.object({ kind: z.literal('rng') }),
+  z.object({ kind: z.literal('balloon') }),
+  /** path: at the source. */
+  z.object({
+    kind: z.literal('block'),
+    id: z.string().max(20),
+    path: z.string(),
+    readonly: z.boolean(),
+    bytes: count,
+  }),
+  /** mtu: as the guest was told of it, 0 if it was not. */
+  z.object({
+    kind: z.literal('net'),
+    id: z.string().max(20),
+    mac: macSchema,
+    mtu: z.number().int().min(0).max(65535),
+  }),
+]);
+export type DeviceDescription = z.infer<typeof device>;
+
+export const hello = z.object({
+  /** Version of the postcopy release, for messages. */
+  release: z.string(),
+  name: z.string(),
+  /** Hand-overs so far, plus one. */
+  epoch: count,
+  machine: z.enum(MACHINES),
+  /** Of the source's boot (/proc/sys/kernel/random/boot_id): a machine of threads moves within it. */
+  bootId: z.string().max(64),
+  memoryBytes: count,
+  /** Packed struct kvm_cpuid_entry2, one array a vCPU; empty for one that is a thread. */
+  cpuid: z.array(bytes).min(1).max(4096),
+  tscKhz: count,
+  /** Bytes of struct kvm_xsave with its extension. */
+  xsaveBytes: count,
+  /** Files that a reset of the guest reads again. */
+  files: z.array(file).max(2),
+  cmdline: z.string(),
+  reboot: z.boolean(),
+  /** By virtio-mmio slot. */
+  devices: z.array(device).max(VIRTIO_GSIS.length),
+  bulkChannels: z.number().int().min(1).max(BULK_CHANNELS_MAX),
+});
+export type Hello = z.infer<typeof hello>;
+
+const vcpu = z.object({
+  regs: bytes,
+  sregs: bytes,
+  debugregs: bytes,
+  xcrs: bytes,
+  xsave: bytes,
+  mpState: bytes,
+  vcpuEvents: bytes,
+  lapic: bytes,
+  msrs: bytes,
+});
+
+/** CPUs and what is in the kernel with them, by kind of machine (machine/machine-state.ts). */
+const cpu = z.discriminatedUnion('machine', [
+  z.object({
+    machine: z.literal('kvm'),
+    vcpus: z.array(vcpu),
+    chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
+    clock: bytes,
+  }),
+  z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),
+]);
+
+export const state = z.object({
+  cpu,
+  devices: z.unknown(),
+  /** ram-map.ts: pages that hold data and were not in RAM. */
+  ramMap: bytes,
+  /** Of the pages that hold data, those that the vCPUs touch first: their numbers, and what is in them. */
+  firstPages: z.array(count).max(FIRST_PAGES_MAX),
+  firstContent: bytes,
+});
+export type State = z.infer<typeof state>;
+
+const waits = z.object({ count, mean: micros, p50: micros, p90: micros, p99: micros, max: micros });
+
+export const complete = z.object({
+  faultWaitUs: waits,
+  vcpuBlockedMs: z.number().nonnegative(),
+  /** Of this end's memory-meter.ts. */
+  peakBytes: count,
+  overheadBytes: count,
+});
+export type Complete = z.infer<typeof complete>;
+
+/** By type: number on the wire and body. */
+export const MESSAGES = {
+  hello: { tag: 1, body: hello },
+  accept: { tag: 2, body: z.object({}) },
+  refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
+  state: { tag: 4, body: state },
+  /** afterMicros: from STATE's arrival to this. */
+  loaded: { tag: 5, body: z.object({ afterMicros: micros }) },
+  /** sinceClockMicros: how long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
+  commit: { tag: 6, body: z.object({ epoch: count, sinceClockMicros: micros }) },
+  /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */
+  running: { tag: 7, body: z.object({ afterMicros: micros }) },
+  progress: { tag: 8, body: z.object({ pagesInstalled: count, faultsWaiting: count }) },
+  complete: { tag: 9, body: complete },
+  bye: { tag: 10, body: z.object({}) },
+  ping: { tag: 11, body: z.object({ sentAt: z.number() }) },
+  pong: { tag: 12, body: z.object({ sentAt: z.number() }) },
+  abort: { tag: 13, body: z.object({ reason: z.string() }) },
+  /** ram-map.ts: pages that hold data while the guest still runs at the source. */
+  ram: { tag: 14, body: z.object({ ramMap: bytes }) },
+  lost: { tag: 15, body: z.object({ reason: z.string() }) },
+} as const;
+
+export type MessageType = keyof typeof MESSAGES;
+export type Body<T extends MessageType> = z.infer<(typeof MESSAGES)[T]['body']>;
+export type Message = { [T in MessageType]: { type: T; body: Body<T> } }[MessageType];

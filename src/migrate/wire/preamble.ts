@@ -1,0 +1,78 @@
+/**
+ * The first 32 bytes of every connection, and of every answer to it. Little-endian:
+ *
+ *   0  magic, "POSTCOPY"
+ *   8  protocol version, 16 bits
+ *  10  channel, 8 bits
+ *  11  index of a bulk channel, or the verdict in an answer, 8 bits
+ *  12  zero, 32 bits
+ *  16  migration id, 16 random bytes
+ */
+import { PostcopyError } from '../../errors.js';
+import { PROTOCOL_VERSION } from './protocol.js';
+
+export const PREAMBLE_BYTES = 32;
+export const MIGRATION_ID_BYTES = 16;
+
+const MAGIC = new TextEncoder().encode('POSTCOPY');
+
+export const CHANNELS = ['control', 'urgent', 'bulk'] as const;
+export type Channel = (typeof CHANNELS)[number];
+
+/** welcome: go on; version: we speak another one (in the answer); stranger: no such migration here; busy: another VM comes. */
+export const VERDICTS = ['welcome', 'version', 'stranger', 'busy'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+export interface Preamble {
+  version: number;
+  channel: Channel;
+  index: number;
+  id: Uint8Array;
+}
+
+function encode(version: number, channel: Channel, index: number, id: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(PREAMBLE_BYTES);
+  bytes.set(MAGIC, 0);
+  new DataView(bytes.buffer).setUint16(8, version, true);
+  bytes[10] = CHANNELS.indexOf(channel);
+  bytes[11] = index;
+  bytes.set(id, 16);
+  return bytes;
+}
+
+export function encodePreamble(channel: Channel, index: number, id: Uint8Array): Uint8Array {
+  return encode(PROTOCOL_VERSION, channel, index, id);
+}
+
+export function encodeVerdict(asked: Preamble, verdict: Verdict): Uint8Array {
+  return encode(PROTOCOL_VERSION, asked.channel, VERDICTS.indexOf(verdict), asked.id);
+}
+
+/** Throws BAD_PEER if these 32 bytes do not come from a postcopy. The version is not judged here. */
+export function decodePreamble(bytes: Uint8Array): Preamble {
+  if (bytes.length !== PREAMBLE_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) {
+    throw new PostcopyError('BAD_PEER', 'the other end does not speak the postcopy protocol');
+  }
+  const channel = CHANNELS[bytes[10]!];
+  if (channel === undefined) throw new PostcopyError('BAD_PEER', `preamble names an unknown channel, ${bytes[10]}`);
+  return {
+    version: new DataView(bytes.buffer, bytes.byteOffset).getUint16(8, true),
+    channel,
+    index: bytes[11]!,
+    id: bytes.slice(16, PREAMBLE_BYTES),
+  };
+}
+
+/** Throws unless the answer is a welcome. */
+export function checkVerdict(bytes: Uint8Array, peer: string): void {
+  const answer = decodePreamble(bytes);
+  const verdict = VERDICTS[answer.index];
+  if (answer.version !== PROTOCOL_VERSION || verdict === 'version') {
+    throw new PostcopyError(
+      'BAD_PEER',
+      `${peer} speaks version ${answer.version} of the postcopy protocol, this end version ${PROTOCOL_VERSION}: install the same release on both hosts`,
+    );
+  }
+  if (verdict === 'busy') throw new PostcopyError('REFUSED', `${peer} is taking another VM already`);
+  if (verdict !== 'welcome') throw new PostcopyError('BAD_PEER', `${peer} does not know this migration`);
+}

@@ -1,0 +1,35 @@
+/** A page worker of the destination: serves its channels. */
+import { native } from '../../native.js';
+import { serveChannels } from '../../threads/channel-loop.js';
+import { LinkSwitch } from '../../threads/link-switch.js';
+import { niceFor, servePageJob } from '../../threads/page-worker.js';
+import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
+import { FaultHandler } from '../destination/pages/fault-handler.js';
+import type { DestinationJob } from '../destination/job.js';
+import { rehearsePagesIfPossible } from './rehearse-pages.js';
+import { installerParts, PageInstaller } from '../destination/pages/page-installer.js';
+
+rehearsePagesIfPossible();
+servePageJob<DestinationJob>((job, report, fail) => {
+  const link = new LinkSwitch(job.link);
+  const tasks = job.channels.map((channel) => {
+    const socket = new native.Socket(null, channel.socketHandle);
+    const installer = new PageInstaller(installerParts(job, channel), report);
+    return channel.kind === 'urgent'
+      ? new FaultHandler(socket, installer, link)
+      : new BulkReceiver(socket, installer, link);
+  });
+  const faults = tasks.find((task) => task instanceof FaultHandler);
+  native.setThread(
+    faults === undefined ? 'bulk-receiver' : 'fault-worker',
+    niceFor(job.channels.map(({ kind }) => kind)),
+  );
+  try {
+    serveChannels(tasks, link, -1);
+  } catch (error) {
+    // From here on either faults are answered with anything, or the guest may run; never both.
+    if (faults === undefined || !link.break()) throw error;
+    fail(error);
+    faults.discard();
+  }
+});

@@ -1,0 +1,38 @@
+/** A page worker of the source: connects its channels and serves them. */
+import { PageBitmap } from '../../memory/page-bitmap.js';
+import { native } from '../../native.js';
+import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
+import { Counters } from '../report/counters.js';
+import { LinkSwitch } from '../../threads/link-switch.js';
+import { niceFor, servePageJob, type Report } from '../../threads/page-worker.js';
+import { rehearsePagesIfPossible } from './rehearse-pages.js';
+import { BackgroundPush } from '../source/background-push.js';
+import { CHANNEL_OPEN, type SourceChannelJob, type SourceJob } from '../source/job.js';
+import { openChannel } from '../link/open-channel.js';
+import { PageServer } from '../source/page-server.js';
+import { BlockRelease } from '../source/release.js';
+import { SentPages } from '../source/sent-pages.js';
+import type { SourceChannel } from '../source/source-channel.js';
+
+function openTask(job: SourceJob, { address, counters }: SourceChannelJob, report: Report): ChannelTask {
+  const memory = new native.GuestMemory(null, job.memoryHandle);
+  const socket = openChannel(address);
+  report(CHANNEL_OPEN, socket.handle);
+  const channel: SourceChannel = {
+    memory,
+    socket,
+    unsent: new PageBitmap(job.pages, job.unsent),
+    link: new LinkSwitch(job.link),
+    counters: new Counters(counters),
+    sent: new SentPages(new BlockRelease(memory, job.pages, job.blocks)),
+  };
+  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel);
+}
+
+rehearsePagesIfPossible();
+servePageJob<SourceJob>((job, report) => {
+  const kinds = job.channels.map(({ address }) => address.channel);
+  native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
+  const tasks = job.channels.map((channel) => openTask(job, channel, report));
+  serveChannels(tasks, new LinkSwitch(job.link), job.wakeFd);
+});

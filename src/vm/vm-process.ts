@@ -1,0 +1,43 @@
+/** VMs of this process, for its commands and for programs that embed it. */
+import { DEFAULT_MACHINE, type MachineName } from '../configure/machine-setting.js';
+import type { VmConfig } from '../configure/vm-config.js';
+import type { VmEnd, VmService } from './service.js';
+import type { Consoles } from '../machine/console-lines.js';
+import type { DeviceOverrides } from '../host/local-devices.js';
+import { LocalVm, type Notice } from './local-vm.js';
+import { requireMachine, requireUserfaultfd } from '../host/require-host.js';
+
+export interface VmProcess extends VmService {
+  /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
+  readonly ended: Promise<VmEnd>;
+}
+
+export interface ReceiveOptions extends DeviceOverrides {
+  name: string;
+  /** kvm if not given. */
+  machine?: MachineName;
+  host: string;
+  port: number;
+}
+
+/** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
+export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
+  requireMachine(config.machine);
+  const vm = new LocalVm(config.name, config.machine, consoles, notice);
+  await vm.start(config);
+  return vm;
+}
+
+/** Listens for one VM and runs it in this process once it has come. Throws PostcopyError if this host can do neither. */
+export async function receiveVm(
+  options: ReceiveOptions,
+  consoles: Consoles,
+  notice: Notice = () => {},
+): Promise<VmProcess> {
+  const { name, machine = DEFAULT_MACHINE, host, port, ...overrides } = options;
+  requireMachine(machine);
+  requireUserfaultfd();
+  const vm = new LocalVm(name, machine, consoles, notice);
+  vm.receive(host, port, overrides);
+  return vm;
+}

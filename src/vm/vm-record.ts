@@ -1,0 +1,60 @@
+import type { BootFile, Booted, BootPlan } from '../machine/boot-machine.js';
+import type { DeviceDescription, Hello } from '../migrate/wire/message.js';
+import { VERSION } from '../version.js';
+import { bootId } from '../host/boot-id.js';
+import type { Machine } from '../machine/machine.js';
+
+const BULK_CHANNELS = 1;
+
+/** What a VM is, apart from its machine: enough to boot it again, and to tell another host of it. */
+export interface VmRecord {
+  plan: BootPlan;
+  /** A reset of the guest restarts it. */
+  reboot: boolean;
+  files: BootFile[];
+  cpuid: Uint8Array[];
+  /** Hand-overs of this VM so far, on all hosts. */
+  epoch: number;
+}
+
+export function recordOfBoot(plan: BootPlan, reboot: boolean, { files, cpuid }: Booted, epoch: number): VmRecord {
+  return { plan: { ...plan }, reboot, files, cpuid, epoch };
+}
+
+export function recordOfHello(hello: Hello): VmRecord {
+  const kernel = hello.files.find((file) => file.role === 'kernel');
+  const initrd = hello.files.find((file) => file.role === 'initrd');
+  return {
+    plan: {
+      machine: hello.machine,
+      kernel: kernel?.path ?? '',
+      ...(initrd === undefined ? {} : { initrd: initrd.path }),
+      cmdline: hello.cmdline,
+      memoryBytes: hello.memoryBytes,
+      cpus: hello.cpuid.length,
+    },
+    reboot: hello.reboot,
+    files: hello.files,
+    cpuid: hello.cpuid,
+    epoch: hello.epoch,
+  };
+}
+
+export function helloOf(name: string, record: VmRecord, machine: Machine, devices: DeviceDescription[]): Hello {
+  return {
+    release: VERSION,
+    name,
+    epoch: record.epoch + 1,
+    machine: record.plan.machine,
+    bootId: bootId(),
+    memoryBytes: record.plan.memoryBytes,
+    cpuid: record.cpuid,
+    tscKhz: machine.tscKhz,
+    xsaveBytes: machine.xsaveBytes,
+    files: record.files,
+    cmdline: record.plan.cmdline,
+    reboot: record.reboot,
+    devices,
+    bulkChannels: BULK_CHANNELS,
+  };
+}

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { PostcopyError } from '../../../src/errors.js';
+import type { DeviceDescription } from '../../../src/migrate/wire/message.js';
+import { localDevices } from '../../../src/host/local-devices.js';
+
+const DEVICES: DeviceDescription[] = [
+  { kind: 'console' },
+  { kind: 'block', id: 'root', path: '/srv/root.img', readonly: false, bytes: 4096 },
+  { kind: 'block', id: 'data', path: '/srv/data.img', readonly: true, bytes: 512 },
+  { kind: 'net', id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 },
+];
+const DISKS = [
+  { id: 'data', path: '/dev/vdb' },
+  { id: 'root', path: '/dev/vda' },
+];
+const NETS = [{ id: 'net0', tap: 'tap3', bridge: 'br0' }];
+
+describe('localDevices', () => {
+  it('takes places from this host; order, mode, MAC and MTU from the VM', () => {
+    expect(localDevices(DEVICES, { disks: DISKS, nets: NETS })).toEqual({
+      disks: [
+        { id: 'root', path: '/dev/vda', readonly: false },
+        { id: 'data', path: '/dev/vdb', readonly: true },
+      ],
+      nets: [{ id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000, tap: 'tap3', bridge: 'br0' }],
+    });
+  });
+
+  it('lets the kernel name a TAP device', () => {
+    const { nets } = localDevices(DEVICES, { disks: DISKS, nets: [{ id: 'net0' }] });
+    expect(nets).toEqual([{ id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 }]);
+  });
+
+  it.each([
+    [
+      { disks: DISKS.slice(1), nets: NETS },
+      "nobody said what the VM's disk data is on this host: receive --disk id=data,path=FILE (/srv/data.img at the source)",
+    ],
+    [
+      { disks: DISKS },
+      "nobody said what the VM's interface net0 is on this host: receive --net id=net0[,tap=NAME][,bridge=NAME]",
+    ],
+    [{ disks: [{ id: 'rot', path: '/x' }] }, "the VM has no disk 'rot'; it has root, data"],
+  ])('refuses %j', (overrides, why) => {
+    expect(() => localDevices(DEVICES, overrides)).toThrow(new PostcopyError('BAD_CONFIG', why));
+  });
+
+  it('refuses what is said of a device that the VM does not have', () => {
+    expect(() => localDevices([], { nets: [{ id: 'net0' }] })).toThrow(
+      new PostcopyError('BAD_CONFIG', "the VM has no network interface 'net0'; it has none"),
+    );
+  });
+});

@@ -1,0 +1,126 @@
+import { describe, expect, it } from 'vitest';
+import { restoreTime, restoreVcpu, saveVcpu, type VcpuState } from '../../../src/machine/vcpu-state.js';
+import { FakeVcpu, msrEntries, msrsOf } from './fake-vcpu.js';
+
+const TSC = 0x10;
+const WALL_CLOCK = 0x11;
+const SYSENTER_CS = 0x174;
+const TSC_DEADLINE = 0x6e0;
+const WALL_CLOCK_NEW = 0x4b564d00;
+const SYSTEM_TIME_NEW = 0x4b564d01;
+const EFER = 0xc000_0080;
+
+function stateWith(...msrs: [number, bigint][]): VcpuState {
+  const parts = ['regs', 'sregs', 'debugregs', 'xcrs', 'xsave', 'mpState', 'vcpuEvents', 'lapic'] as const;
+  const bytes = Object.fromEntries(parts.map((part, i) => [part, Uint8Array.of(i)]));
+  return { ...bytes, msrs: msrEntries(...msrs) } as VcpuState;
+}
+
+describe('saveVcpu', () => {
+  it('asks for mp_state first, because that settles a pending INIT', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.msrs.set(EFER, 5n);
+    const state = saveVcpu(vcpu.asVcpu(), Uint32Array.of(TSC, EFER));
+    expect(vcpu.log[0]).toBe('get mpState');
+    expect([...vcpu.log].sort()).toEqual(
+      ['debugregs', 'lapic', 'mpState', 'regs', 'sregs', 'vcpuEvents', 'xcrs', 'xsave'].map((name) => `get ${name}`),
+    );
+    expect(new TextDecoder().decode(state.xsave)).toBe('xsave');
+    expect(msrsOf(state.msrs)).toEqual([[EFER, 5n]]);
+  });
+});
+
+describe('restoreVcpu', () => {
+  it('puts each part back in an order that KVM takes', () => {
+    const vcpu = new FakeVcpu();
+    const state = stateWith([EFER, 0x500n]);
+    restoreVcpu(vcpu.asVcpu(), state);
+    expect(vcpu.log).toEqual([
+      'set sregs',
+      'set regs',
+      'set xcrs',
+      'set xsave',
+      'msr c0000080',
+      'set lapic',
+      'set debugregs',
+      'set mpState',
+      'set vcpuEvents',
+    ]);
+    for (const [name, bytes] of vcpu.state) expect(bytes).toBe(state[name as keyof VcpuState]);
+  });
+
+  it('leaves time for later, and the wall clock alone', () => {
+    const vcpu = new FakeVcpu();
+    const state = stateWith(
+      [WALL_CLOCK_NEW, 1n],
+      [EFER, 2n],
+      [TSC_DEADLINE, 3n],
+      [SYSTEM_TIME_NEW, 4n],
+      [TSC, 5n],
+      [WALL_CLOCK, 6n],
+      [SYSENTER_CS, 7n],
+    );
+    restoreVcpu(vcpu.asVcpu(), state);
+    expect([...vcpu.msrs]).toEqual([
+      [SYSENTER_CS, 7n],
+      [SYSTEM_TIME_NEW, 4n],
+      [EFER, 2n],
+    ]);
+  });
+
+  it('passes over an MSR that cannot be set and has the value already', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x8b).add(0x10a);
+    vcpu.msrs.set(0x8b, 9n).set(0x10a, 1n);
+    restoreVcpu(vcpu.asVcpu(), stateWith([0x8b, 9n], [0x10a, 1n], [SYSENTER_CS, 7n]));
+    expect(vcpu.msrs.get(SYSENTER_CS)).toBe(7n);
+  });
+
+  it('passes over an MSR that this KVM does not have and that holds nothing', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x309);
+    restoreVcpu(vcpu.asVcpu(), stateWith([0x309, 0n], [SYSENTER_CS, 7n]));
+    expect(vcpu.msrs.get(SYSENTER_CS)).toBe(7n);
+  });
+
+  it.each([
+    ['another value', (vcpu: FakeVcpu) => vcpu.msrs.set(0x10a, 2n)],
+    ['none', (vcpu: FakeVcpu) => vcpu.msrs.delete(0x10a)],
+  ])('refuses an MSR that cannot be set and has %s', (_, prepare) => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x10a);
+    prepare(vcpu);
+    const restore = () => restoreVcpu(vcpu.asVcpu(), stateWith([0x10a, 1n], [SYSENTER_CS, 7n]));
+    expect(restore).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
+    expect(restore).toThrow('MSR 0x10a = 0x1');
+  });
+
+  it('reads MSRs out of the middle of a larger buffer', () => {
+    const entries = msrEntries([EFER, 0x500n]);
+    const buffer = new Uint8Array(entries.length + 7).fill(0xee);
+    buffer.set(entries, 5);
+    const vcpu = new FakeVcpu();
+    restoreVcpu(vcpu.asVcpu(), { ...stateWith(), msrs: buffer.subarray(5, 5 + entries.length) });
+    expect([...vcpu.msrs]).toEqual([[EFER, 0x500n]]);
+  });
+});
+
+describe('restoreTime', () => {
+  it('moves the TSC on, and sets the deadline after it, as it was', () => {
+    const vcpu = new FakeVcpu();
+    restoreTime(vcpu.asVcpu(), stateWith([TSC_DEADLINE, 5000n], [EFER, 1n], [TSC, 1000n]), 234n);
+    expect(vcpu.log).toEqual(['msr 10', 'msr 6e0']);
+    expect([...vcpu.msrs]).toEqual([
+      [TSC, 1234n],
+      [TSC_DEADLINE, 5000n],
+    ]);
+  });
+
+  it('wraps as the counter does, and changes nothing in the saved state', () => {
+    const vcpu = new FakeVcpu();
+    const state = stateWith([TSC, 2n ** 64n - 1n]);
+    restoreTime(vcpu.asVcpu(), state, 3n);
+    expect(vcpu.msrs.get(TSC)).toBe(2n);
+    expect(msrsOf(state.msrs)).toEqual([[TSC, 2n ** 64n - 1n]]);
+  });
+});

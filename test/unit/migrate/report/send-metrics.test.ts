@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PostcopyError } from '../../../../src/errors.js';
+import { DowntimeLaps } from '../../../../src/migrate/report/downtime.js';
+import type { SourcePageChannels } from '../../../../src/migrate/source/page-channels.js';
+import { SendMetrics } from '../../../../src/migrate/report/send-metrics.js';
+
+const SUMS: Record<string, number> = {
+  'pages urgent': 30,
+  'pages bulk': 70,
+  'pages all': 100,
+  'zeroPages all': 15,
+  'bytes all': 500_000,
+};
+const channels = {
+  sum: (name: string, kind?: string) => SUMS[`${name} ${kind ?? 'all'}`] ?? 0,
+} as unknown as SourcePageChannels;
+
+const waits = { count: 30, mean: 50, p50: 40, p90: 90, p99: 200, max: 900 };
+
+describe('SendMetrics', () => {
+  let metrics: SendMetrics;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    metrics = new SendMetrics(
+      'threads',
+      1000,
+      0,
+      () => channels,
+      () => 4000,
+    );
+  });
+  afterEach(() => {
+    metrics.end();
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
+  it('sums up a migration that ended well', () => {
+    metrics.stopped(115);
+    const laps = new DowntimeLaps();
+    laps.begin(1_000_000);
+    laps.lap('stop', 1_000_500);
+    laps.lap('transfer', 1_002_500);
+    metrics.downtime(laps);
+    metrics.end();
+    const summary = metrics.summary('completed', undefined, {
+      faultWaitUs: waits,
+      vcpuBlockedMs: 1.5,
+      peakBytes: 2 ** 40,
+      overheadBytes: 2 ** 30,
+    });
+    expect(summary).toMatchObject({
+      status: 'completed',
+      mode: 'post-copy',
+      machine: 'threads',
+      downtimeMs: 2.5,
+      downtimeParts: { stop: 0.5, save: 0, map: 0, transfer: 2, load: 0, commit: 0, start: 0 },
+      wireBytes: 504_000,
+      pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, absent: 885, zero: 15, resent: 0 },
+      faultWaitUs: waits,
+      vcpuBlockedMs: 1.5,
+    });
+    expect(summary).not.toHaveProperty('error');
+    expect(summary.memory.destinationPeakBytes).toBe(2 ** 40);
+    expect(summary.memory.sumPeakBytes).toBeGreaterThanOrEqual(2 ** 30 + 115 * 4096);
+  });
+
+  it('counts pages sent, or told to be zero, beyond those that hold data as resent', () => {
+    metrics.stopped(90);
+    expect(metrics.summary('completed').pages).toMatchObject({ sent: 100, zero: 15, absent: 910, resent: 25 });
+  });
+
+  it('says why a migration failed, with its code', () => {
+    const reason = new PostcopyError('UNREACHABLE', 'cannot reach it', new Error('ECONNREFUSED'));
+    expect(metrics.summary('failed', reason)).toMatchObject({
+      status: 'failed',
+      error: { code: 'UNREACHABLE', message: 'cannot reach it (ECONNREFUSED)' },
+      faultWaitUs: { count: 0, max: 0 },
+      downtimeMs: 0,
+      pages: { absent: 0 },
+    });
+    expect(metrics.summary('failed', new Error('odd')).error).toEqual({ code: 'MIGRATION_FAILED', message: 'odd' });
+  });
+
+  it('shows progress from what the destination reports', () => {
+    metrics.stopped(100);
+    metrics.destinationReports({ pagesInstalled: 40, faultsWaiting: 3 });
+    expect(metrics.progress('pulling')).toMatchObject({
+      phase: 'pulling',
+      pagesLeft: 60,
+      pagesTotal: 1000,
+      faultsWaiting: 3,
+    });
+    metrics.destinationReports({ pagesInstalled: 101, faultsWaiting: 0 });
+    expect(metrics.progress('complete').pagesLeft).toBe(0);
+  });
+
+  it('stands still once it has ended', () => {
+    metrics.end();
+    const first = metrics.summary('completed').totalMs;
+    for (let i = 0; i < 10_000; i++) metrics.progress('complete');
+    expect(metrics.summary('completed').totalMs).toBe(first);
+  });
+});
