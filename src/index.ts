@@ -8,18 +8,9 @@ export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-
 export type { NetConfig } from './configure/net-config.js';
 export type { NetPlace } from './configure/net-setting.js';
 export { VmClient } from './control/client.js';
-export type {
-  ConsolePort,
-  MigrateRequest,
-  MigrationPhase,
-  MigrationProgress,
-  MigrationSummary,
-  StopRequest,
-  VmEnd,
-  VmService,
-  VmState,
-  VmStatus,
-} from './vm/service.js';
+export type { MigrateRequest, StopRequest, VmEnd, VmService, VmState, VmStatus } from './vm/service.js';
+export type { ConsolePort } from './console/console-port.js';
+export type { MigrationPhase, MigrationProgress, MigrationSummary } from './migrate/report/summary.js';
 export { openSerialBackend, type SerialBackend } from './console/serial-backend.js';
 export { receiveVm, startVm, type ReceiveOptions, type VmProcess } from './vm/vm-process.js';
 export type { Consoles } from './machine/console-lines.js';

@@ -1,4 +1,4 @@
-import { RTC_CENTURY } from '../devices/rtc-registers.js';
+import { RTC_CENTURY } from './fixed-hardware.js';
 import { viewOf } from '../memory/byte-view.js';
 import {
   PM1A_CONTROL_PORT,

@@ -19,3 +19,6 @@ export const PM_TIMER_HZ = 3_579_545;
 
 /** Value to write to the reset control register: RST_CPU and SYS_RST. */
 export const RESET_VALUE = 0x06;
+
+/** No register of the chip's: where PCs keep the century. The FADT says so to the guest (field CENTURY). */
+export const RTC_CENTURY = 0x32;

@@ -1,4 +1,4 @@
-import { plain } from '../cli/output.js';
+import { plain } from './plain.js';
 
 const GAP = '  ';
 

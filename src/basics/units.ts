@@ -1,5 +1,5 @@
 import { bytesOfPages } from '../memory/page-size.js';
-import { formatSize } from '../configure/size.js';
+import { formatSize } from './size.js';
 
 export { formatSize };
 

@@ -1,5 +1,5 @@
 /** The command line of `postcopy bench`, checked. */
-import { parseSize } from '../configure/size.js';
+import { parseSize } from '../basics/size.js';
 import { CPUS_MAX, type MachineName } from '../configure/machine-setting.js';
 import { PostcopyError } from '../errors.js';
 import { MIB } from '../memory/page-size.js';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { ConsolePort } from '../vm/service.js';
+import type { ConsolePort } from '../console/console-port.js';
 import { EXIT_OK } from './exit-codes.js';
 import { say, type Output } from './output.js';
 import { onEndSignals } from './signals.js';

@@ -1,6 +1,6 @@
 /** `postcopy demo`: the project's guest, under load, migrated here between two processes, verified. */
 import { cpusProblem, type MachineName } from '../configure/machine-setting.js';
-import { parseSize } from '../configure/size.js';
+import { parseSize } from '../basics/size.js';
 import { PostcopyError } from '../errors.js';
 import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../trial/trial.js';
 import type { DowntimeParts } from '../migrate/report/downtime.js';

@@ -20,7 +20,7 @@
  *  16  a disk is in use by another VM, here or on another host
  *  128 + signal  run and receive: ended by a second signal, without waiting for the guest's end
  */
-import type { MigrationSummary } from '../vm/service.js';
+import type { MigrationSummary } from '../migrate/report/summary.js';
 import { PostcopyError, type ErrorCode } from '../errors.js';
 
 export const EXIT_OK = 0;

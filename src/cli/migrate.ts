@@ -1,6 +1,6 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
-import type { MigrationSummary } from '../vm/service.js';
+import type { MigrationSummary } from '../migrate/report/summary.js';
 import { EXIT_CODES, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
 import { progressLine, summaryText } from './migration-text.js';

@@ -1,5 +1,5 @@
-import type { MigrationProgress, MigrationSummary } from '../vm/service.js';
-import { plain } from './output.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
+import { plain } from '../basics/plain.js';
 import { formatFields } from '../basics/table.js';
 import { formatDuration, formatMicros, formatPages, formatRate, formatSize } from '../basics/units.js';
 

@@ -1,3 +1,5 @@
+import { plain } from '../basics/plain.js';
+
 /** Where a command writes; injected, so that tests read it. */
 export interface Output {
   /** Results, to standard output. */
@@ -25,14 +27,6 @@ export function outliveReaders(): void {
 /** Why a result did not get to standard output, once all is written; not that its reader wanted no more of it. */
 export function whyResultIsLost(): Error | undefined {
   return resultLost?.code === 'EPIPE' ? undefined : resultLost;
-}
-
-/** C0 and C1 control characters, ESC among them. */
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/g;
-
-/** Text from another process or host, harmless for a terminal and on one line. */
-export function plain(text: string): string {
-  return text.replace(CONTROL_CHARACTERS, '?');
 }
 
 /** `postcopy: ...` on standard error, for each line of the message. */

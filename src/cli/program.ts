@@ -8,7 +8,7 @@ import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
 import { reportError } from './report-error.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
-import { CONSOLE_PORTS, type ConsolePort } from '../vm/service.js';
+import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
 import { VERSION } from '../version.js';
 
 const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own guest: for tests and measurements";

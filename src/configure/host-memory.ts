@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { PostcopyError } from '../errors.js';
-import { formatSize } from './size.js';
+import { formatSize } from '../basics/size.js';
 
 const MEMINFO = '/proc/meminfo';
 

@@ -7,7 +7,7 @@ import { settleConsoles } from './console-settings.js';
 import type { DiskConfig } from './disk-config.js';
 import { disksSchema } from './disk-list.js';
 import { parseSerialSetting, SERIAL_SETTING_PATTERN, type SerialSetting } from './serial-setting.js';
-import { formatSize, parseSize, SIZE_PATTERN } from './size.js';
+import { formatSize, parseSize, SIZE_PATTERN } from '../basics/size.js';
 import { VM_NAME, VM_NAME_RULE } from './vm-name.js';
 import type { NetConfig } from './net-config.js';
 import { netsSchema } from './net-list.js';

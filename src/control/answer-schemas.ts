@@ -2,7 +2,10 @@
 import { z } from 'zod';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
-import type { DiskStatus, MigrationProgress, MigrationSummary, NetStatus, VmStatus } from '../vm/service.js';
+import type { VmStatus } from '../vm/service.js';
+import type { DiskStatus } from '../host/host-disks.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
+import type { NetStatus } from '../host/host-nets.js';
 import type { ErrorCode } from '../errors.js';
 
 /** A schema for each field of the type, none left out. */

@@ -4,7 +4,8 @@
  */
 import { PostcopyError } from '../errors.js';
 import { isErrorCode } from './protocol.js';
-import type { MigrationProgress, MigrationSummary, VmStatus } from '../vm/service.js';
+import type { VmStatus } from '../vm/service.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 
 type Fields = Record<string, unknown>;
 

@@ -15,14 +15,13 @@ import {
 import { socketPath } from './runtime-directory.js';
 import {
   STOP_TIMEOUT_MS,
-  type ConsolePort,
   type MigrateRequest,
-  type MigrationProgress,
-  type MigrationSummary,
   type ResumeRequest,
   type StopRequest,
   type VmStatus,
 } from '../vm/service.js';
+import type { ConsolePort } from '../console/console-port.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 
 /** A process that is alive answers its status at once; a slow, emulated host takes its time. */
 const STATUS_TIMEOUT_MS = 10_000;

@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { PostcopyError } from '../errors.js';
 import { errorAnswer, type ErrorAnswer } from './answer-error.js';
 import { CONSOLE_PATH, CONSOLE_PROTOCOL } from './protocol.js';
-import { CONSOLE_PORTS, type ConsolePort, type VmService } from '../vm/service.js';
+import { type VmService } from '../vm/service.js';
+import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
 
 /** Turns an upgrade request into a console connection, or refuses it with an ordinary answer. */
 export function answerUpgrade(request: IncomingMessage, stream: Duplex, early: Buffer, service: () => VmService): void {

@@ -2,7 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { errorAnswer } from './answer-error.js';
 import { NDJSON } from './protocol.js';
-import type { MigrateRequest, MigrationProgress, VmService } from '../vm/service.js';
+import type { MigrateRequest, VmService } from '../vm/service.js';
+import type { MigrationProgress } from '../migrate/report/summary.js';
 
 /** A client that does not read misses progress, never the result. */
 const PROGRESS_BACKLOG_BYTES = 64 * 1024;

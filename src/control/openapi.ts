@@ -18,7 +18,7 @@ import {
   VM_PATH,
 } from './protocol.js';
 import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
-import { CONSOLE_PORTS } from '../vm/service.js';
+import { CONSOLE_PORTS } from '../console/console-port.js';
 
 const SCHEMAS = {
   Nothing: emptyRequestSchema,

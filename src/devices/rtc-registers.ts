@@ -1,3 +1,5 @@
+import { RTC_CENTURY } from '../acpi/fixed-hardware.js';
+
 /** Registers of the MC146818 (its data sheet's address map) and of the CMOS memory behind them. */
 export const RTC_SECONDS = 0x00;
 export const RTC_SECONDS_ALARM = 0x01;
@@ -13,8 +15,6 @@ export const RTC_REGISTER_A = 0x0a;
 export const RTC_REGISTER_B = 0x0b;
 export const RTC_REGISTER_C = 0x0c;
 export const RTC_REGISTER_D = 0x0d;
-/** No register of the chip's: where PCs keep the century. The FADT says so to the guest (field CENTURY). */
-export const RTC_CENTURY = 0x32;
 export const CMOS_BYTES = 128;
 
 // Register A.

@@ -1,6 +1,5 @@
 import {
   RTC_24H,
-  RTC_CENTURY,
   RTC_DAY_OF_MONTH,
   RTC_DAY_OF_WEEK,
   RTC_DM_BINARY,
@@ -10,6 +9,7 @@ import {
   RTC_SECONDS,
   RTC_YEAR,
 } from './rtc-registers.js';
+import { RTC_CENTURY } from '../acpi/fixed-hardware.js';
 
 /** Of twelve hours. */
 const PM = 1 << 7;

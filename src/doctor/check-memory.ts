@@ -1,5 +1,5 @@
 import { meminfoBytes } from '../configure/host-memory.js';
-import { formatSize } from '../configure/size.js';
+import { formatSize } from '../basics/size.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB } from '../memory/page-size.js';
 import { fail, ok, warn, type Check } from './check.js';

@@ -1,4 +1,4 @@
-import { formatSize } from '../configure/size.js';
+import { formatSize } from '../basics/size.js';
 import { fail, ok, warn, type Check } from './check.js';
 import type { Probes } from './probes.js';
 

@@ -5,7 +5,7 @@
 import type { DiskConfig } from '../configure/disk-config.js';
 import type { NetConfig } from '../configure/net-config.js';
 import { PostcopyError } from '../errors.js';
-import type { DeviceDescription } from '../migrate/wire/message.js';
+import type { DeviceDescription } from './device-description.js';
 import { HostDisks } from './host-disks.js';
 import { HostNets } from './host-nets.js';
 import type { VirtioBackend } from './virtio-spec.js';

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskConfig } from '../configure/disk-config.js';
-import type { DiskStatus } from '../vm/service.js';
 import { Deadline } from '../basics/deadline.js';
 import { native, type NativeDisk } from '../native.js';
 import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';
@@ -21,6 +20,13 @@ const CLOSE_WAIT_MS = 2000;
 /** A disk, as the other host is told of it. */
 export interface DiskDescription extends DiskConfig {
   bytes: number;
+}
+
+export interface DiskStatus {
+  id: string;
+  /** On this host. */
+  path: string;
+  readonly: boolean;
 }
 
 interface OpenDisk {

@@ -1,8 +1,15 @@
 import type { NetConfig } from '../configure/net-config.js';
-import type { NetStatus } from '../vm/service.js';
 import { native, type NativeTap } from '../native.js';
 import { mtuToTell } from '../devices/virtio/net/config-space.js';
 import { cannotOpen, tooSmall } from './net-errors.js';
+
+export interface NetStatus {
+  id: string;
+  /** Of the guest's interface. */
+  mac: string;
+  /** The TAP device on this host. */
+  tap: string;
+}
 
 /** A network interface, as the other host is told of it. */
 export interface NetDescription {

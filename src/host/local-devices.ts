@@ -2,7 +2,7 @@ import type { DiskConfig } from '../configure/disk-config.js';
 import type { NetConfig } from '../configure/net-config.js';
 import type { NetPlace } from '../configure/net-setting.js';
 import { PostcopyError } from '../errors.js';
-import type { DeviceDescription } from '../migrate/wire/message.js';
+import type { DeviceDescription } from './device-description.js';
 
 /** What the devices of a VM that comes are on this host. */
 export interface DeviceOverrides {

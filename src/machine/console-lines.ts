@@ -1,6 +1,6 @@
 /** The lines between the console ports of a machine and the host's side of them. */
 import { Socket as NodeSocket } from 'node:net';
-import type { ConsolePort } from '../vm/service.js';
+import type { ConsolePort } from '../console/console-port.js';
 import { native } from '../native.js';
 import type { MachineLines } from './machine.js';
 import type { SerialBackend } from '../console/serial-backend.js';

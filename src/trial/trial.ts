@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseAddress } from '../configure/address.js';
 import type { MachineName } from '../configure/machine-setting.js';
-import type { MigrationProgress, MigrationSummary } from '../vm/service.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import { MIB } from '../memory/page-size.js';
 import { guestBinary } from './guest-binary.js';
 import type { GuestReport, GuestVerdict } from './guest-console.js';

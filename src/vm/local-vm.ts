@@ -8,10 +8,7 @@ import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import {
   STOP_TIMEOUT_MS,
-  type ConsolePort,
   type MigrateRequest,
-  type MigrationProgress,
-  type MigrationSummary,
   type ResumeRequest,
   type StopRequest,
   type VmEnd,
@@ -19,6 +16,8 @@ import {
   type VmState,
   type VmStatus,
 } from './service.js';
+import type { ConsolePort } from '../console/console-port.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { harmlessly } from '../basics/harmless.js';
 import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';

@@ -1,7 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { ErrorCode } from '../errors.js';
-import type { DowntimeParts } from '../migrate/report/downtime.js';
+import type { DiskStatus } from '../host/host-disks.js';
+import type { NetStatus } from '../host/host-nets.js';
+import type { ConsolePort } from '../console/console-port.js';
+import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 
 /** Life of a VM process, as `postcopy status` shows it. */
 export type VmState =
@@ -16,65 +19,6 @@ export type VmState =
   | 'migrated' // everything is at the destination
   | 'stopped'
   | 'failed';
-
-export type MigrationPhase =
-  'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
-
-export interface MigrationProgress {
-  phase: MigrationPhase;
-  /** Pages that still have to reach the destination. */
-  pagesLeft: number;
-  pagesTotal: number;
-  /** Bytes sent a second over the last interval, all channels. */
-  bytesPerSecond: number;
-  /** Demand requests received and not answered yet. */
-  faultsWaiting: number;
-  elapsedMs: number;
-}
-
-/** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
-export interface MigrationSummary {
-  status: 'completed' | 'failed' | 'link-lost';
-  mode: 'post-copy';
-  machine: MachineName;
-  /** Set unless completed. */
-  error?: { code: string; message: string };
-  /**
-   * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
-   * destination knows whether it has run it. All of the guest is here still (see ResumeRequest).
-   */
-  inDoubt?: boolean;
-  /** From the request to COMPLETE, source clock. */
-  totalMs: number;
-  /** From the last vCPU stopped at the source to the first one running at the destination. */
-  downtimeMs: number;
-  /** Where the downtime went (migrate/report/downtime.ts). */
-  downtimeParts: DowntimeParts;
-  /** Bytes handed to the sockets by the source, all channels, headers included. */
-  wireBytes: number;
-  /**
-   * 4 KiB pages. total: guest RAM; absent: never written, not sent; zero: read zero (the rest of huge pages, mostly), not
-   * sent; resent: sent more than once (always 0 in post-copy).
-   */
-  pages: {
-    total: number;
-    sent: number;
-    demanded: number;
-    pushed: number;
-    absent: number;
-    zero: number;
-    resent: number;
-  };
-  /**
-   * Microseconds from a fault read at the destination to its page installed. These and the destination's other figures are
-   * 0 if it could not send them: the link broke when every page was there.
-   */
-  faultWaitUs: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
-  /** Sum of all fault waits: the time vCPUs stood still for pages. */
-  vcpuBlockedMs: number;
-  /** Guest RAM resident plus what the migration itself allocated, each end; sum: peak of both at one time. */
-  memory: { sourcePeakBytes: number; destinationPeakBytes: number; sumPeakBytes: number };
-}
 
 export interface VmStatus {
   name: string;
@@ -97,29 +41,10 @@ export interface VmStatus {
   nets?: NetStatus[];
 }
 
-export interface DiskStatus {
-  id: string;
-  /** On this host. */
-  path: string;
-  readonly: boolean;
-}
-
-export interface NetStatus {
-  id: string;
-  /** Of the guest's interface. */
-  mac: string;
-  /** The TAP device on this host. */
-  tap: string;
-}
-
 export interface MigrateRequest {
   host: string;
   port: number;
 }
-
-/** serial: COM1, ttyS0 in Linux; virtio: the virtio console, hvc0. */
-export const CONSOLE_PORTS = ['serial', 'virtio'] as const;
-export type ConsolePort = (typeof CONSOLE_PORTS)[number];
 
 export interface ResumeRequest {
   /**

@@ -1,5 +1,6 @@
 import type { BootFile, Booted, BootPlan } from '../machine/boot-machine.js';
-import type { DeviceDescription, Hello } from '../migrate/wire/message.js';
+import type { Hello } from '../migrate/wire/message.js';
+import type { DeviceDescription } from '../host/device-description.js';
 import { VERSION } from '../version.js';
 import { bootId } from '../host/boot-id.js';
 import type { Machine } from '../machine/machine.js';

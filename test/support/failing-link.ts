@@ -1,6 +1,6 @@
 /** Migrations over a link that fails, or whose ends do, at a moment of the test's choice; and what has to be true then. */
 import { expect } from 'vitest';
-import type { MigrationSummary } from '../../src/vm/service.js';
+import type { MigrationSummary } from '../../src/migrate/report/summary.js';
 import type { SpawnedVm } from '../../src/trial/spawned-vm.js';
 import type { MessageType } from '../../src/migrate/wire/message.js';
 import { CuttingProxy, type Fate, type Spring } from './cutting-proxy.js';

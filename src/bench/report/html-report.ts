@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { formatSize } from '../../configure/size.js';
+import { formatSize } from '../../basics/size.js';
 import type { BenchResult, ScenarioResult, Target } from '../result.js';
 import type { Spread } from '../statistics.js';
 import { SYSTEMS } from '../system.js';

@@ -1,6 +1,6 @@
 /** What the source knows of a migration in figures: progress while it runs, the summary at its end. */
 import type { MachineName } from '../../configure/machine-setting.js';
-import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../vm/service.js';
+import type { MigrationPhase, MigrationProgress, MigrationSummary } from './summary.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { bytesOfPages } from '../../memory/page-size.js';
 import { harmlessly } from '../../basics/harmless.js';

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../../vm/service.js';
+import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../report/summary.js';
 import { Deadline } from '../../basics/deadline.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';

@@ -1,7 +1,7 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
 import { MACHINES } from '../../configure/machine-setting.js';
-import { macSchema } from '../../configure/net-setting.js';
+import { deviceDescription } from '../../host/device-description.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
 import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
@@ -15,29 +15,6 @@ const file = z.object({
   bytes: count,
   sha256: z.string().length(64),
 });
-
-/** A virtio device, without what only its host knows. */
-const device = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('console') }),
-  z.object({ kind: z.literal('rng') }),
-  z.object({ kind: z.literal('balloon') }),
-  /** path: at the source. */
-  z.object({
-    kind: z.literal('block'),
-    id: z.string().max(20),
-    path: z.string(),
-    readonly: z.boolean(),
-    bytes: count,
-  }),
-  /** mtu: as the guest was told of it, 0 if it was not. */
-  z.object({
-    kind: z.literal('net'),
-    id: z.string().max(20),
-    mac: macSchema,
-    mtu: z.number().int().min(0).max(65535),
-  }),
-]);
-export type DeviceDescription = z.infer<typeof device>;
 
 export const hello = z.object({
   /** Version of the postcopy release, for messages. */
@@ -59,7 +36,7 @@ export const hello = z.object({
   cmdline: z.string(),
   reboot: z.boolean(),
   /** By virtio-mmio slot. */
-  devices: z.array(device).max(VIRTIO_GSIS.length),
+  devices: z.array(deviceDescription).max(VIRTIO_GSIS.length),
   bulkChannels: z.number().int().min(1).max(BULK_CHANNELS_MAX),
 });
 export type Hello = z.infer<typeof hello>;

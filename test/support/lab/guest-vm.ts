@@ -1,4 +1,4 @@
-import type { MigrationSummary } from '../../../src/vm/service.js';
+import type { MigrationSummary } from '../../../src/migrate/report/summary.js';
 import type { DebianRelease } from './debian-packages.js';
 import { GuestConsole, joinSerial } from './guest-console.js';
 import type { ExecResult, LabHost } from './host.js';

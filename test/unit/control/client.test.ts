@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VmClient } from '../../../src/control/client.js';
 import { startControlServer, type ControlServer } from '../../../src/control/server.js';
-import type { MigrationProgress } from '../../../src/vm/service.js';
+import type { MigrationProgress } from '../../../src/migrate/report/summary.js';
 import { PostcopyError } from '../../../src/errors.js';
 import { Collected } from '../console/socket-pair.js';
 import { leaveDeadSocket } from './fake-lock.js';

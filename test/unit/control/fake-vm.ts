@@ -1,14 +1,7 @@
 import type { Duplex } from 'node:stream';
-import type {
-  ConsolePort,
-  MigrateRequest,
-  MigrationProgress,
-  MigrationSummary,
-  ResumeRequest,
-  StopRequest,
-  VmService,
-  VmStatus,
-} from '../../../src/vm/service.js';
+import type { MigrateRequest, ResumeRequest, StopRequest, VmService, VmStatus } from '../../../src/vm/service.js';
+import type { ConsolePort } from '../../../src/console/console-port.js';
+import type { MigrationProgress, MigrationSummary } from '../../../src/migrate/report/summary.js';
 
 export const STATUS: VmStatus = {
   name: 'vm1',

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress } from '../../../src/configure/address.js';
 import { loadVmConfig } from '../../../src/configure/config-file.js';
 import { parseSerialSetting } from '../../../src/configure/serial-setting.js';
-import { parseSize } from '../../../src/configure/size.js';
+import { parseSize } from '../../../src/basics/size.js';
 import { checkVmSettings } from '../../../src/configure/vm-config.js';
 import { fuzz, FUZZ_TIMEOUT_MS, onlyPostcopyError } from './fuzz.js';
 

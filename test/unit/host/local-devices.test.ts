@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PostcopyError } from '../../../src/errors.js';
-import type { DeviceDescription } from '../../../src/migrate/wire/message.js';
+import type { DeviceDescription } from '../../../src/host/device-description.js';
 import { localDevices } from '../../../src/host/local-devices.js';
 
 const DEVICES: DeviceDescription[] = [

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VmConfig } from '../../../src/configure/vm-config.js';
-import type { MigrationSummary } from '../../../src/vm/service.js';
+import type { MigrationSummary } from '../../../src/migrate/report/summary.js';
 import { PostcopyError } from '../../../src/errors.js';
 import { Incoming, type IncomingHooks, type IncomingOutcome } from '../../../src/migrate/destination/incoming.js';
 import { SendVm, type SendOptions } from '../../../src/migrate/source/send-vm.js';

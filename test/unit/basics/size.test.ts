@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatSize, parseSize } from '../../../src/configure/size.js';
+import { formatSize, parseSize } from '../../../src/basics/size.js';
 
 describe('parseSize', () => {
   it.each([

@@ -1,0 +1,62 @@
+/** What the source tells of a migration: its progress while it runs, its summary at the end. */
+import type { MachineName } from '../../configure/machine-setting.js';
+import type { DowntimeParts } from './downtime.js';
+
+export type MigrationPhase =
+  'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+
+export interface MigrationProgress {
+  phase: MigrationPhase;
+  /** Pages that still have to reach the destination. */
+  pagesLeft: number;
+  pagesTotal: number;
+  /** Bytes sent a second over the last interval, all channels. */
+  bytesPerSecond: number;
+  /** Demand requests received and not answered yet. */
+  faultsWaiting: number;
+  elapsedMs: number;
+}
+
+/** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
+export interface MigrationSummary {
+  status: 'completed' | 'failed' | 'link-lost';
+  mode: 'post-copy';
+  machine: MachineName;
+  /** Set unless completed. */
+  error?: { code: string; message: string };
+  /**
+   * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
+   * destination knows whether it has run it. All of the guest is here still (see ResumeRequest).
+   */
+  inDoubt?: boolean;
+  /** From the request to COMPLETE, source clock. */
+  totalMs: number;
+  /** From the last vCPU stopped at the source to the first one running at the destination. */
+  downtimeMs: number;
+  /** Where the downtime went (migrate/report/downtime.ts). */
+  downtimeParts: DowntimeParts;
+  /** Bytes handed to the sockets by the source, all channels, headers included. */
+  wireBytes: number;
+  /**
+   * 4 KiB pages. total: guest RAM; absent: never written, not sent; zero: read zero (the rest of huge pages, mostly), not
+   * sent; resent: sent more than once (always 0 in post-copy).
+   */
+  pages: {
+    total: number;
+    sent: number;
+    demanded: number;
+    pushed: number;
+    absent: number;
+    zero: number;
+    resent: number;
+  };
+  /**
+   * Microseconds from a fault read at the destination to its page installed. These and the destination's other figures are
+   * 0 if it could not send them: the link broke when every page was there.
+   */
+  faultWaitUs: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
+  /** Sum of all fault waits: the time vCPUs stood still for pages. */
+  vcpuBlockedMs: number;
+  /** Guest RAM resident plus what the migration itself allocated, each end; sum: peak of both at one time. */
+  memory: { sourcePeakBytes: number; destinationPeakBytes: number; sumPeakBytes: number };
+}
