@@ -22,7 +22,7 @@ import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
 import { harmlessly } from '../basics/harmless.js';
 import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/wire/message.js';
-import { rehearseCodec } from '../migrate/rehearse.js';
+import { rehearseCodec } from '../migrate/wire/rehearse-codec.js';
 import { SendVm } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import { VERSION } from '../version.js';

@@ -1,5 +1,5 @@
 import type { PageWorker } from '../threads/page-worker.js';
-import { rehearseCodec } from '../migrate/rehearse.js';
+import { rehearseCodec } from '../migrate/wire/rehearse-codec.js';
 import type { SourceJob } from '../migrate/source/job.js';
 import { startPageWorker } from '../migrate/source/page-channels.js';
 

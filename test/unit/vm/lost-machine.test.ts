@@ -6,7 +6,7 @@ import { receiveVm, type ReceiveOptions } from '../../../src/vm/vm-process.js';
 import type { Consoles } from '../../../src/machine/console-lines.js';
 
 vi.mock('../../../src/host/require-host.js', () => ({ requireMachine: () => {}, requireUserfaultfd: () => {} }));
-vi.mock('../../../src/migrate/rehearse.js', () => ({ rehearseCodec: () => {} }));
+vi.mock('../../../src/migrate/wire/rehearse-codec.js', () => ({ rehearseCodec: () => {} }));
 vi.mock('../../../src/migrate/destination/incoming.js', () => ({ Incoming: vi.fn() }));
 vi.mock('../../../src/machine/device-link.js', () => ({
   DeviceLink: class {

@@ -14,7 +14,7 @@ import { receiveVm, startVm, type ReceiveOptions, type VmProcess } from '../../.
 vi.mock('../../../src/host/require-host.js', () => ({ requireMachine: () => {}, requireUserfaultfd: () => {} }));
 vi.mock('../../../src/machine/boot-machine.js', () => ({ bootMachine: vi.fn() }));
 vi.mock('../../../src/host/host-devices.js', () => ({ HostDevices: { open: vi.fn() }, requireSameDevices: () => {} }));
-vi.mock('../../../src/migrate/rehearse.js', () => ({ rehearseCodec: () => {} }));
+vi.mock('../../../src/migrate/wire/rehearse-codec.js', () => ({ rehearseCodec: () => {} }));
 vi.mock('../../../src/machine/device-link.js', () => ({
   DeviceLink: class {
     close = async () => true;
