@@ -1,6 +1,6 @@
 /**
- * Errors a caller can act on. `code` is stable and documented in README.md; `message` says what failed, where, and
- * what to do; the lower-level cause (often a system call's error with errno) is chained in `cause`.
+ * Errors a caller can act on. `code` is stable and documented in src/manual/postcopy.1.md; `message` says what failed,
+ * where, and what to do; the lower-level cause (often a system call's error with errno) is chained in `cause`.
  */
 export type ErrorCode =
   | 'BAD_CONFIG' // an option or configuration file that cannot be used as given

@@ -6,8 +6,9 @@ import type { LabHost } from '../support/lab/host.js';
 import { Lab } from '../support/lab/lab.js';
 import { Peer } from '../support/lab/peer.js';
 
-// README's Debian machine, by README's commands (test/support/lab/readme.ts), moves from host to host and back while it
-// works: its disk is on storage that both hosts see, its network on a bridge of each, and a third host talks to it all the time.
+// The manual's Debian machine, by the manual's commands (test/support/lab/tutorial.ts), moves from host to host and back
+// while it works: its disk is on storage that both hosts see, its network on a bridge of each, and a third host talks to
+// it all the time.
 
 const PORT = 7000;
 const PEER_PORT = 7700;

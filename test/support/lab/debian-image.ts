@@ -5,11 +5,11 @@ import { makeDiskImage } from './disk-image.js';
 import { guestProgram, guestSources } from './guest-image.js';
 import { cachedImage } from './image-cache.js';
 import { debianFixtures } from './paths.js';
-import { debianStep } from './readme.js';
+import { debianStep } from './tutorial.js';
 import { RootTree } from './root-tree.js';
 
 const INSTALL_LIMIT_MS = 600_000;
-/** Of README: where the system is made, and the storage that both hosts see. */
+/** Of the tutorial: where the system is made, and the storage that both hosts see. */
 const SYSTEM = '/var/tmp/web';
 const STORAGE = '/srv/web';
 const ADDRESS = { '192.0.2.100/24': '10.77.0.100/24' };
@@ -26,11 +26,11 @@ const MASKED = [
 export interface DebianImage {
   /** Root file system: ext4 on the whole disk. Copy it before a guest writes to it. */
   disk: string;
-  /** Disk for the hosts: README's storage, but `root.img` there is a link to `rootDevice`. */
+  /** Disk for the hosts: the tutorial's storage, but `root.img` there is a link to `rootDevice`. */
   storage: string;
 }
 
-/** Made if missing or out of date, by README's commands; the first time takes some minutes and a package mirror. */
+/** Made if missing or out of date, by the tutorial's commands; the first time takes some minutes and a package mirror. */
 export async function debianImage(rootDevice: string): Promise<DebianImage> {
   const system = await debianSystem();
   const settings = debianStep('settings', ADDRESS);

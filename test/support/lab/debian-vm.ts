@@ -6,7 +6,7 @@ import { GuestVm, serialSocket } from './guest-vm.js';
 import type { ExecResult, LabHost } from './host.js';
 import { labFolder } from './paths.js';
 import type { HostDisk } from './qemu-arguments.js';
-import { debianStep } from './readme.js';
+import { debianStep } from './tutorial.js';
 import type { RemoteProcess } from './remote-process.js';
 
 const LOGIN_LIMIT_MS = 500_000;
@@ -15,7 +15,7 @@ const PROMPT = /root@web:~# /;
 /** In the hosts, by the order of DebianDisks. */
 const ROOT_DISK = '/dev/vdc';
 const STORAGE_DISK = '/dev/vdd';
-/** README's shared storage: here a disk of each host with links to the shared one. */
+/** The tutorial's shared storage: here a disk of each host with links to the shared one. */
 const STORAGE = '/srv/web';
 const CMDLINE = 'console=ttyS0 root=/dev/vda';
 /** Of emulated hosts, where a vCPU may wait longer for its pages than the 21 s after which a kernel complains. */
@@ -66,7 +66,7 @@ while kill -0 "$pid" 2>/dev/null; do sleep 1; done
 [ ! -e /run/postcopy/web.log ] || { cat /run/postcopy/web.log >&2; exit 1; }`;
 }
 
-/** README's Debian machine: its root disk on shared storage, its network on the hosts' bridge. */
+/** The tutorial's Debian machine: its root disk on shared storage, its network on the hosts' bridge. */
 export class DebianVm extends GuestVm {
   constructor() {
     super('web');
@@ -97,7 +97,7 @@ export class DebianVm extends GuestVm {
     return super.receive(host, port);
   }
 
-  /** README's `postcopy migrate`, which tells in words what GuestVm.migrate has as an object. */
+  /** The tutorial's `postcopy migrate`, which tells in words what GuestVm.migrate has as an object. */
   move(to: LabHost, port: number, receiver: RemoteProcess): Promise<ExecResult> {
     const command = debianStep('migrate', { '192.0.2.2:7000': `${to.address}:${port}` });
     return this.moveBy(command, to, receiver);

@@ -7,7 +7,7 @@ import { cachedImage } from './image-cache.js';
 import { packInitramfs } from './initramfs.js';
 import { copyModules, stockKernel, type StockKernel } from './kernel.js';
 import { hostFixtures, inHost, peerFixtures, projectRoot } from './paths.js';
-import { debianStep } from './readme.js';
+import { debianStep } from './tutorial.js';
 import { BUSYBOX, RootTree } from './root-tree.js';
 import { sharedLibraries } from './shared-libraries.js';
 
@@ -16,7 +16,7 @@ const HOST_DRIVERS = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net'
 const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'bridge', 'tun', 'sch_netem', 'sch_tbf'];
 const NODE_MODULES = join(projectRoot, 'node_modules');
 
-/** README's bridge, on each host with the address that is its argument. */
+/** The tutorial's bridge, on each host with the address that is its argument. */
 const bridgeCommands = (): string => debianStep('bridge', { '192.0.2.1': '$1' });
 
 interface HostBoot {
