@@ -37,7 +37,8 @@ export async function runProgram(words: string[], output: Output = processOutput
   }
 }
 
-function createProgram(words: string[], output: Output, done: Done): Command {
+/** `words`: the command line again, for a process in the background; `done` gets the exit code. */
+export function createProgram(words: string[], output: Output, done: Done): Command {
   const program = new Command('postcopy')
     .description('Runs KVM guests and moves them, live, to another host by post-copy.')
     .version(VERSION)
