@@ -1,20 +1,22 @@
 /** The package as it is published: what is in it runs without a compiler. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { blockOfPage, README } from '../support/manual.js';
 
 const root = new URL('../..', import.meta.url).pathname;
 const work = mkdtempSync(join(tmpdir(), 'postcopy-package-'));
 const installed = join(work, 'installed');
+const tree = join(work, 'tree');
 
 beforeAll(() => {
-  const tree = join(work, 'tree');
-  for (const entry of ['package.json', 'binding.gyp', 'native', 'src', 'dist', 'README.md', 'LICENSE']) {
+  for (const entry of ['package.json', 'binding.gyp', 'native', 'src', 'dist', 'scripts', 'README.md', 'LICENSE']) {
     cpSync(join(root, entry), join(tree, entry), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+  run('npm', ['run', 'build:man'], tree);
   run('npm', ['run', 'prebuild'], tree);
   const tarball = run('npm', ['pack', '--ignore-scripts', '--silent'], tree).trim();
   execFileSync('mkdir', ['-p', installed]);
@@ -55,6 +57,25 @@ test('has an index to embed it by', () => {
   const code = "import('postcopy').then((m) => console.log(Object.keys(m).sort().join()))";
   const exported = run('node', ['--input-type=module', '-e', code], useOfPackage()).trim().split(',');
   expect(exported).toEqual(expect.arrayContaining(['PostcopyError', 'VmClient', 'receiveVm', 'startVm']));
+});
+
+test('has a man page of each command and topic', () => {
+  const { man } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { man: string[] };
+  expect(man).toContain('./dist/man/postcopy-migrate.1');
+  for (const path of man) {
+    const page = readFileSync(join(installed, path), 'utf8');
+    expect(page, path).toMatch(/^\.SH NAME\n\.P\npostcopy.* \\- \w/m);
+    if (path.endsWith('.1')) expect(page, path).toMatch(/^\.SH SYNOPSIS$/m);
+  }
+});
+
+test("README's command puts the program and its man pages where the shell and man find them", () => {
+  const prefix = join(work, 'prefix');
+  run('sh', ['-e', '-c', blockOfPage(README, 'npm link')], tree, { ...process.env, npm_config_prefix: prefix });
+  expect(run(join(prefix, 'bin/postcopy'), ['--version'], work).trim()).toMatch(/^\d/);
+  expect(run('man', ['postcopy-migrate'], work, { ...process.env, MANPATH: join(prefix, 'share/man') })).toContain(
+    'postcopy-migrate - moves a VM',
+  );
 });
 
 /** A directory from which `postcopy` is the installed package. */
