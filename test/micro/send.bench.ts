@@ -48,7 +48,7 @@ for (const pages of [16, 32, 64]) {
   stage(`send: trySendPages of ${pages}`, {
     open,
     prepare: () => nextExtent(pages),
-    run: () => void (sent = channel.source.trySendPages(memory!, header, EXTENT_HEADER_BYTES, extent, 1, 0, bytes)),
+    run: () => void (sent = channel.source.trySendPages(memory!, header, EXTENT_HEADER_BYTES, extent, 1, 0)),
     settle() {
       channel.drain('destination', sent);
       if (sent !== bytes) throw new Error(`only ${sent} of ${bytes} bytes fit`);

@@ -42,7 +42,8 @@ export interface Ended {
  * `through` is a command that runs the command after it.
  */
 export function runNode(code: string, flags: string[] = [], through: string[] = []): Promise<Ended> {
-  const [file, ...args] = [...through, process.execPath, ...flags, '-e', LOAD_ADDON + code] as [string, ...string[]];
+  const node = [process.execPath, ...flags, '-e', LOAD_ADDON + code];
+  const [file = process.execPath, ...args] = [...through, ...node];
   return new Promise((resolve) => {
     const child = execFile(file, args, { timeout: PATIENCE_MS, killSignal: 'SIGKILL' }, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }),

@@ -12,7 +12,6 @@ import {
   openLink,
   springOf,
   stops,
-  EXIT_LINK_LOST,
   NO_ANSWER_MS,
   type Failure,
 } from '../support/failing-link.js';
@@ -159,7 +158,7 @@ describe('the link breaks after COMMIT', () => {
       link.proxy.onMessage(message, 'before', async () => {
         await delay(ACKNOWLEDGED_MS);
         link.proxy.cut();
-        return 'drop';
+        return 'drop' as const;
       });
       const end = await migrate(source, link.proxy.address);
       expect(link.proxy.sprung).toBe(true);

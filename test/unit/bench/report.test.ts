@@ -17,6 +17,7 @@ function result(title = 'Loopback'): BenchResult {
     startedAt: '2026-01-02T03:04:05.000Z',
     host: {
       ...{
+        machine: 'kvm' as const,
         kernel: '6.1',
         cpu: `CPU ${NASTY}`,
         cores: 2,

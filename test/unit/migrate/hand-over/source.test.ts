@@ -107,6 +107,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     abort: 'failed: resume-guest fail',
     'channels-broken': 'doubtful:',
     failure: 'lost: lose',
+    cancel: 'committed:',
   },
   doubtful: {
     connected: 'lost: lose',

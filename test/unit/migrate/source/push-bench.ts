@@ -1,5 +1,5 @@
 /** A BackgroundPush with a pair of sockets, of which the test has the other end. */
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { BackgroundPush, type Depth } from '../../../../src/migrate/source/background-push.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { contentOf, words } from '../../threads/channel-pair.js';

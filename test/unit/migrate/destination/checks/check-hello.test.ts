@@ -82,6 +82,7 @@ describe('objectionsTo', () => {
     files: [{ role: 'kernel', path: kernel, bytes: content.length, sha256 }],
     cmdline: '',
     reboot: true,
+    devices: [],
     bulkChannels: 1,
   };
   const withFile = (change: Partial<Hello['files'][number]>): Hello => ({
