@@ -11,7 +11,8 @@
 #include "util/env_data.h"
 #include "util/process.h"
 
-// The addon holds system calls, mappings and vCPU threads. What to do with them is decided in TypeScript (src/native.ts).
+// The addon holds system calls, mappings and vCPU threads. What to do with them is decided in TypeScript
+// (src/native.ts).
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new postcopy::EnvData());
   postcopy::InitProcess(env, exports);

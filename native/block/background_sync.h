@@ -11,8 +11,8 @@
 namespace postcopy {
 
 // Writes a disk back on a thread of its own, which is started for the first sync: fdatasync(2) on storage that does not
-// answer never returns, and who asked for it must be able to stop waiting. The thread is then left behind, with all that
-// it uses, as those of a RequestPool are.
+// answer never returns, and who asked for it must be able to stop waiting. The thread is then left behind, with all
+// that it uses, as those of a RequestPool are.
 class BackgroundSync {
  public:
   explicit BackgroundSync(std::shared_ptr<DiskFile> file);

@@ -135,7 +135,8 @@ Napi::Value Disk::Submit(const Napi::CallbackInfo& info) {
   request.offset = UintArg(info, 5, "offset");
   request.length = UintArg(info, 6, "length");
   if (segments.ElementLength() < count * 2) throw Napi::RangeError::New(env, "segments are shorter than count");
-  if (!pool.File().HasBytes(request.offset, request.length)) throw Napi::RangeError::New(env, "bytes outside of the disk");
+  if (!pool.File().HasBytes(request.offset, request.length))
+    throw Napi::RangeError::New(env, "bytes outside of the disk");
   uint64_t total;
   request.parts = PartsOf(env, *request.ram, segments, count, total);
   const bool transfers = request.kind <= RequestKind::kWriteThrough;
@@ -180,16 +181,16 @@ Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
 }
 
 void Disk::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Disk",
-              DefineClass(env, "Disk",
-                          {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                           InstanceAccessor<&Disk::Bytes>("bytes"),
-                           InstanceAccessor<&Disk::BlockDevice>("blockDevice"), InstanceMethod<&Disk::Lock>("lock"),
-                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::BeginSync>("beginSync"), InstanceMethod<&Disk::Synced>("synced"),
-                           InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),
-                           InstanceMethod<&Disk::Completions>("completions"),
-                           InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
-                           InstanceMethod<&Disk::Close>("close")}));
+  exports.Set(
+      "Disk",
+      DefineClass(env, "Disk",
+                  {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
+                   InstanceAccessor<&Disk::Bytes>("bytes"), InstanceAccessor<&Disk::BlockDevice>("blockDevice"),
+                   InstanceMethod<&Disk::Lock>("lock"), InstanceMethod<&Disk::Unlock>("unlock"),
+                   InstanceMethod<&Disk::BeginSync>("beginSync"), InstanceMethod<&Disk::Synced>("synced"),
+                   InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),
+                   InstanceMethod<&Disk::Completions>("completions"), InstanceMethod<&Disk::WaitIdle>("waitIdle"),
+                   InstanceMethod<&Disk::Detach>("detach"), InstanceMethod<&Disk::Close>("close")}));
 }
 
 }  // namespace postcopy

@@ -12,9 +12,7 @@
 namespace postcopy {
 namespace {
 
-[[noreturn]] void Fail(int error, const char* what) {
-  throw std::system_error(error, std::generic_category(), what);
-}
+[[noreturn]] void Fail(int error, const char* what) { throw std::system_error(error, std::generic_category(), what); }
 
 void CheckKind(const struct stat& found) {
   if (S_ISDIR(found.st_mode)) Fail(EISDIR, "stat");
@@ -31,7 +29,7 @@ int DataSync(int fd) {
 }  // namespace
 
 DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly) {
-  struct stat found {};
+  struct stat found{};
   // Before it is opened: opening a FIFO waits, and opening some devices has effects (a watchdog begins to run).
   if (stat(path.c_str(), &found) < 0) Fail(errno, "stat");
   CheckKind(found);
@@ -48,7 +46,7 @@ DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly)
 }
 
 int DiskFile::SetLock(short type) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;  // from 0, with l_len 0: to the end, wherever that moves
   if (fcntl(Fd(), F_OFD_SETLK, &lock) == 0) return 0;

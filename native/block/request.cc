@@ -91,9 +91,9 @@ int WriteZeroes(const DiskFile& file, const Request& request, bool unmap) {
     int error = PunchHole(file, request);
     if (!CannotDoIt(error)) return error;
   }
-  int error = file.IsBlockDevice() ? BlockDeviceRange(file.Fd(), BLKZEROOUT, request)
-                                   : Allocate(file.Fd(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, request.offset,
-                                              request.length);
+  int error = file.IsBlockDevice()
+                  ? BlockDeviceRange(file.Fd(), BLKZEROOUT, request)
+                  : Allocate(file.Fd(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, request.offset, request.length);
   return CannotDoIt(error) ? WriteZeroesFromMemory(file, request) : error;
 }
 

@@ -41,9 +41,7 @@ static const uint8_t *checked_table(uint64_t address) {
 /* 5.2.5.3 */
 enum { RSDP_V1_BYTES = 20, RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24 };
 
-static bool is_rsdp(const uint8_t *at) {
-  return memcmp(at, "RSD PTR ", 8) == 0 && sums_to_zero(at, RSDP_V1_BYTES);
-}
+static bool is_rsdp(const uint8_t *at) { return memcmp(at, "RSD PTR ", 8) == 0 && sums_to_zero(at, RSDP_V1_BYTES); }
 
 /* 5.2.5.1: in the first KiB of the EBDA or in 0xE0000-0xFFFFF, on a 16-byte boundary. */
 static const uint8_t *scan_for_rsdp(uint64_t start, uint64_t end) {
@@ -104,7 +102,15 @@ static uint8_t parse_s5(const uint8_t *dsdt) {
 
 /* 5.2.9 */
 static void read_fadt(struct acpi *acpi, const uint8_t *fadt) {
-  enum { DSDT = 40, PM1A_EVENT = 56, PM1A_CONTROL = 64, X_DSDT = 140, SLEEP_CONTROL = 244, GAS_ADDRESS = 4, GAS_BYTES = 12 };
+  enum {
+    DSDT = 40,
+    PM1A_EVENT = 56,
+    PM1A_CONTROL = 64,
+    X_DSDT = 140,
+    SLEEP_CONTROL = 244,
+    GAS_ADDRESS = 4,
+    GAS_BYTES = 12
+  };
   enum { SYSTEM_IO = 1, MAX_PORT = 0xffff };
   const uint32_t bytes = table_bytes(fadt);
   if (bytes < PM1A_CONTROL + 4) return;

@@ -29,9 +29,7 @@ static uint64_t next_random(struct cpu *cpu) {
 }
 
 /** A number below `limit` from the upper bits of a random one. */
-static uint64_t below(uint64_t limit, uint64_t random) {
-  return (uint64_t)((unsigned __int128)random * limit >> 64);
-}
+static uint64_t below(uint64_t limit, uint64_t random) { return (uint64_t)((unsigned __int128)random * limit >> 64); }
 
 /* A vCPU has the pages whose number is its index modulo the vCPUs, so that no two of them write one page. */
 static uint64_t share_of(const struct cpu *cpu) {

@@ -30,8 +30,7 @@ static bool map_gib(uint64_t base) {
   if (*entry & PRESENT) return true;
   uint64_t *directory = memory_take_raw(PAGE_BYTES);
   if (directory == NULL) return false;
-  for (uint64_t i = 0; i < ENTRIES; i++)
-    directory[i] = (base + i * BYTES_PER_PDE) | PRESENT | WRITABLE | USER | LARGE;
+  for (uint64_t i = 0; i < ENTRIES; i++) directory[i] = (base + i * BYTES_PER_PDE) | PRESENT | WRITABLE | USER | LARGE;
   *entry = physical_of(directory) | PRESENT | WRITABLE | USER;
   return true;
 }

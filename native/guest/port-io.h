@@ -13,9 +13,7 @@ static inline uint8_t in8(uint16_t port) {
   return value;
 }
 
-static inline void out8(uint16_t port, uint8_t value) {
-  __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
+static inline void out8(uint16_t port, uint8_t value) { __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
 
 static inline uint16_t in16(uint16_t port) {
   uint16_t value;
@@ -23,9 +21,7 @@ static inline uint16_t in16(uint16_t port) {
   return value;
 }
 
-static inline void out16(uint16_t port, uint16_t value) {
-  __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
-}
+static inline void out16(uint16_t port, uint16_t value) { __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
 
 /** One exit to the VMM for all bytes, where the host does string I/O at once. There is none on threads. */
 static inline void out8_string(uint16_t port, const char *bytes, size_t count) {

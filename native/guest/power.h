@@ -6,7 +6,7 @@
 
 #include "acpi.h"
 
-/** Whether the power button was pushed since the last time this was asked. The hardware is looked at seldom: it is an exit. */
+/** Whether the power button was pushed since this was last asked. The hardware is looked at seldom: it is an exit. */
 bool power_button_pushed(const struct acpi *acpi);
 /** ACPI S5; returns only if the machine does not take notice. */
 void power_off(const struct acpi *acpi);

@@ -113,7 +113,9 @@ void registers_stop(void) {
 void registers_report(void) {
   const uint32_t features = find_features();
   json_event("registers");
-  json_text("features", features & HOLD_AVX512 ? "x87 sse avx avx512" : features & HOLD_AVX ? "x87 sse avx" : "x87 sse");
+  json_text("features", features & HOLD_AVX512 ? "x87 sse avx avx512"
+                        : features & HOLD_AVX  ? "x87 sse avx"
+                                               : "x87 sse");
   json_number("checks", __atomic_load_n(&checks, __ATOMIC_RELAXED));
   json_number("bad", __atomic_load_n(&bad, __ATOMIC_RELAXED));
   json_end();

@@ -8,7 +8,12 @@
 
 /* Bucket 0 is below 1 us; from there 16 buckets per octave, up to 2^27 us (134 s): the middle of a bucket is within 3 %
  * of everything in it, and a mean taken from the middles within 1 %. */
-enum { OCTAVE_BITS = 4, BUCKETS_PER_OCTAVE = 1 << OCTAVE_BITS, OCTAVES = 27, BUCKETS = 1 + OCTAVES * BUCKETS_PER_OCTAVE };
+enum {
+  OCTAVE_BITS = 4,
+  BUCKETS_PER_OCTAVE = 1 << OCTAVE_BITS,
+  OCTAVES = 27,
+  BUCKETS = 1 + OCTAVES * BUCKETS_PER_OCTAVE
+};
 /* 60 s of 10 ms. */
 enum { INTERVAL_US = 10 * 1000, INTERVALS = 6000 };
 

@@ -24,9 +24,7 @@
 /* Whether this is that machine. */
 extern bool on_threads;
 
-static inline void give_core_away(uint32_t us) {
-  __asm__ volatile("outl %0, %1" ::"a"(us), "N"(IDLE_PORT) : "memory");
-}
+static inline void give_core_away(uint32_t us) { __asm__ volatile("outl %0, %1" ::"a"(us), "N"(IDLE_PORT) : "memory"); }
 
 /** One turn of a wait that may be long, where `*turns` counts them from 0: on threads the core is given away after a
  * few, for longer and longer. */

@@ -11,7 +11,8 @@
 namespace postcopy {
 
 ExitQueue::ExitQueue()
-    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), posted_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      posted_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   if (!event_.Valid() || !posted_.Valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
 

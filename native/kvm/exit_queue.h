@@ -43,7 +43,8 @@ class ExitQueue {
 
   // vCPU thread: a read; waits for its answer. False when the queue was closed instead.
   bool Read(const ExitRecord& record, uint64_t& answer);
-  // vCPU thread: a write, or an answered read. Waits only while kMaxPosted are before it. False when the queue was closed.
+  // vCPU thread: a write, or an answered read. Waits only while kMaxPosted are before it. False when the queue was
+  // closed.
   bool Write(const ExitRecord& record);
   // vCPU thread: the end of the vCPU.
   void Report(const ExitRecord& record);

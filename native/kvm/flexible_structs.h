@@ -5,9 +5,9 @@
 extern "C" {
 #endif
 
-// The KVM calls whose structures end in a flexible array, written in C: in C++ the flexible arrays of <linux/kvm.h> make
-// these structures larger than the kernel's, and with them the numbers of the calls.
-// All return what ioctl(2) returns; -1 with errno ENOMEM as well.
+// The KVM calls whose structures end in a flexible array, written in C: in C++ the flexible arrays of <linux/kvm.h>
+// make these structures larger than the kernel's, and with them the numbers of the calls. All return what ioctl(2)
+// returns; -1 with errno ENOMEM as well.
 
 // `entries`: packed struct kvm_cpuid_entry2; `count`: room in, entries out.
 int kvm_get_supported_cpuid(int kvm, void* entries, uint32_t* count);

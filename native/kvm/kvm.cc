@@ -102,7 +102,8 @@ Napi::Value MsrIndices(const Napi::CallbackInfo& info) {
     throw SystemError(env, errno, "KVM_GET_MSR_INDEX_LIST");
   }
   Napi::Uint32Array result = Napi::Uint32Array::New(env, count);
-  if (kvm_get_msr_indices(kvm.Get(), result.Data(), &count) < 0) throw SystemError(env, errno, "KVM_GET_MSR_INDEX_LIST");
+  if (kvm_get_msr_indices(kvm.Get(), result.Data(), &count) < 0)
+    throw SystemError(env, errno, "KVM_GET_MSR_INDEX_LIST");
   return result;
 }
 

@@ -9,9 +9,10 @@ namespace postcopy {
 // interrupts off. A turn to the device worker and back for each keeps a vCPU in its interrupt handler for seconds where
 // cores are scarce.
 //
-// The device worker shows the registers as they are after the accesses it has seen; vCPUs may have posted more meanwhile.
-// Of these, writes to IER and the transmitter and reads of IIR that find the transmitter empty are followed here; one to
-// any other register makes the shadow void until the device has seen it. What is read of IIR here is posted to the device.
+// The device worker shows the registers as they are after the accesses it has seen; vCPUs may have posted more
+// meanwhile. Of these, writes to IER and the transmitter and reads of IIR that find the transmitter empty are followed
+// here; one to any other register makes the shadow void until the device has seen it. What is read of IIR here is
+// posted to the device.
 class SerialShadow {
  public:
   struct Registers {
@@ -32,8 +33,8 @@ class SerialShadow {
   // vCPU thread. True if `value` is the answer; `tell`: the device must be told.
   bool Read(uint64_t port, uint32_t size, uint8_t& value, bool& tell);
 
-  // Device worker. `writes`: those it has seen to any register but the first, byte by byte; `events`: those to the first,
-  // and the reads of IIR it was told of; both modulo 2^32.
+  // Device worker. `writes`: those it has seen to any register but the first, byte by byte; `events`: those to the
+  // first, and the reads of IIR it was told of; both modulo 2^32.
   void Show(uint32_t writes, uint32_t events, const Registers& registers);
   void Hide();
 

@@ -124,8 +124,8 @@ Napi::Value Vcpu::SetTscKhz(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), ioctl(ParkedKvm(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);
 }
 
-// notePaused(): tells a guest with a kvmclock that it was stopped (KVM_KVMCLOCK_CTRL), so that its watchdogs do not bark.
-// False if the guest has none.
+// notePaused(): tells a guest with a kvmclock that it was stopped (KVM_KVMCLOCK_CTRL), so that its watchdogs do not
+// bark. False if the guest has none.
 Napi::Value Vcpu::NotePaused(const Napi::CallbackInfo& info) {
   auto* vcpu = dynamic_cast<KvmVcpu*>(&Parked(info.Env()));
   return Napi::Boolean::New(info.Env(), vcpu != nullptr && ioctl(vcpu->Fd(), KVM_KVMCLOCK_CTRL, 0) == 0);
@@ -141,17 +141,16 @@ Napi::Value Vcpu::Close(const Napi::CallbackInfo& info) {
 }
 
 void Vcpu::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set(
-      "Vcpu",
-      DefineClass(env, "Vcpu",
-                  {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
-                   InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"),
-                   InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
-                   InstanceAccessor<&Vcpu::ResumedAt>("resumedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
-                   InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
-                   InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
-                   InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
-                   InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
+  exports.Set("Vcpu",
+              DefineClass(env, "Vcpu",
+                          {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
+                           InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"),
+                           InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
+                           InstanceAccessor<&Vcpu::ResumedAt>("resumedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
+                           InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
+                           InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
+                           InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
+                           InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
 }
 
 }  // namespace postcopy

@@ -34,7 +34,7 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
 }
 
 void Install(int signal, struct sigaction* before) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_sigaction = OnSignal;
   // On a stack of the host's: the guest's own may lack its page, or be none.
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;

@@ -3,8 +3,8 @@
 
 namespace postcopy {
 
-// Signals of vCPU threads. The kick takes a vCPU out of the guest; those of exceptions may be a guest's own on the machine
-// of threads (threads/guest_context.h).
+// Signals of vCPU threads. The kick takes a vCPU out of the guest; those of exceptions may be a guest's own on the
+// machine of threads (threads/guest_context.h).
 int KickSignal();
 
 // For every signal that a vCPU thread takes, once for the process; what the process had for them before is called for

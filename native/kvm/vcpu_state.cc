@@ -49,7 +49,8 @@ void Check(Napi::Env env, int result, const std::string& what) {
 
 void CheckSize(Napi::Env env, const std::string& name, size_t given, size_t wanted) {
   if (given == wanted) return;
-  throw Napi::RangeError::New(env, name + " must be " + std::to_string(wanted) + " bytes, not " + std::to_string(given));
+  throw Napi::RangeError::New(env,
+                              name + " must be " + std::to_string(wanted) + " bytes, not " + std::to_string(given));
 }
 
 const VcpuState& Find(Napi::Env env, const std::string& name) {

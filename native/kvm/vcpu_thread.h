@@ -12,8 +12,9 @@
 
 namespace postcopy {
 
-// A vCPU and the thread that runs it. The thread is either parked (its state can be read and set from anywhere) or in the
-// guest; device accesses go through the VM's exit queue. How the guest is run is the kind's business: KvmVcpu, ThreadVcpu.
+// A vCPU and the thread that runs it. The thread is either parked (its state can be read and set from anywhere) or in
+// the guest; device accesses go through the VM's exit queue. How the guest is run is the kind's business: KvmVcpu,
+// ThreadVcpu.
 class VcpuThread {
  public:
   virtual ~VcpuThread() = default;

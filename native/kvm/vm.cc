@@ -162,8 +162,8 @@ Napi::Value Vm::SetIrq(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// addVirtio(address, gsi, notifyFd): the registers of a virtio-mmio device at `address` that need no device worker. A write
-// to QueueNotify signals the eventfd, and the vCPU goes on. Its index.
+// addVirtio(address, gsi, notifyFd): the registers of a virtio-mmio device at `address` that need no device worker. A
+// write to QueueNotify signals the eventfd, and the vCPU goes on. Its index.
 Napi::Value Vm::AddVirtio(const Napi::CallbackInfo& info) {
   constexpr uint64_t kQueueNotify = 0x050;
   Napi::Env env = info.Env();
@@ -175,8 +175,8 @@ Napi::Value Vm::AddVirtio(const Napi::CallbackInfo& info) {
   notify.len = sizeof(uint32_t);
   notify.fd = FdArg(info, 2, "notifyFd");
   if (vm.virtio.Count() == VirtioInterrupts::kMaxDevices) {
-    throw Napi::RangeError::New(env, "a VM has at most " + std::to_string(VirtioInterrupts::kMaxDevices) +
-                                         " virtio devices");
+    throw Napi::RangeError::New(
+        env, "a VM has at most " + std::to_string(VirtioInterrupts::kMaxDevices) + " virtio devices");
   }
   if (vm.IsKvm()) Call(env, vm.fd.Get(), KVM_IOEVENTFD, "KVM_IOEVENTFD", &notify);
   return Napi::Number::New(env, vm.virtio.Add(address, gsi));
@@ -217,12 +217,15 @@ Napi::Value Vm::SetVirtioInterrupts(const Napi::CallbackInfo& info) {
 
 // showSerial(writes, events, lineStatus, modemStatus, identification, interruptEnable)
 Napi::Value Vm::ShowSerial(const Napi::CallbackInfo& info) {
-  auto byte = [&](size_t index, const char* name) { return static_cast<uint8_t>(UintArg(info, index, name, UINT8_MAX)); };
+  auto byte = [&](size_t index, const char* name) {
+    return static_cast<uint8_t>(UintArg(info, index, name, UINT8_MAX));
+  };
   uint32_t writes = static_cast<uint32_t>(UintArg(info, 0, "writes", UINT32_MAX));
   uint32_t events = static_cast<uint32_t>(UintArg(info, 1, "events", UINT32_MAX));
   ref_.Get(info.Env())
-      .serial.Show(writes, events,
-                   {byte(2, "lineStatus"), byte(3, "modemStatus"), byte(4, "identification"), byte(5, "interruptEnable")});
+      .serial.Show(
+          writes, events,
+          {byte(2, "lineStatus"), byte(3, "modemStatus"), byte(4, "identification"), byte(5, "interruptEnable")});
   return info.Env().Undefined();
 }
 
@@ -271,12 +274,11 @@ void Vm::Init(Napi::Env env, Napi::Object exports) {
       env, "Vm",
       {InstanceAccessor<&Vm::Handle>("handle"), InstanceAccessor<&Vm::ExitQueueHandle>("exitQueueHandle"),
        InstanceMethod<&Vm::CreateIrqchip>("createIrqchip"), InstanceMethod<&Vm::SetMemory>("setMemory"),
-       InstanceMethod<&Vm::SetRouting>("setRouting"),
-       InstanceMethod<&Vm::SetIrq>("setIrq"), InstanceMethod<&Vm::AddVirtio>("addVirtio"),
-       InstanceMethod<&Vm::RaiseVirtio>("raiseVirtio"),
+       InstanceMethod<&Vm::SetRouting>("setRouting"), InstanceMethod<&Vm::SetIrq>("setIrq"),
+       InstanceMethod<&Vm::AddVirtio>("addVirtio"), InstanceMethod<&Vm::RaiseVirtio>("raiseVirtio"),
        InstanceMethod<&Vm::GetVirtioInterrupts>("getVirtioInterrupts"),
-       InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"),
-       InstanceMethod<&Vm::ShowSerial>("showSerial"), InstanceMethod<&Vm::HideSerial>("hideSerial"), InstanceMethod<&Vm::GetState>("getState"),
+       InstanceMethod<&Vm::SetVirtioInterrupts>("setVirtioInterrupts"), InstanceMethod<&Vm::ShowSerial>("showSerial"),
+       InstanceMethod<&Vm::HideSerial>("hideSerial"), InstanceMethod<&Vm::GetState>("getState"),
        InstanceMethod<&Vm::SetState>("setState"), InstanceMethod<&Vm::Close>("close")});
   EnvData::Of(env).vm = Napi::Persistent(constructor);
   exports.Set("Vm", constructor);

@@ -13,8 +13,8 @@
 
 namespace postcopy {
 
-// A VM: the RAM that its guest has (kept alive as long as the VM), its exit queue, and what the guest reads of its devices
-// without the device worker. One of KVM has descriptors besides; one of threads has none.
+// A VM: the RAM that its guest has (kept alive as long as the VM), its exit queue, and what the guest reads of its
+// devices without the device worker. One of KVM has descriptors besides; one of threads has none.
 struct VmResource {
   Descriptor kvm;
   Descriptor fd;

@@ -12,8 +12,8 @@ namespace {
 
 // 2^32 pages of 4 KiB: page numbers are 32 bits wide on the wire and in page tables of ours.
 constexpr uint64_t kMaxBytes = 1ULL << 44;
-// GUEST_BASE of native/guest/address.h: what the guest is linked for, and the same in every process. Above where V8 asks for
-// memory, below where Linux puts a program.
+// GUEST_BASE of native/guest/address.h: what the guest is linked for, and the same in every process. Above where V8
+// asks for memory, below where Linux puts a program.
 constexpr uintptr_t kThreadsGuestBase = 1ULL << 46;
 
 }  // namespace
@@ -44,8 +44,9 @@ void GuestMemory::OwnAt(const Napi::CallbackInfo& info, uint64_t bytes) {
   try {
     ref_.Own(std::make_shared<Ram>(bytes, kThreadsGuestBase));
   } catch (const std::system_error& error) {
-    throw SystemError(info.Env(), error.code().value(), "mmap",
-                      std::to_string(bytes) + " bytes of guest RAM at the one address where a guest of threads can run");
+    throw SystemError(
+        info.Env(), error.code().value(), "mmap",
+        std::to_string(bytes) + " bytes of guest RAM at the one address where a guest of threads can run");
   }
 }
 
@@ -143,14 +144,13 @@ Napi::Value GuestMemory::Close(const Napi::CallbackInfo& info) {
 }
 
 void GuestMemory::Init(Napi::Env env, Napi::Object exports) {
-  Napi::Function constructor =
-      DefineClass(env, "GuestMemory",
-                  {InstanceAccessor<&GuestMemory::Handle>("handle"), InstanceAccessor<&GuestMemory::Bytes>("bytes"),
-                   InstanceAccessor<&GuestMemory::BackingName>("backing"), InstanceMethod<&GuestMemory::Read>("read"),
-                   InstanceMethod<&GuestMemory::Write>("write"),
-                   InstanceMethod<&GuestMemory::DataExtents>("dataExtents"),
-                   InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::ZeroRun>("zeroRun"),
-                   InstanceMethod<&GuestMemory::Collapse>("collapse"), InstanceMethod<&GuestMemory::Close>("close")});
+  Napi::Function constructor = DefineClass(
+      env, "GuestMemory",
+      {InstanceAccessor<&GuestMemory::Handle>("handle"), InstanceAccessor<&GuestMemory::Bytes>("bytes"),
+       InstanceAccessor<&GuestMemory::BackingName>("backing"), InstanceMethod<&GuestMemory::Read>("read"),
+       InstanceMethod<&GuestMemory::Write>("write"), InstanceMethod<&GuestMemory::DataExtents>("dataExtents"),
+       InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::ZeroRun>("zeroRun"),
+       InstanceMethod<&GuestMemory::Collapse>("collapse"), InstanceMethod<&GuestMemory::Close>("close")});
   EnvData::Of(env).guest_memory = Napi::Persistent(constructor);
   exports.Set("GuestMemory", constructor);
 }

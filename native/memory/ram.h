@@ -17,7 +17,8 @@ class Ram {
  public:
   // Throws std::system_error. `bytes` is a multiple of the page size.
   Ram(size_t bytes, Backing backing);
-  // Anonymous, at `address` and executable: for a guest that runs as threads of this process. EEXIST if something is there.
+  // Anonymous, at `address` and executable: for a guest that runs as threads of this process. EEXIST if something is
+  // there.
   Ram(size_t bytes, uintptr_t address);
   ~Ram();
   Ram(const Ram&) = delete;

@@ -1,6 +1,6 @@
 #pragma once
-#include <napi.h>
 #include <limits.h>
+#include <napi.h>
 #include <sys/uio.h>
 
 #include <cstdint>

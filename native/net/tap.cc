@@ -127,15 +127,14 @@ Napi::Value Tap::Close(const Napi::CallbackInfo& info) {
 }
 
 void Tap::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Tap",
-              DefineClass(env, "Tap",
-                          {InstanceAccessor<&Tap::Handle>("handle"), InstanceAccessor<&Tap::Fd>("fd"),
-                           InstanceAccessor<&Tap::Name>("name"), InstanceAccessor<&Tap::Mtu>("mtu"),
-                           InstanceAccessor<&Tap::Persistent>("persistent"),
-                           InstanceMethod<&Tap::SetOffloads>("setOffloads"), InstanceMethod<&Tap::Send>("send"),
-                           InstanceMethod<&Tap::Receive>("receive"), InstanceMethod<&Tap::Write>("write"),
-                           InstanceMethod<&Tap::Discard>("discard"), InstanceMethod<&Tap::Detach>("detach"),
-                           InstanceMethod<&Tap::Close>("close")}));
+  exports.Set("Tap", DefineClass(env, "Tap",
+                                 {InstanceAccessor<&Tap::Handle>("handle"), InstanceAccessor<&Tap::Fd>("fd"),
+                                  InstanceAccessor<&Tap::Name>("name"), InstanceAccessor<&Tap::Mtu>("mtu"),
+                                  InstanceAccessor<&Tap::Persistent>("persistent"),
+                                  InstanceMethod<&Tap::SetOffloads>("setOffloads"), InstanceMethod<&Tap::Send>("send"),
+                                  InstanceMethod<&Tap::Receive>("receive"), InstanceMethod<&Tap::Write>("write"),
+                                  InstanceMethod<&Tap::Discard>("discard"), InstanceMethod<&Tap::Detach>("detach"),
+                                  InstanceMethod<&Tap::Close>("close")}));
 }
 
 }  // namespace postcopy

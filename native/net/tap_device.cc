@@ -54,8 +54,8 @@ std::shared_ptr<TapDevice> OpenTap(Napi::Env env, const std::string& name, const
 }
 
 void SetTapOffloads(Napi::Env env, const TapDevice& tap, bool csum, bool tso4, bool tso6, bool ecn) {
-  unsigned offloads = (csum ? TUN_F_CSUM : 0) | (tso4 ? TUN_F_TSO4 : 0) | (tso6 ? TUN_F_TSO6 : 0) |
-                      (ecn ? TUN_F_TSO_ECN : 0);
+  unsigned offloads =
+      (csum ? TUN_F_CSUM : 0) | (tso4 ? TUN_F_TSO4 : 0) | (tso6 ? TUN_F_TSO6 : 0) | (ecn ? TUN_F_TSO_ECN : 0);
   if (ioctl(tap.fd.Get(), TUNSETOFFLOAD, offloads) < 0) throw SystemError(env, errno, "TUNSETOFFLOAD", tap.name);
 }
 

@@ -119,7 +119,8 @@ class PageParts {
  public:
   static constexpr uint64_t kMaxExtents = 1024;
 
-  // Arguments from `memory` on: memory, headers: Uint8Array, headerBytes, extents: Uint32Array of [first, pages], count.
+  // Arguments from `memory` on: memory, headers: Uint8Array, headerBytes, extents: Uint32Array of [first, pages],
+  // count.
   explicit PageParts(const Napi::CallbackInfo& info) : ram_(GuestMemory::FromArg(info, 0)) {
     Napi::Uint8Array headers = BytesArg(info, 1, "headers");
     uint64_t header_bytes = UintArg(info, 2, "headerBytes", 4096);
@@ -210,16 +211,16 @@ Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
 }
 
 void Socket::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Socket",
-              DefineClass(env, "Socket",
-                          {InstanceAccessor<&Socket::Handle>("handle"), InstanceAccessor<&Socket::Fd>("fd"),
-                           InstanceAccessor<&Socket::Port>("port"), InstanceAccessor<&Socket::Peer>("peer"),
-                           InstanceMethod<&Socket::Accept>("accept"), InstanceMethod<&Socket::Configure>("configure"),
-                           InstanceMethod<&Socket::Send>("send"), InstanceMethod<&Socket::SendPages>("sendPages"),
-                           InstanceMethod<&Socket::TrySendPages>("trySendPages"),
-                           InstanceMethod<&Socket::Receive>("receive"), InstanceMethod<&Socket::Shutdown>("shutdown"),
-                           InstanceMethod<&Socket::DetachFd>("detachFd"), InstanceMethod<&Socket::Detach>("detach"),
-                           InstanceMethod<&Socket::Close>("close")}));
+  exports.Set(
+      "Socket",
+      DefineClass(env, "Socket",
+                  {InstanceAccessor<&Socket::Handle>("handle"), InstanceAccessor<&Socket::Fd>("fd"),
+                   InstanceAccessor<&Socket::Port>("port"), InstanceAccessor<&Socket::Peer>("peer"),
+                   InstanceMethod<&Socket::Accept>("accept"), InstanceMethod<&Socket::Configure>("configure"),
+                   InstanceMethod<&Socket::Send>("send"), InstanceMethod<&Socket::SendPages>("sendPages"),
+                   InstanceMethod<&Socket::TrySendPages>("trySendPages"), InstanceMethod<&Socket::Receive>("receive"),
+                   InstanceMethod<&Socket::Shutdown>("shutdown"), InstanceMethod<&Socket::DetachFd>("detachFd"),
+                   InstanceMethod<&Socket::Detach>("detach"), InstanceMethod<&Socket::Close>("close")}));
 }
 
 }  // namespace postcopy

@@ -11,9 +11,9 @@
 
 #include "kvm/vcpu_signals.h"
 
-// enter_guest(frame, &host_stack): keeps what a function must keep (System V ABI, 3.2.1) and returns from the signal frame
-// at `frame`, whose first field the kernel expects to have been popped already. leave_guest is where its handler has the
-// thread go on, with the stack pointer that was kept.
+// enter_guest(frame, &host_stack): keeps what a function must keep (System V ABI, 3.2.1) and returns from the signal
+// frame at `frame`, whose first field the kernel expects to have been popped already. leave_guest is where its handler
+// has the thread go on, with the stack pointer that was kept.
 asm(R"(
         .text
         .type enter_guest, @function
@@ -140,10 +140,10 @@ GuestContext::Exit GuestContext::Enter() {
   auto& r = frame.uc_mcontext.gregs;
   const Registers& g = general_;
   const std::pair<int, uint64_t> values[] = {
-      {REG_RAX, g.rax}, {REG_RBX, g.rbx}, {REG_RCX, g.rcx}, {REG_RDX, g.rdx}, {REG_RSI, g.rsi},    {REG_RDI, g.rdi},
-      {REG_RSP, g.rsp}, {REG_RBP, g.rbp}, {REG_R8, g.r8},   {REG_R9, g.r9},   {REG_R10, g.r10},    {REG_R11, g.r11},
-      {REG_R12, g.r12}, {REG_R13, g.r13}, {REG_R14, g.r14}, {REG_R15, g.r15}, {REG_RIP, g.rip},    {REG_EFL, g.rflags},
-      {REG_CSGSFS, kSelectors}};
+      {REG_RAX, g.rax}, {REG_RBX, g.rbx}, {REG_RCX, g.rcx},    {REG_RDX, g.rdx},        {REG_RSI, g.rsi},
+      {REG_RDI, g.rdi}, {REG_RSP, g.rsp}, {REG_RBP, g.rbp},    {REG_R8, g.r8},          {REG_R9, g.r9},
+      {REG_R10, g.r10}, {REG_R11, g.r11}, {REG_R12, g.r12},    {REG_R13, g.r13},        {REG_R14, g.r14},
+      {REG_R15, g.r15}, {REG_RIP, g.rip}, {REG_EFL, g.rflags}, {REG_CSGSFS, kSelectors}};
   for (const auto& [index, value] : values) r[index] = static_cast<greg_t>(value);
   frame.uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(xsave_);
   frame.uc_sigmask = VcpuSignalMask();
@@ -182,7 +182,8 @@ bool GuestContext::SetXsave(const uint8_t* from) {
   if (xsave_bytes_ > kLegacyBytes) {
     const uint8_t* header = from + kLegacyBytes;
     if ((Load<uint64_t>(header) & ~xfeatures_) != 0) return false;
-    if (std::any_of(header + sizeof(uint64_t), header + kHeaderBytes, [](uint8_t byte) { return byte != 0; })) return false;
+    if (std::any_of(header + sizeof(uint64_t), header + kHeaderBytes, [](uint8_t byte) { return byte != 0; }))
+      return false;
   }
   memcpy(xsave_, from, kSoftwareBytes);
   memcpy(xsave_ + kLegacyBytes, from + kLegacyBytes, xsave_bytes_ - kLegacyBytes);

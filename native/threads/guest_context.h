@@ -11,11 +11,11 @@ namespace postcopy {
 //
 //   Enter()  writes a signal frame with the guest's registers and returns from it, rt_sigreturn(2): the kernel loads
 //            general, x87, vector and mask registers at once, and unblocks the kick, so that none is missed.
-//   Leave()  is called by the handler of the signal that took the thread out of the guest: it keeps the registers of the
-//            frame that the kernel wrote, and has the handler return to where Enter() was called.
+//   Leave()  is called by the handler of the signal that took the thread out of the guest: it keeps the registers of
+//            the frame that the kernel wrote, and has the handler return to where Enter() was called.
 //
-// So the kernel saves and loads, in the format of XSAVE, whatever registers this CPU has; and a guest can be left at any
-// instruction. FS and GS base stay the host thread's, and are no part of the guest.
+// So the kernel saves and loads, in the format of XSAVE, whatever registers this CPU has; and a guest can be left at
+// any instruction. FS and GS base stay the host thread's, and are no part of the guest.
 class GuestContext {
  public:
   // In the order of struct kvm_regs.

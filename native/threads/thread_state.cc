@@ -10,7 +10,8 @@ namespace {
 static_assert(sizeof(GuestContext::Registers) == sizeof(kvm_regs));
 
 bool IsXsave(Napi::Env env, const std::string& name) {
-  if (name != "regs" && name != "xsave") throw Napi::RangeError::New(env, "a vCPU of threads has no such state: " + name);
+  if (name != "regs" && name != "xsave")
+    throw Napi::RangeError::New(env, "a vCPU of threads has no such state: " + name);
   return name == "xsave";
 }
 
@@ -31,8 +32,8 @@ void SetThreadState(Napi::Env env, GuestContext& context, const std::string& nam
   const bool is_xsave = IsXsave(env, name);
   const size_t wanted = is_xsave ? context.XsaveBytes() : sizeof(kvm_regs);
   if (bytes.ByteLength() != wanted) {
-    throw Napi::RangeError::New(env, name + " must be " + std::to_string(wanted) + " bytes, not " +
-                                         std::to_string(bytes.ByteLength()));
+    throw Napi::RangeError::New(
+        env, name + " must be " + std::to_string(wanted) + " bytes, not " + std::to_string(bytes.ByteLength()));
   }
   if (!is_xsave) {
     memcpy(&context.General(), bytes.Data(), wanted);

@@ -35,7 +35,8 @@ bool ThreadVcpu::HandleExit(const GuestContext::Exit& exit) {
   return false;
 }
 
-// No value if it is none; false when the queue was closed. The page that it is on is there: the instruction has just been fetched from it.
+// No value if it is none; false when the queue was closed. The page that it is on is there: the instruction has just
+// been fetched from it.
 std::optional<bool> ThreadVcpu::HandlePortInstruction() {
   GuestContext::Registers& registers = context_.General();
   const Ram& ram = *Machine().memslots.front();

@@ -6,8 +6,8 @@
 
 namespace postcopy {
 
-// A vCPU of the machine of threads: its thread runs the guest's ring-3 code itself, in guest RAM. There is no ring 0 and no
-// interrupt; `in` and `out`, which the processor refuses here, are done as KVM does them.
+// A vCPU of the machine of threads: its thread runs the guest's ring-3 code itself, in guest RAM. There is no ring 0
+// and no interrupt; `in` and `out`, which the processor refuses here, are done as KVM does them.
 class ThreadVcpu : public VcpuThread {
  public:
   // Port for a guest that has nothing to do: `out %eax` gives the core away for so many microseconds at most.

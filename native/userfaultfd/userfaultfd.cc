@@ -176,14 +176,13 @@ Napi::Value Userfaultfd::Copy(const Napi::CallbackInfo& info) {
 Napi::Value Userfaultfd::Zero(const Napi::CallbackInfo& info) {
   FaultSource& source = ref_.Get(info.Env());
   PageRange pages = RangeArgs(info);
-  uint64_t installed =
-      InstallAll(info.Env(), source, pages.first, pages.count, "UFFDIO_ZEROPAGE",
-                 [&](uint64_t page, uint64_t count) -> Installed {
-                   uffdio_zeropage request{};
-                   request.range = {reinterpret_cast<uint64_t>(source.ram->Page(page)), count * kPageSize};
-                   if (ioctl(source.fd.Get(), UFFDIO_ZEROPAGE, &request) == 0) return {request.zeropage, 0};
-                   return {request.zeropage, errno};
-                 });
+  uint64_t installed = InstallAll(
+      info.Env(), source, pages.first, pages.count, "UFFDIO_ZEROPAGE", [&](uint64_t page, uint64_t count) -> Installed {
+        uffdio_zeropage request{};
+        request.range = {reinterpret_cast<uint64_t>(source.ram->Page(page)), count * kPageSize};
+        if (ioctl(source.fd.Get(), UFFDIO_ZEROPAGE, &request) == 0) return {request.zeropage, 0};
+        return {request.zeropage, errno};
+      });
   return Napi::Number::New(info.Env(), static_cast<double>(installed));
 }
 
@@ -191,14 +190,13 @@ Napi::Value Userfaultfd::Zero(const Napi::CallbackInfo& info) {
 Napi::Value Userfaultfd::Continue(const Napi::CallbackInfo& info) {
   FaultSource& source = ref_.Get(info.Env());
   PageRange pages = RangeArgs(info);
-  uint64_t installed =
-      InstallAll(info.Env(), source, pages.first, pages.count, "UFFDIO_CONTINUE",
-                 [&](uint64_t page, uint64_t count) -> Installed {
-                   uffdio_continue request{};
-                   request.range = {reinterpret_cast<uint64_t>(source.ram->Page(page)), count * kPageSize};
-                   if (ioctl(source.fd.Get(), UFFDIO_CONTINUE, &request) == 0) return {request.mapped, 0};
-                   return {request.mapped, errno};
-                 });
+  uint64_t installed = InstallAll(
+      info.Env(), source, pages.first, pages.count, "UFFDIO_CONTINUE", [&](uint64_t page, uint64_t count) -> Installed {
+        uffdio_continue request{};
+        request.range = {reinterpret_cast<uint64_t>(source.ram->Page(page)), count * kPageSize};
+        if (ioctl(source.fd.Get(), UFFDIO_CONTINUE, &request) == 0) return {request.mapped, 0};
+        return {request.mapped, errno};
+      });
   return Napi::Number::New(info.Env(), static_cast<double>(installed));
 }
 
@@ -228,15 +226,15 @@ static Napi::Value Probe(const Napi::CallbackInfo& info) {
 }
 
 void Userfaultfd::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Userfaultfd",
-              DefineClass(env, "Userfaultfd",
-                          {InstanceAccessor<&Userfaultfd::Handle>("handle"), InstanceAccessor<&Userfaultfd::Fd>("fd"),
-                           InstanceMethod<&Userfaultfd::Register>("register"),
-                           InstanceMethod<&Userfaultfd::Unregister>("unregister"),
-                           InstanceMethod<&Userfaultfd::ReadFaults>("readFaults"),
-                           InstanceMethod<&Userfaultfd::Copy>("copy"), InstanceMethod<&Userfaultfd::Zero>("zero"),
-                           InstanceMethod<&Userfaultfd::Continue>("continue"),
-                           InstanceMethod<&Userfaultfd::Wake>("wake"), InstanceMethod<&Userfaultfd::Close>("close")}));
+  exports.Set(
+      "Userfaultfd",
+      DefineClass(
+          env, "Userfaultfd",
+          {InstanceAccessor<&Userfaultfd::Handle>("handle"), InstanceAccessor<&Userfaultfd::Fd>("fd"),
+           InstanceMethod<&Userfaultfd::Register>("register"), InstanceMethod<&Userfaultfd::Unregister>("unregister"),
+           InstanceMethod<&Userfaultfd::ReadFaults>("readFaults"), InstanceMethod<&Userfaultfd::Copy>("copy"),
+           InstanceMethod<&Userfaultfd::Zero>("zero"), InstanceMethod<&Userfaultfd::Continue>("continue"),
+           InstanceMethod<&Userfaultfd::Wake>("wake"), InstanceMethod<&Userfaultfd::Close>("close")}));
   exports.Set("userfaultfdProbe", Napi::Function::New(env, Probe));
 }
 

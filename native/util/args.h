@@ -20,8 +20,8 @@ inline uint64_t UintArg(const Napi::CallbackInfo& info, size_t index, const char
                         uint64_t max = 9007199254740991ULL) {
   double value = NumberArg(info, index, name);
   if (!(value >= 0) || value > static_cast<double>(max) || value != std::floor(value)) {
-    throw Napi::RangeError::New(info.Env(), std::string(name) + " must be a whole number from 0 to " +
-                                                std::to_string(max));
+    throw Napi::RangeError::New(info.Env(),
+                                std::string(name) + " must be a whole number from 0 to " + std::to_string(max));
   }
   return static_cast<uint64_t>(value);
 }

@@ -27,8 +27,8 @@ Napi::Value MonotonicMicros(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), now.tv_sec * 1e6 + now.tv_nsec / 1e3);
 }
 
-// hostTscKhz(): ticks of this processor's time stamp counter in a millisecond, which user mode reads as it is. The clock
-// beside it is the one that nobody steers.
+// hostTscKhz(): ticks of this processor's time stamp counter in a millisecond, which user mode reads as it is. The
+// clock beside it is the one that nobody steers.
 Napi::Value HostTscKhz(const Napi::CallbackInfo& info) {
   static const uint64_t khz = [] {
     constexpr timespec kSpan{0, 100'000'000};

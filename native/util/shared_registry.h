@@ -5,10 +5,10 @@
 
 namespace postcopy {
 
-// Resources that several worker threads use (RAM, userfaultfd, sockets, exit queues) live here under a number that can be
-// posted to a worker. The registry keeps a resource until it is removed by an explicit close(): garbage collection or
-// the end of a worker must never close a userfaultfd while a vCPU runs, because from then on the vCPU's faults would be
-// answered with zero pages. Never destroyed, so that nothing is torn down under running threads at exit.
+// Resources that several worker threads use (RAM, userfaultfd, sockets, exit queues) live here under a number that can
+// be posted to a worker. The registry keeps a resource until it is removed by an explicit close(): garbage collection
+// or the end of a worker must never close a userfaultfd while a vCPU runs, because from then on the vCPU's faults would
+// be answered with zero pages. Never destroyed, so that nothing is torn down under running threads at exit.
 template <typename T>
 class SharedRegistry {
  public:
