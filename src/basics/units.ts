@@ -1,14 +1,9 @@
-import { bytesOfPages } from '../memory/page-size.js';
 import { formatSize } from './size.js';
 
 export { formatSize };
 
 export function formatRate(bytesPerSecond: number): string {
   return `${formatSize(Math.round(bytesPerSecond))}/s`;
-}
-
-export function formatPages(pages: number): string {
-  return `${pages} pages (${formatSize(bytesOfPages(pages))})`;
 }
 
 const SECOND_MS = 1000;

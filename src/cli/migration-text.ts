@@ -1,7 +1,8 @@
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
+import { bytesOfPages } from '../memory/page-size.js';
 import { plain } from '../basics/plain.js';
 import { formatFields } from '../basics/table.js';
-import { formatDuration, formatMicros, formatPages, formatRate, formatSize } from '../basics/units.js';
+import { formatDuration, formatMicros, formatRate, formatSize } from '../basics/units.js';
 
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {
@@ -50,4 +51,8 @@ function summaryTable(summary: MigrationSummary): string {
     ],
     ['  both at a time', formatSize(memory.sumPeakBytes)],
   ]);
+}
+
+function formatPages(pages: number): string {
+  return `${pages} pages (${formatSize(bytesOfPages(pages))})`;
 }

@@ -8,10 +8,15 @@ import { native } from '../../native.js';
 import { MemoryMeter } from './memory-meter.js';
 import type { Body, Complete } from '../wire/message.js';
 import { DowntimeLaps } from './downtime.js';
-import type { SourcePageChannels } from '../source/page-channels.js';
+import type { CounterName } from './counters.js';
 
 const NO_WAITS = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 };
 const SAMPLE_INTERVAL_MS = 50;
+
+/** What the page channels have counted, all of them together or those of one kind. */
+interface ChannelSums {
+  sum(counter: CounterName, kind?: 'urgent' | 'bulk'): number;
+}
 
 export class SendMetrics {
   readonly #startedAt = native.monotonicMicros();
@@ -31,7 +36,7 @@ export class SendMetrics {
     readonly machine: MachineName,
     readonly totalPages: number,
     dataPages: number,
-    readonly channels: () => SourcePageChannels | undefined,
+    readonly channels: () => ChannelSums | undefined,
     readonly controlBytes: () => number,
   ) {
     this.#dataPages = dataPages;

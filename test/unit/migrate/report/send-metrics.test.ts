@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PostcopyError } from '../../../../src/errors.js';
 import { DowntimeLaps } from '../../../../src/migrate/report/downtime.js';
-import type { SourcePageChannels } from '../../../../src/migrate/source/page-channels.js';
 import { SendMetrics } from '../../../../src/migrate/report/send-metrics.js';
 
 const SUMS: Record<string, number> = {
@@ -13,7 +12,7 @@ const SUMS: Record<string, number> = {
 };
 const channels = {
   sum: (name: string, kind?: string) => SUMS[`${name} ${kind ?? 'all'}`] ?? 0,
-} as unknown as SourcePageChannels;
+};
 
 const waits = { count: 30, mean: 50, p50: 40, p90: 90, p99: 200, max: 900 };
 
