@@ -10,7 +10,7 @@ export type Histogram = [upperUs: number, count: number][];
 /** Buckets of the guest's histogram to an octave (native/guest/stats.h). */
 const PER_OCTAVE = 16;
 /** Longer than what happens without a migration: a cross-check that needs no system's count. */
-export const SLOW_US = 50;
+const SLOW_US = 50;
 
 export interface Waits {
   count: number;

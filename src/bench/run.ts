@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cleanup } from '../basics/cleanup.js';
+import type { Cleanup } from '../basics/cleanup.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { describeError } from '../errors.js';
 import { openLink } from './link/link.js';

@@ -29,7 +29,7 @@ export const LEAF = {
 } as const;
 
 /** A value with one bit set, as an unsigned number. */
-export function bit(number: number): number {
+function bit(number: number): number {
   return (1 << number) >>> 0;
 }
 

@@ -11,11 +11,11 @@ export interface CpuidEntry extends Record<CpuidRegister, number> {
   flags: number;
 }
 
-export const CPUID_ENTRY_BYTES = 40;
+const CPUID_ENTRY_BYTES = 40;
 /** KVM_CPUID_FLAG_SIGNIFCANT_INDEX */
 export const SIGNIFICANT_INDEX = 1;
 /** Upper bound of what KVM takes (KVM_MAX_CPUID_ENTRIES), and so of what a peer may send. */
-export const CPUID_ENTRIES_MAX = 256;
+const CPUID_ENTRIES_MAX = 256;
 
 const FIELDS = ['function', 'index', 'flags', 'eax', 'ebx', 'ecx', 'edx'] as const;
 const FIELD_BYTES = 4;

@@ -49,7 +49,7 @@ const PRESENT = 0x80;
 const PAGE_GRANULARITY_SHIFT = 12;
 
 /** One 8-byte descriptor, privilege level 0. */
-export function encodeDescriptor(segment: Segment): bigint {
+function encodeDescriptor(segment: Segment): bigint {
   const limit = segment.granularity === 1 ? segment.limit >>> PAGE_GRANULARITY_SHIFT : segment.limit;
   const access = PRESENT | (segment.notSystem << 4) | segment.type;
   const flags = (segment.granularity << 3) | (segment.big << 2) | (segment.longMode << 1);

@@ -10,7 +10,7 @@ export interface InitrdPlace {
   bytes: number;
 }
 
-export const NO_INITRD: InitrdPlace = { address: 0, bytes: 0 };
+const NO_INITRD: InitrdPlace = { address: 0, bytes: 0 };
 
 /**
  * Finds the place of the initrd: as high as possible, on a page of its own, below both the hole and `limit` (exclusive),

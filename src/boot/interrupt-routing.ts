@@ -2,7 +2,7 @@ import { viewOf } from '../memory/byte-view.js';
 import { IOAPIC_PINS, TIMER_IOAPIC_PIN } from '../memory/layout.js';
 
 // <linux/kvm.h>: struct kvm_irq_routing_entry { gsi, type, flags, pad, union }, union at 16 for irqchip { irqchip, pin }.
-export const IRQ_ROUTING_ENTRY_BYTES = 48;
+const IRQ_ROUTING_ENTRY_BYTES = 48;
 const TYPE_OFFSET = 4;
 const IRQCHIP_OFFSET = 16;
 const PIN_OFFSET = 20;

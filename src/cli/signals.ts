@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 /** Each asks a VM process to end. SIGHUP: its terminal is gone; SIGQUIT: Ctrl-\. */
-export const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
+const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 export type EndSignal = (typeof END_SIGNALS)[number];
 
 /** Calls back for every such signal; the result stops that. */

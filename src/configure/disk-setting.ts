@@ -33,7 +33,7 @@ export function parseDiskSetting(text: string, base: string = process.cwd()): Di
 }
 
 /** Where a disk of a VM that comes is on this host: `id=ID,path=FILE`. Throws BAD_CONFIG. */
-export function parseDiskPlace(text: string): { id: string; path: string } {
+function parseDiskPlace(text: string): { id: string; path: string } {
   const { id, path, readonly } = parseDiskSetting(text);
   if (id === undefined) throw badDisk(text, 'say which disk of the VM it is (id=ID,path=FILE)');
   if (readonly) throw badDisk(text, 'whether it is read-only comes with the VM');

@@ -5,7 +5,7 @@ import { textOrObject } from './device-setting.js';
 import { netObjectSchema, parseNetSetting } from './net-setting.js';
 
 /** With the disks' most and the other devices as many as there are virtio-mmio slots. */
-export const NETS_MAX = 3;
+const NETS_MAX = 3;
 /** The prefix that KVM guests have by custom: locally administered, one receiver. */
 const MAC_PREFIX = '52:54:00';
 

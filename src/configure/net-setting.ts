@@ -57,7 +57,7 @@ export function parseNetSetting(text: string): NetSetting {
     setting[name] = value;
   }
   const checked = netObjectSchema.safeParse(setting);
-  if (checked.success) return checked.data as NetSetting;
+  if (checked.success) return checked.data;
   const { path, message } = checked.error.issues[0]!;
   throw badNet(text, `${path.join('.')}: ${message}`);
 }

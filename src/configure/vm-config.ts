@@ -34,9 +34,9 @@ export interface VmConfig {
 }
 
 /** Page numbers are 32-bit in the addon's arrays and on the wire; this leaves them a factor of two. */
-export const MEMORY_BYTES_MAX = 8192 * GIB;
+const MEMORY_BYTES_MAX = 8192 * GIB;
 
-export const DEFAULTS = { memory: '1G', cpus: 2, cmdline: '', reboot: true } as const;
+const DEFAULTS = { memory: '1G', cpus: 2, cmdline: '', reboot: true } as const;
 
 /** That of the kind of machine is checked when both are known. */
 const MOST_CPUS = Math.max(...Object.values(CPUS_MAX));

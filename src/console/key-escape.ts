@@ -1,5 +1,5 @@
 /** Ctrl-a, as in QEMU's and screen's consoles. */
-export const ESCAPE_KEY = 0x01;
+const ESCAPE_KEY = 0x01;
 const QUIT = 'x'.charCodeAt(0);
 const LITERAL = 'a'.charCodeAt(0);
 

@@ -4,7 +4,7 @@ import type { SerialHub } from './serial-hub.js';
 import { TerminalOutput } from './terminal-output.js';
 
 /** Standard input: a terminal can be set raw. */
-export interface Keyboard extends Readable {
+interface Keyboard extends Readable {
   isTTY?: boolean;
   setRawMode?(raw: boolean): unknown;
 }

@@ -19,7 +19,7 @@ const machineSchema = z.enum(MACHINES).meta({
   description: "kvm, or threads of the process that run postcopy's own guest: for tests and measurements.",
 });
 
-export const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
+const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
 
 export const errorSchema = z
   .object({ error: z.object({ code: z.enum(ERROR_CODES), message: z.string() }) })

@@ -191,7 +191,7 @@ export class VmClient {
   }
 }
 
-export function noSuchVm(name: string): PostcopyError {
+function noSuchVm(name: string): PostcopyError {
   return new PostcopyError('NO_SUCH_VM', `no VM named ${name} runs on this host: "postcopy list" shows those that do`);
 }
 

@@ -73,6 +73,6 @@ export class Bus {
 }
 
 /** What nobody drives reads as. */
-export function allOnes(size: number): number {
+function allOnes(size: number): number {
   return BYTE_VALUES ** size - 1;
 }

@@ -8,7 +8,7 @@ import * as reg from './serial-registers.js';
 import { byteSchema } from './state-schema.js';
 
 /** Console input that waits for the guest, beyond the FIFO. */
-export const SERIAL_INPUT_BYTES = 4096;
+const SERIAL_INPUT_BYTES = 4096;
 
 export const serialStateSchema = z.strictObject({
   ier: byteSchema.max(reg.IER_MASK),

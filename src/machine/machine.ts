@@ -4,7 +4,7 @@
  */
 import type { BootFiles } from '../boot/boot-entry.js';
 import type { MachineName } from '../configure/machine-setting.js';
-import { Deadline } from '../basics/deadline.js';
+import type { Deadline } from '../basics/deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
@@ -201,7 +201,7 @@ export class Machine {
   resumeAfter(state: MachineState, sinceMicros: number): void {
     this.kind.startClocks(this.#parts, state.cpu, sinceMicros, this.tscKhz);
     this.#goOn();
-    for (const ms of ANNOUNCE_AT_MS) setTimeout(() => this.devices.announce().catch(() => {}), ms).unref();
+    for (const ms of ANNOUNCE_AT_MS) setTimeout(() => void this.devices.announce().catch(() => {}), ms).unref();
   }
 
   /**

@@ -30,9 +30,9 @@ export type VcpuState = Record<(typeof PARTS)[number], Uint8Array> & {
 const MSR_ENTRY_BYTES = 16;
 
 /** The time stamp counter (Intel SDM vol. 4): set at COMMIT, when the length of the pause is known. */
-export const MSR_IA32_TSC = 0x10;
+const MSR_IA32_TSC = 0x10;
 /** An absolute TSC value: means something only after the TSC and the LAPIC's timer mode are set. */
-export const MSR_IA32_TSC_DEADLINE = 0x6e0;
+const MSR_IA32_TSC_DEADLINE = 0x6e0;
 /**
  * Writing these makes KVM write the wall clock into guest memory, once (Documentation/virt/kvm/x86/msr.rst). That has
  * happened at the source; done again it could hit a page that the guest has since put to another use.

@@ -14,7 +14,7 @@ import { GIB, MIB, PAGE_SIZE } from './page-size.js';
 export const MEMORY_BYTES_MIN = 64 * MIB;
 
 /** RAM begins here and goes on to the hole or to its end. */
-export const RAM_START = 0;
+const RAM_START = 0;
 /** The hole for devices below 4 GiB begins here. */
 export const HOLE_START = 3 * GIB;
 /** The hole ends here, and the RAM that did not fit below it continues. */
@@ -40,7 +40,7 @@ export const CMDLINE_ADDRESS = 0x20000;
 /** Room for the command line and its NUL. */
 export const CMDLINE_AREA_BYTES = 0x10000;
 /** Conventional memory ends here: the last KiB below 640 KiB is where a BIOS keeps its extended data area. */
-export const CONVENTIONAL_MEMORY_END = 0x9fc00;
+const CONVENTIONAL_MEMORY_END = 0x9fc00;
 /** ACPI tables, the RSDP first: kernels that are not told its address scan 0xE0000-0xFFFFF for it (ACPI 6.5, 5.2.5.1). */
 export const ACPI_AREA_START = 0xe0000;
 /** End of the ACPI area and of the legacy area. */
@@ -147,9 +147,9 @@ function hex(value: number): string {
 }
 
 /** Address range types of ACPI 6.5, table 15.4, which e820 and PVH share. */
-export const MEMORY_TYPE_RAM = 1;
-export const MEMORY_TYPE_RESERVED = 2;
-export const MEMORY_TYPE_ACPI = 3;
+const MEMORY_TYPE_RAM = 1;
+const MEMORY_TYPE_RESERVED = 2;
+const MEMORY_TYPE_ACPI = 3;
 
 export interface MemoryMapEntry {
   guestAddress: number;

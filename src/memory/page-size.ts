@@ -1,6 +1,6 @@
 /** All page arithmetic. A page is 4 KiB everywhere: guest RAM, userfaultfd, the wire. */
 
-export const PAGE_SHIFT = 12;
+const PAGE_SHIFT = 12;
 /** Bytes in a page. */
 export const PAGE_SIZE = 1 << PAGE_SHIFT;
 

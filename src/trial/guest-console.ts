@@ -11,7 +11,7 @@ const anyEvent = z.looseObject({ event: z.string() });
 export type GuestEvent = z.infer<typeof anyEvent>;
 
 const number = z.number();
-export const guestReport = z.looseObject({
+const guestReport = z.looseObject({
   us: number,
   accesses: number,
   bad: number,
@@ -20,7 +20,7 @@ export const guestReport = z.looseObject({
   stalled_us: number,
 });
 export type GuestReport = z.infer<typeof guestReport>;
-export const guestVerdict = z.looseObject({ pages: number, bad: number, outside: number, outside_bad: number });
+const guestVerdict = z.looseObject({ pages: number, bad: number, outside: number, outside_bad: number });
 export type GuestVerdict = z.infer<typeof guestVerdict>;
 
 /** Events that mean that something is wrong in the guest. */

@@ -32,7 +32,7 @@ interface Closable {
 }
 
 const opened: Closable[] = [];
-let failure: unknown;
+let failure: Error | undefined;
 
 /** The figures of a stage are in milliseconds per operation, as tinybench and vitest have them. */
 export function stage(name: string, { open, prepare, run, settle, operations = 1, share = 1 }: Stage): void {

@@ -169,7 +169,7 @@ describe('Tap', () => {
     expectCount((count) => loose(tap, 'receive')(memory, none, count));
     expectRefusals([1, 1024], RangeError, (count) => loose(tap, 'send')(memory, header, none, count));
     for (const value of [...NO_COUNTS, memory.bytes]) {
-      const [offset, length] = [Float64Array.of(value as number, 1), Float64Array.of(1, value as number)];
+      const [offset, length] = [Float64Array.of(value, 1), Float64Array.of(1, value)];
       expectRefusals([offset, length], RangeError, (pair) => loose(tap, 'send')(memory, header, pair, 1));
       expectRefusals([offset, length], RangeError, (pair) => loose(tap, 'receive')(memory, pair, 1));
     }

@@ -5,7 +5,7 @@ import { native, POLLIN, type NativeMemory, type NativeTap } from '../../src/nat
 
 export const HEADER_BYTES = 12;
 /** For experiments (IEEE 802): what else a host sends on a new interface is told from ours by it. */
-export const OUR_ETHERTYPE = 0x88b5;
+const OUR_ETHERTYPE = 0x88b5;
 const PATIENCE_MS = 5000;
 
 let names = 0;

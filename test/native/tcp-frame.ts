@@ -5,8 +5,8 @@ const ETHERNET = 14;
 const IPV4 = 20;
 const TCP = 20;
 export const TCP_HEADERS = ETHERNET + IPV4 + TCP;
-export const NEEDS_CSUM = 1;
-export const GSO_TCPV4 = 1;
+const NEEDS_CSUM = 1;
+const GSO_TCPV4 = 1;
 
 /** Broadcast, to be cut into segments of `gsoSize` bytes by who sends it; its virtio-net header is in front. */
 export function tcpFrame(payloadBytes: number, gsoSize: number): Uint8Array {

@@ -8,7 +8,7 @@ import { answers, startDestination, verifyWhole, work, type LoadedVm, type Waiti
 import { complaints, postcopy, type CommandEnd } from './postcopy.js';
 
 export const EXIT_FAILED = 12;
-export const EXIT_LINK_LOST = 13;
+const EXIT_LINK_LOST = 13;
 const RUNS_HERE = 'runs here';
 /** A guest that runs answers within milliseconds, on a busy host too. */
 export const NO_ANSWER_MS = 300;

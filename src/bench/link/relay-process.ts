@@ -16,7 +16,7 @@ export async function startRelay(
   const main = join(packageRoot, 'dist/bench/link/relay-main.js');
   const ends = [listen, to].flatMap(({ host, port }) => [host, String(port)]);
   const [program, ...words] = [...launcher, process.execPath, main, ...ends, String(delayMs)];
-  const child = spawn(program!, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
   cleanup.add(async () => {
     child.kill('SIGKILL');

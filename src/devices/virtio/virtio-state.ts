@@ -6,13 +6,13 @@ import { queuePositionSchema } from './queue.js';
 /** 64 bits as they are in the registers: low half, high half. */
 const pairSchema = z.tuple([doubleWordSchema, doubleWordSchema]);
 
-export const featureRegistersStateSchema = z.strictObject({
+const featureRegistersStateSchema = z.strictObject({
   deviceFeaturesSel: doubleWordSchema,
   driverFeaturesSel: doubleWordSchema,
   accepted: pairSchema,
 });
 
-export const queueRegistersStateSchema = z.strictObject({
+const queueRegistersStateSchema = z.strictObject({
   size: doubleWordSchema,
   ready: z.boolean(),
   descriptorTable: pairSchema,

@@ -127,7 +127,7 @@ export class DestinationPageChannels {
       userfaultfdHandle: this.#userfaultfd.handle,
       pages: this.pages,
       missing: this.#missing.buffer,
-      left: this.#left.buffer as SharedArrayBuffer,
+      left: this.#left.buffer,
       pending: this.#pending.buffer,
       link: this.#link.buffer,
     });

@@ -26,7 +26,7 @@ export class Listener extends EventEmitter<ListenerEvents> {
     this.port = this.#socket.port;
     const workerData: AcceptorData = {
       listenerHandle: this.#socket.handle,
-      stop: this.#stop.buffer as SharedArrayBuffer,
+      stop: this.#stop.buffer,
     };
     this.#acceptor = new Worker(new URL('../workers/acceptor.js', import.meta.url), { workerData });
     this.#acceptor.on('message', (channel: AcceptedChannel) => this.emit('channel', channel));

@@ -106,7 +106,7 @@ export class BackgroundPush implements ChannelTask {
     this.#headerWords[2] = pages;
     this.#extent[0] = first;
     this.#extent[1] = tag === TAG_EXTENT ? pages : 0;
-    this.#frameBytes = EXTENT_HEADER_BYTES + this.#extent[1]! * PAGE_SIZE;
+    this.#frameBytes = EXTENT_HEADER_BYTES + this.#extent[1] * PAGE_SIZE;
     this.#frameSent = 0;
   }
 

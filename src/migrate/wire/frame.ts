@@ -7,11 +7,11 @@ import { PostcopyError } from '../../errors.js';
 import { MESSAGES, type Body, type Message, type MessageType } from './message.js';
 import { nestsAtMost } from './nesting.js';
 
-export const FRAME_HEADER_BYTES = 8;
+const FRAME_HEADER_BYTES = 8;
 /** RAM and STATE hold a RAM map; that of 1 TiB at its most scattered is below this. */
-export const FRAME_BODY_BYTES_MAX = 1024 * 1024 * 1024;
+const FRAME_BODY_BYTES_MAX = 1024 * 1024 * 1024;
 /** Any other message. */
-export const SMALL_BODY_BYTES_MAX = 1024 * 1024;
+const SMALL_BODY_BYTES_MAX = 1024 * 1024;
 /** Beyond what any message holds: a body that claims more is refused before memory is taken for it. */
 const NESTING_MAX = 16;
 const ELEMENTS_MAX = 64 * 1024;

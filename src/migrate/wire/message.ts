@@ -16,7 +16,7 @@ const file = z.object({
   sha256: z.string().length(64),
 });
 
-export const hello = z.object({
+const hello = z.object({
   /** Version of the postcopy release, for messages. */
   release: z.string(),
   name: z.string(),
@@ -64,7 +64,7 @@ const cpu = z.discriminatedUnion('machine', [
   z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),
 ]);
 
-export const state = z.object({
+const state = z.object({
   cpu,
   devices: z.unknown(),
   /** ram-map.ts: pages that hold data and were not in RAM. */
@@ -77,7 +77,7 @@ export type State = z.infer<typeof state>;
 
 const waits = z.object({ count, mean: micros, p50: micros, p90: micros, p99: micros, max: micros });
 
-export const complete = z.object({
+const complete = z.object({
   faultWaitUs: waits,
   vcpuBlockedMs: z.number().nonnegative(),
   /** Of this end's memory-meter.ts. */

@@ -16,7 +16,7 @@ export const MIGRATION_ID_BYTES = 16;
 
 const MAGIC = new TextEncoder().encode('POSTCOPY');
 
-export const CHANNELS = ['control', 'urgent', 'bulk'] as const;
+const CHANNELS = ['control', 'urgent', 'bulk'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /** welcome: go on; version: we speak another one (in the answer); stranger: no such migration here; busy: another VM comes. */

@@ -49,7 +49,7 @@ function readDependencies(kernel: StockKernel): Map<string, string[]> {
 }
 
 /** Paths below the modules folder of these modules and all that they need; those built in have none. */
-export function moduleClosure(kernel: StockKernel, names: readonly string[]): string[] {
+function moduleClosure(kernel: StockKernel, names: readonly string[]): string[] {
   const dependencies = readDependencies(kernel);
   return [...new Set(names.flatMap((name) => dependencies.get(name.replaceAll('-', '_')) ?? []))];
 }

@@ -37,8 +37,8 @@ export interface HostFiles {
   consoleLog: string;
 }
 
-export const DEFAULT_MEMORY_MIB = 2048;
-export const PORT_NAME = 'lab.agent';
+const DEFAULT_MEMORY_MIB = 2048;
+const PORT_NAME = 'lab.agent';
 /** QMP's name for the host's cable. */
 export const LINK_ID = 'link';
 

@@ -193,12 +193,13 @@ describe('with something else on the socket', () => {
     const text = Buffer.from(
       `${JSON.stringify({ ...PROGRESS, phase: 'pülling' })}\n${JSON.stringify({ summary: SUMMARY })}\n`,
     );
-    await serve(async (_request, answer) => {
-      for (let at = 0; at < text.length; at += 7) {
+    await serve((_request, answer) => {
+      const writeFrom = (at: number): void => {
+        if (at >= text.length) return void answer.end();
         answer.write(text.subarray(at, at + 7));
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      answer.end();
+        setImmediate(writeFrom, at + 7);
+      };
+      writeFrom(0);
     });
     const phases: string[] = [];
     expect(await client.migrate(TO, ({ phase }) => phases.push(phase))).toEqual(SUMMARY);

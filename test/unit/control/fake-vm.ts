@@ -44,7 +44,7 @@ export class FakeVm implements VmService {
   resumes: ResumeRequest[] = [];
   current: VmStatus = STATUS;
   /** Thrown by pause(), resume() and stop(). */
-  refusal: unknown;
+  refusal: Error | undefined;
   onMigrate: (request: MigrateRequest, onProgress: (progress: MigrationProgress) => void) => Promise<MigrationSummary> =
     async () => SUMMARY;
   onConsole: (stream: Duplex) => void = (stream) => stream.pipe(stream);

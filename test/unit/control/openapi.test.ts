@@ -138,11 +138,12 @@ describe.each(named.filter(([, it]) => !isConsole(it.path)))('%s', (_name, it_) 
     codes.filter((code) => code !== 'BAD_CONFIG').map((code) => [status, code] as const),
   );
   it.each(refusals)('refuses with %s %s', async (status, code) => {
-    vm.refusal = new PostcopyError(code, 'why');
+    const refusal = new PostcopyError(code, 'why');
+    vm.refusal = refusal;
     vm.status = () => {
-      throw vm.refusal;
+      throw refusal;
     };
-    vm.onMigrate = () => Promise.reject(vm.refusal as Error);
+    vm.onMigrate = () => Promise.reject(refusal);
     const answer = await ask(it_, sendTo(it_));
     expect(String(answer.status)).toBe(status);
     expect(answer.value).toEqual({ error: { code, message: 'why' } });

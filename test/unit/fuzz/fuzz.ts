@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { PostcopyError } from '../../../src/errors.js';
 
 /** Of each property. A failure is reported with the seed and path to repeat it. */
-export const FUZZ_MS = 2000;
+const FUZZ_MS = 2000;
 /** For tests that fuzz: runs are interrupted between two of them. */
 export const FUZZ_TIMEOUT_MS = 10 * FUZZ_MS;
 

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { native, type NativeMemory, type NativeVm } from '../../../src/native.js';
 import { Deadline } from '../../../src/basics/deadline.js';

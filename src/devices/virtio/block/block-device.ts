@@ -25,12 +25,12 @@ import {
 } from './request.js';
 
 /** VIRTIO_BLK_ID_BYTES: an id that is shorter ends with NULs. */
-export const ID_BYTES = 20;
+const ID_BYTES = 20;
 /** The device worker can be ended only between calls. */
 const RESET_WAIT_MS = 500;
 
 const STATE_VERSION = 1;
-export const blockStateSchema = z.strictObject({
+const blockStateSchema = z.strictObject({
   version: z.literal(STATE_VERSION),
   id: z.string().max(ID_BYTES),
   sectors: z.number().int().min(0),

@@ -3,11 +3,11 @@
 export const VIRTIO_ID_BLOCK = 2;
 
 const VIRTIO_BLK_F_SEG_MAX = 1n << 2n;
-export const VIRTIO_BLK_F_RO = 1n << 5n;
+const VIRTIO_BLK_F_RO = 1n << 5n;
 const VIRTIO_BLK_F_BLK_SIZE = 1n << 6n;
 export const VIRTIO_BLK_F_FLUSH = 1n << 9n;
-export const VIRTIO_BLK_F_DISCARD = 1n << 13n;
-export const VIRTIO_BLK_F_WRITE_ZEROES = 1n << 14n;
+const VIRTIO_BLK_F_DISCARD = 1n << 13n;
+const VIRTIO_BLK_F_WRITE_ZEROES = 1n << 14n;
 
 /** The unit of all sector numbers of the protocol, whatever blk_size is. */
 export const SECTOR_BYTES = 512;

@@ -3,7 +3,7 @@ export const VIRTIO_NET_F_CSUM = 1n << 0n;
 export const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
 /** Not of NET_FEATURES: where the MTU of the first host's network is one that can be told. */
 export const VIRTIO_NET_F_MTU = 1n << 3n;
-export const VIRTIO_NET_F_MAC = 1n << 5n;
+const VIRTIO_NET_F_MAC = 1n << 5n;
 export const VIRTIO_NET_F_GUEST_TSO4 = 1n << 7n;
 export const VIRTIO_NET_F_GUEST_TSO6 = 1n << 8n;
 export const VIRTIO_NET_F_GUEST_ECN = 1n << 9n;
@@ -11,8 +11,8 @@ export const VIRTIO_NET_F_HOST_TSO4 = 1n << 11n;
 export const VIRTIO_NET_F_HOST_TSO6 = 1n << 12n;
 export const VIRTIO_NET_F_HOST_ECN = 1n << 13n;
 export const VIRTIO_NET_F_MRG_RXBUF = 1n << 15n;
-export const VIRTIO_NET_F_STATUS = 1n << 16n;
-export const VIRTIO_NET_F_CTRL_VQ = 1n << 17n;
+const VIRTIO_NET_F_STATUS = 1n << 16n;
+const VIRTIO_NET_F_CTRL_VQ = 1n << 17n;
 export const VIRTIO_NET_F_GUEST_ANNOUNCE = 1n << 21n;
 
 /** The same on every host: any TAP device can do all of it. */

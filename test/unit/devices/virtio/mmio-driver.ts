@@ -1,6 +1,6 @@
 import { REGISTER, STATUS } from '../../../../src/devices/virtio/mmio-registers.js';
 import type { MmioTransport } from '../../../../src/devices/virtio/mmio-transport.js';
-import { FakeRam } from '../../memory/fake-ram.js';
+import type { FakeRam } from '../../memory/fake-ram.js';
 import { MockQueue } from './mock-queue.js';
 
 export const EVENT_IDX = 1n << 29n;

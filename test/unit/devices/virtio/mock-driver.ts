@@ -8,12 +8,12 @@ import type { Driver, VirtioDevice } from '../../../../src/devices/virtio/virtio
 import { FakeRam } from '../../memory/fake-ram.js';
 import { MockQueue } from './mock-queue.js';
 
-export { MockQueue, type MockBuffers, type MockUsed } from './mock-queue.js';
+export { MockQueue } from './mock-queue.js';
 import { SOON } from './soon.js';
 
 const MIB = 0x100000;
 /** Rings and buffers of queue n begin at (n + 1) times this. */
-export const QUEUE_AREA = 4 * MIB;
+const QUEUE_AREA = 4 * MIB;
 
 export interface MockDriverOptions {
   /** Of the device; those of ring and transport come on top. Default: all it offers. */

@@ -57,10 +57,10 @@ class Guest {
 
   /** Long mode; the tables map a linear address to a page. */
   map(linear: bigint, page: bigint, levels = 4, stopAt = 0): void {
-    this.setSystem(CR0!, 0x80000001n);
-    this.setSystem(CR3!, TABLES * PAGE + 0x18);
-    this.setSystem(CR4!, levels === 5 ? 0x1020n : 0x20n);
-    this.setSystem(EFER!, 0x500n);
+    this.setSystem(CR0, 0x80000001n);
+    this.setSystem(CR3, TABLES * PAGE + 0x18);
+    this.setSystem(CR4, levels === 5 ? 0x1020n : 0x20n);
+    this.setSystem(EFER, 0x500n);
     for (let level = levels - 1; level >= stopAt; level--) {
       const table = TABLES + levels - 1 - level;
       const index = Number((linear >> BigInt(12 + 9 * level)) & 511n);
@@ -123,14 +123,14 @@ describe('firstPages', () => {
     expect(guest.first()).toEqual([0, TABLES, TABLES + 1, TABLES + 2]);
     guest.entry(TABLES + 1, Number((KERNEL >> 30n) & 511n), (1n << 51n) | PRESENT);
     expect(guest.first()).toEqual([0, TABLES, TABLES + 1]);
-    guest.setSystem(CR3!, 0xf_ffff_ffff_f000n);
+    guest.setSystem(CR3, 0xf_ffff_ffff_f000n);
     expect(guest.first()).toEqual([0]);
   });
 
   it('are none in modes that are not followed', () => {
     const guest = new Guest();
     guest.set(RIP, 5 * PAGE);
-    guest.setSystem(CR0!, 0x80000001n);
+    guest.setSystem(CR0, 0x80000001n);
     expect(guest.first()).toEqual([0]);
     expect(guest.reads).toBe(0);
   });
@@ -156,7 +156,7 @@ describe('firstPages', () => {
       const guest = new Guest();
       for (let register = 0; register < 17; register++)
         guest.set(register * 8, (1000 * (vcpu + 1) + 3 * register) * PAGE);
-      for (const at of [0, 16, 40]) guest.setSystem(GS_BASE! + at, (1000 * (vcpu + 1) + 100 + at) * PAGE);
+      for (const at of [0, 16, 40]) guest.setSystem(GS_BASE + at, (1000 * (vcpu + 1) + 100 + at) * PAGE);
       for (let i = 0; i < 2; i++) guest.setMsr([0xc0000102, 0xc0000082][i]!, BigInt((1000 * vcpu + 500 + i) * PAGE));
       return guest;
     });

@@ -8,9 +8,10 @@ import { fakeSource, type Source } from './fake-source.js';
 export const PAGE = 4096;
 const PAGES = 700;
 export const HEADER = 16;
-export const [EXTENT, ZERO, END, RECEIVED] = ['PXTT', 'ZERO', 'PEND', 'PRCV'].map((tag) =>
+const [EXTENT, ZERO, END, RECEIVED] = ['PXTT', 'ZERO', 'PEND', 'PRCV'].map((tag) =>
   Buffer.from(tag).readUInt32LE(),
 ) as [number, number, number, number];
+export { EXTENT, ZERO, RECEIVED };
 
 export const received = (count: number) => Buffer.from(words(RECEIVED, 0, count, 0));
 export const badPeer = expect.objectContaining({ code: 'BAD_PEER' });

@@ -30,8 +30,8 @@ export class FakeDisk implements NativeDisk {
   readonly waits: number[] = [];
   syncEnds = true;
   /** Thrown by submit() and synced(). */
-  submitError: unknown;
-  syncError: unknown;
+  submitError: Error | undefined;
+  syncError: Error | undefined;
   /** What waitIdle() does about those that wait; false: they do not end. */
   onWaitIdle: () => boolean = () => {
     while (this.waiting.length > 0) this.end(0);

@@ -8,7 +8,7 @@ import { FakeQueue } from './fake-queue.js';
 import { FakeTap } from './fake-tap.js';
 
 const MIB = 0x100000;
-export const MAC = '52:54:00:12:34:56';
+const MAC = '52:54:00:12:34:56';
 
 export class Bench implements Driver {
   readonly ram = new FakeRam(64 * MIB);

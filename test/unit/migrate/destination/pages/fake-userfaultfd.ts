@@ -9,7 +9,7 @@ import type { Userfaultfd } from '../../../../../src/native.js';
 
 type Call = [name: 'copy' | 'zero' | 'wake', first: number, count: number];
 
-export class FakeUserfaultfd {
+class FakeUserfaultfd {
   readonly fd: number;
   readonly ram: Buffer;
   readonly present = new Set<number>();
