@@ -3,46 +3,34 @@
  * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for. Pages of
  * zeroes (a huge page has many that were never written) are told, not sent.
  */
-import { PostcopyError } from '../../errors.js';
-import { PAGE_SIZE } from '../../memory/page-size.js';
 import { native, POLLIN, POLLOUT } from '../../native.js';
 import { putSource, type ChannelTask } from '../../threads/channel-loop.js';
-import {
-  EXTENT_HEADER_BYTES,
-  getCount,
-  RECEIVED_BYTES,
-  TAG_END,
-  TAG_EXTENT,
-  TAG_RECEIVED,
-  TAG_ZERO,
-} from '../wire/page-frames.js';
 import { inOrder } from '../prefetch/in-order.js';
 import { PushDepth } from '../flow/push-depth.js';
+import { ReceivedInbox } from '../wire/page-inbox.js';
+import { ExtentOutbox } from '../wire/page-outbox.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
 /** What of PushDepth the push goes by. */
 export type Depth = Pick<PushDepth, 'extentPages' | 'open' | 'sent' | 'acknowledged'>;
 
 export class BackgroundPush implements ChannelTask {
-  /** The frame on its way: its header, its pages in RAM, and how much of it is out. No frame if both are 0. */
-  readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
-  readonly #headerWords = new Uint32Array(this.#header.buffer);
-  readonly #extent = new Uint32Array(2);
-  #frameBytes = 0;
-  #frameSent = 0;
+  readonly #inbox: ReceivedInbox;
+  readonly #outbox: ExtentOutbox;
   /** Pages claimed and not yet in a frame. */
   #first = 0;
   #count = 0;
   #after = 0;
   #ended = false;
-  readonly #input = new Uint8Array(RECEIVED_BYTES * 256);
-  readonly #inputWords = new Uint32Array(this.#input.buffer);
-  #inputBytes = 0;
 
   constructor(
     readonly channel: SourceChannel,
     readonly depth: Depth = new PushDepth(),
-  ) {}
+  ) {
+    const { socket, memory, link } = channel;
+    this.#inbox = new ReceivedInbox(socket, link);
+    this.#outbox = new ExtentOutbox(socket, memory);
+  }
 
   step(): boolean {
     const received = this.#takeReceived();
@@ -51,7 +39,7 @@ export class BackgroundPush implements ChannelTask {
   }
 
   sources(set: Int32Array, at: number): number {
-    const events = this.#frameBytes > 0 ? POLLIN | POLLOUT : POLLIN;
+    const events = this.#outbox.isUnderWay ? POLLIN | POLLOUT : POLLIN;
     return putSource(set, at, this.channel.socket.fd, events);
   }
 
@@ -59,12 +47,9 @@ export class BackgroundPush implements ChannelTask {
 
   /** Sends what fits of the frame under way, or of the next. False if nothing fits, or nothing is left. */
   #send(): boolean {
-    if (this.#frameBytes === 0 && !this.#nextFrame()) return false;
-    const { socket, memory, counters } = this.channel;
-    const sent = socket.trySendPages(memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#frameSent);
-    counters.add('bytes', sent);
-    this.#frameSent += sent;
-    if (this.#frameSent === this.#frameBytes) this.#frameBytes = 0;
+    if (!this.#outbox.isUnderWay && !this.#nextFrame()) return false;
+    const sent = this.#outbox.send();
+    this.channel.counters.add('bytes', sent);
     return sent > 0;
   }
 
@@ -72,7 +57,7 @@ export class BackgroundPush implements ChannelTask {
     if (this.#ended || this.channel.sent.full || !this.depth.open) return false;
     if (this.#count === 0 && !this.#claim()) {
       this.#ended = true;
-      this.#startFrame(TAG_END, 0, 0);
+      this.#outbox.startEnd();
       return true;
     }
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
@@ -80,7 +65,8 @@ export class BackgroundPush implements ChannelTask {
     this.channel.sent.add(this.#first, pages);
     this.depth.sent(pages, native.monotonicMicros());
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
-    this.#startFrame(alike > 0 ? TAG_ZERO : TAG_EXTENT, this.#first, pages);
+    if (alike > 0) this.#outbox.startZero(this.#first, pages);
+    else this.#outbox.startExtent(this.#first, pages);
     this.#first += pages;
     this.#count -= pages;
     return true;
@@ -100,36 +86,11 @@ export class BackgroundPush implements ChannelTask {
     }
   }
 
-  #startFrame(tag: number, first: number, pages: number): void {
-    this.#headerWords[0] = tag;
-    this.#headerWords[1] = first;
-    this.#headerWords[2] = pages;
-    this.#extent[0] = first;
-    this.#extent[1] = tag === TAG_EXTENT ? pages : 0;
-    this.#frameBytes = EXTENT_HEADER_BYTES + this.#extent[1] * PAGE_SIZE;
-    this.#frameSent = 0;
-  }
-
   /** Takes what the destination acknowledged, and frees it here. */
   #takeReceived(): boolean {
-    const { socket, link, sent } = this.channel;
-    const got = socket.receive(this.#input, this.#inputBytes, 0, this.#input.length - this.#inputBytes, 0);
-    if (got < 0) return false;
-    if (got === 0) {
-      if (link.stopped) return false;
-      throw new PostcopyError('LINK_LOST', 'the destination closed a bulk channel');
-    }
-    this.#inputBytes += got;
-    let at = 0;
-    for (; this.#inputBytes - at >= RECEIVED_BYTES; at += RECEIVED_BYTES) {
-      const word = at / 4;
-      if (this.#inputWords[word] !== TAG_RECEIVED) {
-        throw new PostcopyError('BAD_PEER', 'the destination sent something else than RECEIVED on a bulk channel');
-      }
-      sent.acknowledge(getCount(this.#inputWords, word + 2));
-    }
-    this.#input.copyWithin(0, at, this.#inputBytes);
-    this.#inputBytes -= at;
+    if (!this.#inbox.receive()) return false;
+    const { sent } = this.channel;
+    while (this.#inbox.next()) sent.acknowledge(this.#inbox.received);
     this.depth.acknowledged(sent.received, native.monotonicMicros());
     releaseReceived(this.channel);
     return true;

@@ -6,21 +6,18 @@ import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
 import { putSource, type ChannelTask } from '../../../threads/channel-loop.js';
 import type { LinkSwitch } from '../../../threads/link-switch.js';
-import { PAGE_FRAME_BYTES, PAGE_HEADER_BYTES, TAG_PAGE } from '../../wire/page-frames.js';
 import { LONGEST_WAIT_MS } from '../../../threads/page-worker.js';
+import { UrgentInbox } from '../../wire/page-inbox.js';
 import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';
 import { RequestQueue } from './request-queue.js';
 
 const FAULT_BATCH = 64;
-const STAGED_PAGES = 32;
 
 export class FaultHandler implements ChannelTask {
   readonly #requests: RequestQueue;
+  readonly #inbox: UrgentInbox;
   readonly #faults = new Uint32Array(FAULT_BATCH);
-  readonly #staging = new Uint8Array(STAGED_PAGES * PAGE_FRAME_BYTES);
-  readonly #stagingWords = new Uint32Array(this.#staging.buffer);
-  #staged = 0;
   #waitingSince: number | undefined;
 
   constructor(
@@ -29,6 +26,7 @@ export class FaultHandler implements ChannelTask {
     readonly link: LinkSwitch,
   ) {
     this.#requests = new RequestQueue(installer.missing.pages, socket);
+    this.#inbox = new UrgentInbox(socket, link);
   }
 
   step(): boolean {
@@ -85,25 +83,15 @@ export class FaultHandler implements ChannelTask {
   }
 
   #receivePages(): boolean {
-    const got = this.socket.receive(this.#staging, this.#staged, 0, this.#staging.length - this.#staged, 0);
-    if (got < 0) return false;
-    if (got === 0) {
-      if (this.link.stopped) return false;
-      throw new PostcopyError('LINK_LOST', 'the source closed the urgent channel');
-    }
-    this.#staged += got;
-    let at = 0;
-    for (; this.#staged - at >= PAGE_FRAME_BYTES; at += PAGE_FRAME_BYTES) {
-      if (this.#stagingWords[at / 4] !== TAG_PAGE) {
-        throw new PostcopyError('BAD_PEER', 'the source sent something else than a page on the urgent channel');
-      }
-      this.installer.expect(this.#stagingWords[at / 4 + 1]!, 1);
-      this.installer.install(this.#stagingWords[at / 4 + 1]!, 1, this.#staging, at + PAGE_HEADER_BYTES);
-    }
-    if (at > 0) this.#waitingSince = undefined;
-    this.#staging.copyWithin(0, at, this.#staged);
-    this.#staged -= at;
+    if (!this.#inbox.receive()) return false;
+    while (this.#inbox.next()) this.#install(this.#inbox);
     return true;
+  }
+
+  #install({ page, bytes, contentAt }: UrgentInbox): void {
+    this.installer.expect(page, 1);
+    this.installer.install(page, 1, bytes, contentAt);
+    this.#waitingSince = undefined;
   }
 
   /**

@@ -1,0 +1,159 @@
+/**
+ * What goes out on a page channel: frames are put together here, in buffers that are made once, and sent. There is one
+ * outbox for each kind of frame.
+ */
+import { PAGE_SIZE } from '../../memory/page-size.js';
+import type { NativeMemory, Socket } from '../../native.js';
+import {
+  EXTENT_HEADER_BYTES,
+  PAGE_FRAME_BYTES,
+  PAGE_HEADER_BYTES,
+  putCount,
+  RECEIVED_BYTES,
+  REQUEST_HEADER_BYTES,
+  TAG_END,
+  TAG_EXTENT,
+  TAG_PAGE,
+  TAG_RECEIVED,
+  TAG_REQUEST,
+  TAG_ZERO,
+} from './page-frames.js';
+import { REQUEST_PAGES_MAX } from './protocol.js';
+
+/** REQUEST frames, at the destination. */
+export class RequestOutbox {
+  readonly #frame = new Uint8Array(REQUEST_HEADER_BYTES + REQUEST_PAGES_MAX * 4);
+  readonly #words = new Uint32Array(this.#frame.buffer);
+  #count = 0;
+
+  constructor(readonly socket: Socket) {
+    this.#words[0] = TAG_REQUEST;
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** The frame takes no more pages: it has to be sent. */
+  get isFull(): boolean {
+    return this.#count === REQUEST_PAGES_MAX;
+  }
+
+  /** Asks for one more page. */
+  add(page: number): void {
+    this.#words[REQUEST_HEADER_BYTES / 4 + this.#count++] = page;
+  }
+
+  /** `received`: pages of this channel that are here. */
+  send(received: number): void {
+    this.#words[1] = this.#count;
+    putCount(this.#words, 2, received);
+    this.socket.send(this.#frame, 0, REQUEST_HEADER_BYTES + this.#count * 4);
+    this.#count = 0;
+  }
+}
+
+/** PAGE frames, at the source: as many as are sent at once. */
+export class UrgentOutbox {
+  readonly #headerWords: Uint32Array;
+  readonly #headers: Uint8Array;
+  readonly #extents: Uint32Array;
+  #count = 0;
+
+  constructor(
+    readonly socket: Socket,
+    readonly memory: NativeMemory,
+    framesMax: number,
+  ) {
+    this.#headers = new Uint8Array(framesMax * PAGE_HEADER_BYTES);
+    this.#headerWords = new Uint32Array(this.#headers.buffer);
+    this.#extents = new Uint32Array(framesMax * 2);
+  }
+
+  /** Pages that wait to be sent. */
+  get count(): number {
+    return this.#count;
+  }
+
+  add(page: number): void {
+    const at = this.#count++ * 2;
+    this.#headerWords[at] = TAG_PAGE;
+    this.#headerWords[at + 1] = page;
+    this.#extents[at] = page;
+    this.#extents[at + 1] = 1;
+  }
+
+  /** Sends all of them; returns their bytes. */
+  send(): number {
+    const count = this.#count;
+    this.#count = 0;
+    this.socket.sendPages(this.memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, count);
+    return count * PAGE_FRAME_BYTES;
+  }
+}
+
+/** EXTENT, ZERO and END frames, at the source: one at a time, sent as the socket takes it. */
+export class ExtentOutbox {
+  readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
+  readonly #words = new Uint32Array(this.#header.buffer);
+  /** Of the frame under way: its pages in RAM, its length (0 without a frame), and how much of it is out. */
+  readonly #extent = new Uint32Array(2);
+  #bytes = 0;
+  #sent = 0;
+
+  constructor(
+    readonly socket: Socket,
+    readonly memory: NativeMemory,
+  ) {}
+
+  /** A part of a frame is still to be sent. */
+  get isUnderWay(): boolean {
+    return this.#bytes > 0;
+  }
+
+  startExtent(first: number, pages: number): void {
+    this.#start(TAG_EXTENT, first, pages, pages);
+  }
+
+  startZero(first: number, pages: number): void {
+    this.#start(TAG_ZERO, first, pages, 0);
+  }
+
+  startEnd(): void {
+    this.#start(TAG_END, 0, 0, 0);
+  }
+
+  /** Sends what the socket takes now of the frame under way; the bytes. */
+  send(): number {
+    const sent = this.socket.trySendPages(this.memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#sent);
+    this.#sent += sent;
+    if (this.#sent === this.#bytes) this.#bytes = 0;
+    return sent;
+  }
+
+  #start(tag: number, first: number, pages: number, pagesSent: number): void {
+    this.#words[0] = tag;
+    this.#words[1] = first;
+    this.#words[2] = pages;
+    this.#extent[0] = first;
+    this.#extent[1] = pagesSent;
+    this.#bytes = EXTENT_HEADER_BYTES + pagesSent * PAGE_SIZE;
+    this.#sent = 0;
+  }
+}
+
+/** RECEIVED frames, at the destination. */
+export class ReceivedOutbox {
+  readonly #frame = new Uint8Array(RECEIVED_BYTES);
+  readonly #words = new Uint32Array(this.#frame.buffer);
+
+  constructor(readonly socket: Socket) {
+    this.#words[0] = TAG_RECEIVED;
+  }
+
+  /** `received`: pages of this channel that are here. */
+  send(received: number): void {
+    putCount(this.#words, 2, received);
+    this.socket.send(this.#frame, 0, RECEIVED_BYTES);
+  }
+}
