@@ -5,7 +5,8 @@
 import { beforeAll } from 'vitest';
 import { PageBitmap } from '../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
-import { putSource, serveChannels, type ChannelTask } from '../../src/threads/channel-loop.js';
+import { serveChannels, type ChannelTask } from '../../src/threads/channel-loop.js';
+import type { PollSet } from '../../src/threads/poll-set.js';
 import { Counters } from '../../src/migrate/report/counters.js';
 import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
@@ -128,8 +129,8 @@ class StopWhen implements ChannelTask {
     return false;
   }
 
-  sources(set: Int32Array, at: number): number {
-    return putSource(set, at, this.fd, POLLIN);
+  sources(set: PollSet): void {
+    set.add(this.fd, POLLIN);
   }
 
   idle(): void {}

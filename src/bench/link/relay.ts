@@ -7,6 +7,7 @@
  * window would make it. The handshake of a connection itself is not delayed.
  */
 import { native, POLLERR, POLLHUP, POLLIN, POLLOUT, type Socket } from '../../native.js';
+import { PollSet } from '../../threads/poll-set.js';
 import type { Endpoint } from '../system.js';
 import { DelayLine } from './delay-line.js';
 
@@ -27,8 +28,6 @@ const BYTES_PER_MICRO = 4000;
 const LEAST_LINE_BYTES = 4 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5000;
 const MOST_CONNECTIONS = 14;
-/** [fd, events, revents] triples for poll. */
-const WORDS = 3;
 
 /** One direction of a connection. */
 class Pipe {
@@ -94,7 +93,7 @@ export class Relay {
   readonly #listener: Socket;
   readonly #to: Endpoint;
   readonly #delayMicros: number;
-  readonly #set = new Int32Array((2 + 2 * MOST_CONNECTIONS) * WORDS);
+  readonly #set = new PollSet();
   #connections: Connection[] = [];
   /** The last poll waited, and so did what ended it. */
   #slept = false;
@@ -119,40 +118,32 @@ export class Relay {
   /** Waits until something arrives or is due; true if it is all over. */
   #wait(endFd: number): boolean {
     const due = Math.min(...this.#pipes().map((pipe) => pipe.wakeAt));
-    const count = this.#fillSet(endFd);
+    this.#fillSet(endFd);
     const before = native.monotonicMicros();
-    native.poll(this.#set, count, due === Infinity ? -1 : Math.max(0, due - before) / 1000);
+    this.#set.wait((due - before) / 1000);
     this.#slept = native.monotonicMicros() - before > WAKE_MICROS;
-    return this.#set[2] !== 0;
+    return this.#set.revents(0) !== 0;
   }
 
-  #fillSet(endFd: number): number {
-    let count = 0;
-    const add = (fd: number, events: number) => {
-      this.#set.set([fd, events, 0], count * WORDS);
-      count++;
-    };
-    add(endFd, POLLIN);
-    add(this.#listener.fd, this.#connections.length < MOST_CONNECTIONS ? POLLIN : 0);
+  #fillSet(endFd: number): void {
+    this.#set.clear();
+    this.#set.add(endFd, POLLIN);
+    this.#set.add(this.#listener.fd, this.#connections.length < MOST_CONNECTIONS ? POLLIN : 0);
     for (const { pipes } of this.#connections) {
       const [out, back] = pipes;
       // The socket that one pipe reads from is the one that the other writes to.
-      add(out.from.fd, (out.wantsRead ? POLLIN : 0) | (back.blocked ? POLLOUT : 0));
-      add(back.from.fd, (back.wantsRead ? POLLIN : 0) | (out.blocked ? POLLOUT : 0));
+      this.#set.add(out.from.fd, (out.wantsRead ? POLLIN : 0) | (back.blocked ? POLLOUT : 0));
+      this.#set.add(back.from.fd, (back.wantsRead ? POLLIN : 0) | (out.blocked ? POLLOUT : 0));
     }
-    return count;
   }
 
   /** What poll found, and what is due. */
   #pass(): void {
-    const ready = this.#connections.map((_, i) => [this.#revents(2 + 2 * i), this.#revents(3 + 2 * i)] as const);
-    const arrived = this.#revents(1) !== 0;
+    const set = this.#set;
+    const ready = this.#connections.map((_, i) => [set.revents(2 + 2 * i), set.revents(3 + 2 * i)] as const);
+    const arrived = set.revents(1) !== 0;
     this.#connections = this.#connections.filter((connection, i) => this.#passOne(connection, ...ready[i]!));
     if (arrived) this.#accept();
-  }
-
-  #revents(index: number): number {
-    return this.#set[index * WORDS + 2]!;
   }
 
   /** False if the connection is over. */

@@ -4,7 +4,8 @@
  * zeroes (a huge page has many that were never written) are told, not sent.
  */
 import { native, POLLIN, POLLOUT } from '../../native.js';
-import { putSource, type ChannelTask } from '../../threads/channel-loop.js';
+import type { ChannelTask } from '../../threads/channel-loop.js';
+import type { PollSet } from '../../threads/poll-set.js';
 import { inOrder } from '../prefetch/in-order.js';
 import { PushDepth } from '../flow/push-depth.js';
 import { ReceivedInbox } from '../wire/page-inbox.js';
@@ -38,9 +39,8 @@ export class BackgroundPush implements ChannelTask {
     return this.#send() || received;
   }
 
-  sources(set: Int32Array, at: number): number {
-    const events = this.#outbox.isUnderWay ? POLLIN | POLLOUT : POLLIN;
-    return putSource(set, at, this.channel.socket.fd, events);
+  sources(set: PollSet): void {
+    set.add(this.channel.socket.fd, this.#outbox.isUnderWay ? POLLIN | POLLOUT : POLLIN);
   }
 
   idle(): void {}

@@ -6,7 +6,8 @@
  */
 import { PostcopyError } from '../../errors.js';
 import { POLLIN } from '../../native.js';
-import { putSource, type ChannelTask } from '../../threads/channel-loop.js';
+import type { ChannelTask } from '../../threads/channel-loop.js';
+import type { PollSet } from '../../threads/poll-set.js';
 import { RequestInbox } from '../wire/page-inbox.js';
 import { UrgentOutbox } from '../wire/page-outbox.js';
 import { REQUEST_PAGES_MAX } from '../wire/protocol.js';
@@ -38,8 +39,8 @@ export class PageServer implements ChannelTask {
     return true;
   }
 
-  sources(set: Int32Array, at: number): number {
-    return putSource(set, at, this.channel.socket.fd, POLLIN);
+  sources(set: PollSet): void {
+    set.add(this.channel.socket.fd, POLLIN);
   }
 
   idle(): void {}

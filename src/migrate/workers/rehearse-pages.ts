@@ -135,9 +135,8 @@ class StopWhenIdle implements ChannelTask {
     return false;
   }
 
-  sources(_set: Int32Array, at: number): number {
+  sources(): void {
     if (this.left[0] === 0) this.link.stop();
-    return at;
   }
 
   idle(): void {}

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { putSource, serveChannels, type ChannelTask } from '../../../src/threads/channel-loop.js';
+import { serveChannels, type ChannelTask } from '../../../src/threads/channel-loop.js';
 import { LinkSwitch } from '../../../src/threads/link-switch.js';
-import { native, POLLIN, POLLOUT } from '../../../src/native.js';
+import { native, POLLIN } from '../../../src/native.js';
+import type { PollSet } from '../../../src/threads/poll-set.js';
 import { next, startWorker } from '../../native/threads.js';
 
 const WAKE_FD = 99;
@@ -23,8 +24,8 @@ class FakeTask implements ChannelTask {
     return this.steps.shift()?.() ?? false;
   }
 
-  sources(set: Int32Array, at: number): number {
-    return this.fds.reduce((end, fd) => putSource(set, end, fd, POLLIN), at);
+  sources(set: PollSet): void {
+    for (const fd of this.fds) set.add(fd, POLLIN);
   }
 
   idle(): void {
@@ -193,10 +194,4 @@ it('really sleeps, and wakes by what comes and by the hand-over', async () => {
   expect(await next(startWorker(HAND_OVER, { link: link.buffer, go: go.buffer, wakeFd }))).toBe('ready');
   serveChannels([task], link, wakeFd);
   expect(log).toEqual(['idle a', 'came', 'idle a', 'handed over']);
-});
-
-it('putSource writes a triple where it is told to', () => {
-  const set = new Int32Array(9).fill(7);
-  expect(putSource(set, 3, 12, POLLIN | POLLOUT)).toBe(6);
-  expect([...set]).toEqual([7, 7, 7, 12, POLLIN | POLLOUT, 0, 7, 7, 7]);
 });

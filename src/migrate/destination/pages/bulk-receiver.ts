@@ -1,7 +1,8 @@
 /** One bulk channel at the destination: receives extents and installs them piece by piece as they come. */
 import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
-import { putSource, type ChannelTask } from '../../../threads/channel-loop.js';
+import type { ChannelTask } from '../../../threads/channel-loop.js';
+import type { PollSet } from '../../../threads/poll-set.js';
 import type { LinkSwitch } from '../../../threads/link-switch.js';
 import { TAG_END, TAG_ZERO } from '../../wire/page-frames.js';
 import { ExtentInbox } from '../../wire/page-inbox.js';
@@ -39,8 +40,8 @@ export class BulkReceiver implements ChannelTask {
     return true;
   }
 
-  sources(set: Int32Array, at: number): number {
-    return putSource(set, at, this.socket.fd, POLLIN);
+  sources(set: PollSet): void {
+    set.add(this.socket.fd, POLLIN);
   }
 
   idle(): void {

@@ -4,7 +4,8 @@
  */
 import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
-import { putSource, type ChannelTask } from '../../../threads/channel-loop.js';
+import type { ChannelTask } from '../../../threads/channel-loop.js';
+import { PollSet } from '../../../threads/poll-set.js';
 import type { LinkSwitch } from '../../../threads/link-switch.js';
 import { LONGEST_WAIT_MS } from '../../../threads/page-worker.js';
 import { UrgentInbox } from '../../wire/page-inbox.js';
@@ -34,8 +35,9 @@ export class FaultHandler implements ChannelTask {
     return this.#receivePages() || faults;
   }
 
-  sources(set: Int32Array, at: number): number {
-    return putSource(set, putSource(set, at, this.installer.userfaultfd.fd, POLLIN), this.socket.fd, POLLIN);
+  sources(set: PollSet): void {
+    set.add(this.installer.userfaultfd.fd, POLLIN);
+    set.add(this.socket.fd, POLLIN);
   }
 
   /** Tells the source what has come, when there is nothing to ask for. */
@@ -100,9 +102,11 @@ export class FaultHandler implements ChannelTask {
    */
   discard(): void {
     const { userfaultfd } = this.installer;
-    const set = new Int32Array([userfaultfd.fd, POLLIN, 0]);
+    const set = new PollSet();
     while (!this.link.stopped) {
-      if (native.poll(set, 1, LONGEST_WAIT_MS) === 0) continue;
+      set.clear();
+      set.add(userfaultfd.fd, POLLIN);
+      if (!set.wait(LONGEST_WAIT_MS)) continue;
       const count = userfaultfd.readFaults(this.#faults);
       for (let i = 0; i < count; i++) userfaultfd.zero(this.#faults[i]!, 1);
     }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
 import { contentOf, words } from '../../threads/channel-pair.js';
+import { waitsOf } from '../../threads/waits-of.js';
 import { fakeSource, type Source } from './fake-source.js';
 
 const PAGES = 700;
@@ -122,9 +123,7 @@ describe('PageServer', () => {
 
   it('waits for bytes', () => {
     const { server } = setUp();
-    const set = new Int32Array(9).fill(7);
-    expect(server.sources(set, 3)).toBe(6);
-    expect([...set.subarray(2, 7)]).toEqual([7, server.channel.socket.fd, POLLIN, 0, 7]);
+    expect(waitsOf(server)).toEqual([[server.channel.socket.fd, POLLIN]]);
     expect(server.step()).toBe(false);
     server.idle();
   });

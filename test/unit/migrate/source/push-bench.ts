@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { BackgroundPush, type Depth } from '../../../../src/migrate/source/background-push.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { contentOf, words } from '../../threads/channel-pair.js';
+import { waitsOf } from '../../threads/waits-of.js';
 import { fakeSource, type Source } from './fake-source.js';
 
 export const PAGE = 4096;
@@ -67,10 +68,9 @@ export function setUp(
   };
   const feed = (bytes: Uint8Array) => source.other.putAll(bytes, () => push.step());
   const events = () => {
-    const set = new Int32Array(6);
-    expect(push.sources(set, 3)).toBe(6);
-    expect([set[3], set[5]]).toEqual([channel.socket.fd, 0]);
-    return set[4]!;
+    const waits = waitsOf(push);
+    expect(waits).toEqual([[channel.socket.fd, expect.any(Number)]]);
+    return waits.reduce((all, [, wanted]) => all | wanted, 0);
   };
   return { ...source, channel, push, run, feed, events };
 }

@@ -3,6 +3,7 @@ import { FaultHandler } from '../../../../../src/migrate/destination/pages/fault
 import { LinkSwitch } from '../../../../../src/threads/link-switch.js';
 import { native, POLLIN } from '../../../../../src/native.js';
 import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
+import { waitsOf } from '../../../threads/waits-of.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
 
 const PAGES = 1024;
@@ -160,9 +161,10 @@ describe('FaultHandler', () => {
 
   it('waits for faults and for bytes', () => {
     const { handler } = setUp();
-    const set = new Int32Array(12).fill(7);
-    expect(handler.sources(set, 3)).toBe(9);
-    expect([...set]).toEqual([7, 7, 7, FAULT_FD, POLLIN, 0, handler.socket.fd, POLLIN, 0, 7, 7, 7]);
+    expect(waitsOf(handler)).toEqual([
+      [FAULT_FD, POLLIN],
+      [handler.socket.fd, POLLIN],
+    ]);
     expect(handler.step()).toBe(false);
   });
 });
