@@ -1,12 +1,12 @@
 /** The main thread's side of the device worker. */
 import { EventEmitter } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import type { Deadline } from '../basics/deadline.js';
+import { within } from '../basics/within.js';
 import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
 import { PostcopyError } from '../errors.js';
 import { native, type NativeMemory, type NativeVm } from '../native.js';
-import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
+import { WorkerHandle } from '../threads/worker-handle.js';
+import type { DeviceJob, DeviceNews, DeviceRequest } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
 import type { VirtioSpec } from '../host/virtio-spec.js';
 
@@ -40,11 +40,10 @@ const SAY_WHY_MS = 200;
 export class NoAnswerError extends PostcopyError {}
 
 export class DeviceLink extends EventEmitter<DeviceEvents> {
-  readonly #worker = new Worker(new URL('./device-worker.js', import.meta.url));
+  readonly #worker: WorkerHandle<DeviceJob, DeviceNews, DeviceRequest>;
   readonly #wakeFd = native.createEventFd();
   readonly #releaseFlag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(KEEP_PAGES);
   readonly #waiting: Waiter[] = [];
-  readonly #loaded: Promise<unknown>;
   #serving = false;
   #closed = false;
   #closing: Promise<boolean> | undefined;
@@ -52,17 +51,22 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   /** Starts the worker, which loads its code and waits for a machine. */
   constructor() {
     super();
-    this.#worker.on('message', (message: DeviceReply) => this.#receive(message));
-    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker = new WorkerHandle(new URL('./device-worker.js', import.meta.url), 'device worker');
+    this.#worker
+      .on('answer', ({ state }) => this.#waiting.shift()?.resolve(state))
+      .on('refused', ({ code, message }) => this.#waiting.shift()?.reject(new PostcopyError(code, message)))
+      .on('notice', ({ text }) => this.emit('notice', text))
+      .on('power-off', () => this.emit('power-off'))
+      .on('reset', ({ source }) => this.emit('reset', source))
+      .on('vcpu-stopped', ({ stop }) => this.emit('vcpu-stopped', stop))
+      .onFailed((reason) => this.#fail(reason));
     // Whoever asked it something behind 'close' gets no answer.
-    this.#worker.on('exit', () => this.#rejectAll(new PostcopyError('INTERNAL', 'the device worker has ended')));
-    this.#loaded = this.#answer();
-    this.#loaded.catch(() => {}); // told to whoever gives it a machine
+    void this.#worker.exited.then(() => this.#rejectAll(new PostcopyError('INTERNAL', 'the device worker has ended')));
   }
 
   /** Serves the exits of a VM from now on. */
   async serve({ vm, memory, serialFd, virtio }: Served): Promise<void> {
-    await this.#loaded;
+    await this.#worker.loaded;
     const job: DeviceJob = {
       vmHandle: vm.handle,
       memoryHandle: memory.handle,
@@ -73,7 +77,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
       wakeFd: this.#wakeFd,
     };
     this.#serving = true;
-    this.#worker.postMessage(job);
+    this.#worker.run(job);
     await this.#answer();
   }
 
@@ -137,22 +141,22 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 
   async #endWorker(waitMs: number): Promise<boolean> {
-    const exited = new Promise<boolean>((resolve) => this.#worker.once('exit', () => resolve(true)));
-    if (this.#serving) {
-      this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
-      if (await Promise.race([exited, delay(waitMs, false, { ref: false })])) return true;
-      this.#worker.unref();
-      return false;
+    if (!this.#serving) {
+      // A worker that is ended while it loads its code leaves the files open that it is reading.
+      await this.#worker.loaded.catch(() => {});
+      await this.#worker.end();
+      return true;
     }
-    // A worker that is ended while it loads its code leaves the files open that it is reading.
-    await this.#loaded.catch(() => {});
-    await this.#worker.terminate();
-    return exited;
+    this.#request({ type: 'close' }).catch(() => this.#worker.terminate());
+    const isGone = this.#worker.exited.then(() => true);
+    if (await within(isGone, waitMs, () => false)) return true;
+    this.#worker.unref();
+    return false;
   }
 
   #request(request: DeviceRequest): Promise<unknown> {
     if (this.#closed) return Promise.reject(new PostcopyError('INTERNAL', 'the device worker has ended'));
-    this.#worker.postMessage(request);
+    this.#worker.post(request);
     native.signalEventFd(this.#wakeFd);
     return this.#answer();
   }
@@ -160,23 +164,6 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   /** The next answer that belongs to nobody yet: they come in the order of the requests. */
   #answer(): Promise<unknown> {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-  }
-
-  #receive(message: DeviceReply): void {
-    switch (message.type) {
-      case 'answer':
-        return this.#waiting.shift()?.resolve(message.state);
-      case 'refused':
-        return this.#waiting.shift()?.reject(new PostcopyError(message.code, message.message));
-      case 'notice':
-        return void this.emit('notice', message.text);
-      case 'power-off':
-        return void this.emit('power-off');
-      case 'reset':
-        return void this.emit('reset', message.source);
-      case 'vcpu-stopped':
-        return void this.emit('vcpu-stopped', message.stop);
-    }
   }
 
   #fail(error: Error): void {
@@ -190,16 +177,8 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 }
 
-async function inTime<Answer>(answer: Promise<Answer>, limitMs: number): Promise<Answer> {
-  const limit = new AbortController();
-  const tooLate = delay(limitMs, undefined, { signal: limit.signal }).then(() => {
+function inTime<Answer>(answer: Promise<Answer>, limitMs: number): Promise<Answer> {
+  return within(answer, limitMs, () => {
     throw new NoAnswerError('MIGRATION_FAILED', 'the devices do not answer');
   });
-  try {
-    return await Promise.race([answer, tooLate]);
-  } finally {
-    tooLate.catch(() => {});
-    answer.catch(() => {});
-    limit.abort();
-  }
 }

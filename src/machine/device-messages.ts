@@ -30,8 +30,8 @@ export type DeviceRequest =
   | { type: 'power-button' }
   | { type: 'close' };
 
-/** Device worker to main thread. The first answer says that its code is loaded, the second that it serves its job. */
-export type DeviceReply =
+/** Device worker to main thread. The first answer says that it serves its job. */
+export type DeviceNews =
   | { type: 'answer'; state?: unknown }
   | { type: 'refused'; code: ErrorCode; message: string }
   /** For the operator. */

@@ -4,25 +4,20 @@
  * before it ends.
  */
 import { getPriority } from 'node:os';
-import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { receiveMessageOnPort } from 'node:worker_threads';
 import { Deadline } from '../basics/deadline.js';
 import { DeviceSet } from '../devices/device-set.js';
 import type { PollSource } from '../devices/poll-source.js';
 import { describeError, PostcopyError } from '../errors.js';
 import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
 import { BearableErrors } from './bearable-errors.js';
-import type { DeviceJob, DeviceReply, DeviceRequest } from './device-messages.js';
+import type { DeviceJob, DeviceNews, DeviceRequest } from './device-messages.js';
 import { ExitDispatch } from './exit-dispatch.js';
+import type { Tell } from '../threads/messages.js';
 import { PollLoop } from '../threads/poll-loop.js';
+import { LONGEST_WAIT_MS, serveJob, workerPort } from '../threads/serve-job.js';
 import { SerialLine } from '../console/serial-line.js';
 import { VirtioSlots } from './virtio-slots.js';
-
-/** worker.terminate() takes effect between system calls, so none may last for ever. */
-const LONGEST_WAIT_MS = 500;
-
-const port = parentPort as MessagePort;
-const reply = (message: DeviceReply): void => port.postMessage(message);
-const report = (text: string): void => reply({ type: 'notice', text });
 
 // For who looks at what a VM's threads do; its priority stays.
 native.setThread('devices', getPriority());
@@ -35,12 +30,16 @@ class DeviceWorker {
   readonly #devices: DeviceSet;
   readonly #dispatch: ExitDispatch;
   readonly #sources: PollSource[];
-  readonly #errors = new BearableErrors(report);
+  readonly #tell: Tell<DeviceNews>;
+  readonly #errors: BearableErrors;
   #closing = false;
   /** The guest has powered itself off, reset itself or failed. */
   #guestIsOver = false;
 
-  constructor(job: DeviceJob) {
+  constructor(job: DeviceJob, tell: Tell<DeviceNews>) {
+    const report = (text: string): void => tell({ type: 'notice', text });
+    this.#tell = tell;
+    this.#errors = new BearableErrors(report);
     const vm = new native.Vm(null, job.vmHandle);
     const memory = new native.GuestMemory(null, job.memoryHandle);
     this.#job = job;
@@ -89,10 +88,10 @@ class DeviceWorker {
   }
 
   /** vCPUs go on until the main thread has stopped them: nothing of what they do meanwhile gets out. */
-  #over(message: DeviceReply): void {
+  #over(news: DeviceNews): void {
     this.#guestIsOver = true;
     this.#virtio.hold();
-    reply(message);
+    this.#tell(news);
   }
 
   #turn(loop: PollLoop): void {
@@ -136,13 +135,13 @@ class DeviceWorker {
   #answerAll(): void {
     native.drainEventFd(this.#job.wakeFd);
     while (!this.#closing) {
-      const next = receiveMessageOnPort(port) as { message: DeviceRequest } | undefined;
+      const next = receiveMessageOnPort(workerPort()) as { message: DeviceRequest } | undefined;
       if (next === undefined) return;
       try {
-        reply({ type: 'answer', state: this.#answer(next.message) });
+        this.#tell({ type: 'answer', state: this.#answer(next.message) });
       } catch (error) {
         const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
-        reply({ type: 'refused', code, message: describeError(error) });
+        this.#tell({ type: 'refused', code, message: describeError(error) });
       }
     }
   }
@@ -172,10 +171,9 @@ class DeviceWorker {
   }
 }
 
-port.once('message', (job: DeviceJob) => {
-  const worker = new DeviceWorker(job);
-  reply({ type: 'answer' });
+serveJob<DeviceJob, DeviceNews>((job, tell) => {
+  const worker = new DeviceWorker(job, tell);
+  tell({ type: 'answer' });
   worker.run();
   native.closeFd(job.serialFd);
 });
-reply({ type: 'answer' });

@@ -34,9 +34,7 @@ export function watchGuest(machine: Machine, events: GuestEvents): void {
   machine.devices.on('power-off', () => once(() => events.powerOff()));
   machine.devices.on('reset', (source) => once(() => events.reset(source)));
   machine.devices.on('vcpu-stopped', (stop) => once(() => events.guestFailed(() => whyItStopped(machine, stop))));
-  machine.devices.on('failed', (error) =>
-    events.machineFailed('INTERNAL', `the device worker failed: ${describeError(error)}`),
-  );
+  machine.devices.on('failed', (error) => events.machineFailed('INTERNAL', describeError(error)));
 }
 
 function whyItStopped(machine: Machine, stop: VcpuStop): string {

@@ -2,7 +2,7 @@
 import { POLLIN } from '../native.js';
 import type { LinkSwitch } from './link-switch.js';
 import { PollSet } from './poll-set.js';
-import { LONGEST_WAIT_MS } from './page-worker.js';
+import { LONGEST_WAIT_MS } from './serve-job.js';
 
 /** One channel of a worker. None of its calls waits, and each is short: the other channels get their turn in between. */
 export interface ChannelTask {

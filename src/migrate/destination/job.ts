@@ -9,7 +9,7 @@ export interface DestinationJob {
   pages: number;
   /** PageBitmap of pages that the source has and we have not: the only authority on what is installed. */
   missing: SharedArrayBuffer;
-  /** Int32Array of one: pages still missing. Whoever brings it to zero reports ALL_INSTALLED. */
+  /** Int32Array of one: pages still missing. Whoever brings it to zero tells 'all-installed'. */
   left: SharedArrayBuffer;
   /** PendingFaults. */
   pending: SharedArrayBuffer;
@@ -24,5 +24,3 @@ export interface DestinationChannelJob {
   counters: SharedArrayBuffer;
   waits: SharedArrayBuffer;
 }
-
-export const ALL_INSTALLED = 'all-installed';

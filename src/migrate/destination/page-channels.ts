@@ -8,13 +8,13 @@ import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { LinkSwitch } from '../../threads/link-switch.js';
-import { PageWorker } from '../../threads/page-worker.js';
+import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import { WholeBlocks } from './huge-pages.js';
 import { copyAll } from './pages/copy-all.js';
-import { ALL_INSTALLED, type DestinationJob } from './job.js';
+import type { DestinationJob } from './job.js';
 import { PendingFaults } from './pages/pending-faults.js';
 
 interface PageChannel extends PlannedChannel {
@@ -31,7 +31,7 @@ interface ChannelWorker {
 
 /** A page worker that has loaded its code and waits for a job: loading takes longer than all else a VM on its way needs. */
 export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
-  return PageWorker.start(new URL('../workers/destination-worker.js', import.meta.url));
+  return start(new URL('../workers/destination-worker.js', import.meta.url));
 }
 
 /** Workers that install nothing for so long have nothing to install. */
@@ -90,10 +90,8 @@ export class DestinationPageChannels {
   }
 
   #add(worker: PageWorker<DestinationJob>, plan: PlannedChannel[]): void {
-    worker.on('failed', (reason) => this.#events.failed(reason));
-    worker.on('event', (name) => {
-      if (name === ALL_INSTALLED) this.#events.allInstalled();
-    });
+    worker.onFailed((reason) => this.#events.failed(reason));
+    worker.on('all-installed', () => this.#events.allInstalled());
     const channels = plan.map((channel) => ({ ...channel, counters: new Counters(), waits: new WaitHistogram() }));
     this.#workers.push({ worker, channels });
   }

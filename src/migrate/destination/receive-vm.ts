@@ -17,8 +17,7 @@ import { MemoryMeter } from '../report/memory-meter.js';
 import type { Body, Hello, Message, State } from '../wire/message.js';
 import { rehearseLoading } from './rehearse-loading.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../wire/protocol.js';
-import { lowerMainThread, raiseMainThread } from '../../threads/main-priority.js';
-import { lowerGuest, raiseGuest } from '../../threads/guest-priority.js';
+import { lowerGuest, lowerMainThread, raiseGuest, raiseMainThread } from '../../threads/priorities.js';
 import { objectionsTo, tscObjections } from './checks/check-hello.js';
 import {
   isEnd,

@@ -8,8 +8,11 @@ export interface AcceptedChannel {
   peer: string;
 }
 
-export interface AcceptorData {
+/** What the acceptor is given, and tells. */
+export interface AcceptorJob {
   listenerHandle: number;
   /** Int32Array of one: not 0 ends the acceptor. */
   stop: SharedArrayBuffer;
 }
+
+export type AcceptorNews = { type: 'channel'; channel: AcceptedChannel };

@@ -1,10 +1,10 @@
 /** The main thread's side of the listening port. */
 import { EventEmitter } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
-import type { AcceptedChannel, AcceptorData } from './accepted-channel.js';
+import { WorkerHandle } from '../../threads/worker-handle.js';
+import type { AcceptedChannel, AcceptorJob, AcceptorNews } from './accepted-channel.js';
 
 interface ListenerEvents {
   channel: [channel: AcceptedChannel];
@@ -15,8 +15,7 @@ interface ListenerEvents {
 export class Listener extends EventEmitter<ListenerEvents> {
   readonly #socket: Socket;
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
-  readonly #acceptor: Worker;
-  readonly #exited: Promise<void>;
+  readonly #acceptor: WorkerHandle<AcceptorJob, AcceptorNews>;
   readonly port: number;
 
   /** Throws ADDRESS_IN_USE, or BAD_CONFIG for an address that this host does not have. Port 0 takes any free one. */
@@ -24,20 +23,16 @@ export class Listener extends EventEmitter<ListenerEvents> {
     super();
     this.#socket = listen(host, port);
     this.port = this.#socket.port;
-    const workerData: AcceptorData = {
-      listenerHandle: this.#socket.handle,
-      stop: this.#stop.buffer,
-    };
-    this.#acceptor = new Worker(new URL('../workers/acceptor.js', import.meta.url), { workerData });
-    this.#acceptor.on('message', (channel: AcceptedChannel) => this.emit('channel', channel));
-    this.#acceptor.on('error', (error) => this.emit('failed', error));
-    this.#exited = new Promise((resolve) => this.#acceptor.once('exit', () => resolve()));
+    this.#acceptor = new WorkerHandle(new URL('../workers/acceptor.js', import.meta.url), 'acceptor');
+    this.#acceptor.on('channel', ({ channel }) => this.emit('channel', channel));
+    this.#acceptor.onFailed((error) => this.emit('failed', error));
+    this.#acceptor.run({ listenerHandle: this.#socket.handle, stop: this.#stop.buffer });
   }
 
   async close(): Promise<void> {
     Atomics.store(this.#stop, 0, 1);
     this.#socket.shutdown(); // wakes the acceptor's poll
-    await this.#exited;
+    await this.#acceptor.end();
     this.#socket.close();
   }
 }

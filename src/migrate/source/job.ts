@@ -20,6 +20,3 @@ export interface SourceChannelJob {
   /** Counters of this channel. */
   counters: SharedArrayBuffer;
 }
-
-/** A page worker's channel is connected, told in the order of the job's channels; its value is the socket's handle. */
-export const CHANNEL_OPEN = 'channel-open';

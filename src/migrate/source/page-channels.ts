@@ -6,9 +6,9 @@ import { native, type NativeMemory, type Socket } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { LinkSwitch } from '../../threads/link-switch.js';
-import { PageWorker } from '../../threads/page-worker.js';
+import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
-import { CHANNEL_OPEN, type SourceJob } from './job.js';
+import type { SourceJob } from './job.js';
 import { BlockRelease } from './release.js';
 
 interface PageChannel extends PlannedChannel {
@@ -23,7 +23,7 @@ interface ChannelWorker {
 
 /** A page worker that is ready for a job. */
 export function startPageWorker(): Promise<PageWorker<SourceJob>> {
-  return PageWorker.start(new URL('../workers/source-worker.js', import.meta.url));
+  return start(new URL('../workers/source-worker.js', import.meta.url));
 }
 
 export class SourcePageChannels {
@@ -71,12 +71,11 @@ export class SourcePageChannels {
   async #open({ worker, channels }: ChannelWorker, host: string, port: number, id: Uint8Array): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       let opened = 0;
-      worker.on('event', (name, handle) => {
-        if (name !== CHANNEL_OPEN) return;
-        channels[opened++]!.socket = new native.Socket(null, handle);
+      worker.on('channel-open', ({ socketHandle }) => {
+        channels[opened++]!.socket = new native.Socket(null, socketHandle);
         if (opened === channels.length) resolve();
       });
-      worker.on('failed', (reason) => {
+      worker.onFailed((reason) => {
         reject(reason);
         this.failed(reason);
       });

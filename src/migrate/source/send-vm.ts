@@ -19,7 +19,7 @@ import type { Complete, Hello, Message, State } from '../wire/message.js';
 import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../wire/protocol.js';
-import { lowerMainThread, raiseMainThread } from '../../threads/main-priority.js';
+import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
 import { contentOf, firstPages, firstState } from './first-pages.js';
 import { connectControl } from '../link/connect-control.js';
 import {

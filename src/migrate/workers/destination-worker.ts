@@ -2,7 +2,8 @@
 import { native } from '../../native.js';
 import { serveChannels } from '../../threads/channel-loop.js';
 import { LinkSwitch } from '../../threads/link-switch.js';
-import { niceFor, servePageJob } from '../../threads/page-worker.js';
+import { servePageJob } from '../../threads/page-worker.js';
+import { niceFor } from '../../threads/priorities.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
 import type { DestinationJob } from '../destination/job.js';
@@ -10,11 +11,12 @@ import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { installerParts, PageInstaller } from '../destination/pages/page-installer.js';
 
 rehearsePagesIfPossible();
-servePageJob<DestinationJob>((job, report, fail) => {
+servePageJob<DestinationJob>((job, tell, fail) => {
+  const allInstalled = () => tell({ type: 'all-installed' });
   const link = new LinkSwitch(job.link);
   const tasks = job.channels.map((channel) => {
     const socket = new native.Socket(null, channel.socketHandle);
-    const installer = new PageInstaller(installerParts(job, channel), report);
+    const installer = new PageInstaller(installerParts(job, channel), allInstalled);
     return channel.kind === 'urgent'
       ? new FaultHandler(socket, installer, link)
       : new BulkReceiver(socket, installer, link);

@@ -4,20 +4,22 @@ import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { Counters } from '../report/counters.js';
 import { LinkSwitch } from '../../threads/link-switch.js';
-import { niceFor, servePageJob, type Report } from '../../threads/page-worker.js';
+import type { Tell } from '../../threads/messages.js';
+import { servePageJob, type PageNews } from '../../threads/page-worker.js';
+import { niceFor } from '../../threads/priorities.js';
 import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { BackgroundPush } from '../source/background-push.js';
-import { CHANNEL_OPEN, type SourceChannelJob, type SourceJob } from '../source/job.js';
+import type { SourceChannelJob, SourceJob } from '../source/job.js';
 import { openChannel } from '../link/open-channel.js';
 import { PageServer } from '../source/page-server.js';
 import { BlockRelease } from '../source/release.js';
 import { SentPages } from '../source/sent-pages.js';
 import type { SourceChannel } from '../source/source-channel.js';
 
-function openTask(job: SourceJob, { address, counters }: SourceChannelJob, report: Report): ChannelTask {
+function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tell<PageNews>): ChannelTask {
   const memory = new native.GuestMemory(null, job.memoryHandle);
   const socket = openChannel(address);
-  report(CHANNEL_OPEN, socket.handle);
+  tell({ type: 'channel-open', socketHandle: socket.handle });
   const channel: SourceChannel = {
     memory,
     socket,
@@ -30,9 +32,9 @@ function openTask(job: SourceJob, { address, counters }: SourceChannelJob, repor
 }
 
 rehearsePagesIfPossible();
-servePageJob<SourceJob>((job, report) => {
+servePageJob<SourceJob>((job, tell) => {
   const kinds = job.channels.map(({ address }) => address.channel);
   native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
-  const tasks = job.channels.map((channel) => openTask(job, channel, report));
+  const tasks = job.channels.map((channel) => openTask(job, channel, tell));
   serveChannels(tasks, new LinkSwitch(job.link), job.wakeFd);
 });

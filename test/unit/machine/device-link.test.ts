@@ -21,7 +21,7 @@ vi.mock('node:worker_threads', async () => {
     constructor() {
       super();
       workers.push(this);
-      setImmediate(() => this.emit('message', { type: 'answer' }));
+      setImmediate(() => this.emit('message', { type: 'ready' }));
     }
 
     postMessage(message: { type: string }): void {
@@ -77,7 +77,7 @@ describe('the end of the device worker', () => {
     const save = other.save(SOON);
     worker.emit('error', new Error('it broke'));
     worker.emit('exit', 1);
-    await expect(save).rejects.toThrow('it broke');
+    await expect(save).rejects.toMatchObject({ code: 'INTERNAL', cause: new Error('it broke') });
     expect(await other.close()).toBe(true);
     expect(closeFd).toHaveBeenCalledTimes(2);
   });

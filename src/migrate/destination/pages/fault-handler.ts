@@ -7,7 +7,7 @@ import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import { PollSet } from '../../../threads/poll-set.js';
 import type { LinkSwitch } from '../../../threads/link-switch.js';
-import { LONGEST_WAIT_MS } from '../../../threads/page-worker.js';
+import { LONGEST_WAIT_MS } from '../../../threads/serve-job.js';
 import { UrgentInbox } from '../../wire/page-inbox.js';
 import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';

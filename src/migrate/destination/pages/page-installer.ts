@@ -6,10 +6,9 @@ import { PostcopyError } from '../../../errors.js';
 import { PageBitmap } from '../../../memory/page-bitmap.js';
 import { native, type Userfaultfd } from '../../../native.js';
 import { Counters } from '../../report/counters.js';
-import type { Report } from '../../../threads/page-worker.js';
 import { WaitHistogram } from '../../report/wait-histogram.js';
 import { copyAll } from './copy-all.js';
-import { ALL_INSTALLED, type DestinationChannelJob, type DestinationJob } from '../job.js';
+import type { DestinationChannelJob, DestinationJob } from '../job.js';
 import { PendingFaults } from './pending-faults.js';
 
 /** What the installer of one channel works with. */
@@ -47,7 +46,8 @@ export class PageInstaller {
 
   constructor(
     parts: InstallerParts,
-    readonly report: Report,
+    /** Told once, by whoever installs the last page that was missing. */
+    readonly allInstalled: () => void,
   ) {
     this.userfaultfd = parts.userfaultfd;
     this.missing = parts.missing;
@@ -94,6 +94,6 @@ export class PageInstaller {
     this.pending.settle(first, count, this.waits);
     this.#installed += count;
     this.counters.set('installed', this.#installed);
-    if (Atomics.sub(this.#left, 0, count) === count) this.report(ALL_INSTALLED);
+    if (Atomics.sub(this.#left, 0, count) === count) this.allInstalled();
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { niceFor } from '../../../../src/threads/page-worker.js';
+import { niceFor } from '../../../../src/threads/priorities.js';
 import { planWorkers } from '../../../../src/migrate/link/worker-plan.js';
 
 describe('planWorkers', () => {

@@ -78,7 +78,7 @@ export interface Destination {
   left: Int32Array;
   waits: WaitHistogram;
   counters: Counters;
-  /** Events told to the main thread. */
+  /** What is told to the main thread. */
   reports: string[];
   installer: PageInstaller;
   /** These pages are to come. */
@@ -94,7 +94,7 @@ export function fakeDestination(pages: number, fd?: number): Destination {
   const reports: string[] = [];
   const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, missing, left, pending: new PendingFaults() };
   const create = (counters: Counters, waits: WaitHistogram) =>
-    new PageInstaller({ ...shared, counters, waits }, (event) => reports.push(event));
+    new PageInstaller({ ...shared, counters, waits }, () => reports.push('all-installed'));
   const [counters, waits] = [new Counters(), new WaitHistogram()];
   return {
     ...{ userfaultfd, missing, left, reports, counters, waits },
