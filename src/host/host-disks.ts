@@ -81,11 +81,11 @@ export class HostDisks {
 
   /** As lock(), trying again for so long: until the other side has let go. What is locked already is no obstacle. */
   async relock(timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+    const deadline = Deadline.in(timeoutMs);
     for (;;) {
       const taken = this.#lockAll();
       if (taken === undefined) return;
-      if (performance.now() >= deadline) throw await diskInUse(taken);
+      if (deadline.leftMs === 0) throw await diskInUse(taken);
       await delay(RELOCK_INTERVAL_MS);
     }
   }

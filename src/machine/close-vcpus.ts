@@ -1,3 +1,4 @@
+import { Deadline } from '../basics/deadline.js';
 import type { NativeVcpu } from '../native.js';
 
 /** vCPUs leave the kernel at once when nothing is missing; an emulated host takes its time. */
@@ -10,9 +11,7 @@ const SHORTEST_WAIT_MS = 10;
  * that `waitMs`, for which the event loop stands still, is for all of them together.
  */
 export function closeVcpus(vcpus: readonly NativeVcpu[], waitMs: number): boolean {
-  const deadline = performance.now() + waitMs;
+  const deadline = Deadline.in(waitMs);
   for (const vcpu of vcpus) vcpu.requestPause();
-  return vcpus
-    .map((vcpu) => vcpu.close(Math.max(SHORTEST_WAIT_MS, Math.ceil(deadline - performance.now()))))
-    .every(Boolean);
+  return vcpus.map((vcpu) => vcpu.close(Math.max(SHORTEST_WAIT_MS, deadline.leftMs))).every(Boolean);
 }

@@ -1,5 +1,6 @@
 /** A stop that the guest has a say in: its power button is pressed, and it shuts itself down. */
 import type { VmEnd, VmState } from './service.js';
+import { within } from '../basics/within.js';
 import { PostcopyError } from '../errors.js';
 
 export interface ShutDownOptions {
@@ -31,7 +32,7 @@ function cannotReact(name: string, state: VmState, peer: string): string | undef
 
 /** Resolves when the VM has ended here; throws NO_REACTION when it has not in time. */
 export async function shutDown({ name, ended, timeoutMs, press }: ShutDownOptions): Promise<void> {
-  const ending = within(ended, timeoutMs);
+  const ending = within(ended, timeoutMs, () => undefined);
   try {
     // Devices that wait for a dead disk do not even answer to that.
     await Promise.race([press(), ending]);
@@ -49,14 +50,4 @@ export async function shutDown({ name, ended, timeoutMs, press }: ShutDownOption
   }
   if (end.code !== undefined) throw new PostcopyError(end.code, end.message);
   if (end.reason === 'migrated') throw new PostcopyError('WRONG_STATE', `${end.message} meanwhile: stop it there`);
-}
-
-async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), timeoutMs)));
-  try {
-    return await Promise.race([promise, tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,5 +1,6 @@
 /** Opens the control channel to a destination. */
 import { connect, type Socket } from 'node:net';
+import { within } from '../../basics/within.js';
 import { PostcopyError } from '../../errors.js';
 import { ControlConnection } from './control-connection.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES } from '../wire/preamble.js';
@@ -10,7 +11,7 @@ export async function connectControl(host: string, port: number, id: Uint8Array)
   const peer = `${host}:${port}`;
   const socket = connect({ host, port });
   try {
-    await within(CONNECT_TIMEOUT_MS, `${peer} does not answer`, (done, failed) => {
+    await inTime(`${peer} does not answer`, (done, failed) => {
       socket.once('connect', done);
       socket.once('error', failed);
     });
@@ -27,7 +28,7 @@ export async function connectControl(host: string, port: number, id: Uint8Array)
 async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let have = 0;
-  await within(CONNECT_TIMEOUT_MS, 'no answer', (done, failed) => {
+  await inTime('no answer', (done, failed) => {
     socket.on('data', (chunk: Buffer) => {
       parts.push(chunk);
       have += chunk.length;
@@ -48,20 +49,8 @@ async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
   return new Uint8Array(all.subarray(0, bytes));
 }
 
-function within(
-  timeoutMs: number,
-  tooLate: string,
-  start: (done: () => void, failed: (error: Error) => void) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new PostcopyError('UNREACHABLE', tooLate)), timeoutMs);
-    const settle = (action: () => void) => {
-      clearTimeout(timer);
-      action();
-    };
-    start(
-      () => settle(resolve),
-      (error) => settle(() => reject(error)),
-    );
+function inTime(tooLate: string, start: (done: () => void, failed: (error: Error) => void) => void): Promise<void> {
+  return within(new Promise<void>(start), CONNECT_TIMEOUT_MS, () => {
+    throw new PostcopyError('UNREACHABLE', tooLate);
   });
 }

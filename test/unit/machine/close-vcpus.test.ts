@@ -1,10 +1,10 @@
 import { expect, it, vi } from 'vitest';
-import type { NativeVcpu } from '../../../src/native.js';
+import { native, type NativeVcpu } from '../../../src/native.js';
 import { closeVcpus } from '../../../src/machine/close-vcpus.js';
 
 it('waits for all vCPUs that are stuck no longer than for one', () => {
   let now = 0;
-  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  vi.spyOn(native, 'monotonicMicros').mockImplementation(() => now * 1000);
   const told: string[] = [];
   const vcpu = (name: string, takesMs: number): NativeVcpu =>
     ({
