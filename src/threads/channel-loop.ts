@@ -1,6 +1,6 @@
 /** The loop of a page worker: serves its channels in turn, the most urgent one first, and sleeps when none has work. */
 import { POLLIN } from '../native.js';
-import type { LinkSwitch } from './link-switch.js';
+import type { GoSignal } from './go-signal.js';
 import { PollSet } from './poll-set.js';
 import { LONGEST_WAIT_MS } from './serve-job.js';
 
@@ -18,18 +18,18 @@ export interface ChannelTask {
 const IDLE_MS = 20;
 
 /** Until the link is stopped. `wakeFd` is readable from the hand-over on, for those that wait for it. */
-export function serveChannels(tasks: ChannelTask[], link: LinkSwitch, wakeFd: number): void {
+export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: number): void {
   const set = new PollSet();
   let isIdle = false;
-  while (!link.stopped) {
+  while (!signal.stopped) {
     // Looked at before the tasks look: one that comes after they did has to wake them.
-    const handedOver = link.handedOver;
+    const handedOver = signal.handedOver;
     if (stepAll(tasks)) {
       isIdle = false;
       continue;
     }
     gatherSources(tasks, handedOver ? -1 : wakeFd, set);
-    if (link.stopped) break;
+    if (signal.stopped) break;
     if (set.wait(isIdle ? LONGEST_WAIT_MS : IDLE_MS)) continue;
     isIdle = true;
     for (const task of tasks) task.idle();

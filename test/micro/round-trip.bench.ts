@@ -12,7 +12,7 @@ import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.
 import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
 import { PageInstaller } from '../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../src/migrate/destination/pages/pending-faults.js';
-import { LinkSwitch } from '../../src/threads/link-switch.js';
+import { GoSignal } from '../../src/threads/go-signal.js';
 import { BackgroundPush } from '../../src/migrate/source/background-push.js';
 import { PageServer } from '../../src/migrate/source/page-server.js';
 import { BlockRelease } from '../../src/migrate/source/release.js';
@@ -42,7 +42,7 @@ beforeAll(async () => {
 
 /** Of the sample under way. A new one each time: what one sample acknowledges last would be wrong in the next. */
 let channel: Channel | undefined;
-let link: LinkSwitch;
+let signal: GoSignal;
 let left: Int32Array;
 let tasks: ChannelTask[];
 
@@ -51,8 +51,8 @@ type Kind = 'urgent' | 'bulk';
 function openMove(kind: Kind, pages: number, faults: Userfaultfd): void {
   source.write(0, content.subarray(0, pages * PAGE_SIZE));
   destination.release(0, pages);
-  link = new LinkSwitch();
-  link.handOver();
+  signal = new GoSignal();
+  signal.handOver();
   channel = openChannel();
   tasks = [openDestination(kind, channel, pages, faults), openSource(kind, channel, pages)];
 }
@@ -62,7 +62,7 @@ function openDestination(kind: Kind, { destination: socket }: Channel, pages: nu
   left = Int32Array.of(missing.setRange(0, pages));
   const parts = { missing, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
   const installer = new PageInstaller({ userfaultfd: faults, left, ...parts }, () => {});
-  return kind === 'urgent' ? new FaultHandler(socket, installer, link) : new BulkReceiver(socket, installer, link);
+  return kind === 'urgent' ? new FaultHandler(socket, installer, signal) : new BulkReceiver(socket, installer, signal);
 }
 
 function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
@@ -71,12 +71,12 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
   const blocks = new BlockRelease(source, pages);
   blocks.add(0, pages);
   const sent = new SentPages(blocks);
-  const sourceChannel = { memory: source, socket, unsent, link, counters: new Counters(), sent };
+  const sourceChannel = { memory: source, socket, unsent, signal, counters: new Counters(), sent };
   return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel);
 }
 
 function serveUntil(isOver: () => boolean, fd?: number): void {
-  serveChannels([...tasks, new StopWhen(isOver, link, fd)], link, -1);
+  serveChannels([...tasks, new StopWhen(isOver, signal, fd)], signal, -1);
 }
 
 function closeMove(): void {
@@ -120,12 +120,12 @@ stage('round trip: a page of the push, all in 1 thread', {
 class StopWhen implements ChannelTask {
   constructor(
     readonly isOver: () => boolean,
-    readonly link: LinkSwitch,
+    readonly signal: GoSignal,
     readonly fd = -1,
   ) {}
 
   step(): boolean {
-    if (this.isOver()) this.link.stop();
+    if (this.isOver()) this.signal.stop();
     return false;
   }
 

@@ -13,8 +13,8 @@ export interface DestinationJob {
   left: SharedArrayBuffer;
   /** PendingFaults. */
   pending: SharedArrayBuffer;
-  /** LinkSwitch. */
-  link: SharedArrayBuffer;
+  /** GoSignal. */
+  signal: SharedArrayBuffer;
 }
 
 export interface DestinationChannelJob {

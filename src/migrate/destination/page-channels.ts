@@ -7,7 +7,7 @@ import { PAGE_SIZE } from '../../memory/page-size.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
-import { LinkSwitch } from '../../threads/link-switch.js';
+import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
@@ -49,7 +49,7 @@ export class DestinationPageChannels {
   readonly #missing: PageBitmap;
   readonly #left = new Int32Array(new SharedArrayBuffer(4));
   readonly #pending = new PendingFaults();
-  readonly #link = new LinkSwitch();
+  readonly #signal = new GoSignal();
   readonly #events: PageChannelEvents;
   readonly #workers: ChannelWorker[] = [];
   /** Pages that came with STATE. */
@@ -127,7 +127,7 @@ export class DestinationPageChannels {
       missing: this.#missing.buffer,
       left: this.#left.buffer,
       pending: this.#pending.buffer,
-      link: this.#link.buffer,
+      signal: this.#signal.buffer,
     });
   }
 
@@ -174,12 +174,12 @@ export class DestinationPageChannels {
 
   /** COMMIT has come. False if the channels broke before: then faults were answered with anything, and no guest may run. */
   handOver(): boolean {
-    return !this.broken && this.#link.handOver();
+    return !this.broken && this.#signal.handOver();
   }
 
   /** As far as the workers or the kernel know. */
   get broken(): boolean {
-    return this.#link.broken || !allOpen(this.#all().flatMap(({ socket }) => socket ?? []));
+    return this.#signal.broken || !allOpen(this.#all().flatMap(({ socket }) => socket ?? []));
   }
 
   sum(name: CounterName): number {
@@ -219,7 +219,7 @@ export class DestinationPageChannels {
   }
 
   async #close(): Promise<void> {
-    this.#link.stop();
+    this.#signal.stop();
     const channels = this.#all();
     for (const { socket } of channels) socket?.shutdown();
     await Promise.all(this.#workers.map(({ worker }) => worker.end()));

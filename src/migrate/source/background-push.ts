@@ -28,14 +28,14 @@ export class BackgroundPush implements ChannelTask {
     readonly channel: SourceChannel,
     readonly depth: Depth = new PushDepth(),
   ) {
-    const { socket, memory, link } = channel;
-    this.#inbox = new ReceivedInbox(socket, link);
+    const { socket, memory, signal } = channel;
+    this.#inbox = new ReceivedInbox(socket, signal);
     this.#outbox = new ExtentOutbox(socket, memory);
   }
 
   step(): boolean {
     const received = this.#takeReceived();
-    if (!this.channel.link.handedOver) return received;
+    if (!this.channel.signal.handedOver) return received;
     return this.#send() || received;
   }
 

@@ -10,8 +10,8 @@ export interface SourceJob {
   pages: number;
   /** BlockRelease. */
   blocks: SharedArrayBuffer;
-  /** LinkSwitch, and the descriptor that is readable from the hand-over on. */
-  link: SharedArrayBuffer;
+  /** GoSignal, and the descriptor that is readable from the hand-over on. */
+  signal: SharedArrayBuffer;
   wakeFd: number;
 }
 

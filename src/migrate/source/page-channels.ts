@@ -5,7 +5,7 @@ import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
-import { LinkSwitch } from '../../threads/link-switch.js';
+import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import type { SourceJob } from './job.js';
@@ -29,7 +29,7 @@ export function startPageWorker(): Promise<PageWorker<SourceJob>> {
 export class SourcePageChannels {
   readonly unsent: PageBitmap;
   readonly #blocks: BlockRelease;
-  readonly #link = new LinkSwitch();
+  readonly #signal = new GoSignal();
   readonly #wakeFd = native.createEventFd();
   readonly #starting: Promise<ChannelWorker>[];
   readonly #workers: ChannelWorker[] = [];
@@ -88,7 +88,7 @@ export class SourcePageChannels {
         unsent: this.unsent.buffer,
         pages: this.unsent.pages,
         blocks: this.#blocks.buffer,
-        link: this.#link.buffer,
+        signal: this.#signal.buffer,
         wakeFd: this.#wakeFd,
       });
     });
@@ -117,7 +117,7 @@ export class SourcePageChannels {
   /** The guest runs at the destination: the push begins, and pages it has are released here. */
   startPush(): void {
     for (const page of this.#first) this.#firstReleased += this.#blocks.acknowledged(page, 1);
-    this.#link.handOver();
+    this.#signal.handOver();
     native.signalEventFd(this.#wakeFd);
   }
 
@@ -141,7 +141,7 @@ export class SourcePageChannels {
 
   /** Ends the workers and closes the channels; their counts stay. */
   async close(): Promise<void> {
-    this.#link.stop();
+    this.#signal.stop();
     native.signalEventFd(this.#wakeFd);
     await Promise.allSettled(this.#starting);
     for (const { socket } of this.#channels) socket?.shutdown();

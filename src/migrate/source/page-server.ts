@@ -27,8 +27,8 @@ export class PageServer implements ChannelTask {
     readonly channel: SourceChannel,
     readonly firstRequests = FIRST_REQUESTS,
   ) {
-    const { socket, memory, link } = channel;
-    this.#inbox = new RequestInbox(socket, link);
+    const { socket, memory, signal } = channel;
+    this.#inbox = new RequestInbox(socket, signal);
     this.#outbox = new UrgentOutbox(socket, memory, FRAMES_MAX);
   }
 

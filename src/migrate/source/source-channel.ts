@@ -1,7 +1,7 @@
 import type { PageBitmap } from '../../memory/page-bitmap.js';
 import type { NativeMemory, Socket } from '../../native.js';
 import type { Counters } from '../report/counters.js';
-import type { LinkSwitch } from '../../threads/link-switch.js';
+import type { GoSignal } from '../../threads/go-signal.js';
 import type { SentPages } from './sent-pages.js';
 
 /** What one channel of the source works with, on its worker. */
@@ -10,14 +10,14 @@ export interface SourceChannel {
   socket: Socket;
   /** Of all channels: whoever clears a page's bit sends it. */
   unsent: PageBitmap;
-  link: LinkSwitch;
+  signal: GoSignal;
   counters: Counters;
   sent: SentPages;
 }
 
 /** Gives acknowledged pages back; not before the hand-over, until which the guest may still go on here. */
-export function releaseReceived({ link, sent, counters }: SourceChannel): void {
-  if (!link.handedOver) return;
+export function releaseReceived({ signal, sent, counters }: SourceChannel): void {
+  if (!signal.handedOver) return;
   sent.release();
   counters.set('released', sent.released);
 }

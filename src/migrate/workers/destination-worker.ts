@@ -1,7 +1,7 @@
 /** A page worker of the destination: serves its channels. */
 import { native } from '../../native.js';
 import { serveChannels } from '../../threads/channel-loop.js';
-import { LinkSwitch } from '../../threads/link-switch.js';
+import { GoSignal } from '../../threads/go-signal.js';
 import { servePageJob } from '../../threads/page-worker.js';
 import { niceFor } from '../../threads/priorities.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
@@ -13,13 +13,13 @@ import { installerParts, PageInstaller } from '../destination/pages/page-install
 rehearsePagesIfPossible();
 servePageJob<DestinationJob>((job, tell, fail) => {
   const allInstalled = () => tell({ type: 'all-installed' });
-  const link = new LinkSwitch(job.link);
+  const signal = new GoSignal(job.signal);
   const tasks = job.channels.map((channel) => {
     const socket = new native.Socket(null, channel.socketHandle);
     const installer = new PageInstaller(installerParts(job, channel), allInstalled);
     return channel.kind === 'urgent'
-      ? new FaultHandler(socket, installer, link)
-      : new BulkReceiver(socket, installer, link);
+      ? new FaultHandler(socket, installer, signal)
+      : new BulkReceiver(socket, installer, signal);
   });
   const faults = tasks.find((task) => task instanceof FaultHandler);
   native.setThread(
@@ -27,10 +27,10 @@ servePageJob<DestinationJob>((job, tell, fail) => {
     niceFor(job.channels.map(({ kind }) => kind)),
   );
   try {
-    serveChannels(tasks, link, -1);
+    serveChannels(tasks, signal, -1);
   } catch (error) {
     // From here on either faults are answered with anything, or the guest may run; never both.
-    if (faults === undefined || !link.break()) throw error;
+    if (faults === undefined || !signal.break()) throw error;
     fail(error);
     faults.discard();
   }

@@ -12,7 +12,7 @@ import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
 import { PageInstaller } from '../destination/pages/page-installer.js';
 import { PendingFaults } from '../destination/pages/pending-faults.js';
-import { LinkSwitch } from '../../threads/link-switch.js';
+import { GoSignal } from '../../threads/go-signal.js';
 import { REHEARSES } from '../../threads/rehearses.js';
 import { BackgroundPush } from '../source/background-push.js';
 import { PageServer } from '../source/page-server.js';
@@ -92,8 +92,8 @@ function fill({ source, destination, content }: Stage, round: number): void {
 
 function moveOnce(stage: Stage, round: number): void {
   fill(stage, round);
-  const link = new LinkSwitch();
-  link.handOver();
+  const signal = new GoSignal();
+  signal.handOver();
   const unsent = new PageBitmap(PAGES);
   const missing = new PageBitmap(PAGES);
   const left = new Int32Array(new SharedArrayBuffer(4));
@@ -105,7 +105,7 @@ function moveOnce(stage: Stage, round: number): void {
   }
   const sender = (socket: Socket): SourceChannel => {
     const sent = new SentPages(blocks);
-    return { memory: stage.source, socket, unsent, link, counters: new Counters(), sent };
+    return { memory: stage.source, socket, unsent, signal, counters: new Counters(), sent };
   };
   const pending = new PendingFaults();
   // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.
@@ -116,19 +116,19 @@ function moveOnce(stage: Stage, round: number): void {
       () => {},
     );
   const tasks = [
-    new FaultHandler(stage.urgent[0], installer(), link),
-    new BulkReceiver(stage.bulk[0], installer(), link),
+    new FaultHandler(stage.urgent[0], installer(), signal),
+    new BulkReceiver(stage.bulk[0], installer(), signal),
     new PageServer(sender(stage.urgent[1])),
     new BackgroundPush(sender(stage.bulk[1])),
   ];
-  serveChannels([...tasks, new StopWhenIdle(left, link)], link, -1);
+  serveChannels([...tasks, new StopWhenIdle(left, signal)], signal, -1);
 }
 
 /** Ends the round when no page is left and nobody has anything to do: what was on its way has arrived. */
 class StopWhenIdle implements ChannelTask {
   constructor(
     readonly left: Int32Array,
-    readonly link: LinkSwitch,
+    readonly signal: GoSignal,
   ) {}
 
   step(): boolean {
@@ -136,7 +136,7 @@ class StopWhenIdle implements ChannelTask {
   }
 
   sources(): void {
-    if (this.left[0] === 0) this.link.stop();
+    if (this.left[0] === 0) this.signal.stop();
   }
 
   idle(): void {}

@@ -3,7 +3,7 @@ import { PageBitmap } from '../../memory/page-bitmap.js';
 import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { Counters } from '../report/counters.js';
-import { LinkSwitch } from '../../threads/link-switch.js';
+import { GoSignal } from '../../threads/go-signal.js';
 import type { Tell } from '../../threads/messages.js';
 import { servePageJob, type PageNews } from '../../threads/page-worker.js';
 import { niceFor } from '../../threads/priorities.js';
@@ -24,7 +24,7 @@ function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell:
     memory,
     socket,
     unsent: new PageBitmap(job.pages, job.unsent),
-    link: new LinkSwitch(job.link),
+    signal: new GoSignal(job.signal),
     counters: new Counters(counters),
     sent: new SentPages(new BlockRelease(memory, job.pages, job.blocks)),
   };
@@ -36,5 +36,5 @@ servePageJob<SourceJob>((job, tell) => {
   const kinds = job.channels.map(({ address }) => address.channel);
   native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
   const tasks = job.channels.map((channel) => openTask(job, channel, tell));
-  serveChannels(tasks, new LinkSwitch(job.link), job.wakeFd);
+  serveChannels(tasks, new GoSignal(job.signal), job.wakeFd);
 });

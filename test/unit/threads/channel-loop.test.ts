@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { serveChannels, type ChannelTask } from '../../../src/threads/channel-loop.js';
-import { LinkSwitch } from '../../../src/threads/link-switch.js';
+import { GoSignal } from '../../../src/threads/go-signal.js';
 import { native, POLLIN } from '../../../src/native.js';
 import type { PollSet } from '../../../src/threads/poll-set.js';
 import { next, startWorker } from '../../native/threads.js';
@@ -45,26 +45,26 @@ afterEach(() => {
 });
 
 describe('serveChannels', () => {
-  let link: LinkSwitch;
+  let signal: GoSignal;
   let log: string[];
   let polls: Poll[];
   /** What poll() returns, one entry a call; after the last, the link is stopped. */
   let answers: number[];
 
   beforeEach(() => {
-    [link, log, polls, answers] = [new LinkSwitch(), [], [], []];
+    [signal, log, polls, answers] = [new GoSignal(), [], [], []];
     vi.spyOn(native, 'poll').mockImplementation((set, count, timeoutMs) => {
       const sources = Array.from({ length: count }, (_, i): [number, number] => [set[i * 3]!, set[i * 3 + 1]!]);
       expect(Array.from({ length: count }, (_, i) => set[i * 3 + 2])).toEqual(Array(count).fill(0));
       polls.push({ sources, timeoutMs });
       log.push('poll');
-      if (answers.length === 0) link.stop();
+      if (answers.length === 0) signal.stop();
       return answers.shift() ?? 1;
     });
   });
 
   const worked = () => true;
-  const serve = (tasks: ChannelTask[]) => serveChannels(tasks, link, WAKE_FD);
+  const serve = (tasks: ChannelTask[]) => serveChannels(tasks, signal, WAKE_FD);
 
   it('gives every task its turn, the first one first, and sleeps only when none had anything to do', () => {
     const [a, b] = [new FakeTask('a', log), new FakeTask('b', log)];
@@ -90,19 +90,19 @@ describe('serveChannels', () => {
   });
 
   it('does not sleep on the hand-over when it is over: that would not be sleep', () => {
-    link.handOver();
+    signal.handOver();
     serve([new FakeTask('a', log, [5])]);
     expect(polls.map(({ sources }) => sources)).toEqual([[[5, POLLIN]]]);
   });
 
   it('does not sleep on what is not given', () => {
-    serveChannels([new FakeTask('a', log, [5])], link, -1);
+    serveChannels([new FakeTask('a', log, [5])], signal, -1);
     expect(polls.map(({ sources }) => sources)).toEqual([[[5, POLLIN]]]);
   });
 
   it('does not miss a hand-over that comes after its tasks have looked', () => {
     const push = new FakeTask('push', log, [5]);
-    push.steps = [() => (link.handOver(), false)];
+    push.steps = [() => (signal.handOver(), false)];
     answers = [1];
     serve([push]);
     // The first time it still has to be woken by it: its task has not seen it.
@@ -130,7 +130,7 @@ describe('serveChannels', () => {
   });
 
   it('does nothing for a link that is stopped', () => {
-    link.stop();
+    signal.stop();
     serve([new FakeTask('a', log)]);
     expect(log).toEqual([]);
   });
@@ -138,7 +138,7 @@ describe('serveChannels', () => {
   it('ends when the link is stopped, however much there is to do', () => {
     const a = new FakeTask('a', log);
     a.step = () => {
-      if (log.push('step') === 10) link.stop();
+      if (log.push('step') === 10) signal.stop();
       return true;
     };
     serve([a]);
@@ -164,25 +164,25 @@ describe('serveChannels', () => {
 
 /** Hands over, and wakes who waits for it, a moment after it is told to. */
 const HAND_OVER = `
-  const [link, go] = [new Int32Array(data.link), new Int32Array(data.go)];
+  const [signal, go] = [new Int32Array(data.signal), new Int32Array(data.go)];
   post('ready');
   Atomics.wait(go, 0, 0);
   Atomics.wait(go, 0, 1, 50);
-  Atomics.store(link, 0, 1);
+  Atomics.store(signal, 0, 1);
   native.signalEventFd(data.wakeFd);
 `;
 
 it('really sleeps, and wakes by what comes and by the hand-over', async () => {
   const [wakeFd, sourceFd] = [native.createEventFd(), native.createEventFd()];
   onTestFinished(() => [wakeFd, sourceFd].forEach((fd) => native.closeFd(fd)));
-  const link = new LinkSwitch();
+  const signal = new GoSignal();
   const go = new Int32Array(new SharedArrayBuffer(4));
   const log: string[] = [];
   const task = new FakeTask('a', log, [sourceFd]);
   task.step = () => {
     if (native.drainEventFd(sourceFd)) return log.push('came') > 0;
-    if (!link.handedOver) return false;
-    link.stop();
+    if (!signal.handedOver) return false;
+    signal.stop();
     return log.push('handed over') > 0;
   };
   task.onIdle = () => {
@@ -191,7 +191,7 @@ it('really sleeps, and wakes by what comes and by the hand-over', async () => {
     Atomics.notify(go, 0);
   };
   // Idle after 20 ms, and again after 20 ms; then it would sleep for 500 ms.
-  expect(await next(startWorker(HAND_OVER, { link: link.buffer, go: go.buffer, wakeFd }))).toBe('ready');
-  serveChannels([task], link, wakeFd);
+  expect(await next(startWorker(HAND_OVER, { signal: signal.buffer, go: go.buffer, wakeFd }))).toBe('ready');
+  serveChannels([task], signal, wakeFd);
   expect(log).toEqual(['idle a', 'came', 'idle a', 'handed over']);
 });

@@ -3,7 +3,7 @@ import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import type { PollSet } from '../../../threads/poll-set.js';
-import type { LinkSwitch } from '../../../threads/link-switch.js';
+import type { GoSignal } from '../../../threads/go-signal.js';
 import { TAG_END, TAG_ZERO } from '../../wire/page-frames.js';
 import { ExtentInbox } from '../../wire/page-inbox.js';
 import { ReceivedOutbox } from '../../wire/page-outbox.js';
@@ -25,9 +25,9 @@ export class BulkReceiver implements ChannelTask {
   constructor(
     readonly socket: Socket,
     readonly installer: PageInstaller,
-    readonly link: LinkSwitch,
+    readonly signal: GoSignal,
   ) {
-    this.#inbox = new ExtentInbox(socket, link);
+    this.#inbox = new ExtentInbox(socket, signal);
     this.#outbox = new ReceivedOutbox(socket);
   }
 

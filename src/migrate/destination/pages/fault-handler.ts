@@ -6,7 +6,7 @@ import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import { PollSet } from '../../../threads/poll-set.js';
-import type { LinkSwitch } from '../../../threads/link-switch.js';
+import type { GoSignal } from '../../../threads/go-signal.js';
 import { LONGEST_WAIT_MS } from '../../../threads/serve-job.js';
 import { UrgentInbox } from '../../wire/page-inbox.js';
 import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
@@ -24,10 +24,10 @@ export class FaultHandler implements ChannelTask {
   constructor(
     readonly socket: Socket,
     readonly installer: PageInstaller,
-    readonly link: LinkSwitch,
+    readonly signal: GoSignal,
   ) {
     this.#requests = new RequestQueue(installer.missing.pages, socket);
-    this.#inbox = new UrgentInbox(socket, link);
+    this.#inbox = new UrgentInbox(socket, signal);
   }
 
   step(): boolean {
@@ -43,7 +43,7 @@ export class FaultHandler implements ChannelTask {
   /** Tells the source what has come, when there is nothing to ask for. */
   idle(): void {
     this.#requests.acknowledge(this.installer.installed);
-    if (!this.link.handedOver) this.#checkPatience();
+    if (!this.signal.handedOver) this.#checkPatience();
   }
 
   /**
@@ -103,7 +103,7 @@ export class FaultHandler implements ChannelTask {
   discard(): void {
     const { userfaultfd } = this.installer;
     const set = new PollSet();
-    while (!this.link.stopped) {
+    while (!this.signal.stopped) {
       set.clear();
       set.add(userfaultfd.fd, POLLIN);
       if (!set.wait(LONGEST_WAIT_MS)) continue;

@@ -7,20 +7,20 @@ import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp } from './push-bench
 
 describe('BackgroundPush', () => {
   it('sends nothing before the hand-over', () => {
-    const { push, fill, other, unsent, link, events } = setUp();
+    const { push, fill, other, unsent, signal, events } = setUp();
     fill(0, 10);
     expect([push.step(), events(), other.take().length, unsent.next(0)]).toEqual([false, POLLIN, 0, 0]);
-    link.handOver();
+    signal.handOver();
     expect(push.step()).toBe(true);
     expect(parse(other.take())).toEqual([['EXTENT', 0, 10]]);
   });
 
   it('sends all there is from the first page on, in extents of 64 at most, and the end once', () => {
-    const { push, fill, run, link, unsent, channel, events } = setUp();
+    const { push, fill, run, signal, unsent, channel, events } = setUp();
     fill(10, 130);
     fill(300, 1);
     fill(699, 1);
-    link.handOver();
+    signal.handOver();
     const stream = run();
     expect(parse(stream)).toEqual([
       ['EXTENT', 10, 64],
@@ -37,19 +37,19 @@ describe('BackgroundPush', () => {
   });
 
   it('tells only the end when there is nothing to send', () => {
-    const { run, link, channel } = setUp();
-    link.handOver();
+    const { run, signal, channel } = setUp();
+    signal.handOver();
     expect(parse(run())).toEqual([['END']]);
     expect([channel.counters.get('bytes'), channel.sent.empty]).toEqual([HEADER, true]);
   });
 
   it('tells of pages of zeroes instead of sending them', () => {
-    const { fill, run, link, channel } = setUp();
+    const { fill, run, signal, channel } = setUp();
     fill(0, 2);
     fill(2, 70, true);
     fill(72, 1);
     fill(73, 1, true);
-    link.handOver();
+    signal.handOver();
     const stream = run();
     expect(parse(stream)).toEqual([
       ['EXTENT', 0, 2],
@@ -64,10 +64,10 @@ describe('BackgroundPush', () => {
   });
 
   it('takes a page for zeroes only if its last byte is zero too', () => {
-    const { fill, memory, other, push, link } = setUp();
+    const { fill, memory, other, push, signal } = setUp();
     fill(0, 3, true);
     memory.write(2 * PAGE - 1, Uint8Array.of(1));
-    link.handOver();
+    signal.handOver();
     while (push.step());
     const stream = other.take();
     expect(stream.length).toBe(4 * HEADER + PAGE);
@@ -75,9 +75,9 @@ describe('BackgroundPush', () => {
   });
 
   it('goes back for pages that are left behind it', () => {
-    const { fill, push, other, run, link, unsent } = setUp();
+    const { fill, push, other, run, signal, unsent } = setUp();
     fill(200, 70);
-    link.handOver();
+    signal.handOver();
     push.step();
     fill(20, 2);
     expect(parse(Buffer.concat([other.take(), run()]))).toEqual([
@@ -104,17 +104,17 @@ describe('BackgroundPush', () => {
           },
         },
       }) as PageBitmap;
-    const { fill, run, link } = setUp(({ unsent }) => ({ unsent: racing(unsent) }));
+    const { fill, run, signal } = setUp(({ unsent }) => ({ unsent: racing(unsent) }));
     fill(30, 1);
     fill(40, 2);
-    link.handOver();
+    signal.handOver();
     expect(parse(run())).toEqual([['EXTENT', 40, 2], ['END']]);
   });
 
   it('sends no page that was asked for meanwhile, and the server none that is pushed', () => {
-    const { fill, push, other, run, link, another } = setUp();
+    const { fill, push, other, run, signal, another } = setUp();
     fill(0, 200);
-    link.handOver();
+    signal.handOver();
     const urgent = another();
     const server = new PageServer(urgent.channel);
     const ask = (...pages: number[]) => {
@@ -141,19 +141,19 @@ describe('BackgroundPush', () => {
 
 describe('a channel that is closed', () => {
   it('by the destination is a lost link', () => {
-    const { push, other, run, fill, link } = setUp();
+    const { push, other, run, fill, signal } = setUp();
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     run();
     other.close();
     expect(() => push.step()).toThrow(linkLost);
   });
 
   it('in the middle of a frame is an error of the system call, which is one as well', () => {
-    const { push, other, fill, link, channel } = setUp();
+    const { push, other, fill, signal, channel } = setUp();
     channel.socket.configure({ sendBuffer: 16 * 1024 });
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     push.step();
     other.close();
     expect(() => push.step()).toThrow(
@@ -162,8 +162,8 @@ describe('a channel that is closed', () => {
   });
 
   it('by ourselves is the end', () => {
-    const { push, link, channel } = setUp();
-    link.stop();
+    const { push, signal, channel } = setUp();
+    signal.stop();
     channel.socket.shutdown();
     expect(push.step()).toBe(false);
   });

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
 import { Counters } from '../../../../src/migrate/report/counters.js';
-import { LinkSwitch } from '../../../../src/threads/link-switch.js';
+import { GoSignal } from '../../../../src/threads/go-signal.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
 import { SentPages } from '../../../../src/migrate/source/sent-pages.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
@@ -15,7 +15,7 @@ export interface Source {
   memory: NativeMemory;
   unsent: PageBitmap;
   blocks: BlockRelease;
-  link: LinkSwitch;
+  signal: GoSignal;
   other: OtherEnd;
   /** Blocks that were given back; their content stays, for the test to look at. */
   released: [first: number, count: number][];
@@ -32,10 +32,10 @@ export function fakeSource(pages: number): Source {
   const release = (first: number, count: number) => released.push([first, count]);
   const blocks = new BlockRelease({ release } as unknown as NativeMemory, pages);
   const unsent = new PageBitmap(pages);
-  const link = new LinkSwitch();
+  const signal = new GoSignal();
   const another = () => {
     const { socket, other } = channelPair();
-    const channel = { memory, socket, unsent, link, counters: new Counters(), sent: new SentPages(blocks) };
+    const channel = { memory, socket, unsent, signal, counters: new Counters(), sent: new SentPages(blocks) };
     return { channel, other };
   };
   const fill = (first: number, count: number, zeroes = false) => {
@@ -45,5 +45,5 @@ export function fakeSource(pages: number): Source {
     blocks.add(first, count);
     unsent.setRange(first, count);
   };
-  return { ...another(), memory, unsent, blocks, link, released, fill, another };
+  return { ...another(), memory, unsent, blocks, signal, released, fill, another };
 }

@@ -107,13 +107,13 @@ describe('PageServer', () => {
   });
 
   it('gives back what has arrived, after the hand-over only', () => {
-    const { fill, feed, answers, released, link, channel } = setUp();
+    const { fill, feed, answers, released, signal, channel } = setUp();
     fill(0, 2);
     fill(520, 1);
     feed(request(0, 0, 1, 520));
     feed(request(2));
     expect([channel.sent.received, released]).toEqual([2, []]);
-    link.handOver();
+    signal.handOver();
     feed(request(2));
     expect([released, channel.counters.get('released')]).toEqual([[[0, 512]], 2]);
     feed(request(3));
@@ -165,9 +165,9 @@ describe('the first 64 requests', () => {
   });
 
   it('have their pages acknowledged and released like others', () => {
-    const { fill, feed, link, released, channel } = setUp({ first: true });
+    const { fill, feed, signal, released, channel } = setUp({ first: true });
     fill(0, 8);
-    link.handOver();
+    signal.handOver();
     feed(request(0, 3));
     feed(request(7));
     expect(released).toEqual([]);
@@ -197,16 +197,16 @@ describe('a destination that breaks the protocol', () => {
     ['has received what was not sent', request(1, 1)],
     ['has received more than there can be', words(REQUEST, 0, 0, 0xffff_ffff)],
   ])('%s', (_, bytes) => {
-    const { fill, feed, answers, link, released } = setUp();
-    link.handOver();
+    const { fill, feed, answers, signal, released } = setUp();
+    signal.handOver();
     fill(0, 2);
     expect(() => feed(bytes)).toThrow(badPeer);
     expect([answers(), released]).toEqual([[], []]);
   });
 
   it('takes an acknowledgement back', () => {
-    const { fill, feed, link } = setUp();
-    link.handOver();
+    const { fill, feed, signal } = setUp();
+    signal.handOver();
     fill(0, 2);
     feed(request(0, 0, 1));
     feed(request(2));
@@ -223,8 +223,8 @@ describe('a destination that breaks the protocol', () => {
 });
 
 it('ends when we close the channel ourselves', () => {
-  const { server, link, channel } = setUp();
-  link.stop();
+  const { server, signal, channel } = setUp();
+  signal.stop();
   channel.socket.shutdown();
   expect(server.step()).toBe(false);
 });

@@ -12,10 +12,10 @@ afterEach(() => {
 
 describe('what the destination acknowledges', () => {
   it('is given back, in blocks, after the hand-over', () => {
-    const { fill, run, feed, link, released, channel } = setUp();
+    const { fill, run, feed, signal, released, channel } = setUp();
     fill(0, 64);
     fill(511, 2, true);
-    link.handOver();
+    signal.handOver();
     run();
     feed(received(64));
     expect([released, channel.counters.get('released')]).toEqual([[], 0]);
@@ -28,9 +28,9 @@ describe('what the destination acknowledges', () => {
   });
 
   it('may come in any pieces', () => {
-    const { fill, run, feed, link, channel } = setUp();
+    const { fill, run, feed, signal, channel } = setUp();
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     run();
     const stream = Buffer.concat([received(3), received(3), received(64)]);
     const seen = [...stream].map((byte) => (feed(Uint8Array.of(byte)), channel.sent.received));
@@ -38,9 +38,9 @@ describe('what the destination acknowledges', () => {
   });
 
   it('may come many at once', () => {
-    const { fill, run, feed, link, channel } = setUp();
+    const { fill, run, feed, signal, channel } = setUp();
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     run();
     feed(Buffer.concat(Array.from({ length: 3000 }, (_, i) => received(Math.min(64, i)))));
     expect(channel.sent.received).toBe(64);
@@ -57,13 +57,13 @@ describe('what the destination acknowledges', () => {
         released: { get: () => sent.released },
         received: { get: () => sent.received },
       }) as SourceChannel['sent'];
-    const { fill, push, run, feed, link, other, channel, events } = setUp(({ sent, socket }) => {
+    const { fill, push, run, feed, signal, other, channel, events } = setUp(({ sent, socket }) => {
       socket.configure({ sendBuffer: 16 * 1024 });
       return { sent: withLimit(sent) };
     });
     fill(0, 64);
     fill(100, 1);
-    link.handOver();
+    signal.handOver();
     push.step();
     expect(events()).toBe(POLLIN | POLLOUT);
     full = true;
@@ -81,9 +81,9 @@ describe('what the destination acknowledges', () => {
     ['comes in another frame', words(0x51455250, 0, 64, 0)],
     ['comes in no frame', words(0, 0, 0, 0)],
   ])('breaks the protocol if it %s', (_, bytes) => {
-    const { fill, run, feed, link, released } = setUp();
+    const { fill, run, feed, signal, released } = setUp();
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     run();
     expect(() => feed(bytes)).toThrow(badPeer);
     expect(released).toEqual([]);
@@ -96,9 +96,9 @@ describe('what the destination acknowledges', () => {
   });
 
   it('breaks the protocol if it is taken back', () => {
-    const { fill, run, feed, link } = setUp();
+    const { fill, run, feed, signal } = setUp();
     fill(0, 64);
-    link.handOver();
+    signal.handOver();
     run();
     feed(received(10));
     expect(() => feed(received(9))).toThrow(badPeer);
@@ -110,9 +110,9 @@ describe('how much is in flight', () => {
   const at = (micros: number) => vi.spyOn(native, 'monotonicMicros').mockReturnValue(micros);
 
   it('is three extents of four pages, until acknowledgements come', () => {
-    const { fill, push, run, link, events, channel, unsent } = setUp(undefined, new PushDepth());
+    const { fill, push, run, signal, events, channel, unsent } = setUp(undefined, new PushDepth());
     fill(0, 100);
-    link.handOver();
+    signal.handOver();
     expect(parse(run())).toEqual([
       ['EXTENT', 0, 4],
       ['EXTENT', 4, 4],
@@ -122,9 +122,9 @@ describe('how much is in flight', () => {
   });
 
   it('counts pages of zeroes as well', () => {
-    const { fill, run, link } = setUp(undefined, new PushDepth());
+    const { fill, run, signal } = setUp(undefined, new PushDepth());
     fill(0, 100, true);
-    link.handOver();
+    signal.handOver();
     expect(parse(run())).toEqual([
       ['ZERO', 0, 4],
       ['ZERO', 4, 4],
@@ -133,9 +133,9 @@ describe('how much is in flight', () => {
   });
 
   it('follows the rate and the round trip that acknowledgements tell', () => {
-    const { fill, run, other, link } = setUp(undefined, new PushDepth());
+    const { fill, run, other, signal } = setUp(undefined, new PushDepth());
     fill(0, 300);
-    link.handOver();
+    signal.handOver();
     at(1000);
     run();
     // 12 pages in 40 us: 45 in 150 us.
@@ -151,9 +151,9 @@ describe('how much is in flight', () => {
   });
 
   it('is what the end waits for as well', () => {
-    const { fill, run, other, link } = setUp(undefined, new PushDepth());
+    const { fill, run, other, signal } = setUp(undefined, new PushDepth());
     fill(0, 12);
-    link.handOver();
+    signal.handOver();
     expect(parse(run())).toHaveLength(3);
     other.put(received(4));
     expect(parse(run())).toEqual([['END']]);
@@ -166,10 +166,10 @@ describe('how much is in flight', () => {
       sent: (...args) => told.push(['sent', ...args]),
       acknowledged: (...args) => told.push(['acknowledged', ...args]),
     };
-    const { fill, run, other, link } = setUp(undefined, depth);
+    const { fill, run, other, signal } = setUp(undefined, depth);
     fill(0, 3);
     fill(3, 70, true);
-    link.handOver();
+    signal.handOver();
     at(5);
     run();
     at(9);

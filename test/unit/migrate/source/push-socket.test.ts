@@ -25,7 +25,7 @@ describe('a socket that takes less than all', () => {
     'in pieces of %j bytes: the same stream',
     (sizes) => {
       let [out, turn]: [Buffer[], number] = [[], 0];
-      const { fill, push, link, channel } = setUp((given) => {
+      const { fill, push, signal, channel } = setUp((given) => {
         const limit = limited(given, () => sizes[turn++ % sizes.length]!);
         out = limit.out;
         return { socket: limit.socket };
@@ -33,7 +33,7 @@ describe('a socket that takes less than all', () => {
       fill(0, 3);
       fill(3, 2, true);
       fill(5, 60);
-      link.handOver();
+      signal.handOver();
       while (push.step());
       const stream = Buffer.concat(out);
       expect(parse(stream)).toEqual([['EXTENT', 0, 3], ['ZERO', 3, 2], ['EXTENT', 5, 59], ['EXTENT', 64, 1], ['END']]);
@@ -43,9 +43,9 @@ describe('a socket that takes less than all', () => {
 
   it('is waited for, only with a frame under way', () => {
     let room = HEADER + 10;
-    const { fill, push, link, events, unsent } = setUp((given) => limited(given, () => room));
+    const { fill, push, signal, events, unsent } = setUp((given) => limited(given, () => room));
     fill(0, 70);
-    link.handOver();
+    signal.handOver();
     expect([push.step(), events()]).toEqual([true, POLLIN | POLLOUT]);
     room = 0;
     expect([push.step(), push.step(), events(), unsent.next(0)]).toEqual([false, false, POLLIN | POLLOUT, 64]);
@@ -59,12 +59,12 @@ describe('a socket that takes less than all', () => {
   });
 
   it('and a real one: all arrives, however slowly it is read', () => {
-    const { fill, push, link, other, channel, events } = setUp();
+    const { fill, push, signal, other, channel, events } = setUp();
     channel.socket.configure({ sendBuffer: 16 * 1024 });
     fill(0, 200);
     fill(200, 300, true);
     fill(500, 200);
-    link.handOver();
+    signal.handOver();
     const parts: Buffer[] = [];
     let waits = 0;
     for (let quiet = 0; quiet < 2;) {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BulkReceiver } from '../../../../../src/migrate/destination/pages/bulk-receiver.js';
-import { LinkSwitch } from '../../../../../src/threads/link-switch.js';
+import { GoSignal } from '../../../../../src/threads/go-signal.js';
 import { native, POLLIN } from '../../../../../src/native.js';
 import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { waitsOf } from '../../../threads/waits-of.js';
@@ -25,7 +25,7 @@ const linkLost = expect.objectContaining({ code: 'LINK_LOST' });
 interface Setting extends Destination {
   receiver: BulkReceiver;
   other: OtherEnd;
-  link: LinkSwitch;
+  signal: GoSignal;
   /** Steps until there is nothing more to do. */
   drain(): void;
   /** Sends and drains. */
@@ -37,9 +37,9 @@ interface Setting extends Destination {
 function setUp(): Setting {
   const destination = fakeDestination(PAGES);
   const { socket, other } = channelPair();
-  const link = new LinkSwitch();
-  link.handOver();
-  const receiver = new BulkReceiver(socket, destination.installer, link);
+  const signal = new GoSignal();
+  signal.handOver();
+  const receiver = new BulkReceiver(socket, destination.installer, signal);
   const drain = () => {
     while (receiver.step());
   };
@@ -52,7 +52,7 @@ function setUp(): Setting {
     });
   };
   const feed = (bytes: Uint8Array) => other.putAll(bytes, drain);
-  return { ...destination, receiver, other, link, drain, feed, acknowledged };
+  return { ...destination, receiver, other, signal, drain, feed, acknowledged };
 }
 
 afterEach(() => {
@@ -320,9 +320,9 @@ describe('a channel that is closed', () => {
   });
 
   it('by ourselves is the end', () => {
-    const { receiver, link, feed } = setUp();
+    const { receiver, signal, feed } = setUp();
     feed(end());
-    link.stop();
+    signal.stop();
     receiver.socket.shutdown();
     expect(receiver.step()).toBe(false);
   });

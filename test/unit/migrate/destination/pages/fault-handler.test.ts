@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FaultHandler } from '../../../../../src/migrate/destination/pages/fault-handler.js';
-import { LinkSwitch } from '../../../../../src/threads/link-switch.js';
+import { GoSignal } from '../../../../../src/threads/go-signal.js';
 import { native, POLLIN } from '../../../../../src/native.js';
 import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { waitsOf } from '../../../threads/waits-of.js';
@@ -19,7 +19,7 @@ const linkLost = expect.objectContaining({ code: 'LINK_LOST' });
 interface Setting extends Destination {
   handler: FaultHandler;
   other: OtherEnd;
-  link: LinkSwitch;
+  signal: GoSignal;
   /** Threads touch these pages. */
   touch(...pages: number[]): void;
   feed(bytes: Uint8Array): void;
@@ -30,8 +30,8 @@ interface Setting extends Destination {
 function setUp(fd = FAULT_FD): Setting {
   const destination = fakeDestination(PAGES, fd);
   const { socket, other } = channelPair();
-  const link = new LinkSwitch();
-  const handler = new FaultHandler(socket, destination.installer, link);
+  const signal = new GoSignal();
+  const handler = new FaultHandler(socket, destination.installer, signal);
   const drain = () => {
     while (handler.step());
   };
@@ -40,7 +40,7 @@ function setUp(fd = FAULT_FD): Setting {
     expect(handler.step()).toBe(true);
   };
   const feed = (bytes: Uint8Array) => other.putAll(bytes, drain);
-  return { ...destination, handler, other, link, touch, feed, requests: () => parseRequests(other.takeWords()) };
+  return { ...destination, handler, other, signal, touch, feed, requests: () => parseRequests(other.takeWords()) };
 }
 
 function parseRequests(got: number[]): number[][] {
@@ -222,8 +222,8 @@ describe('pages on the urgent channel', () => {
   });
 
   it('end when we close it ourselves', () => {
-    const { handler, link } = setUp();
-    link.stop();
+    const { handler, signal } = setUp();
+    signal.stop();
     handler.socket.shutdown();
     expect(handler.step()).toBe(false);
   });
@@ -274,10 +274,10 @@ describe('patience', () => {
   });
 
   it("is the control channel's business after the hand-over", () => {
-    const { handler, touch, link } = atFixedTimes();
+    const { handler, touch, signal } = atFixedTimes();
     touch(0);
     handler.idle();
-    link.handOver();
+    signal.handOver();
     pass(3_600_000);
     handler.idle();
   });
@@ -287,11 +287,11 @@ describe('discard', () => {
   it('lets whoever waits go on with zeroes until the link is stopped, and asks nobody', () => {
     const fd = native.createEventFd();
     native.signalEventFd(fd);
-    const { handler, userfaultfd, expectPages, link, requests } = setUp(fd);
+    const { handler, userfaultfd, expectPages, signal, requests } = setUp(fd);
     expectPages(0, 100);
     userfaultfd.faults.push(...Array.from({ length: 70 }, (_, page) => page), 500);
     userfaultfd.onCall = (_, first) => {
-      if (first === 500) link.stop();
+      if (first === 500) signal.stop();
     };
     handler.discard();
     native.closeFd(fd);

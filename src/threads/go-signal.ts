@@ -11,7 +11,7 @@ const PHASE_BROKEN = 2;
 /** Source: the destination runs the guest: push, and free what it acknowledges. Destination: COMMIT has come. */
 const PHASE_HANDED_OVER = 1;
 
-export class LinkSwitch {
+export class GoSignal {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
 

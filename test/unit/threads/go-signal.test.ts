@@ -1,27 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { LinkSwitch } from '../../../src/threads/link-switch.js';
+import { GoSignal } from '../../../src/threads/go-signal.js';
 
-describe('LinkSwitch', () => {
+describe('GoSignal', () => {
   it('tells of the hand-over and of the end, apart', () => {
-    const link = new LinkSwitch();
-    const elsewhere = new LinkSwitch(link.buffer);
+    const signal = new GoSignal();
+    const elsewhere = new GoSignal(signal.buffer);
     expect([elsewhere.handedOver, elsewhere.stopped]).toEqual([false, false]);
-    link.handOver();
+    signal.handOver();
     expect([elsewhere.handedOver, elsewhere.stopped]).toEqual([true, false]);
-    link.stop();
+    signal.stop();
     expect([elsewhere.handedOver, elsewhere.stopped]).toEqual([true, true]);
   });
 
   it('is handed over or broken, whichever comes first', () => {
-    const handed = new LinkSwitch();
+    const handed = new GoSignal();
     expect([handed.handOver(), handed.break(), handed.handedOver, handed.broken]).toEqual([true, false, true, false]);
-    const broken = new LinkSwitch();
+    const broken = new GoSignal();
     expect([broken.break(), broken.handOver(), broken.handedOver, broken.broken]).toEqual([true, false, false, true]);
   });
 
   it('can be stopped without a hand-over', () => {
-    const link = new LinkSwitch();
-    link.stop();
-    expect([link.handedOver, link.stopped]).toEqual([false, true]);
+    const signal = new GoSignal();
+    signal.stop();
+    expect([signal.handedOver, signal.stopped]).toEqual([false, true]);
   });
 });
