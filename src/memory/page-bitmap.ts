@@ -1,7 +1,7 @@
 /**
  * One bit a page, shared by worker threads: all updates are atomic, and whoever changes a bit learns that it did.
- * Page states of both ends are such maps; the source's `unsent` is the only authority on what was sent, the
- * destination's `missing` on what is installed.
+ * Page states of both ends (page-states.ts) are such maps; the source's `unsent` is the only authority on what was sent,
+ * the destination's `missing` on what is installed.
  */
 export class PageBitmap {
   readonly pages: number;
@@ -33,18 +33,26 @@ export class PageBitmap {
   /** Number of bits that were clear before. */
   setRange(first: number, count: number): number {
     let set = 0;
-    this.#forWords(first, count, (word, mask) => {
-      set += bitCount(~Atomics.or(this.#words, word, mask) & mask);
-    });
+    for (let left = count, page = first; left > 0;) {
+      const bits = bitsInWord(page, left);
+      const mask = maskOf(page, bits);
+      set += bitCount(~Atomics.or(this.#words, page >>> 5, mask) & mask);
+      page += bits;
+      left -= bits;
+    }
     return set;
   }
 
   /** Number of bits that were set before. */
   clearRange(first: number, count: number): number {
     let cleared = 0;
-    this.#forWords(first, count, (word, mask) => {
-      cleared += bitCount(Atomics.and(this.#words, word, ~mask) & mask);
-    });
+    for (let left = count, page = first; left > 0;) {
+      const bits = bitsInWord(page, left);
+      const mask = maskOf(page, bits);
+      cleared += bitCount(Atomics.and(this.#words, page >>> 5, ~mask) & mask);
+      page += bits;
+      left -= bits;
+    }
     return cleared;
   }
 
@@ -67,17 +75,15 @@ export class PageBitmap {
     while (page < end && this.clear(page)) page++;
     return page - first;
   }
+}
 
-  #forWords(first: number, count: number, change: (word: number, mask: number) => void): void {
-    const end = first + count;
-    for (let page = first; page < end;) {
-      const bit = page & 31;
-      const bits = Math.min(32 - bit, end - page);
-      const mask = bits === 32 ? -1 : ((1 << bits) - 1) << bit;
-      change(page >>> 5, mask);
-      page += bits;
-    }
-  }
+/** How many of `count` pages from this one on have their bit in its word. */
+function bitsInWord(page: number, count: number): number {
+  return Math.min(32 - (page & 31), count);
+}
+
+function maskOf(page: number, bits: number): number {
+  return bits === 32 ? -1 : ((1 << bits) - 1) << (page & 31);
 }
 
 function trailingZeros(bits: number): number {

@@ -1,8 +1,8 @@
 /** Pages are put into guest RAM, always where none has been. A sample covers new ground; it is freed between samples. */
 import { closeSync, openSync, readdirSync, readlinkSync, writeSync } from 'node:fs';
 import { beforeAll } from 'vitest';
-import { PageBitmap } from '../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
+import { DestinationPages } from '../../src/memory/page-states.js';
 import { Counters } from '../../src/migrate/report/counters.js';
 import { PageInstaller } from '../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../src/migrate/destination/pages/pending-faults.js';
@@ -139,11 +139,15 @@ let installer: PageInstaller;
 for (const pages of [1, 32]) {
   stage(`install: PageInstaller, ${pages}`, {
     prepare() {
-      const missing = new PageBitmap(PAGES);
-      missing.setRange(0, PAGES);
-      const parts = { missing, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
-      const left = Int32Array.of(PAGES);
-      installer = new PageInstaller({ userfaultfd: anonymous.userfaultfd, left, ...parts }, () => {});
+      const states = new DestinationPages(PAGES);
+      states.expect(0, PAGES);
+      const parts = {
+        pages: states,
+        pending: new PendingFaults(),
+        waits: new WaitHistogram(),
+        counters: new Counters(),
+      };
+      installer = new PageInstaller({ userfaultfd: anonymous.userfaultfd, ...parts }, () => {});
     },
     run() {
       for (let i = 0; i < CALLS; i++) {

@@ -1,5 +1,6 @@
 /** The source gives back to the host what the destination has. */
 import { BLOCK_PAGES, PAGE_SIZE } from '../../src/memory/page-size.js';
+import { SourcePages } from '../../src/memory/page-states.js';
 import { EXTENT_PAGES_MAX } from '../../src/migrate/wire/protocol.js';
 import { BlockRelease } from '../../src/migrate/source/release.js';
 import { native, type NativeMemory, type Userfaultfd } from '../../src/native.js';
@@ -45,8 +46,8 @@ stage('release: 64 of 4 KiB', {
 });
 
 function offer(memory: NativeMemory): BlockRelease {
-  const release = new BlockRelease(memory, PAGES);
-  release.add(0, PAGES);
+  const release = new BlockRelease(memory, new SourcePages(PAGES));
+  release.offer(0, PAGES);
   return release;
 }
 

@@ -3,8 +3,8 @@
  * nobody is woken but the thread that faults.
  */
 import { beforeAll } from 'vitest';
-import { PageBitmap } from '../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../src/memory/page-size.js';
+import { DestinationPages, SourcePages } from '../../src/memory/page-states.js';
 import { serveChannels, type ChannelTask } from '../../src/threads/channel-loop.js';
 import type { PollSet } from '../../src/threads/poll-set.js';
 import { Counters } from '../../src/migrate/report/counters.js';
@@ -43,7 +43,7 @@ beforeAll(async () => {
 /** Of the sample under way. A new one each time: what one sample acknowledges last would be wrong in the next. */
 let channel: Channel | undefined;
 let signal: GoSignal;
-let left: Int32Array;
+let coming: DestinationPages;
 let tasks: ChannelTask[];
 
 type Kind = 'urgent' | 'bulk';
@@ -58,20 +58,19 @@ function openMove(kind: Kind, pages: number, faults: Userfaultfd): void {
 }
 
 function openDestination(kind: Kind, { destination: socket }: Channel, pages: number, faults: Userfaultfd) {
-  const missing = new PageBitmap(pages);
-  left = Int32Array.of(missing.setRange(0, pages));
-  const parts = { missing, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
-  const installer = new PageInstaller({ userfaultfd: faults, left, ...parts }, () => {});
+  coming = new DestinationPages(pages);
+  coming.expect(0, pages);
+  const parts = { pages: coming, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
+  const installer = new PageInstaller({ userfaultfd: faults, ...parts }, () => {});
   return kind === 'urgent' ? new FaultHandler(socket, installer, signal) : new BulkReceiver(socket, installer, signal);
 }
 
 function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
-  const unsent = new PageBitmap(pages);
-  unsent.setRange(0, pages);
-  const blocks = new BlockRelease(source, pages);
-  blocks.add(0, pages);
+  const states = new SourcePages(pages);
+  const blocks = new BlockRelease(source, states);
+  blocks.offer(0, pages);
   const sent = new SentPages(blocks);
-  const sourceChannel = { memory: source, socket, unsent, signal, counters: new Counters(), sent };
+  const sourceChannel = { memory: source, socket, pages: states, signal, counters: new Counters(), sent };
   return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel);
 }
 
@@ -81,10 +80,10 @@ function serveUntil(isOver: () => boolean, fd?: number): void {
 
 function closeMove(): void {
   channel?.close();
-  if (left[0] !== 0) throw new Error(`${left[0]} pages did not come`);
+  if (coming.left !== 0) throw new Error(`${coming.left} pages did not come`);
 }
 
-const allInstalled = () => left[0] === 0;
+const allInstalled = () => coming.left === 0;
 
 /** Read, requested, looked up, sent, received, installed: all of it without waking anybody. */
 stage('round trip: a fault, all in 1 thread', {
@@ -142,7 +141,7 @@ function pretendedFaults(): Userfaultfd {
   return {
     fd: -1, // which poll(2) passes over
     readFaults(into: Uint32Array): number {
-      if (next === FAULTS || next > FAULTS - left[0]!) return 0;
+      if (next === FAULTS || next > FAULTS - coming.left) return 0;
       into[0] = next++;
       return 1;
     },

@@ -1,3 +1,4 @@
+import type { DestinationMaps } from '../../memory/page-states.js';
 import type { PlannedChannel } from '../link/worker-plan.js';
 
 /** What the destination's page workers are given. All of it can cross threads. */
@@ -7,10 +8,8 @@ export interface DestinationJob {
   memoryHandle: number;
   userfaultfdHandle: number;
   pages: number;
-  /** PageBitmap of pages that the source has and we have not: the only authority on what is installed. */
-  missing: SharedArrayBuffer;
-  /** Int32Array of one: pages still missing. Whoever brings it to zero tells 'all-installed'. */
-  left: SharedArrayBuffer;
+  /** DestinationPages. Whoever installs the last page tells 'all-installed'. */
+  maps: DestinationMaps;
   /** PendingFaults. */
   pending: SharedArrayBuffer;
   /** GoSignal. */

@@ -2,8 +2,8 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PostcopyError } from '../../errors.js';
-import { PageBitmap } from '../../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
+import { DestinationPages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
@@ -46,8 +46,7 @@ export class DestinationPageChannels {
   /** Those that a huge page may have held at the source. */
   readonly wholeBlocks: WholeBlocks;
   readonly #userfaultfd: Userfaultfd;
-  readonly #missing: PageBitmap;
-  readonly #left = new Int32Array(new SharedArrayBuffer(4));
+  readonly #pages: DestinationPages;
   readonly #pending = new PendingFaults();
   readonly #signal = new GoSignal();
   readonly #events: PageChannelEvents;
@@ -63,7 +62,7 @@ export class DestinationPageChannels {
     events: PageChannelEvents,
   ) {
     this.#events = events;
-    this.#missing = new PageBitmap(pages);
+    this.#pages = new DestinationPages(pages);
     this.wholeBlocks = new WholeBlocks(pages);
     this.#userfaultfd = new native.Userfaultfd(memory);
   }
@@ -124,8 +123,7 @@ export class DestinationPageChannels {
       memoryHandle: this.memory.handle,
       userfaultfdHandle: this.#userfaultfd.handle,
       pages: this.pages,
-      missing: this.#missing.buffer,
-      left: this.#left.buffer,
+      maps: this.#pages.maps,
       pending: this.#pending.buffer,
       signal: this.#signal.buffer,
     });
@@ -138,7 +136,7 @@ export class DestinationPageChannels {
   expect(extents: Uint32Array): void {
     this.wholeBlocks.add(extents);
     for (let i = 0; i < extents.length; i += 2) {
-      Atomics.add(this.#left, 0, this.#missing.setRange(extents[i]!, extents[i + 1]!));
+      this.#pages.expect(extents[i]!, extents[i + 1]!);
     }
   }
 
@@ -148,18 +146,18 @@ export class DestinationPageChannels {
       throw new PostcopyError('BAD_PEER', `STATE has ${content.length} bytes in ${pages.length} pages`);
     }
     for (const [i, page] of pages.entries()) {
-      if (page >= this.pages || !this.#missing.has(page)) {
+      if (page >= this.pages || !this.#pages.isMissing(page)) {
         throw new PostcopyError('BAD_PEER', `STATE has page ${page}, which was not to come or has come before`);
       }
       copyAll(this.#userfaultfd, page, 1, content, i * PAGE_SIZE);
-      this.#missing.clear(page);
-      Atomics.sub(this.#left, 0, 1);
+      this.#pages.installed(page, 1);
+      this.#pages.settled(1);
     }
     this.#installed = pages.length;
   }
 
   get pagesMissing(): number {
-    return Atomics.load(this.#left, 0);
+    return this.#pages.left;
   }
 
   /**

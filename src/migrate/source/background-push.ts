@@ -74,13 +74,13 @@ export class BackgroundPush implements ChannelTask {
 
   /** False if no page is left. */
   #claim(): boolean {
-    const { unsent } = this.channel;
+    const { pages } = this.channel;
     for (;;) {
-      let first = unsent.next(inOrder.next(this.#after));
-      if (first < 0) first = unsent.next(0);
+      let first = pages.nextUnsent(inOrder.next(this.#after));
+      if (first < 0) first = pages.nextUnsent(0);
       if (first < 0) return false;
       this.#first = first;
-      this.#count = unsent.claimRun(first, this.depth.extentPages);
+      this.#count = pages.claimRun(first, this.depth.extentPages);
       this.#after = first + this.#count;
       if (this.#count > 0) return true;
     }

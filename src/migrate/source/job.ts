@@ -1,3 +1,4 @@
+import type { SourceMaps } from '../../memory/page-states.js';
 import type { ChannelAddress } from '../link/open-channel.js';
 
 /** What the source's page workers are given. All of it can cross threads. */
@@ -5,9 +6,9 @@ export interface SourceJob {
   /** The most urgent one first. */
   channels: SourceChannelJob[];
   memoryHandle: number;
-  /** PageBitmap of pages that are left to send: the only authority on what was sent. */
-  unsent: SharedArrayBuffer;
   pages: number;
+  /** SourcePages. */
+  maps: SourceMaps;
   /** BlockRelease. */
   blocks: SharedArrayBuffer;
   /** GoSignal, and the descriptor that is readable from the hand-over on. */

@@ -1,7 +1,7 @@
 /** The source's urgent and bulk channels with their workers, from connecting to the last page released. */
 import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
-import { PageBitmap } from '../../memory/page-bitmap.js';
+import { SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
@@ -27,7 +27,7 @@ export function startPageWorker(): Promise<PageWorker<SourceJob>> {
 }
 
 export class SourcePageChannels {
-  readonly unsent: PageBitmap;
+  readonly #pages: SourcePages;
   readonly #blocks: BlockRelease;
   readonly #signal = new GoSignal();
   readonly #wakeFd = native.createEventFd();
@@ -41,13 +41,13 @@ export class SourcePageChannels {
   /** `first`: a worker started before; as many more as are needed are started. */
   constructor(
     readonly memory: NativeMemory,
-    pages: number,
+    readonly pages: number,
     bulkChannels: number,
     first: Promise<PageWorker<SourceJob>>,
     readonly failed: (reason: PostcopyError) => void,
   ) {
-    this.unsent = new PageBitmap(pages);
-    this.#blocks = new BlockRelease(memory, pages);
+    this.#pages = new SourcePages(pages);
+    this.#blocks = new BlockRelease(memory, this.#pages);
     const plan = planWorkers(bulkChannels, availableParallelism()).map((channels) =>
       channels.map((channel): PageChannel => ({ ...channel, counters: new Counters() })),
     );
@@ -85,8 +85,8 @@ export class SourcePageChannels {
           counters: counters.buffer,
         })),
         memoryHandle: this.memory.handle,
-        unsent: this.unsent.buffer,
-        pages: this.unsent.pages,
+        pages: this.pages,
+        maps: this.#pages.maps,
         blocks: this.#blocks.buffer,
         signal: this.#signal.buffer,
         wakeFd: this.#wakeFd,
@@ -101,15 +101,12 @@ export class SourcePageChannels {
 
   /** What the page server may send, and the push will: [first page, pages] pairs. Before STATE is sent. */
   offer(extents: Uint32Array): void {
-    for (let i = 0; i < extents.length; i += 2) {
-      this.#blocks.add(extents[i]!, extents[i + 1]!);
-      this.unsent.setRange(extents[i]!, extents[i + 1]!);
-    }
+    for (let i = 0; i < extents.length; i += 2) this.#blocks.offer(extents[i]!, extents[i + 1]!);
   }
 
   /** Takes pages to be sent along with STATE; those of them that there are. Nobody else sends them. */
   takeFirst(pages: readonly number[]): number[] {
-    const taken = pages.filter((page) => this.unsent.clear(page));
+    const taken = pages.filter((page) => this.#pages.claim(page));
     this.#first = taken;
     return taken;
   }
@@ -123,7 +120,7 @@ export class SourcePageChannels {
 
   /** The destination has said of every page that it is there, as far as the workers have heard. */
   get allAcknowledged(): boolean {
-    return this.#blocks.allAcknowledged;
+    return this.#pages.allAcknowledged;
   }
 
   sum(name: CounterName, kind?: PlannedChannel['kind']): number {

@@ -53,9 +53,9 @@ export class PageServer implements ChannelTask {
   }
 
   #takeRequested(page: number): void {
-    const { unsent } = this.channel;
-    if (page >= unsent.pages) {
-      throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${unsent.pages}`);
+    const { pages } = this.channel.pages;
+    if (page >= pages) {
+      throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${pages}`);
     }
     this.#take(page);
     if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);
@@ -63,13 +63,13 @@ export class PageServer implements ChannelTask {
 
   #takeNeighbours(page: number): void {
     const first = page - (page % GROUP_PAGES);
-    const end = Math.min(first + GROUP_PAGES, this.channel.unsent.pages);
+    const end = Math.min(first + GROUP_PAGES, this.channel.pages.pages);
     for (let neighbour = first; neighbour < end; neighbour++) this.#take(neighbour);
   }
 
   /** Makes a frame of the page, unless it has been sent. */
   #take(page: number): void {
-    if (!this.channel.unsent.clear(page)) return;
+    if (!this.channel.pages.claim(page)) return;
     this.#outbox.add(page);
     this.channel.sent.add(page, 1);
   }

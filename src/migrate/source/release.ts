@@ -4,6 +4,7 @@
  * other cores to flush their TLBs). Shared by all page workers.
  */
 import { BLOCK_PAGES, forBlocks } from '../../memory/page-size.js';
+import type { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory } from '../../native.js';
 
 export class BlockRelease {
@@ -14,35 +15,32 @@ export class BlockRelease {
 
   constructor(
     readonly memory: NativeMemory,
-    readonly pages: number,
+    readonly pages: SourcePages,
     buffer?: SharedArrayBuffer,
   ) {
-    const blocks = Math.ceil(pages / BLOCK_PAGES);
+    const blocks = Math.ceil(pages.pages / BLOCK_PAGES);
     this.buffer = buffer ?? new SharedArrayBuffer(blocks * 8);
     this.#pages = new Int32Array(this.buffer, 0, blocks);
     this.#left = new Int32Array(this.buffer, blocks * 4, blocks);
   }
 
-  /** These pages hold data. Each once, and before any of their block has been acknowledged. */
-  add(first: number, count: number): void {
+  /** These pages hold data, and are to be sent. Each once, and before any of their block has been acknowledged. */
+  offer(first: number, count: number): void {
+    this.pages.offer(first, count);
     forBlocks(first, count, (block, pages) => {
       this.#pages[block]! += pages;
       Atomics.add(this.#left, block, pages);
     });
   }
 
-  /** The destination has all of them. */
-  get allAcknowledged(): boolean {
-    return this.#left.every((pages) => pages === 0);
-  }
-
   /** The destination has these pages now. Returns how many pages were given back on that account. */
   acknowledged(first: number, count: number): number {
+    this.pages.acknowledged(first, count);
     let released = 0;
     forBlocks(first, count, (block, pages) => {
       if (Atomics.sub(this.#left, block, pages) !== pages) return;
       const start = block * BLOCK_PAGES;
-      this.memory.release(start, Math.min(BLOCK_PAGES, this.pages - start));
+      this.memory.release(start, Math.min(BLOCK_PAGES, this.pages.pages - start));
       released += this.#pages[block]!;
     });
     return released;

@@ -301,7 +301,7 @@ export class SendVm {
     await this.#channels.open(this.#options.host, this.#options.port, this.#id);
     await this.#rehearsal;
     await delay(SETTLE_MS);
-    this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.unsent.pages);
+    this.#offered = this.#options.machine.memory.dataExtents(0, this.#channels.pages);
     this.#channels.offer(this.#offered);
     this.#control!.send('ram', { ramMap: encodeRamMap(this.#offered) });
     // Not while the guest stands still, which would wait for a core then.

@@ -1,4 +1,4 @@
-import type { PageBitmap } from '../../memory/page-bitmap.js';
+import type { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory, Socket } from '../../native.js';
 import type { Counters } from '../report/counters.js';
 import type { GoSignal } from '../../threads/go-signal.js';
@@ -8,8 +8,8 @@ import type { SentPages } from './sent-pages.js';
 export interface SourceChannel {
   memory: NativeMemory;
   socket: Socket;
-  /** Of all channels: whoever clears a page's bit sends it. */
-  unsent: PageBitmap;
+  /** Of all channels: whoever claims a page sends it. */
+  pages: SourcePages;
   signal: GoSignal;
   counters: Counters;
   sent: SentPages;

@@ -3,8 +3,8 @@
  * is a VM. The code that faults and the push run is compiled then, and not while a guest waits for it: cold, it takes
  * several times as long, and its compilation takes the cores that move the pages.
  */
-import { PageBitmap } from '../../memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
+import { DestinationPages, SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { Counters } from '../report/counters.js';
@@ -94,25 +94,23 @@ function moveOnce(stage: Stage, round: number): void {
   fill(stage, round);
   const signal = new GoSignal();
   signal.handOver();
-  const unsent = new PageBitmap(PAGES);
-  const missing = new PageBitmap(PAGES);
-  const left = new Int32Array(new SharedArrayBuffer(4));
-  const blocks = new BlockRelease(stage.source, PAGES);
+  const pages = new SourcePages(PAGES);
+  const coming = new DestinationPages(PAGES);
+  const blocks = new BlockRelease(stage.source, pages);
   for (let first = 0; first < PAGES; first += 2 * RUN) {
-    blocks.add(first, RUN);
-    unsent.setRange(first, RUN);
-    left[0]! += missing.setRange(first, RUN);
+    blocks.offer(first, RUN);
+    coming.expect(first, RUN);
   }
   const sender = (socket: Socket): SourceChannel => {
     const sent = new SentPages(blocks);
-    return { memory: stage.source, socket, unsent, signal, counters: new Counters(), sent };
+    return { memory: stage.source, socket, pages, signal, counters: new Counters(), sent };
   };
   const pending = new PendingFaults();
   // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.
   const userfaultfd = round % 2 === 0 ? stage.userfaultfd : pretendedFaults();
   const installer = () =>
     new PageInstaller(
-      { userfaultfd, missing, pending, left, waits: new WaitHistogram(), counters: new Counters() },
+      { userfaultfd, pages: coming, pending, waits: new WaitHistogram(), counters: new Counters() },
       () => {},
     );
   const tasks = [
@@ -121,13 +119,13 @@ function moveOnce(stage: Stage, round: number): void {
     new PageServer(sender(stage.urgent[1])),
     new BackgroundPush(sender(stage.bulk[1])),
   ];
-  serveChannels([...tasks, new StopWhenIdle(left, signal)], signal, -1);
+  serveChannels([...tasks, new StopWhenIdle(coming, signal)], signal, -1);
 }
 
 /** Ends the round when no page is left and nobody has anything to do: what was on its way has arrived. */
 class StopWhenIdle implements ChannelTask {
   constructor(
-    readonly left: Int32Array,
+    readonly pages: DestinationPages,
     readonly signal: GoSignal,
   ) {}
 
@@ -136,7 +134,7 @@ class StopWhenIdle implements ChannelTask {
   }
 
   sources(): void {
-    if (this.left[0] === 0) this.signal.stop();
+    if (this.pages.left === 0) this.signal.stop();
   }
 
   idle(): void {}

@@ -1,5 +1,5 @@
 /** A page worker of the source: connects its channels and serves them. */
-import { PageBitmap } from '../../memory/page-bitmap.js';
+import { SourcePages } from '../../memory/page-states.js';
 import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { Counters } from '../report/counters.js';
@@ -18,15 +18,16 @@ import type { SourceChannel } from '../source/source-channel.js';
 
 function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tell<PageNews>): ChannelTask {
   const memory = new native.GuestMemory(null, job.memoryHandle);
+  const pages = new SourcePages(job.pages, job.maps);
   const socket = openChannel(address);
   tell({ type: 'channel-open', socketHandle: socket.handle });
   const channel: SourceChannel = {
     memory,
     socket,
-    unsent: new PageBitmap(job.pages, job.unsent),
+    pages,
     signal: new GoSignal(job.signal),
     counters: new Counters(counters),
-    sent: new SentPages(new BlockRelease(memory, job.pages, job.blocks)),
+    sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
   };
   return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel);
 }

@@ -26,7 +26,7 @@ export class FaultHandler implements ChannelTask {
     readonly installer: PageInstaller,
     readonly signal: GoSignal,
   ) {
-    this.#requests = new RequestQueue(installer.missing.pages, socket);
+    this.#requests = new RequestQueue(installer.pages, socket);
     this.#inbox = new UrgentInbox(socket, signal);
   }
 
@@ -72,15 +72,15 @@ export class FaultHandler implements ChannelTask {
   }
 
   #fault(page: number, now: number): void {
-    const { missing, pending, userfaultfd, counters, waits } = this.installer;
-    if (!missing.has(page)) {
+    const { pages, pending, userfaultfd, counters, waits } = this.installer;
+    if (!pages.isMissing(page)) {
       // It holds nothing; or a bulk channel has just installed it, then this only wakes.
       counters.add('zeroFaults', userfaultfd.zero(page, 1));
       return;
     }
     pending.add(page, now);
     // A bulk channel may have installed it before it could see the entry: its install has woken the vCPU.
-    if (!missing.has(page)) pending.settle(page, 1, waits);
+    if (!pages.isMissing(page)) pending.settle(page, 1, waits);
     else this.#requests.add(page, this.installer.installed);
   }
 

@@ -1,9 +1,9 @@
 /**
- * Installs pages that have come and keeps the books. The order matters: a page's `missing` bit is cleared after the page
- * is in place, because a fault on a page that is not missing is answered with zeroes.
+ * Installs pages that have come and keeps the books. The order matters: a page is missing until it is in place, because a
+ * fault on a page that is not missing is answered with zeroes.
  */
 import { PostcopyError } from '../../../errors.js';
-import { PageBitmap } from '../../../memory/page-bitmap.js';
+import { DestinationPages } from '../../../memory/page-states.js';
 import { native, type Userfaultfd } from '../../../native.js';
 import { Counters } from '../../report/counters.js';
 import { WaitHistogram } from '../../report/wait-histogram.js';
@@ -14,11 +14,9 @@ import { PendingFaults } from './pending-faults.js';
 /** What the installer of one channel works with. */
 export interface InstallerParts {
   userfaultfd: Userfaultfd;
-  /** Of all channels: pages that the source has and we have not. */
-  missing: PageBitmap;
+  /** Of all channels. */
+  pages: DestinationPages;
   pending: PendingFaults;
-  /** Pages still missing. */
-  left: Int32Array;
   /** Of this channel. */
   waits: WaitHistogram;
   counters: Counters;
@@ -27,9 +25,8 @@ export interface InstallerParts {
 export function installerParts(job: DestinationJob, channel: DestinationChannelJob): InstallerParts {
   return {
     userfaultfd: new native.Userfaultfd(null, job.userfaultfdHandle),
-    missing: new PageBitmap(job.pages, job.missing),
+    pages: new DestinationPages(job.pages, job.maps),
     pending: new PendingFaults(job.pending),
-    left: new Int32Array(job.left),
     waits: new WaitHistogram(channel.waits),
     counters: new Counters(channel.counters),
   };
@@ -37,11 +34,10 @@ export function installerParts(job: DestinationJob, channel: DestinationChannelJ
 
 export class PageInstaller {
   readonly userfaultfd: Userfaultfd;
-  readonly missing: PageBitmap;
+  readonly pages: DestinationPages;
   readonly pending: PendingFaults;
   readonly waits: WaitHistogram;
   readonly counters: Counters;
-  readonly #left: Int32Array;
   #installed = 0;
 
   constructor(
@@ -50,11 +46,10 @@ export class PageInstaller {
     readonly allInstalled: () => void,
   ) {
     this.userfaultfd = parts.userfaultfd;
-    this.missing = parts.missing;
+    this.pages = parts.pages;
     this.pending = parts.pending;
     this.waits = parts.waits;
     this.counters = parts.counters;
-    this.#left = parts.left;
   }
 
   /** Pages of this channel that are in place, those of zeroes included. */
@@ -64,14 +59,12 @@ export class PageInstaller {
 
   /** Throws BAD_PEER if one of the pages was not to come, or has come before. */
   expect(first: number, count: number): void {
-    if (first + count > this.missing.pages) {
-      throw new PostcopyError(
-        'BAD_PEER',
-        `the source sent page ${first + count - 1}; the VM has ${this.missing.pages}`,
-      );
+    const { pages } = this.pages;
+    if (first + count > pages) {
+      throw new PostcopyError('BAD_PEER', `the source sent page ${first + count - 1}; the VM has ${pages}`);
     }
     for (let page = first; page < first + count; page++) {
-      if (!this.missing.has(page)) {
+      if (!this.pages.isMissing(page)) {
         throw new PostcopyError('BAD_PEER', `the source sent page ${page}, which was not to come or has come before`);
       }
     }
@@ -90,10 +83,10 @@ export class PageInstaller {
   }
 
   #settle(first: number, count: number): void {
-    this.missing.clearRange(first, count);
+    this.pages.installed(first, count);
     this.pending.settle(first, count, this.waits);
     this.#installed += count;
     this.counters.set('installed', this.#installed);
-    if (Atomics.sub(this.#left, 0, count) === count) this.allInstalled();
+    if (this.pages.settled(count)) this.allInstalled();
   }
 }

@@ -1,21 +1,22 @@
 /** Pages to ask the source for: each once, batched into one REQUEST. */
-import { PageBitmap } from '../../../memory/page-bitmap.js';
+import type { DestinationPages } from '../../../memory/page-states.js';
 import type { Socket } from '../../../native.js';
 import { RequestOutbox } from '../../wire/page-outbox.js';
 
 export class RequestQueue {
-  readonly #requested: PageBitmap;
   readonly #outbox: RequestOutbox;
   #acknowledged = 0;
 
-  constructor(pages: number, socket: Socket) {
-    this.#requested = new PageBitmap(pages);
+  constructor(
+    readonly pages: DestinationPages,
+    socket: Socket,
+  ) {
     this.#outbox = new RequestOutbox(socket);
   }
 
   /** Asks for a page unless it was asked for before. `received`: as for flush. */
   add(page: number, received: number): void {
-    if (!this.#requested.set(page)) return;
+    if (!this.pages.ask(page)) return;
     this.#outbox.add(page);
     if (this.#outbox.isFull) this.flush(received);
   }

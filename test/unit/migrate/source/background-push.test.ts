@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import type { PageBitmap } from '../../../../src/memory/page-bitmap.js';
+import { describe, expect, it, vi } from 'vitest';
+import type { SourcePages } from '../../../../src/memory/page-states.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
 import { words } from '../../threads/channel-pair.js';
@@ -92,19 +92,16 @@ describe('BackgroundPush', () => {
   it('leaves pages to others that are faster', () => {
     // Another channel takes the first page just after this one has found it.
     let taken = false;
-    const racing = (unsent: PageBitmap) =>
-      Object.create(unsent, {
-        pages: { value: unsent.pages },
-        next: { value: (from: number) => unsent.next(from) },
-        claimRun: {
-          value: (first: number, most: number) => {
-            if (!taken) unsent.clear(first);
-            taken = true;
-            return unsent.claimRun(first, most);
-          },
-        },
-      }) as PageBitmap;
-    const { fill, run, signal } = setUp(({ unsent }) => ({ unsent: racing(unsent) }));
+    const racing = ({ pages }: { pages: SourcePages }) => {
+      const claimRun = pages.claimRun.bind(pages);
+      vi.spyOn(pages, 'claimRun').mockImplementation((first, most) => {
+        if (!taken) pages.claim(first);
+        taken = true;
+        return claimRun(first, most);
+      });
+      return {};
+    };
+    const { fill, run, signal } = setUp(racing);
     fill(30, 1);
     fill(40, 2);
     signal.handOver();

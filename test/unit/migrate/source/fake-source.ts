@@ -2,6 +2,7 @@
 import { onTestFinished } from 'vitest';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
+import { SourcePages } from '../../../../src/memory/page-states.js';
 import { Counters } from '../../../../src/migrate/report/counters.js';
 import { GoSignal } from '../../../../src/threads/go-signal.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
@@ -13,6 +14,7 @@ import { channelPair, contentOf, type OtherEnd } from '../../threads/channel-pai
 export interface Source {
   channel: SourceChannel;
   memory: NativeMemory;
+  /** As the channel's pages have it. */
   unsent: PageBitmap;
   blocks: BlockRelease;
   signal: GoSignal;
@@ -30,20 +32,20 @@ export function fakeSource(pages: number): Source {
   onTestFinished(() => memory.close());
   const released: [number, number][] = [];
   const release = (first: number, count: number) => released.push([first, count]);
-  const blocks = new BlockRelease({ release } as unknown as NativeMemory, pages);
-  const unsent = new PageBitmap(pages);
+  const states = new SourcePages(pages);
+  const blocks = new BlockRelease({ release } as unknown as NativeMemory, states);
+  const unsent = new PageBitmap(pages, states.maps.unsent);
   const signal = new GoSignal();
   const another = () => {
     const { socket, other } = channelPair();
-    const channel = { memory, socket, unsent, signal, counters: new Counters(), sent: new SentPages(blocks) };
+    const channel = { memory, socket, pages: states, signal, counters: new Counters(), sent: new SentPages(blocks) };
     return { channel, other };
   };
   const fill = (first: number, count: number, zeroes = false) => {
     for (let page = first; page < first + count; page++) {
       memory.write(page * PAGE_SIZE, zeroes ? new Uint8Array(PAGE_SIZE) : contentOf(page));
     }
-    blocks.add(first, count);
-    unsent.setRange(first, count);
+    blocks.offer(first, count);
   };
   return { ...another(), memory, unsent, blocks, signal, released, fill, another };
 }

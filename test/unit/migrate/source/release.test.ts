@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BLOCK_PAGES } from '../../../../src/memory/page-size.js';
+import { SourcePages } from '../../../../src/memory/page-states.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
 import type { NativeMemory } from '../../../../src/native.js';
 
@@ -16,7 +17,8 @@ interface Setting {
 function setUp(pages = PAGES): Setting {
   const released: [number, number][] = [];
   const memory = { release: (first: number, count: number) => released.push([first, count]) };
-  const create = (buffer?: SharedArrayBuffer) => new BlockRelease(memory as unknown as NativeMemory, pages, buffer);
+  const states = new SourcePages(pages);
+  const create = (buffer?: SharedArrayBuffer) => new BlockRelease(memory as unknown as NativeMemory, states, buffer);
   const blocks = create();
   return { blocks, released, attach: () => create(blocks.buffer) };
 }
@@ -25,7 +27,7 @@ describe('BlockRelease', () => {
   it('gives a block back, whole, with the last of its pages', () => {
     const { blocks, released } = setUp();
     expect(BLOCK_PAGES).toBe(512);
-    blocks.add(0, 512);
+    blocks.offer(0, 512);
     expect(blocks.acknowledged(0, 64)).toBe(0);
     expect(blocks.acknowledged(65, 447)).toBe(0);
     expect(released).toEqual([]);
@@ -35,8 +37,8 @@ describe('BlockRelease', () => {
 
   it('counts pages that held data, not those that go with them', () => {
     const { blocks, released } = setUp();
-    blocks.add(3, 2);
-    blocks.add(500, 1);
+    blocks.offer(3, 2);
+    blocks.offer(500, 1);
     expect(blocks.acknowledged(500, 1)).toBe(0);
     expect(blocks.acknowledged(3, 2)).toBe(3);
     expect(released).toEqual([[0, 512]]);
@@ -44,7 +46,7 @@ describe('BlockRelease', () => {
 
   it('does not go beyond the end of a RAM that ends within a block', () => {
     const { blocks, released } = setUp();
-    blocks.add(1024, 100);
+    blocks.offer(1024, 100);
     expect(blocks.acknowledged(1024, 99)).toBe(0);
     expect(blocks.acknowledged(1123, 1)).toBe(100);
     expect(released).toEqual([[1024, 100]]);
@@ -52,7 +54,7 @@ describe('BlockRelease', () => {
 
   it.each([1, 511, 512, 513, 1024])('knows a RAM of %d pages', (pages) => {
     const { blocks, released } = setUp(pages);
-    blocks.add(0, pages);
+    blocks.offer(0, pages);
     expect(blocks.acknowledged(0, pages)).toBe(pages);
     expect(released.reduce((sum, [, count]) => sum + count, 0)).toBe(pages);
     expect(released.every(([first, count], i) => first === i * 512 && count <= 512)).toBe(true);
@@ -60,7 +62,7 @@ describe('BlockRelease', () => {
 
   it('takes an extent apart at the borders of blocks', () => {
     const { blocks, released } = setUp();
-    blocks.add(510, 600);
+    blocks.offer(510, 600);
     expect(blocks.acknowledged(511, 513)).toBe(512);
     expect(released).toEqual([[512, 512]]);
     expect(blocks.acknowledged(1024, 86)).toBe(86);
@@ -75,8 +77,8 @@ describe('BlockRelease', () => {
   it('lets the worker that brings the last page give the block back, and no other', () => {
     const { blocks, released, attach } = setUp();
     const other = attach();
-    blocks.add(0, 100);
-    other.add(200, 100);
+    blocks.offer(0, 100);
+    other.offer(200, 100);
     expect(other.acknowledged(0, 100)).toBe(0);
     expect(blocks.acknowledged(200, 99)).toBe(0);
     expect(other.acknowledged(299, 1)).toBe(200);
@@ -85,8 +87,8 @@ describe('BlockRelease', () => {
 
   it('leaves blocks alone of which nothing was told', () => {
     const { blocks, released } = setUp();
-    blocks.add(0, 1);
-    blocks.add(1024, 1);
+    blocks.offer(0, 1);
+    blocks.offer(1024, 1);
     blocks.acknowledged(0, 1);
     blocks.acknowledged(1024, 1);
     expect(released.map(([first]) => first)).toEqual([0, 1024]);

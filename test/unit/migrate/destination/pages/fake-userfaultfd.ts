@@ -1,6 +1,7 @@
 /** Guest RAM at the destination without a kernel behind it: faults come when the test says so, pages go into an array. */
 import { PageBitmap } from '../../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../../src/memory/page-size.js';
+import { DestinationPages } from '../../../../../src/memory/page-states.js';
 import { Counters } from '../../../../../src/migrate/report/counters.js';
 import { PageInstaller } from '../../../../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../../../../src/migrate/destination/pages/pending-faults.js';
@@ -73,6 +74,7 @@ class FakeUserfaultfd {
 
 export interface Destination {
   userfaultfd: FakeUserfaultfd;
+  /** As the installer's pages have it. */
   missing: PageBitmap;
   pending: PendingFaults;
   left: Int32Array;
@@ -89,10 +91,11 @@ export interface Destination {
 
 export function fakeDestination(pages: number, fd?: number): Destination {
   const userfaultfd = new FakeUserfaultfd(pages, fd);
-  const missing = new PageBitmap(pages);
-  const left = new Int32Array(new SharedArrayBuffer(4));
+  const states = new DestinationPages(pages);
+  const missing = new PageBitmap(pages, states.maps.missing);
+  const left = new Int32Array(states.maps.left);
   const reports: string[] = [];
-  const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, missing, left, pending: new PendingFaults() };
+  const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, pages: states, pending: new PendingFaults() };
   const create = (counters: Counters, waits: WaitHistogram) =>
     new PageInstaller({ ...shared, counters, waits }, () => reports.push('all-installed'));
   const [counters, waits] = [new Counters(), new WaitHistogram()];
@@ -100,7 +103,7 @@ export function fakeDestination(pages: number, fd?: number): Destination {
     ...{ userfaultfd, missing, left, reports, counters, waits },
     pending: shared.pending,
     installer: create(counters, waits),
-    expectPages: (first, count) => void Atomics.add(left, 0, missing.setRange(first, count)),
+    expectPages: (first, count) => states.expect(first, count),
     another: () => create(new Counters(), new WaitHistogram()),
   };
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { RequestQueue } from '../../../../../src/migrate/destination/pages/request-queue.js';
+import { DestinationPages } from '../../../../../src/memory/page-states.js';
 import type { Socket } from '../../../../../src/native.js';
 
 function setUp(): { requests: RequestQueue; frames: Uint8Array[] } {
   const frames: Uint8Array[] = [];
   const send = (bytes: Uint8Array, offset: number, length: number) => frames.push(bytes.slice(offset, offset + length));
-  return { requests: new RequestQueue(10_000, { send } as unknown as Socket), frames };
+  return { requests: new RequestQueue(new DestinationPages(10_000), { send } as unknown as Socket), frames };
 }
 
 /** "PREQ", pages, pages received in 64 bits, then the pages. */
