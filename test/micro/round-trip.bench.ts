@@ -7,6 +7,8 @@ import { PAGE_SIZE } from '../../src/memory/page-size.js';
 import { DestinationPages, SourcePages } from '../../src/memory/page-states.js';
 import { serveChannels, type ChannelTask } from '../../src/threads/channel-loop.js';
 import type { PollSet } from '../../src/threads/poll-set.js';
+import { FaultTrail } from '../../src/migrate/prefetch/fault-trail.js';
+import { inOrder } from '../../src/migrate/prefetch/in-order.js';
 import { Counters } from '../../src/migrate/report/counters.js';
 import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
@@ -70,8 +72,16 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
   const blocks = new BlockRelease(source, states);
   blocks.offer(0, pages);
   const sent = new SentPages(blocks);
-  const sourceChannel = { memory: source, socket, pages: states, signal, counters: new Counters(), sent };
-  return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel);
+  const sourceChannel = {
+    memory: source,
+    socket,
+    pages: states,
+    trail: new FaultTrail(),
+    signal,
+    counters: new Counters(),
+    sent,
+  };
+  return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel, inOrder);
 }
 
 function serveUntil(isOver: () => boolean, fd?: number): void {

@@ -6,7 +6,7 @@
 import { native, POLLIN, POLLOUT } from '../../native.js';
 import type { ChannelTask } from '../../threads/channel-loop.js';
 import type { PollSet } from '../../threads/poll-set.js';
-import { inOrder } from '../prefetch/in-order.js';
+import type { Extent, MakePlan, PagePlan } from '../prefetch/page-plan.js';
 import { PushDepth } from '../flow/push-depth.js';
 import { ReceivedInbox } from '../wire/page-inbox.js';
 import { ExtentOutbox } from '../wire/page-outbox.js';
@@ -21,14 +21,17 @@ export class BackgroundPush implements ChannelTask {
   /** Pages claimed and not yet in a frame. */
   #first = 0;
   #count = 0;
-  #after = 0;
+  readonly #plan: PagePlan;
+  readonly #planned: Extent = { first: 0, pages: 0 };
   #ended = false;
 
   constructor(
     readonly channel: SourceChannel,
+    makePlan: MakePlan,
     readonly depth: Depth = new PushDepth(),
   ) {
-    const { socket, memory, signal } = channel;
+    const { socket, memory, signal, pages } = channel;
+    this.#plan = makePlan(pages);
     this.#inbox = new ReceivedInbox(socket, signal);
     this.#outbox = new ExtentOutbox(socket, memory);
   }
@@ -64,6 +67,7 @@ export class BackgroundPush implements ChannelTask {
     const pages = Math.abs(alike);
     this.channel.sent.add(this.#first, pages);
     this.depth.sent(pages, native.monotonicMicros());
+    this.#plan.sent(this.#first, pages);
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
     if (alike > 0) this.#outbox.startZero(this.#first, pages);
     else this.#outbox.startExtent(this.#first, pages);
@@ -74,16 +78,28 @@ export class BackgroundPush implements ChannelTask {
 
   /** False if no page is left. */
   #claim(): boolean {
-    const { pages } = this.channel;
+    const { pages, trail } = this.channel;
+    trail.follow(this.#plan);
     for (;;) {
-      let first = pages.nextUnsent(inOrder.next(this.#after));
-      if (first < 0) first = pages.nextUnsent(0);
+      this.#plan.next(this.#planned);
+      const first = this.#firstUnsent(this.#planned.first);
       if (first < 0) return false;
       this.#first = first;
-      this.#count = pages.claimRun(first, this.depth.extentPages);
-      this.#after = first + this.#count;
+      this.#count = pages.claimRun(first, this.#most());
       if (this.#count > 0) return true;
     }
+  }
+
+  /** A plan that asks for no page at all, or for what is no number, gets one. */
+  #most(): number {
+    return this.#planned.pages >= 1 ? Math.min(this.#planned.pages, this.depth.extentPages) : 1;
+  }
+
+  /** From there on, or else of all. */
+  #firstUnsent(from: number): number {
+    const { pages } = this.channel;
+    const first = pages.nextUnsent(from);
+    return first < 0 ? pages.nextUnsent(0) : first;
   }
 
   /** Takes what the destination acknowledged, and frees it here. */

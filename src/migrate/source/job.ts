@@ -9,6 +9,10 @@ export interface SourceJob {
   pages: number;
   /** SourcePages. */
   maps: SourceMaps;
+  /** The plan of the push, by name (prefetch/choose.ts). */
+  plan: string;
+  /** FaultTrail. */
+  trail: SharedArrayBuffer;
   /** BlockRelease. */
   blocks: SharedArrayBuffer;
   /** GoSignal, and the descriptor that is readable from the hand-over on. */

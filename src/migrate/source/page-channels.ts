@@ -4,6 +4,8 @@ import type { PostcopyError } from '../../errors.js';
 import { SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
+import { DEFAULT_PLAN } from '../prefetch/choose.js';
+import { FaultTrail } from '../prefetch/fault-trail.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
@@ -29,6 +31,7 @@ export function startPageWorker(): Promise<PageWorker<SourceJob>> {
 export class SourcePageChannels {
   readonly #pages: SourcePages;
   readonly #blocks: BlockRelease;
+  readonly #trail = new FaultTrail();
   readonly #signal = new GoSignal();
   readonly #wakeFd = native.createEventFd();
   readonly #starting: Promise<ChannelWorker>[];
@@ -45,6 +48,7 @@ export class SourcePageChannels {
     bulkChannels: number,
     first: Promise<PageWorker<SourceJob>>,
     readonly failed: (reason: PostcopyError) => void,
+    readonly pushPlan = DEFAULT_PLAN,
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);
@@ -87,6 +91,8 @@ export class SourcePageChannels {
         memoryHandle: this.memory.handle,
         pages: this.pages,
         maps: this.#pages.maps,
+        plan: this.pushPlan,
+        trail: this.#trail.buffer,
         blocks: this.#blocks.buffer,
         signal: this.#signal.buffer,
         wakeFd: this.#wakeFd,

@@ -57,6 +57,7 @@ export class PageServer implements ChannelTask {
     if (page >= pages) {
       throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${pages}`);
     }
+    this.channel.trail.add(page);
     this.#take(page);
     if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);
   }

@@ -1,5 +1,6 @@
 import type { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory, Socket } from '../../native.js';
+import type { FaultTrail } from '../prefetch/fault-trail.js';
 import type { Counters } from '../report/counters.js';
 import type { GoSignal } from '../../threads/go-signal.js';
 import type { SentPages } from './sent-pages.js';
@@ -10,6 +11,8 @@ export interface SourceChannel {
   socket: Socket;
   /** Of all channels: whoever claims a page sends it. */
   pages: SourcePages;
+  /** What the destination asked for. */
+  trail: FaultTrail;
   signal: GoSignal;
   counters: Counters;
   sent: SentPages;

@@ -7,6 +7,8 @@ import { PAGE_SIZE } from '../../memory/page-size.js';
 import { DestinationPages, SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
+import { FaultTrail } from '../prefetch/fault-trail.js';
+import { inOrder } from '../prefetch/in-order.js';
 import { Counters } from '../report/counters.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
@@ -97,13 +99,14 @@ function moveOnce(stage: Stage, round: number): void {
   const pages = new SourcePages(PAGES);
   const coming = new DestinationPages(PAGES);
   const blocks = new BlockRelease(stage.source, pages);
+  const trail = new FaultTrail();
   for (let first = 0; first < PAGES; first += 2 * RUN) {
     blocks.offer(first, RUN);
     coming.expect(first, RUN);
   }
   const sender = (socket: Socket): SourceChannel => {
     const sent = new SentPages(blocks);
-    return { memory: stage.source, socket, pages, signal, counters: new Counters(), sent };
+    return { memory: stage.source, socket, pages, trail, signal, counters: new Counters(), sent };
   };
   const pending = new PendingFaults();
   // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.
@@ -117,7 +120,7 @@ function moveOnce(stage: Stage, round: number): void {
     new FaultHandler(stage.urgent[0], installer(), signal),
     new BulkReceiver(stage.bulk[0], installer(), signal),
     new PageServer(sender(stage.urgent[1])),
-    new BackgroundPush(sender(stage.bulk[1])),
+    new BackgroundPush(sender(stage.bulk[1]), inOrder),
   ];
   serveChannels([...tasks, new StopWhenIdle(coming, signal)], signal, -1);
 }

@@ -2,6 +2,8 @@
 import { SourcePages } from '../../memory/page-states.js';
 import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
+import { planNamed } from '../prefetch/choose.js';
+import { FaultTrail } from '../prefetch/fault-trail.js';
 import { Counters } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import type { Tell } from '../../threads/messages.js';
@@ -25,11 +27,12 @@ function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell:
     memory,
     socket,
     pages,
+    trail: new FaultTrail(job.trail),
     signal: new GoSignal(job.signal),
     counters: new Counters(counters),
     sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
   };
-  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel);
+  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel, planNamed(job.plan));
 }
 
 rehearsePagesIfPossible();

@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
 import { SourcePages } from '../../../../src/memory/page-states.js';
+import { FaultTrail } from '../../../../src/migrate/prefetch/fault-trail.js';
 import { Counters } from '../../../../src/migrate/report/counters.js';
 import { GoSignal } from '../../../../src/threads/go-signal.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
@@ -33,12 +34,21 @@ export function fakeSource(pages: number): Source {
   const released: [number, number][] = [];
   const release = (first: number, count: number) => released.push([first, count]);
   const states = new SourcePages(pages);
+  const trail = new FaultTrail();
   const blocks = new BlockRelease({ release } as unknown as NativeMemory, states);
   const unsent = new PageBitmap(pages, states.maps.unsent);
   const signal = new GoSignal();
   const another = () => {
     const { socket, other } = channelPair();
-    const channel = { memory, socket, pages: states, signal, counters: new Counters(), sent: new SentPages(blocks) };
+    const channel = {
+      memory,
+      socket,
+      pages: states,
+      trail,
+      signal,
+      counters: new Counters(),
+      sent: new SentPages(blocks),
+    };
     return { channel, other };
   };
   const fill = (first: number, count: number, zeroes = false) => {

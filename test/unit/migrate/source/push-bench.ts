@@ -1,5 +1,7 @@
 /** A BackgroundPush with a pair of sockets, of which the test has the other end. */
 import { expect } from 'vitest';
+import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
+import type { MakePlan } from '../../../../src/migrate/prefetch/page-plan.js';
 import { BackgroundPush, type Depth } from '../../../../src/migrate/source/background-push.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { contentOf, words } from '../../threads/channel-pair.js';
@@ -57,10 +59,11 @@ interface Setting extends Source {
 export function setUp(
   change: (channel: SourceChannel) => Partial<SourceChannel> = () => ({}),
   depth: Depth = straightOn,
+  makePlan: MakePlan = inOrder,
 ): Setting {
   const source = fakeSource(PAGES);
   const channel = { ...source.channel, ...change(source.channel) };
-  const push = new BackgroundPush(channel, depth);
+  const push = new BackgroundPush(channel, makePlan, depth);
   const run = () => {
     const parts: Buffer[] = [];
     while (push.step()) parts.push(source.other.take());

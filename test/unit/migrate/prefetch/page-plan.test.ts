@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_PLAN, planNamed } from '../../../../src/migrate/prefetch/choose.js';
+import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
+import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
+import { PageServer } from '../../../../src/migrate/source/page-server.js';
+import { words } from '../../threads/channel-pair.js';
+import { parse, setUp, straightOn } from '../source/push-bench.js';
+
+/** What lies behind the page that was asked for last, backwards from the end without one: all that a plan needs is here. */
+class BehindTheLastFault implements PagePlan {
+  #fault: number | undefined;
+  readonly told: string[] = [];
+
+  constructor(readonly unsent: UnsentPages) {}
+
+  faulted(page: number): void {
+    this.told.push(`faulted ${page}`);
+    this.#fault = page;
+  }
+
+  sent(first: number, pages: number): void {
+    this.told.push(`sent ${first} ${pages}`);
+  }
+
+  next(extent: Extent): void {
+    extent.pages = 4;
+    if (this.#fault !== undefined) {
+      extent.first = this.#fault + 1;
+      this.#fault = undefined;
+      return;
+    }
+    extent.first = this.unsent.pages - 1;
+    while (extent.first > 0 && !this.unsent.isUnsent(extent.first)) extent.first--;
+  }
+}
+
+function pushBy(makePlan: MakePlan) {
+  const setting = setUp(undefined, straightOn, makePlan);
+  const urgent = setting.another();
+  const server = new PageServer(urgent.channel, 0);
+  /** On the urgent channel; what comes is taken. */
+  const ask = (...pages: number[]) => {
+    urgent.other.put(words(0x51455250, pages.length, 0, 0, ...pages));
+    server.step();
+    urgent.other.take();
+  };
+  return { ...setting, ask };
+}
+
+describe('a plan of somebody else', () => {
+  it('is told what was asked for and what it sent, and says what comes next', () => {
+    const plans: BehindTheLastFault[] = [];
+    const { fill, signal, run, ask, push, other } = pushBy((unsent) => {
+      const plan = new BehindTheLastFault(unsent);
+      plans.push(plan);
+      return plan;
+    });
+    fill(0, 10);
+    fill(600, 2);
+    signal.handOver();
+    ask(1, 4);
+    push.step();
+    ask(601);
+    const frames = parse(Buffer.concat([other.take(), run()]));
+    expect(frames).toEqual([
+      ...[['EXTENT', 5, 4]],
+      // Behind page 601 is nothing, so the first page of all.
+      ...[['EXTENT', 0, 1]],
+      ...[['EXTENT', 600, 1]],
+      ...[9, 3, 2].map((page) => ['EXTENT', page, 1]),
+      ['END'],
+    ]);
+    expect(plans.map(({ told }) => told)).toEqual([
+      [
+        'faulted 1',
+        'faulted 4',
+        'sent 5 4',
+        'faulted 601',
+        'sent 0 1',
+        'sent 600 1',
+        'sent 9 1',
+        'sent 3 1',
+        'sent 2 1',
+      ],
+    ]);
+  });
+
+  it.each<[string, Partial<Extent>]>([
+    ['a page beyond the RAM', { first: 1e9 }],
+    ['no page', { first: -1 }],
+    ['no number', { first: NaN, pages: NaN }],
+    ['nothing at all', {}],
+    ['no pages of an extent', { first: 5, pages: 0 }],
+    ['more than an extent holds', { first: 0, pages: Infinity }],
+    ['a page that has long been sent', { first: 0, pages: 1 }],
+  ])('cannot keep a page from being sent once: one that says %s', (_, says) => {
+    const plan: PagePlan = { faulted() {}, sent() {}, next: (extent) => void Object.assign(extent, says) };
+    const { fill, signal, run } = pushBy(() => plan);
+    fill(0, 10);
+    fill(690, 10);
+    signal.handOver();
+    const frames = parse(run());
+    expect(frames.at(-1)).toEqual(['END']);
+    const sent = frames.flatMap(([, first = 0, pages = 0]) => Array.from({ length: pages }, (_, i) => first + i));
+    expect(sent.sort((a, b) => a - b)).toEqual(
+      [0, 690].flatMap((first) => Array.from({ length: 10 }, (_, i) => first + i)),
+    );
+  });
+});
+
+describe('in-order', () => {
+  it('goes on behind what was sent, from the first page to the last, and from the start again', () => {
+    const plan = inOrder();
+    const extent = { first: NaN, pages: NaN };
+    plan.next(extent);
+    expect(extent).toEqual({ first: 0, pages: Infinity });
+    plan.sent(20, 64);
+    plan.faulted(7);
+    plan.next(extent);
+    expect(extent).toEqual({ first: 84, pages: Infinity });
+  });
+
+  it('is what a migration goes by unless it says otherwise', () => {
+    expect(planNamed(DEFAULT_PLAN)).toBe(inOrder);
+    expect(planNamed('in-order')).toBe(inOrder);
+  });
+
+  it.each(['', 'In-Order', 'toString', 'near-faults'])('is not called %j', (name) => {
+    expect(() => planNamed(name)).toThrow(
+      expect.objectContaining({ code: 'BAD_CONFIG', message: expect.stringContaining('in-order') }),
+    );
+  });
+});
