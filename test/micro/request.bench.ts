@@ -8,17 +8,20 @@ import { closeLater, stage } from './stage.js';
 const REQUESTS = 64;
 let channel: Channel | undefined;
 let queue: RequestQueue;
+let states: DestinationPages;
+const asked = new Uint32Array(REQUESTS);
 
 for (const pages of [1, 16]) {
   stage(`request: RequestQueue of ${pages}, over TCP`, {
     prepare() {
       channel ??= closeLater(openChannel());
-      queue = new RequestQueue(new DestinationPages(REQUESTS * pages), channel.destination); // asks for no page twice
+      queue = new RequestQueue(channel.destination);
+      states = new DestinationPages(REQUESTS * pages); // no page is asked for twice
     },
     run() {
       for (let page = 0, request = 0; request < REQUESTS; request++) {
-        for (let i = 0; i < pages; i++) queue.add(page++, 0);
-        queue.flush(0);
+        for (let i = 0; i < pages; i++, page++) if (states.ask(page)) asked[i] = page;
+        queue.ask(asked, pages, 0);
       }
     },
     settle: () => channel!.drain('source', REQUESTS * (REQUEST_HEADER_BYTES + pages * 4)),

@@ -14,6 +14,7 @@ import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.
 import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
 import { PageInstaller } from '../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../src/migrate/destination/pages/pending-faults.js';
+import { UrgentSupply } from '../../src/migrate/destination/pages/urgent-supply.js';
 import { GoSignal } from '../../src/threads/go-signal.js';
 import { BackgroundPush } from '../../src/migrate/source/background-push.js';
 import { PageServer } from '../../src/migrate/source/page-server.js';
@@ -62,9 +63,12 @@ function openMove(kind: Kind, pages: number, faults: Userfaultfd): void {
 function openDestination(kind: Kind, { destination: socket }: Channel, pages: number, faults: Userfaultfd) {
   coming = new DestinationPages(pages);
   coming.expect(0, pages);
-  const parts = { pages: coming, pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
-  const installer = new PageInstaller({ userfaultfd: faults, ...parts }, () => {});
-  return kind === 'urgent' ? new FaultHandler(socket, installer, signal) : new BulkReceiver(socket, installer, signal);
+  const own = { pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
+  const parts = { userfaultfd: faults, pages: coming, ...own };
+  const installer = new PageInstaller(parts, () => {});
+  return kind === 'urgent'
+    ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
+    : new BulkReceiver(socket, installer, signal);
 }
 
 function openSource(kind: Kind, { source: socket }: Channel, pages: number) {

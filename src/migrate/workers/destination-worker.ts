@@ -9,6 +9,7 @@ import { FaultHandler } from '../destination/pages/fault-handler.js';
 import type { DestinationJob } from '../destination/job.js';
 import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { installerParts, PageInstaller } from '../destination/pages/page-installer.js';
+import { UrgentSupply } from '../destination/pages/urgent-supply.js';
 
 rehearsePagesIfPossible();
 servePageJob<DestinationJob>((job, tell, fail) => {
@@ -16,9 +17,10 @@ servePageJob<DestinationJob>((job, tell, fail) => {
   const signal = new GoSignal(job.signal);
   const tasks = job.channels.map((channel) => {
     const socket = new native.Socket(null, channel.socketHandle);
-    const installer = new PageInstaller(installerParts(job, channel), allInstalled);
+    const parts = installerParts(job, channel);
+    const installer = new PageInstaller(parts, allInstalled);
     return channel.kind === 'urgent'
-      ? new FaultHandler(socket, installer, signal)
+      ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
       : new BulkReceiver(socket, installer, signal);
   });
   const faults = tasks.find((task) => task instanceof FaultHandler);

@@ -12,8 +12,9 @@ import { inOrder } from '../prefetch/in-order.js';
 import { Counters } from '../report/counters.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
-import { PageInstaller } from '../destination/pages/page-installer.js';
+import { PageInstaller, type InstallerParts } from '../destination/pages/page-installer.js';
 import { PendingFaults } from '../destination/pages/pending-faults.js';
+import { UrgentSupply } from '../destination/pages/urgent-supply.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import { REHEARSES } from '../../threads/rehearses.js';
 import { BackgroundPush } from '../source/background-push.js';
@@ -111,13 +112,12 @@ function moveOnce(stage: Stage, round: number): void {
   const pending = new PendingFaults();
   // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.
   const userfaultfd = round % 2 === 0 ? stage.userfaultfd : pretendedFaults();
-  const installer = () =>
-    new PageInstaller(
-      { userfaultfd, pages: coming, pending, waits: new WaitHistogram(), counters: new Counters() },
-      () => {},
-    );
+  const parts = (): InstallerParts => {
+    return { userfaultfd, pages: coming, pending, waits: new WaitHistogram(), counters: new Counters() };
+  };
+  const installer = () => new PageInstaller(parts(), () => {});
   const tasks = [
-    new FaultHandler(stage.urgent[0], installer(), signal),
+    new FaultHandler(parts(), new UrgentSupply(stage.urgent[0], installer(), signal), signal),
     new BulkReceiver(stage.bulk[0], installer(), signal),
     new PageServer(sender(stage.urgent[1])),
     new BackgroundPush(sender(stage.bulk[1]), inOrder),

@@ -1,99 +1,67 @@
 /**
- * The urgent channel at the destination: reads the faults of vCPUs and devices from the userfaultfd, asks the source for
- * their pages, and installs them when they come. Faults on pages that hold nothing are answered here.
+ * The faults of vCPUs and devices at the destination: reads them from the userfaultfd, and asks a supply for their pages.
+ * Faults on pages that hold nothing are answered here.
  */
-import { PostcopyError } from '../../../errors.js';
-import { native, POLLIN, type Socket } from '../../../native.js';
+import { native, POLLIN } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
-import { PollSet } from '../../../threads/poll-set.js';
 import type { GoSignal } from '../../../threads/go-signal.js';
+import { PollSet } from '../../../threads/poll-set.js';
 import { LONGEST_WAIT_MS } from '../../../threads/serve-job.js';
-import { UrgentInbox } from '../../wire/page-inbox.js';
-import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
-import type { PageInstaller } from './page-installer.js';
-import { RequestQueue } from './request-queue.js';
+import type { InstallerParts } from './page-installer.js';
+import type { PageSupply } from './page-supply.js';
 
 const FAULT_BATCH = 64;
 
 export class FaultHandler implements ChannelTask {
-  readonly #requests: RequestQueue;
-  readonly #inbox: UrgentInbox;
   readonly #faults = new Uint32Array(FAULT_BATCH);
-  #waitingSince: number | undefined;
 
   constructor(
-    readonly socket: Socket,
-    readonly installer: PageInstaller,
+    readonly parts: InstallerParts,
+    readonly supply: PageSupply,
     readonly signal: GoSignal,
-  ) {
-    this.#requests = new RequestQueue(installer.pages, socket);
-    this.#inbox = new UrgentInbox(socket, signal);
-  }
+  ) {}
 
   step(): boolean {
     const faults = this.#readFaults();
-    return this.#receivePages() || faults;
+    return this.supply.receive() || faults;
   }
 
   sources(set: PollSet): void {
-    set.add(this.installer.userfaultfd.fd, POLLIN);
-    set.add(this.socket.fd, POLLIN);
+    set.add(this.parts.userfaultfd.fd, POLLIN);
+    this.supply.sources(set);
   }
 
-  /** Tells the source what has come, when there is nothing to ask for. */
   idle(): void {
-    this.#requests.acknowledge(this.installer.installed);
-    if (!this.signal.handedOver) this.#checkPatience();
-  }
-
-  /**
-   * Before the hand-over a fault is the main thread's, in a system call of KVM that no signal ends: a source that is
-   * silent must not hold it for ever.
-   */
-  #checkPatience(): void {
-    if (this.installer.pending.waiting === 0) {
-      this.#waitingSince = undefined;
-      return;
-    }
-    const now = native.monotonicMicros();
-    this.#waitingSince ??= now;
-    if (now - this.#waitingSince > LINK_TIMEOUT_MS * 1000) {
-      throw new PostcopyError('LINK_LOST', `the source has not sent a page for ${LINK_TIMEOUT_MS / 1000} s`);
-    }
+    this.supply.idle();
   }
 
   #readFaults(): boolean {
-    const count = this.installer.userfaultfd.readFaults(this.#faults);
+    const faults = this.#faults;
+    const count = this.parts.userfaultfd.readFaults(faults);
     if (count === 0) return false;
     const now = native.monotonicMicros();
-    for (let i = 0; i < count; i++) this.#fault(this.#faults[i]!, now);
-    this.#requests.flush(this.installer.installed);
+    let asked = 0;
+    for (let i = 0; i < count; i++) {
+      const page = faults[i] as number;
+      if (this.#mustAsk(page, now)) faults[asked++] = page;
+    }
+    if (asked > 0) this.supply.ask(faults, asked);
     return true;
   }
 
-  #fault(page: number, now: number): void {
-    const { pages, pending, userfaultfd, counters, waits } = this.installer;
+  /** Notes a fault. False if its page is on its way, here, or holds nothing. */
+  #mustAsk(page: number, now: number): boolean {
+    const { pages, pending, userfaultfd, counters, waits } = this.parts;
     if (!pages.isMissing(page)) {
       // It holds nothing; or a bulk channel has just installed it, then this only wakes.
       counters.add('zeroFaults', userfaultfd.zero(page, 1));
-      return;
+      return false;
     }
     pending.add(page, now);
-    // A bulk channel may have installed it before it could see the entry: its install has woken the vCPU.
-    if (!pages.isMissing(page)) pending.settle(page, 1, waits);
-    else this.#requests.add(page, this.installer.installed);
-  }
-
-  #receivePages(): boolean {
-    if (!this.#inbox.receive()) return false;
-    while (this.#inbox.next()) this.#install(this.#inbox);
-    return true;
-  }
-
-  #install({ page, bytes, contentAt }: UrgentInbox): void {
-    this.installer.expect(page, 1);
-    this.installer.install(page, 1, bytes, contentAt);
-    this.#waitingSince = undefined;
+    if (pages.isMissing(page)) return pages.ask(page);
+    // A bulk channel has installed it before it could see the entry: its install has woken the vCPU.
+    pending.settle(page, 1, waits);
+    return false;
   }
 
   /**
@@ -101,14 +69,14 @@ export class FaultHandler implements ChannelTask {
    * of it. Any content will do to let it go.
    */
   discard(): void {
-    const { userfaultfd } = this.installer;
+    const { userfaultfd } = this.parts;
     const set = new PollSet();
     while (!this.signal.stopped) {
       set.clear();
       set.add(userfaultfd.fd, POLLIN);
       if (!set.wait(LONGEST_WAIT_MS)) continue;
       const count = userfaultfd.readFaults(this.#faults);
-      for (let i = 0; i < count; i++) userfaultfd.zero(this.#faults[i]!, 1);
+      for (let i = 0; i < count; i++) userfaultfd.zero(this.#faults[i] as number, 1);
     }
   }
 }

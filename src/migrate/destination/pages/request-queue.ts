@@ -1,5 +1,4 @@
-/** Pages to ask the source for: each once, batched into one REQUEST. */
-import type { DestinationPages } from '../../../memory/page-states.js';
+/** What the destination says on the urgent channel: which pages it asks for, and how many have come. */
 import type { Socket } from '../../../native.js';
 import { RequestOutbox } from '../../wire/page-outbox.js';
 
@@ -7,22 +6,16 @@ export class RequestQueue {
   readonly #outbox: RequestOutbox;
   #acknowledged = 0;
 
-  constructor(
-    readonly pages: DestinationPages,
-    socket: Socket,
-  ) {
+  constructor(socket: Socket) {
     this.#outbox = new RequestOutbox(socket);
   }
 
-  /** Asks for a page unless it was asked for before. `received`: as for flush. */
-  add(page: number, received: number): void {
-    if (!this.pages.ask(page)) return;
-    this.#outbox.add(page);
-    if (this.#outbox.isFull) this.flush(received);
-  }
-
-  /** Sends what has gathered, with the number of pages received on this channel so far. */
-  flush(received: number): void {
+  /** Asks for the first `count` of these pages, in as few frames as it takes. `received`: pages of this channel that are here. */
+  ask(pages: Uint32Array, count: number, received: number): void {
+    for (let i = 0; i < count; i++) {
+      this.#outbox.add(pages[i] as number);
+      if (this.#outbox.isFull) this.#send(received);
+    }
     if (!this.#outbox.isEmpty) this.#send(received);
   }
 

@@ -3,7 +3,7 @@ import { PageBitmap } from '../../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../../src/memory/page-size.js';
 import { DestinationPages } from '../../../../../src/memory/page-states.js';
 import { Counters } from '../../../../../src/migrate/report/counters.js';
-import { PageInstaller } from '../../../../../src/migrate/destination/pages/page-installer.js';
+import { PageInstaller, type InstallerParts } from '../../../../../src/migrate/destination/pages/page-installer.js';
 import { PendingFaults } from '../../../../../src/migrate/destination/pages/pending-faults.js';
 import { WaitHistogram } from '../../../../../src/migrate/report/wait-histogram.js';
 import type { Userfaultfd } from '../../../../../src/native.js';
@@ -82,6 +82,8 @@ export interface Destination {
   counters: Counters;
   /** What is told to the main thread. */
   reports: string[];
+  /** Of the installer. */
+  parts: InstallerParts;
   installer: PageInstaller;
   /** These pages are to come. */
   expectPages(first: number, count: number): void;
@@ -96,14 +98,15 @@ export function fakeDestination(pages: number, fd?: number): Destination {
   const left = new Int32Array(states.maps.left);
   const reports: string[] = [];
   const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, pages: states, pending: new PendingFaults() };
-  const create = (counters: Counters, waits: WaitHistogram) =>
-    new PageInstaller({ ...shared, counters, waits }, () => reports.push('all-installed'));
+  const create = (parts: InstallerParts) => new PageInstaller(parts, () => reports.push('all-installed'));
   const [counters, waits] = [new Counters(), new WaitHistogram()];
+  const parts = { ...shared, counters, waits };
   return {
     ...{ userfaultfd, missing, left, reports, counters, waits },
     pending: shared.pending,
-    installer: create(counters, waits),
+    parts,
+    installer: create(parts),
     expectPages: (first, count) => states.expect(first, count),
-    another: () => create(new Counters(), new WaitHistogram()),
+    another: () => create({ ...shared, counters: new Counters(), waits: new WaitHistogram() }),
   };
 }

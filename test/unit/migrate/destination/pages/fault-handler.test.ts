@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FaultHandler } from '../../../../../src/migrate/destination/pages/fault-handler.js';
+import { UrgentSupply } from '../../../../../src/migrate/destination/pages/urgent-supply.js';
 import { GoSignal } from '../../../../../src/threads/go-signal.js';
-import { native, POLLIN } from '../../../../../src/native.js';
+import { native, POLLIN, type Socket } from '../../../../../src/native.js';
 import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { waitsOf } from '../../../threads/waits-of.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
@@ -18,6 +19,7 @@ const linkLost = expect.objectContaining({ code: 'LINK_LOST' });
 
 interface Setting extends Destination {
   handler: FaultHandler;
+  socket: Socket;
   other: OtherEnd;
   signal: GoSignal;
   /** Threads touch these pages. */
@@ -31,7 +33,8 @@ function setUp(fd = FAULT_FD): Setting {
   const destination = fakeDestination(PAGES, fd);
   const { socket, other } = channelPair();
   const signal = new GoSignal();
-  const handler = new FaultHandler(socket, destination.installer, signal);
+  const supply = new UrgentSupply(socket, destination.installer, signal);
+  const handler = new FaultHandler(destination.parts, supply, signal);
   const drain = () => {
     while (handler.step());
   };
@@ -40,7 +43,16 @@ function setUp(fd = FAULT_FD): Setting {
     expect(handler.step()).toBe(true);
   };
   const feed = (bytes: Uint8Array) => other.putAll(bytes, drain);
-  return { ...destination, handler, other, signal, touch, feed, requests: () => parseRequests(other.takeWords()) };
+  return {
+    ...destination,
+    handler,
+    socket,
+    other,
+    signal,
+    touch,
+    feed,
+    requests: () => parseRequests(other.takeWords()),
+  };
 }
 
 function parseRequests(got: number[]): number[][] {
@@ -160,10 +172,10 @@ describe('FaultHandler', () => {
   });
 
   it('waits for faults and for bytes', () => {
-    const { handler } = setUp();
+    const { handler, socket } = setUp();
     expect(waitsOf(handler)).toEqual([
       [FAULT_FD, POLLIN],
-      [handler.socket.fd, POLLIN],
+      [socket.fd, POLLIN],
     ]);
     expect(handler.step()).toBe(false);
   });
@@ -222,9 +234,9 @@ describe('pages on the urgent channel', () => {
   });
 
   it('end when we close it ourselves', () => {
-    const { handler, signal } = setUp();
+    const { handler, socket, signal } = setUp();
     signal.stop();
-    handler.socket.shutdown();
+    socket.shutdown();
     expect(handler.step()).toBe(false);
   });
 });

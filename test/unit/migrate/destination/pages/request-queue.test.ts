@@ -1,50 +1,40 @@
 import { describe, expect, it } from 'vitest';
 import { RequestQueue } from '../../../../../src/migrate/destination/pages/request-queue.js';
-import { DestinationPages } from '../../../../../src/memory/page-states.js';
 import type { Socket } from '../../../../../src/native.js';
 
 function setUp(): { requests: RequestQueue; frames: Uint8Array[] } {
   const frames: Uint8Array[] = [];
   const send = (bytes: Uint8Array, offset: number, length: number) => frames.push(bytes.slice(offset, offset + length));
-  return { requests: new RequestQueue(new DestinationPages(10_000), { send } as unknown as Socket), frames };
+  return { requests: new RequestQueue({ send } as unknown as Socket), frames };
 }
 
 /** "PREQ", pages, pages received in 64 bits, then the pages. */
 const words = (frame: Uint8Array) => [...new Uint32Array(frame.slice().buffer)];
 
 describe('RequestQueue', () => {
-  it('asks for all that gathered in one frame', () => {
+  it('asks for all of the pages in one frame', () => {
     const { requests, frames } = setUp();
-    requests.add(0x102, 5);
-    requests.add(9, 5);
-    expect(frames).toEqual([]);
-    requests.flush(5);
+    requests.ask(Uint32Array.of(0x102, 9, 7), 2, 5);
     expect(frames.map((frame) => [...frame])).toEqual([
       [...[0x50, 0x52, 0x45, 0x51, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0], ...[0x02, 0x01, 0, 0, 9, 0, 0, 0]],
     ]);
   });
 
-  it('asks for a page once, ever', () => {
+  it.each([64, 65, 128, 130])('asks for %d pages in frames of 64', (count) => {
     const { requests, frames } = setUp();
-    requests.add(7, 0);
-    requests.add(7, 0);
-    requests.flush(0);
-    requests.add(7, 0);
-    requests.flush(0);
-    expect(frames.map(words)).toEqual([[0x51455250, 1, 0, 0, 7]]);
-  });
-
-  it('sends by itself at 64 pages', () => {
-    const { requests, frames } = setUp();
-    for (let page = 0; page < 65; page++) requests.add(page, 2 ** 32 + 3);
-    expect(frames.map(words)).toEqual([[0x51455250, 64, 3, 1, ...Array.from({ length: 64 }, (_, page) => page)]]);
-    requests.flush(0);
-    expect(words(frames[1]!)).toEqual([0x51455250, 1, 0, 0, 64]);
+    const pages = Uint32Array.from({ length: count }, (_, page) => page * 2);
+    requests.ask(pages, count, 2 ** 32 + 3);
+    const due: number[][] = [];
+    for (let at = 0; at < count; at += 64) {
+      const part = pages.subarray(at, at + 64);
+      due.push([0x51455250, part.length, 3, 1, ...part]);
+    }
+    expect(frames.map(words)).toEqual(due);
   });
 
   it('says nothing when there is nothing to say', () => {
     const { requests, frames } = setUp();
-    requests.flush(3);
+    requests.ask(new Uint32Array(64), 0, 3);
     requests.acknowledge(0);
     expect(frames).toEqual([]);
   });
@@ -54,8 +44,7 @@ describe('RequestQueue', () => {
     requests.acknowledge(3);
     requests.acknowledge(3);
     expect(frames.map(words)).toEqual([[0x51455250, 0, 3, 0]]);
-    requests.add(1, 4);
-    requests.flush(4);
+    requests.ask(Uint32Array.of(1), 1, 4);
     requests.acknowledge(4);
     expect(frames).toHaveLength(2);
   });
