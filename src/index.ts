@@ -5,8 +5,7 @@
  */
 export { PostcopyError, describeError, type ErrorCode } from './errors.js';
 export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-config.js';
-export type { NetConfig } from './configure/net-config.js';
-export type { NetPlace } from './configure/net-setting.js';
+export type { NetConfig, NetPlace } from './configure/net.js';
 export { VmClient } from './control/client.js';
 export type { MigrateRequest, StopRequest, VmEnd, VmService, VmState, VmStatus } from './vm/service.js';
 export type { ConsolePort } from './console/console-port.js';

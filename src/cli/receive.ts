@@ -1,8 +1,8 @@
 import type { MachineName } from '../configure/machine-setting.js';
 import { formatAddress, parseAddress } from '../configure/address.js';
 import { settleConsoles } from '../configure/console-settings.js';
-import { parseDiskPlaces } from '../configure/disk-setting.js';
-import { parseNetPlaces } from '../configure/net-setting.js';
+import { parseDiskPlaces } from '../configure/disk.js';
+import { parseNetPlaces } from '../configure/net.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
 import { compileAhead } from './compile-ahead.js';

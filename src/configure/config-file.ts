@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { describeError, PostcopyError } from '../errors.js';
-import { withDiskPathFrom } from './disk-setting.js';
+import { withDiskPathFrom } from './disk.js';
 import { checkVmSettings, type VmConfig } from './vm-config.js';
 
 /** Settings by name, not checked yet; those that are undefined were not given. */

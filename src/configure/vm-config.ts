@@ -4,13 +4,11 @@ import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { CPUS_MAX, cpusProblem, DEFAULT_MACHINE, MACHINES, type MachineName } from './machine-setting.js';
 import { settleConsoles } from './console-settings.js';
-import type { DiskConfig } from './disk-config.js';
-import { disksSchema } from './disk-list.js';
+import { disksSchema, type DiskConfig } from './disk.js';
 import { parseSerialSetting, SERIAL_SETTING_PATTERN, type SerialSetting } from './serial-setting.js';
 import { formatSize, parseSize, SIZE_PATTERN } from '../basics/size.js';
 import { VM_NAME, VM_NAME_RULE } from './vm-name.js';
-import type { NetConfig } from './net-config.js';
-import { netsSchema } from './net-list.js';
+import { netsSchema, type NetConfig } from './net.js';
 
 /** A VM to boot, checked. Paths are absolute or relative to the working directory of the process. */
 export interface VmConfig {

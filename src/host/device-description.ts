@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { macSchema } from '../configure/net-setting.js';
+import { macSchema } from '../configure/net.js';
 
 /** A virtio device, without what only its host knows. */
 export const deviceDescription = z.discriminatedUnion('kind', [

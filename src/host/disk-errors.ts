@@ -1,4 +1,4 @@
-import type { DiskConfig } from '../configure/disk-config.js';
+import type { DiskConfig } from '../configure/disk.js';
 import { PostcopyError, type ErrorCode } from '../errors.js';
 import { vmUsingFile } from './disk-holder.js';
 

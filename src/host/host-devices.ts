@@ -2,8 +2,8 @@
  * What a VM's virtio devices need of this host: disks, TAP devices. Opened before the machine is built, kept while the VM
  * lives here, through resets of the guest.
  */
-import type { DiskConfig } from '../configure/disk-config.js';
-import type { NetConfig } from '../configure/net-config.js';
+import type { DiskConfig } from '../configure/disk.js';
+import type { NetConfig } from '../configure/net.js';
 import { PostcopyError } from '../errors.js';
 import type { DeviceDescription } from './device-description.js';
 import { HostDisks } from './host-disks.js';

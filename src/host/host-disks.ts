@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DiskConfig } from '../configure/disk-config.js';
+import type { DiskConfig } from '../configure/disk.js';
 import { Deadline } from '../basics/deadline.js';
 import { native, type NativeDisk } from '../native.js';
 import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';

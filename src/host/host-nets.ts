@@ -1,4 +1,4 @@
-import type { NetConfig } from '../configure/net-config.js';
+import type { NetConfig } from '../configure/net.js';
 import { native, type NativeTap } from '../native.js';
 import { mtuToTell } from '../devices/virtio/net/config-space.js';
 import { cannotOpen, tooSmall } from './net-errors.js';

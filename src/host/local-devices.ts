@@ -1,6 +1,5 @@
-import type { DiskConfig } from '../configure/disk-config.js';
-import type { NetConfig } from '../configure/net-config.js';
-import type { NetPlace } from '../configure/net-setting.js';
+import type { DiskConfig } from '../configure/disk.js';
+import type { NetConfig, NetPlace } from '../configure/net.js';
 import { PostcopyError } from '../errors.js';
 import type { DeviceDescription } from './device-description.js';
 

@@ -1,4 +1,4 @@
-import type { NetConfig } from '../configure/net-config.js';
+import type { NetConfig } from '../configure/net.js';
 import { PostcopyError, type ErrorCode } from '../errors.js';
 
 type Problem = [ErrorCode, (config: NetConfig) => string];

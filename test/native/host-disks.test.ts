@@ -1,7 +1,7 @@
 import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { DiskConfig } from '../../src/configure/disk-config.js';
+import type { DiskConfig } from '../../src/configure/disk.js';
 import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
 import { startControlServer } from '../../src/control/server.js';
 import { DISK_READ, native, type NativeDisk } from '../../src/native.js';

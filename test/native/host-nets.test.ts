@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { NetConfig } from '../../src/configure/net-config.js';
+import type { NetConfig } from '../../src/configure/net.js';
 import type { PostcopyError } from '../../src/errors.js';
 import { native } from '../../src/native.js';
 import { HostNets } from '../../src/host/host-nets.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseNetPlace, parseNetPlaces, parseNetSetting } from '../../../src/configure/net-setting.js';
+import { parseNetPlace, parseNetPlaces, parseNetSetting } from '../../../src/configure/net.js';
 import { checkVmSettings } from '../../../src/configure/vm-config.js';
 
 const netsOf = (...nets: unknown[]) => checkVmSettings({ name: 'vm1', kernel: 'k', nets }).nets;

@@ -1,7 +1,12 @@
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseDiskPlaces, parseDiskSetting, withDiskPathFrom } from '../../../src/configure/disk-setting.js';
-import { DISKS_MAX, disksSchema } from '../../../src/configure/disk-list.js';
+import {
+  DISKS_MAX,
+  disksSchema,
+  parseDiskPlaces,
+  parseDiskSetting,
+  withDiskPathFrom,
+} from '../../../src/configure/disk.js';
 import { describeProblems } from '../../../src/configure/vm-config.js';
 
 const BAD_CONFIG = expect.objectContaining({ code: 'BAD_CONFIG' });

@@ -1,7 +1,17 @@
+/** Disks: what a user says of them, checked. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
-import { DEVICE_ID, deviceIdSchema } from './device-setting.js';
+import { DEVICE_ID, deviceIdSchema, textOrObject } from './device-setting.js';
+
+/** A disk of a VM (--disk path=FILE,id=ID,readonly), checked. */
+export interface DiskConfig {
+  /** Names it among the VM's disks, also to the guest (its serial number): 1 to 20 of a-z A-Z 0-9 . _ - */
+  id: string;
+  /** A raw image or a block device. */
+  path: string;
+  readonly: boolean;
+}
 
 /** A disk as a user gives it. */
 export interface DiskSetting {
@@ -10,10 +20,19 @@ export interface DiskSetting {
   id?: string;
 }
 
+/** Where a disk of a VM that comes is on this host. */
+export interface DiskPlace {
+  id: string;
+  path: string;
+}
+
+/** As many as the guest has room for, next to its other devices. */
+export const DISKS_MAX = 10;
+
 const DISK_FORM = 'path=FILE[,readonly][,id=ID]';
 
 /** In a configuration file; paths are absolute or relative to the working directory. */
-export const diskObjectSchema = z.strictObject({
+const diskObjectSchema = z.strictObject({
   path: z
     .string('give the path of the image or block device')
     .refine((path) => path !== '' && !path.includes('\0'), { error: 'is no path' })
@@ -21,6 +40,19 @@ export const diskObjectSchema = z.strictObject({
   readonly: z.boolean('must be true or false').default(false),
   id: deviceIdSchema.optional(),
 });
+
+/** The disks of a VM, in the order in which the guest finds them; disk0, disk1, ... for those without an id. */
+export const disksSchema = z
+  .array(textOrObject(parseDiskSetting, diskObjectSchema), 'must be a list')
+  .max(DISKS_MAX, { error: `a VM has at most ${DISKS_MAX} disks` })
+  .transform((disks, context) => {
+    const named = disks.map(({ id, ...disk }, i): DiskConfig => ({ ...disk, id: id ?? `disk${i}` }));
+    for (const [i, { id }] of named.entries()) {
+      if (named.findIndex((other) => other.id === id) === i) continue;
+      context.addIssue({ code: 'custom', path: [i, 'id'], message: `'${id}' is the id of another disk` });
+    }
+    return named;
+  });
 
 /** Parses `path=FILE[,readonly][,id=ID]`; relative paths begin at `base`. Throws BAD_CONFIG. */
 export function parseDiskSetting(text: string, base: string = process.cwd()): DiskSetting {
@@ -32,8 +64,8 @@ export function parseDiskSetting(text: string, base: string = process.cwd()): Di
   return { path: resolve(base, path), readonly: readonly !== undefined, ...(id === undefined ? {} : { id }) };
 }
 
-/** Where a disk of a VM that comes is on this host: `id=ID,path=FILE`. Throws BAD_CONFIG. */
-function parseDiskPlace(text: string): { id: string; path: string } {
+/** Parses what `receive` is given, `id=ID,path=FILE`. Throws BAD_CONFIG. */
+function parseDiskPlace(text: string): DiskPlace {
   const { id, path, readonly } = parseDiskSetting(text);
   if (id === undefined) throw badDisk(text, 'say which disk of the VM it is (id=ID,path=FILE)');
   if (readonly) throw badDisk(text, 'whether it is read-only comes with the VM');
@@ -41,7 +73,7 @@ function parseDiskPlace(text: string): { id: string; path: string } {
 }
 
 /** Several of them. Throws BAD_CONFIG. */
-export function parseDiskPlaces(texts: readonly string[]): { id: string; path: string }[] {
+export function parseDiskPlaces(texts: readonly string[]): DiskPlace[] {
   const places = texts.map(parseDiskPlace);
   for (const [i, { id }] of places.entries()) {
     if (places.findIndex((other) => other.id === id) === i) continue;

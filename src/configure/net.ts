@@ -1,6 +1,22 @@
+/** Network interfaces: what a user says of them, checked. */
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
-import { deviceIdSchema } from './device-setting.js';
+import { deviceIdSchema, textOrObject } from './device-setting.js';
+
+/** A network interface of a VM (--net tap=NAME,bridge=NAME,mac=MAC,id=ID), checked. */
+export interface NetConfig {
+  /** Names it among the VM's interfaces. */
+  id: string;
+  /** Of the guest's interface, lower case; the same on every host. */
+  mac: string;
+  /** That the guest was told of on the host where it was booted; that of the TAP device if it is booted here. */
+  mtu?: number;
+  /** The TAP device on this host; made if it does not exist. Without one the kernel picks a free name. */
+  tap?: string;
+  /** The bridge that the TAP device joins. */
+  bridge?: string;
+}
 
 /** A network interface as a user gives it. */
 export interface NetSetting {
@@ -16,6 +32,11 @@ export interface NetPlace {
   tap?: string;
   bridge?: string;
 }
+
+/** With the disks' most and the other devices as many as there are virtio-mmio slots. */
+const NETS_MAX = 3;
+/** The prefix that KVM guests have by custom: locally administered, one receiver. */
+const MAC_PREFIX = '52:54:00';
 
 const NET_FORM = 'tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]';
 const KEYS = ['tap', 'bridge', 'mac', 'id'] as const;
@@ -39,12 +60,34 @@ export const macSchema = z
   });
 
 /** In a configuration file. */
-export const netObjectSchema = z.strictObject({
+const netObjectSchema = z.strictObject({
   tap: hostInterfaceSchema.optional(),
   bridge: hostInterfaceSchema.optional(),
   mac: macSchema.optional(),
   id: deviceIdSchema.optional(),
 });
+
+/**
+ * The interfaces of a VM, in the order in which the guest finds them. Those without an id are net0, net1, ...; those
+ * without a MAC address get a random one, here and once for the life of the VM.
+ */
+export const netsSchema = z
+  .array(textOrObject(parseNetSetting, netObjectSchema), 'must be a list')
+  .max(NETS_MAX, { error: `a VM has at most ${NETS_MAX} network interfaces` })
+  .transform((settings, context) => {
+    const nets = settings.map(({ id, mac, ...place }, i): NetConfig => ({
+      id: id ?? `net${i}`,
+      mac: mac ?? randomMac(),
+      ...place,
+    }));
+    for (const key of ['id', 'mac', 'tap'] as const) {
+      for (const [i, net] of nets.entries()) {
+        if (net[key] === undefined || nets.findIndex((other) => other[key] === net[key]) === i) continue;
+        context.addIssue({ code: 'custom', path: [i, key], message: `'${net[key]}' is another interface's` });
+      }
+    }
+    return nets;
+  });
 
 /** Parses `tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]`, each at most once. Throws BAD_CONFIG. */
 export function parseNetSetting(text: string): NetSetting {
@@ -81,6 +124,10 @@ export function parseNetPlaces(texts: readonly string[]): NetPlace[] {
     }
   }
   return places;
+}
+
+function randomMac(): string {
+  return [MAC_PREFIX, ...Array.from(randomBytes(3), (byte) => byte.toString(16).padStart(2, '0'))].join(':');
 }
 
 function splitAtEquals(part: string): [string, string | undefined] {
