@@ -1,6 +1,8 @@
 import type { DiskConfig } from '../configure/disk.js';
 import { PostcopyError, type ErrorCode } from '../errors.js';
-import { vmUsingFile } from './disk-holder.js';
+
+/** The name of another VM of this host that has a disk on this file; undefined if none says so. */
+export type WhoUses = (path: string) => Promise<string | undefined>;
 
 /** What to do about an errno of opening a disk. */
 const OPEN_PROBLEMS: Record<string, [ErrorCode, string]> = {
@@ -30,8 +32,8 @@ export function cannotLock(config: DiskConfig, error: unknown): PostcopyError {
 }
 
 /** Names who has the disk, if that is a VM of this host. */
-export async function diskInUse(config: DiskConfig): Promise<PostcopyError> {
-  const vm = await vmUsingFile(config.path);
+export async function diskInUse(config: DiskConfig, whoUses: WhoUses): Promise<PostcopyError> {
+  const vm = await whoUses(config.path);
   const why =
     vm === undefined
       ? 'is in use by another process, here or on another host: only one at a time may write to a disk'

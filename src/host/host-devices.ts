@@ -2,66 +2,64 @@
  * What a VM's virtio devices need of this host: disks, TAP devices. Opened before the machine is built, kept while the VM
  * lives here, through resets of the guest.
  */
-import type { DiskConfig } from '../configure/disk.js';
-import type { NetConfig } from '../configure/net.js';
 import { PostcopyError } from '../errors.js';
-import type { DeviceDescription } from './device-description.js';
-import { HostDisks } from './host-disks.js';
-import { HostNets } from './host-nets.js';
-import type { VirtioBackend } from './virtio-spec.js';
+import type { WhoUses } from './disk-errors.js';
+import type { HostDisks } from './host-disks.js';
+import type { DeviceLines } from './kinds/kind.js';
+import {
+  HOST_KINDS,
+  type DeviceConfigs,
+  type DeviceDescription,
+  type DeviceStatus,
+  type KindName,
+  type OpenByKind,
+  type VirtioBackend,
+} from './kinds/table.js';
 
 /** A disk's lock follows its VM: so long the other side may take to let go of it. */
 const LOCK_WAIT_MS = 2000;
 
-interface Slot {
-  description: DeviceDescription;
-  backend(consoleFd: number): VirtioBackend;
-}
-
 export class HostDevices {
-  private constructor(
-    readonly disks: HostDisks,
-    readonly nets: HostNets,
-  ) {}
+  readonly #open: OpenByKind;
 
-  /** Throws PostcopyError with nothing left open. Locks nothing. */
-  static open(disks: DiskConfig[], nets: NetConfig[]): HostDevices {
-    const openDisks = HostDisks.open(disks);
+  private constructor(open: OpenByKind) {
+    this.#open = open;
+  }
+
+  /**
+   * Throws PostcopyError with nothing left open. Locks nothing. `whoUses` is asked when a disk is in use: this floor knows of
+   * no other VM.
+   */
+  static open(configs: DeviceConfigs, whoUses: WhoUses = async () => undefined): HostDevices {
+    const open: Partial<OpenByKind> = {};
     try {
-      return new HostDevices(openDisks, HostNets.open(nets));
+      for (const [name, kind] of Object.entries(HOST_KINDS)) {
+        Object.assign(open, { [name]: kind.open(configs, { whoUses }) });
+      }
     } catch (error) {
-      openDisks.close();
+      for (const devices of Object.values(open)) devices.close();
       throw error;
     }
+    return new HostDevices(open as OpenByKind);
+  }
+
+  get disks(): HostDisks {
+    return this.#open.block.disks;
   }
 
   /** As the other host is told of them, by slot. */
   descriptions(): DeviceDescription[] {
-    return this.#slots().map(({ description }) => description);
+    return this.#bySlot().flatMap((devices): DeviceDescription[] => devices.describe());
   }
 
-  /** As the device worker gets them, by slot. `consoleFd`: the console's end of its line. */
-  backends(consoleFd: number): VirtioBackend[] {
-    return this.#slots().map(({ backend }) => backend(consoleFd));
+  /** As the device worker gets them, by slot. */
+  backends(lines: DeviceLines): VirtioBackend[] {
+    return this.#bySlot().flatMap((devices): VirtioBackend[] => devices.backends(lines));
   }
 
-  /** The order decides which disk is the guest's vda. */
-  #slots(): Slot[] {
-    return [
-      { description: { kind: 'console' }, backend: (fd) => ({ kind: 'console', fd }) },
-      { description: { kind: 'rng' }, backend: () => ({ kind: 'rng' }) },
-      { description: { kind: 'balloon' }, backend: () => ({ kind: 'balloon' }) },
-      ...this.disks.describe().map((disk, i): Slot => {
-        const { id, readonly } = disk;
-        const handle = this.disks.handles[i]!;
-        return { description: { kind: 'block', ...disk }, backend: () => ({ kind: 'block', id, readonly, handle }) };
-      }),
-      ...this.nets.describe().map((net, i): Slot => {
-        const { mac, mtu } = net;
-        const handle = this.nets.handles[i]!;
-        return { description: { kind: 'net', ...net }, backend: () => ({ kind: 'net', mac, mtu, handle }) };
-      }),
-    ];
+  /** As `postcopy status` shows them. */
+  status(): DeviceStatus {
+    return Object.assign({}, ...this.#bySlot().map((devices) => devices.status())) as DeviceStatus;
   }
 
   /** The other host having let go: takes the disks' locks, and forgets what this host knew of their content; both or none. */
@@ -76,8 +74,11 @@ export class HostDevices {
   }
 
   close(): void {
-    this.disks.close();
-    this.nets.close();
+    for (const devices of this.#bySlot()) devices.close();
+  }
+
+  #bySlot(): OpenByKind[KindName][] {
+    return Object.values(this.#open);
   }
 }
 
@@ -95,9 +96,6 @@ export function requireSameDevices(wanted: DeviceDescription[], here: DeviceDesc
 
 function differences(wanted: DeviceDescription, here: DeviceDescription | undefined): string[] {
   if (here?.kind !== wanted.kind) return [`its device ${wanted.kind} is ${here?.kind ?? 'missing'} in this release`];
-  if (wanted.kind !== 'block' || here.kind !== 'block' || wanted.bytes === here.bytes) return [];
-  return [
-    `disk ${wanted.id} has ${wanted.bytes} bytes at the source, ${here.path} has ${here.bytes} here: ` +
-      'give the one that both hosts share (receive --disk id=ID,path=FILE)',
-  ];
+  // Both are of this kind: the compiler cannot follow that.
+  return HOST_KINDS[wanted.kind].differences(wanted as never, here as never);
 }

@@ -2,11 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskConfig } from '../configure/disk.js';
 import { Deadline } from '../basics/deadline.js';
 import { native, type NativeDisk } from '../native.js';
-import { cannotLock, cannotOpen, diskError, diskInUse } from './disk-errors.js';
-import { isSameFile } from './disk-holder.js';
+import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
+import { cannotLock, cannotOpen, diskError, diskInUse, type WhoUses } from './disk-errors.js';
+import { isSameFile } from './same-file.js';
 
-/** The unit of the protocol (virtio 1.2, 5.2.4). */
-const SECTOR_BYTES = 512;
 /** The other side lets go within milliseconds, if it does. */
 const RELOCK_INTERVAL_MS = 5;
 /** A sync that is as short as this leaves little for the one while the guest stands still. */
@@ -36,14 +35,14 @@ interface OpenDisk {
 
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
 export class HostDisks {
-  readonly #disks: readonly OpenDisk[];
-
-  private constructor(disks: readonly OpenDisk[]) {
-    this.#disks = disks;
-  }
+  private constructor(
+    /** In the order of the configuration, as all here. */
+    readonly open: readonly OpenDisk[],
+    readonly whoUses: WhoUses,
+  ) {}
 
   /** Opens all of them and locks none. Throws PostcopyError (BAD_CONFIG, HOST_LACKS) with nothing left open. */
-  static open(configs: readonly DiskConfig[]): HostDisks {
+  static open(configs: readonly DiskConfig[], whoUses: WhoUses = async () => undefined): HostDisks {
     requireDistinct(configs);
     const disks: OpenDisk[] = [];
     try {
@@ -53,21 +52,16 @@ export class HostDisks {
       closeAll(disks);
       throw error;
     }
-    return new HostDisks(disks);
-  }
-
-  /** In the order of the configuration, as all here. */
-  get handles(): number[] {
-    return this.#disks.map(({ disk }) => disk.handle);
+    return new HostDisks(disks, whoUses);
   }
 
   describe(): DiskDescription[] {
-    return this.#disks.map(({ config, disk }) => ({ ...config, bytes: disk.bytes }));
+    return this.open.map(({ config, disk }) => ({ ...config, bytes: disk.bytes }));
   }
 
   /** As `postcopy status` shows them. */
   status(): DiskStatus[] {
-    return this.#disks.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
+    return this.open.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
   }
 
   /** All or none. Rejects with DISK_IN_USE, which says by whom if that is a VM of this host; HOST_LACKS without locks. */
@@ -76,7 +70,7 @@ export class HostDisks {
   }
 
   unlock(): void {
-    for (const { disk } of this.#disks) disk.unlock();
+    for (const { disk } of this.open) disk.unlock();
   }
 
   /** As lock(), trying again for so long: until the other side has let go. What is locked already is no obstacle. */
@@ -85,7 +79,7 @@ export class HostDisks {
     for (;;) {
       const taken = this.#lockAll();
       if (taken === undefined) return;
-      if (deadline.leftMs === 0) throw await diskInUse(taken);
+      if (deadline.leftMs === 0) throw await diskInUse(taken, this.whoUses);
       await delay(RELOCK_INTERVAL_MS);
     }
   }
@@ -98,19 +92,19 @@ export class HostDisks {
     const deadline = Deadline.in(limitMs);
     for (let round = 0; round < PRESYNCS_MAX; round++) {
       const began = performance.now();
-      await Promise.all(this.#disks.map((disk) => syncInBackground(disk, deadline, cancelled)));
+      await Promise.all(this.open.map((disk) => syncInBackground(disk, deadline, cancelled)));
       if (performance.now() - began < SHORT_SYNC_MS) return;
     }
   }
 
   /** Those that have requests in flight. */
   unanswered(): DiskConfig[] {
-    return this.#disks.filter(({ disk }) => !disk.waitIdle(0)).map(({ config }) => config);
+    return this.open.filter(({ disk }) => !disk.waitIdle(0)).map(({ config }) => config);
   }
 
   /** After the locks have come: what another host has written is what is read from here on. */
   dropCaches(): void {
-    for (const { config, disk } of this.#disks) {
+    for (const { config, disk } of this.open) {
       try {
         disk.dropCache();
       } catch (error) {
@@ -121,12 +115,12 @@ export class HostDisks {
 
   /** After the device worker has let go of them. A disk with requests in flight stays open, and locked, until they end. */
   close(): void {
-    closeAll(this.#disks);
+    closeAll(this.open);
   }
 
   /** The first that somebody else has, with none locked then; undefined if all are ours. */
   #lockAll(): DiskConfig | undefined {
-    for (const { config, disk } of this.#disks) {
+    for (const { config, disk } of this.open) {
       try {
         if (disk.lock()) continue;
       } catch (error) {

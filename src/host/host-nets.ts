@@ -25,11 +25,10 @@ interface OpenNet extends NetDescription {
 
 /** The network interfaces of one VM on this host, on the main thread. Frames are the device worker's, by the handles. */
 export class HostNets {
-  readonly #nets: readonly OpenNet[];
-
-  private constructor(nets: readonly OpenNet[]) {
-    this.#nets = nets;
-  }
+  private constructor(
+    /** In the order of the configuration, as all here. */
+    readonly open: readonly OpenNet[],
+  ) {}
 
   /** Makes or opens the TAP devices, up and in their bridges. Throws PostcopyError with nothing left behind. */
   static open(configs: readonly NetConfig[]): HostNets {
@@ -43,23 +42,18 @@ export class HostNets {
     return new HostNets(nets);
   }
 
-  /** In the order of the configuration, as all here. */
-  get handles(): number[] {
-    return this.#nets.map(({ tap }) => tap.handle);
-  }
-
   describe(): NetDescription[] {
-    return this.#nets.map(({ id, mac, mtu }) => ({ id, mac, mtu }));
+    return this.open.map(({ id, mac, mtu }) => ({ id, mac, mtu }));
   }
 
   /** As `postcopy status` shows them; the kernel may have picked the names. */
   status(): NetStatus[] {
-    return this.#nets.map(({ id, mac, tap }) => ({ id, mac, tap: tap.name }));
+    return this.open.map(({ id, mac, tap }) => ({ id, mac, tap: tap.name }));
   }
 
   /** After the device worker has let go of them. TAP devices that were not there before go away. */
   close(): void {
-    for (const { tap } of this.#nets) tap.close();
+    for (const { tap } of this.open) tap.close();
   }
 }
 

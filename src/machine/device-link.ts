@@ -6,9 +6,8 @@ import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releas
 import { PostcopyError } from '../errors.js';
 import { native, type NativeMemory, type NativeVm } from '../native.js';
 import { WorkerHandle } from '../threads/worker-handle.js';
-import type { DeviceJob, DeviceNews, DeviceRequest } from './device-messages.js';
+import type { DeviceJob, DeviceNews, DeviceRequest, VirtioSpec } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
-import type { VirtioSpec } from '../host/virtio-spec.js';
 
 interface DeviceEvents {
   notice: [text: string];

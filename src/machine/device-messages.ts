@@ -1,6 +1,14 @@
 import type { ErrorCode } from '../errors.js';
-import type { VirtioSpec } from '../host/virtio-spec.js';
+import type { VirtioBackend } from '../host/kinds/table.js';
 import type { VcpuStop } from './exit-dispatch.js';
+
+/** What the device worker needs to build a virtio device: descriptors and handles that the main thread has opened. */
+export type VirtioSpec = VirtioBackend & {
+  /** Index among the machine's virtio devices (NativeVm.addVirtio): decides its registers and its interrupt. */
+  slot: number;
+  /** eventfd, the worker's: the driver has notified a queue. */
+  notifyFd: number;
+};
 
 /** What the device worker is given, once, before any request. */
 export interface DeviceJob {

@@ -12,21 +12,20 @@ import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/lay
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { CLOSE_WAIT_MS, closeVcpus } from './close-vcpus.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
+import type { VirtioSpec } from './device-messages.js';
 import type { HostDevices } from '../host/host-devices.js';
+import type { DeviceLines } from '../host/kinds/kind.js';
 import { kvmMachine } from './kvm-machine.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
 import type { MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
-import type { VirtioSpec } from '../host/virtio-spec.js';
 
 export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
 
 /** The machine's ends of the lines to the host, its own from now on. */
-export interface MachineLines {
+export interface MachineLines extends DeviceLines {
   /** COM1. */
   serialFd: number;
-  /** The virtio console. */
-  consoleFd: number;
 }
 
 /**
@@ -83,7 +82,7 @@ export class Machine {
     try {
       const parts = kind.build(shape, undo);
       const { vm, memory } = parts;
-      const virtio = addVirtio(vm, hostDevices, lines.consoleFd, undo);
+      const virtio = addVirtio(vm, hostDevices, lines, undo);
       undo.splice(0, Object.keys(lines).length); // the device worker's from here on
       await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
       return new Machine(kind, parts, devices, hostDevices);
@@ -258,8 +257,8 @@ export class Machine {
 }
 
 /** What a virtio-mmio slot needs of KVM, and of the device worker. */
-function addVirtio(vm: NativeVm, hostDevices: HostDevices, consoleFd: number, undo: (() => void)[]): VirtioSpec[] {
-  return hostDevices.backends(consoleFd).map((backend, slot) => {
+function addVirtio(vm: NativeVm, hostDevices: HostDevices, lines: DeviceLines, undo: (() => void)[]): VirtioSpec[] {
+  return hostDevices.backends(lines).map((backend, slot) => {
     const notifyFd = native.createEventFd();
     undo.push(() => native.closeFd(notifyFd));
     vm.addVirtio(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_GSIS[slot]!, notifyFd);

@@ -4,8 +4,8 @@ import type { PollSource } from '../devices/poll-source.js';
 import { MmioTransport } from '../devices/virtio/mmio-transport.js';
 import type { VirtioInterrupt } from '../devices/virtio/virtio-interrupt.js';
 import { native, POLLIN, type NativeVm } from '../native.js';
-import { buildVirtioDevice, type BuiltDevice, type DeviceSurroundings } from './build-virtio-device.js';
-import type { VirtioSpec } from '../host/virtio-spec.js';
+import type { VirtioSpec } from './device-messages.js';
+import { buildVirtioDevice, type BuiltDevice, type DeviceSurroundings } from './models.js';
 
 export interface VirtioSurroundings extends DeviceSurroundings {
   vm: NativeVm;

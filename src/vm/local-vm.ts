@@ -32,6 +32,7 @@ import { openLines, type Consoles } from '../machine/console-lines.js';
 import { DeviceLink } from '../machine/device-link.js';
 import { Doubt } from './doubt.js';
 import { watchGuest } from '../machine/guest-events.js';
+import type { WhoUses } from '../host/disk-errors.js';
 import { HostDevices, requireSameDevices } from '../host/host-devices.js';
 import { HugePagesAgain } from './huge-pages-again.js';
 import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
@@ -85,6 +86,7 @@ export class LocalVm implements VmService {
     readonly machine: MachineName,
     readonly consoles: Consoles,
     notice: Notice,
+    readonly whoUses: WhoUses,
   ) {
     this.notice = (text) => harmlessly('a notice', () => notice(text));
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
@@ -92,7 +94,7 @@ export class LocalVm implements VmService {
 
   /** Throws with nothing left behind. */
   async start(config: VmConfig): Promise<void> {
-    const hostDevices = HostDevices.open(config.disks, config.nets);
+    const hostDevices = HostDevices.open(config, this.whoUses);
     this.#hostDevices = hostDevices;
     try {
       await this.#boot({ ...config }, config.reboot);
@@ -273,8 +275,7 @@ export class LocalVm implements VmService {
   /** What is in the way of opening what the VM that comes needs of this host. */
   #openDevices(hello: Hello, overrides: DeviceOverrides): string[] {
     try {
-      const { disks, nets } = localDevices(hello.devices, overrides);
-      this.#hostDevices = HostDevices.open(disks, nets);
+      this.#hostDevices = HostDevices.open(localDevices(hello.devices, overrides), this.whoUses);
       requireSameDevices(hello.devices, this.#hostDevices.descriptions());
       return [];
     } catch (error) {
@@ -308,8 +309,7 @@ export class LocalVm implements VmService {
       ...(this.#incoming === undefined ? {} : { listen: this.#incoming.listen }),
       ...(this.#peer === undefined ? {} : { peer: this.#peer }),
       ...(migration === undefined ? {} : { migration }),
-      disks: this.#hostDevices?.disks.status() ?? [],
-      nets: this.#hostDevices?.nets.status() ?? [],
+      ...{ disks: [], nets: [], ...this.#hostDevices?.status() },
     };
   }
 

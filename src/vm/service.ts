@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { ErrorCode } from '../errors.js';
-import type { DiskStatus } from '../host/host-disks.js';
-import type { NetStatus } from '../host/host-nets.js';
+import type { DeviceStatus } from '../host/kinds/table.js';
 import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 
@@ -20,7 +19,7 @@ export type VmState =
   | 'stopped'
   | 'failed';
 
-export interface VmStatus {
+export interface VmStatus extends Partial<DeviceStatus> {
   name: string;
   pid: number;
   version: string;
@@ -37,8 +36,6 @@ export interface VmStatus {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
-  disks?: DiskStatus[];
-  nets?: NetStatus[];
 }
 
 export interface MigrateRequest {

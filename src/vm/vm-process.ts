@@ -3,6 +3,7 @@ import { DEFAULT_MACHINE, type MachineName } from '../configure/machine-setting.
 import type { VmConfig } from '../configure/vm-config.js';
 import type { VmEnd, VmService } from './service.js';
 import type { Consoles } from '../machine/console-lines.js';
+import type { WhoUses } from '../host/disk-errors.js';
 import type { DeviceOverrides } from '../host/local-devices.js';
 import { LocalVm, type Notice } from './local-vm.js';
 import { requireMachine, requireUserfaultfd } from '../host/require-host.js';
@@ -20,10 +21,18 @@ export interface ReceiveOptions extends DeviceOverrides {
   port: number;
 }
 
+/** This floor knows of no other VM: who is above tells which of them has a disk. */
+const nobodyKnown: WhoUses = async () => undefined;
+
 /** Builds and boots a VM in this process. Throws PostcopyError with nothing left behind. */
-export async function startVm(config: VmConfig, consoles: Consoles, notice: Notice = () => {}): Promise<VmProcess> {
+export async function startVm(
+  config: VmConfig,
+  consoles: Consoles,
+  notice: Notice = () => {},
+  whoUses: WhoUses = nobodyKnown,
+): Promise<VmProcess> {
   requireMachine(config.machine);
-  const vm = new LocalVm(config.name, config.machine, consoles, notice);
+  const vm = new LocalVm(config.name, config.machine, consoles, notice, whoUses);
   await vm.start(config);
   return vm;
 }
@@ -33,11 +42,12 @@ export async function receiveVm(
   options: ReceiveOptions,
   consoles: Consoles,
   notice: Notice = () => {},
+  whoUses: WhoUses = nobodyKnown,
 ): Promise<VmProcess> {
   const { name, machine = DEFAULT_MACHINE, host, port, ...overrides } = options;
   requireMachine(machine);
   requireUserfaultfd();
-  const vm = new LocalVm(name, machine, consoles, notice);
+  const vm = new LocalVm(name, machine, consoles, notice, whoUses);
   vm.receive(host, port, overrides);
   return vm;
 }

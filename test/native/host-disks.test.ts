@@ -1,14 +1,12 @@
-import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, symlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk.js';
-import { ensureRuntimeDirectory, socketPath } from '../../src/control/runtime-directory.js';
-import { startControlServer } from '../../src/control/server.js';
 import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
 import { HostDisks } from '../../src/host/host-disks.js';
-import { FakeVm, STATUS } from '../unit/control/fake-vm.js';
 import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
 
+const handlesOf = (disks: HostDisks) => disks.open.map(({ disk }) => disk.handle);
 const disk = (id: string, path: string, readonly = false): DiskConfig => ({ id, path, readonly });
 
 function open(...configs: DiskConfig[]): HostDisks {
@@ -28,7 +26,7 @@ describe('opening', () => {
       { id: 'root', path: a, readonly: false, bytes: 4 * KIB },
       { id: 'data', path: b, readonly: true, bytes: 8 * KIB },
     ]);
-    expect(disks.handles.map((handle) => new native.Disk(null, handle).bytes)).toEqual([4 * KIB, 8 * KIB]);
+    expect(handlesOf(disks).map((handle) => new native.Disk(null, handle).bytes)).toEqual([4 * KIB, 8 * KIB]);
   });
 
   it('none at all is fine', async () => {
@@ -36,7 +34,7 @@ describe('opening', () => {
     await disks.lock();
     await disks.presync(NEVER);
     disks.dropCaches();
-    expect([disks.handles, disks.describe()]).toEqual([[], []]);
+    expect([disks.open, disks.describe()]).toEqual([[], []]);
   });
 
   it.each([
@@ -107,29 +105,16 @@ describe('locks', () => {
   });
 
   it('name the VM of this host that has the disk', async () => {
-    vi.stubEnv('POSTCOPY_RUNTIME_DIR', makeDirectory());
-    onTestFinished(() => void vi.unstubAllEnvs());
     const path = makeImage(pattern(KIB));
-    symlinkSync(path, `${path}.link`);
-    await serve('other', []);
-    await serve('web', [{ id: 'root', path: `${path}.link`, readonly: false }]);
-    await serve('own', [{ id: 'root', path, readonly: false }], process.pid);
-    writeFileSync(socketPath('dead'), '');
     openDisk(path).lock();
-    await expect(open(disk('root', path)).lock()).rejects.toMatchObject({
+    const disks = HostDisks.open([disk('root', path)], async (asked) => (asked === path ? 'web' : undefined));
+    onTestFinished(() => disks.close());
+    await expect(disks.lock()).rejects.toMatchObject({
       code: 'DISK_IN_USE',
       message: `disk root: ${path} is in use by the VM web of this host: stop that first ("postcopy stop web")`,
     });
   });
 });
-
-async function serve(name: string, disks: DiskConfig[], pid = 1): Promise<void> {
-  ensureRuntimeDirectory();
-  const vm = new FakeVm();
-  vm.current = { ...STATUS, name, pid, disks };
-  const server = await startControlServer({ path: socketPath(name), service: () => vm });
-  onTestFinished(() => server.close());
-}
 
 describe('a move', () => {
   it('writes back while the guest runs, and reads anew where it comes to', async () => {
@@ -140,7 +125,7 @@ describe('a move', () => {
     await destination.relock(0);
     destination.dropCaches();
     const memory = makeMemory();
-    expect(run(new native.Disk(null, destination.handles[0]!), DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
+    expect(run(new native.Disk(null, handlesOf(destination)[0]!), DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
   });
 
   it('is cancelled, or has a limit, where the disk is not written back in time', async () => {

@@ -43,7 +43,7 @@ describe('HostNets', () => {
       { id: 'lan', mac: MAC, tap: expect.stringMatching(/^postcopy\d+$/) as string },
     ]);
     expect(details(name)['master']).toBe(bridge);
-    const attached = new native.Tap(null, nets.handles[0]!);
+    const attached = new native.Tap(null, nets.open[0]!.tap.handle);
     expect(attached.name).toBe(name);
     attached.detach();
     nets.close();

@@ -5,7 +5,7 @@ import { SOON } from '../devices/virtio/soon.js';
 
 const announce = vi.fn();
 
-vi.mock('../../../src/machine/build-virtio-device.js', () => ({
+vi.mock('../../../src/machine/models.js', () => ({
   buildVirtioDevice: () => ({
     device: {
       deviceId: 1,

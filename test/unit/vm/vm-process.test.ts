@@ -47,9 +47,9 @@ class FakeMachine {
   readonly close = vi.fn(async () => true);
 }
 
-const disks = { lock: vi.fn(), unlock: vi.fn(), status: () => [] };
+const disks = { lock: vi.fn(), unlock: vi.fn() };
 const hostDevices = {
-  ...{ disks, nets: { status: () => [] }, descriptions: () => [] },
+  ...{ disks, status: () => ({ disks: [], nets: [] }), descriptions: () => [] },
   takeOver: vi.fn(async () => {}),
   close: vi.fn(),
 };
@@ -104,6 +104,13 @@ it('takes the disks over again before a guest goes on that stood still because a
   await vm.resume();
   expect([vm.status().state, machines[0]!.goOn.mock.calls.length]).toEqual(['running', 1]);
   expect(vm.status().problem).toBe(undefined);
+});
+
+it('says to who opens its disks who knows which VM uses a file', async () => {
+  const whoUses = async () => 'web';
+  const config = { name: 'vm', machine: 'kvm', disks: [], nets: [], reboot: true } as unknown as VmConfig;
+  await startVm(config, {} as Consoles, () => {}, whoUses);
+  expect(HostDevices.open).toHaveBeenCalledWith(config, whoUses);
 });
 
 /** A migration that broke behind COMMIT. */

@@ -1,6 +1,6 @@
-import { statSync, type BigIntStats } from 'node:fs';
-import { VmClient } from '../control/client.js';
-import { listNames } from '../control/runtime-directory.js';
+import { isSameFile } from '../host/same-file.js';
+import { VmClient } from './client.js';
+import { listNames } from './runtime-directory.js';
 
 /** A process that does not answer is not the one that the message is about; it must not keep the message back. */
 const ANSWER_WAIT_MS = 2000;
@@ -23,18 +23,4 @@ async function usesFile(name: string, path: string): Promise<boolean> {
     clearTimeout(timer);
     await client.close();
   }
-}
-
-/** Two paths of one file, or two nodes of one block device. */
-export function isSameFile(a: string, b: string): boolean {
-  try {
-    const [one, other] = [statSync(a, { bigint: true }), statSync(b, { bigint: true })];
-    return identityOf(one) === identityOf(other);
-  } catch {
-    return false;
-  }
-}
-
-function identityOf(stats: BigIntStats): string {
-  return stats.isBlockDevice() ? `device ${stats.rdev}` : `${stats.dev} ${stats.ino}`;
 }
