@@ -5,6 +5,7 @@ import { parseDiskPlaces } from '../configure/disk.js';
 import { parseNetPlaces } from '../configure/net.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
+import { vmUsingFile } from '../control/vm-using-file.js';
 import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
@@ -45,7 +46,12 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
       name,
       ...consoles,
       start: (backends) =>
-        receiveVm({ name, machine: options.machine, ...address, disks, nets }, backends, (text) => say(output, text)),
+        receiveVm(
+          { name, machine: options.machine, ...address, disks, nets },
+          backends,
+          (text) => say(output, text),
+          vmUsingFile,
+        ),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
     { output, logLevel: options.logLevel, lockFile, log },

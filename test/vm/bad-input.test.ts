@@ -6,17 +6,28 @@ import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { VmClient } from '../../src/control/client.js';
 import { PROTOCOL_VERSION } from '../../src/migrate/wire/protocol.js';
 import { guestBinary } from '../../src/trial/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
 import { complaints, postcopy } from '../support/postcopy.js';
+import { makeRawImage } from '../support/raw-image.js';
 import { after, fails } from '../support/refusals.js';
 
 const room = useCleanRoom();
 
-const EXIT = { usage: 2, hostLacks: 3, badKernel: 4, nameInUse: 5, noSuchVm: 6, addressInUse: 7, failed: 12 };
+const EXIT = {
+  usage: 2,
+  hostLacks: 3,
+  badKernel: 4,
+  nameInUse: 5,
+  noSuchVm: 6,
+  addressInUse: 7,
+  failed: 12,
+  diskInUse: 16,
+};
 
 function run(...words: string[]): string[] {
   return ['run', '--name', 'vm', '--memory', '64M', '--cpus', '1', '--serial', 'null', ...words];
@@ -67,6 +78,29 @@ describe('run', () => {
     expect(received.code).toBe(EXIT.nameInUse);
     expect(await verifyWhole(guest)).toBeGreaterThan(0);
     expect(await vm.client.status()).toMatchObject({ state: 'running' });
+  });
+
+  test('a disk of another VM of this host: it is named, also to the source of a VM that comes', async () => {
+    const [path, own] = [makeRawImage(), makeRawImage()];
+    const words = (disk: string) => ['--serial', 'null', '--disk', `path=${disk},id=root`];
+    const web = await startSource({ name: 'web', fillMib: 0, words: words(path) });
+    const { runtimeDirectory } = web.vm;
+    const inUse = new RegExp(
+      `disk root: ${path} is in use by the VM web of this host: stop that first \\("postcopy stop web"\\)`,
+    );
+    const end = await postcopy(run('--kernel', guestBinary(), '--disk', `path=${path},id=root`), { runtimeDirectory });
+    expect(complaints(end)).toEqual([expect.stringMatching(inUse)]);
+    expect(end.code).toBe(EXIT.diskInUse);
+
+    const source = await startSource({ fillMib: 0, words: words(own) });
+    const place = ['--disk', `id=root,path=${path}`];
+    const received = postcopy(receive('--listen', '127.0.0.1:0', ...place), { runtimeDirectory });
+    const client = new VmClient('vm', join(runtimeDirectory, 'vm.sock'));
+    const { listen } = await vi.waitUntil(() => client.status().catch(() => undefined), { timeout: 60_000 });
+    const [host, port] = listen!.split(':');
+    await staysHere(source, { host: host!, port: Number(port) }, inUse);
+    await client.stop({ force: true });
+    await received;
   });
 
   test('no VM of that name', async () => {
