@@ -1,11 +1,10 @@
-import { meminfoBytes } from '../configure/host-memory.js';
 import { formatSize } from '../basics/size.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
+import { availableBytes, MEMINFO, meminfoBytes } from '../memory/meminfo.js';
 import { GIB } from '../memory/page-size.js';
 import { fail, ok, warn, type Check } from './check.js';
 import type { Probes } from './probes.js';
 
-const MEMINFO = '/proc/meminfo';
 const THP = '/sys/kernel/mm/transparent_hugepage';
 
 export function checkMemory(probes: Probes): Check[] {
@@ -14,7 +13,7 @@ export function checkMemory(probes: Probes): Check[] {
 }
 
 function availableMemory(meminfo: string): Check {
-  const available = meminfoBytes(meminfo, 'MemAvailable');
+  const available = availableBytes(meminfo);
   if (available === undefined) return warn('memory', `${MEMINFO} does not tell`, 'mount /proc');
   const found = `${formatSize(available)} available`;
   if (available < MEMORY_BYTES_MIN) {

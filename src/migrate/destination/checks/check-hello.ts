@@ -1,8 +1,8 @@
 /** Everything that makes this host refuse a VM, all of it at once, before the guest is stopped at the source. */
-import { readFile } from 'node:fs/promises';
 import { missingFeatures } from '../../../boot/cpuid.js';
 import { CPUS_MAX, type MachineName } from '../../../configure/machine-setting.js';
 import { MEMORY_BYTES_MIN } from '../../../memory/layout.js';
+import { availableBytes } from '../../../memory/meminfo.js';
 import { isPageAligned, mebibytesFor } from '../../../memory/page-size.js';
 import { native } from '../../../native.js';
 import { bootId } from '../../../host/boot-id.js';
@@ -15,7 +15,7 @@ const TSC_TOLERANCE = 250e-6;
 /** `machine`: what is waited for here. */
 export async function objectionsTo(hello: Hello, machine: MachineName): Promise<string[]> {
   if (hello.machine !== machine) return [otherMachine(hello.machine, machine)];
-  const objections = [...shapeObjections(hello), ...(await memoryObjections(hello))];
+  const objections = [...shapeObjections(hello), ...memoryObjections(hello)];
   objections.push(...(machine === 'kvm' ? kvmObjections(hello) : threadObjections(hello)));
   for (const file of hello.files) objections.push(...(await bootFileObjections(file, hello.memoryBytes)));
   return objections;
@@ -63,9 +63,8 @@ export function tscObjections(guestKhz: number, hostKhz: number, scales: boolean
   return [`its TSC runs at ${guestKhz} kHz; this host's at ${hostKhz} kHz, and its CPU cannot scale it`];
 }
 
-async function memoryObjections(hello: Hello): Promise<string[]> {
-  const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'));
-  const bytes = Number(available?.[1] ?? 0) * 1024;
+function memoryObjections(hello: Hello): string[] {
+  const bytes = availableBytes() ?? 0;
   if (bytes >= hello.memoryBytes) return [];
   return [
     `it has ${mebibytesFor(hello.memoryBytes)} MiB of RAM; ${mebibytesFor(bytes)} MiB are available on this host`,
