@@ -188,7 +188,10 @@ export interface NativeTap {
   close(): void;
 }
 
-export type VmStateName = 'picMaster' | 'picSlave' | 'ioapic' | 'pit' | 'clock';
+/** The parts of a VM's state that are chips in the kernel. */
+export const CHIPS = ['picMaster', 'picSlave', 'ioapic', 'pit'] as const;
+export type ChipName = (typeof CHIPS)[number];
+export type VmStateName = ChipName | 'clock';
 
 export interface NativeVm {
   readonly handle: number;
@@ -240,7 +243,12 @@ export interface ExitQueue {
   complete(vcpu: number, low: number, high: number): void;
 }
 
-export type VcpuStateName = 'regs' | 'sregs' | 'debugregs' | 'xcrs' | 'xsave' | 'mpState' | 'vcpuEvents' | 'lapic';
+/**
+ * The parts of a vCPU's state but for its MSRs, in the order of reading: with mp_state KVM takes a pending INIT or SIPI, with
+ * the events it may deliver a pending exception's payload into CR2 or DR6; both change what is read after them.
+ */
+export const VCPU_STATES = ['mpState', 'vcpuEvents', 'regs', 'sregs', 'debugregs', 'xcrs', 'xsave', 'lapic'] as const;
+export type VcpuStateName = (typeof VCPU_STATES)[number];
 
 /**
  * A vCPU with a thread of its own, parked at first. State can be read and set only while it is parked. One of a VM of threads

@@ -1,15 +1,13 @@
 /** The state of a whole machine apart from its RAM, as plain data that crosses in STATE. */
 import { PostcopyError } from '../errors.js';
-import { native, type NativeVcpu, type NativeVm, type VmStateName } from '../native.js';
+import { CHIPS, native, type ChipName, type NativeVcpu, type NativeVm } from '../native.js';
 import { rereadTsc, restoreTime, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
-
-const CHIPS = ['picMaster', 'picSlave', 'ioapic', 'pit'] as const satisfies readonly VmStateName[];
 
 export interface KvmState {
   machine: 'kvm';
   vcpus: VcpuState[];
   /** struct kvm_irqchip and kvm_pit_state2. */
-  chips: Record<(typeof CHIPS)[number], Uint8Array>;
+  chips: Record<ChipName, Uint8Array>;
   /** struct kvm_clock_data: the kvmclock at the moment the vCPUs' TSCs were read. */
   clock: Uint8Array;
 }
@@ -33,6 +31,11 @@ export interface MachineState {
   devices: unknown;
 }
 
+/** Something for each chip. */
+export function forEachChip<Value>(make: (chip: ChipName) => Value): Record<ChipName, Value> {
+  return Object.fromEntries(CHIPS.map((chip) => [chip, make(chip)])) as Record<ChipName, Value>;
+}
+
 /** struct kvm_clock_data: clock in ns, flags, realtime, host_tsc. */
 const CLOCK = { bytes: 48, nanoseconds: 0 } as const;
 
@@ -45,8 +48,7 @@ export function saveKvmState(
   vcpus: NativeVcpu[],
   msrIndices: Uint32Array,
 ): { cpu: KvmState; clockAt: number } {
-  const chips = {} as KvmState['chips'];
-  for (const chip of CHIPS) chips[chip] = vm.getState(chip);
+  const chips = forEachChip((chip) => vm.getState(chip));
   const states = vcpus.map((vcpu) => saveVcpu(vcpu, msrIndices));
   // vCPU 0 last: the destination gives all vCPUs its offset.
   for (let i = vcpus.length - 1; i >= 0; i--) rereadTsc(vcpus[i]!, states[i]!);

@@ -4,27 +4,17 @@
  */
 import { PostcopyError } from '../errors.js';
 import { viewOf } from '../memory/byte-view.js';
-import type { NativeVcpu, VcpuStateName } from '../native.js';
+import { VCPU_STATES, type NativeVcpu } from '../native.js';
 
-/**
- * In the order of reading: with mp_state KVM takes a pending INIT or SIPI, with the events it may deliver a pending
- * exception's payload into CR2 or DR6; both change what is read after them.
- */
-const PARTS = [
-  'mpState',
-  'vcpuEvents',
-  'regs',
-  'sregs',
-  'debugregs',
-  'xcrs',
-  'xsave',
-  'lapic',
-] as const satisfies readonly VcpuStateName[];
+/** In the order of reading. msrs: packed struct kvm_msr_entry. */
+const PARTS = [...VCPU_STATES, 'msrs'] as const;
+export type VcpuPart = (typeof PARTS)[number];
+export type VcpuState = Record<VcpuPart, Uint8Array>;
 
-export type VcpuState = Record<(typeof PARTS)[number], Uint8Array> & {
-  /** Packed struct kvm_msr_entry. */
-  msrs: Uint8Array;
-};
+/** Something for each part of a vCPU, in the order of reading. */
+export function forEachPart<Value>(make: (part: VcpuPart) => Value): Record<VcpuPart, Value> {
+  return Object.fromEntries(PARTS.map((part) => [part, make(part)])) as Record<VcpuPart, Value>;
+}
 
 /** struct kvm_msr_entry: index, reserved, value. */
 const MSR_ENTRY_BYTES = 16;
@@ -54,10 +44,7 @@ const SET_AT_COMMIT = new Set([MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE]);
 const NEVER_SET = new Set([MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK_NEW]);
 
 export function saveVcpu(vcpu: NativeVcpu, msrIndices: Uint32Array): VcpuState {
-  const state = {} as VcpuState;
-  for (const part of PARTS) state[part] = vcpu.getState(part);
-  state.msrs = vcpu.getMsrs(msrIndices);
-  return state;
+  return forEachPart((part) => (part === 'msrs' ? vcpu.getMsrs(msrIndices) : vcpu.getState(part)));
 }
 
 /**

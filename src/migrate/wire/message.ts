@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { MACHINES } from '../../configure/machine-setting.js';
 import { deviceDescription } from '../../host/device-description.js';
+import { forEachChip } from '../../machine/machine-state.js';
+import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
 import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
@@ -41,24 +43,14 @@ const hello = z.object({
 });
 export type Hello = z.infer<typeof hello>;
 
-const vcpu = z.object({
-  regs: bytes,
-  sregs: bytes,
-  debugregs: bytes,
-  xcrs: bytes,
-  xsave: bytes,
-  mpState: bytes,
-  vcpuEvents: bytes,
-  lapic: bytes,
-  msrs: bytes,
-});
+const vcpu = z.object(forEachPart(() => bytes));
 
 /** CPUs and what is in the kernel with them, by kind of machine (machine/machine-state.ts). */
 const cpu = z.discriminatedUnion('machine', [
   z.object({
     machine: z.literal('kvm'),
     vcpus: z.array(vcpu),
-    chips: z.object({ picMaster: bytes, picSlave: bytes, ioapic: bytes, pit: bytes }),
+    chips: z.object(forEachChip(() => bytes)),
     clock: bytes,
   }),
   z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),

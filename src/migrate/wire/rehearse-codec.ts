@@ -2,6 +2,8 @@
  * Rehearsals: the code that runs while the guest stands still is run some times before, on the state of a machine that
  * has none, so that the real run finds it compiled. The first run of it takes several times as long as a later one.
  */
+import { forEachChip } from '../../machine/machine-state.js';
+import { forEachPart } from '../../machine/vcpu-state.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { decodeRamMap, encodeRamMap } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
@@ -45,15 +47,12 @@ export async function again(run: () => Promise<void>): Promise<void> {
 /** STATE with nothing in it, of the size that a machine's will have. */
 export function stateOfSize(cpus: number, xsaveBytes: number): State {
   const part = () => new Uint8Array(PART_BYTES);
-  const vcpu = {
-    ...{ regs: part(), sregs: part(), debugregs: part(), xcrs: part(), xsave: new Uint8Array(xsaveBytes) },
-    ...{ mpState: part(), vcpuEvents: part(), lapic: part(), msrs: part() },
-  };
+  const vcpu = forEachPart((name) => (name === 'xsave' ? new Uint8Array(xsaveBytes) : part()));
   return {
     cpu: {
       machine: 'kvm',
       vcpus: Array.from({ length: cpus }, () => vcpu),
-      chips: { picMaster: part(), picSlave: part(), ioapic: part(), pit: part() },
+      chips: forEachChip(part),
       clock: part(),
     },
     devices: {},

@@ -8,7 +8,7 @@ import { Machine } from '../../../src/machine/machine.js';
 /** What was done, in order. */
 const log = vi.hoisted((): string[] => []);
 
-vi.mock('../../../src/native.js', () => {
+vi.mock('../../../src/native.js', async (importOriginal) => {
   class Vm {
     createIrqchip = (): void => {};
     setRouting = (): void => {};
@@ -26,7 +26,7 @@ vi.mock('../../../src/native.js', () => {
     close = (): void => void log.push('memory');
   }
   const native = { Vm, Vcpu, GuestMemory, kvmMsrIndices: () => [], closeFd: () => {} };
-  return { native };
+  return { ...(await importOriginal<object>()), native };
 });
 
 let devicesEnd: boolean;

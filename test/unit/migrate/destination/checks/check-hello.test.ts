@@ -22,7 +22,8 @@ function vendorLeaf(vendor: string): Uint8Array {
 
 /** A host with eight vCPUs at most. */
 const capabilities = vi.hoisted((): Record<string, number> => ({ maxVcpus: 8 }));
-vi.mock('../../../../../src/native.js', () => ({
+vi.mock('../../../../../src/native.js', async (importOriginal) => ({
+  ...(await importOriginal<object>()),
   native: {
     kvmProbe: () => ({ apiVersion: 12, capabilities }),
     kvmSupportedCpuid: () => vendorLeaf('GenuineIntel'),
