@@ -6,6 +6,11 @@ export class Cleanup {
     this.#steps.push(step);
   }
 
+  /** Somebody else undoes it from now on. */
+  forget(): void {
+    this.#steps.length = 0;
+  }
+
   /** Runs every step, then throws the first error that one of them threw. */
   async run(): Promise<void> {
     const errors: unknown[] = [];

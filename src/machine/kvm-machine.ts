@@ -5,28 +5,30 @@ import { interruptRouting } from '../boot/interrupt-routing.js';
 import { loadKernel } from '../boot/load-kernel.js';
 import { PostcopyError } from '../errors.js';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
-import { native, type NativeVm } from '../native.js';
-import { CLOSE_WAIT_MS } from './close-vcpus.js';
-import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
+import { native } from '../native.js';
+import type { MachineKind } from './machine-kind.js';
 import { restoreKvmState, saveKvmState, startClocks, type CpuState, type KvmState } from './machine-state.js';
 import { MTRRS } from './vcpu-state.js';
+import { CLOSE_WAIT_MS, createVcpus } from './vcpus.js';
 
 let indices: Uint32Array | undefined;
 
 export const kvmMachine: MachineKind = {
   name: 'kvm',
 
-  build(shape, undo) {
+  build(shape, cleanup) {
     const memory = new native.GuestMemory(shape.memoryBytes, 'anonymous');
-    undo.push(() => memory.close());
+    cleanup.add(() => memory.close());
     const vm = new native.Vm();
-    undo.push(() => vm.close());
+    cleanup.add(() => vm.close());
     vm.createIrqchip(KVM_TSS_ADDRESS, KVM_IDENTITY_MAP_ADDRESS);
     vm.setRouting(interruptRouting());
     ramRegions(shape.memoryBytes).forEach((region, slot) =>
       vm.setMemory(slot, region.guestAddress, memory, region.ramOffset, region.bytes),
     );
-    return { memory, vm, vcpus: createVcpus(vm, shape, undo) };
+    const vcpus = createVcpus(vm, shape.cpuid.length, cleanup);
+    vcpus.forEach((vcpu, index) => vcpu.setCpuid(shape.cpuid[index]!));
+    return { memory, vm, vcpus };
   },
 
   cpuid(cpus) {
@@ -61,15 +63,6 @@ export const kvmMachine: MachineKind = {
 
   startClocks: ({ vm, vcpus }, cpu, sinceMicros, tscKhz) => startClocks(vm, vcpus, ofKvm(cpu), sinceMicros, tscKhz),
 };
-
-function createVcpus(vm: NativeVm, shape: MachineShape, undo: (() => void)[]): MachineParts['vcpus'] {
-  return shape.cpuid.map((cpuid, index) => {
-    const vcpu = new native.Vcpu(vm, index);
-    undo.push(() => vcpu.close(CLOSE_WAIT_MS));
-    vcpu.setCpuid(cpuid);
-    return vcpu;
-  });
-}
 
 function ofKvm(cpu: CpuState): KvmState {
   if (cpu.machine === 'kvm') return cpu;

@@ -2,6 +2,7 @@
  * What a machine runs on: KVM (kvm-machine.ts), or threads of this process (thread-machine.ts). All else, RAM and its
  * pages, the device worker, the migration, is the same for both.
  */
+import type { Cleanup } from '../basics/cleanup.js';
 import type { BootFiles } from '../boot/boot-entry.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
@@ -22,8 +23,8 @@ export interface MachineParts {
 
 export interface MachineKind {
   readonly name: MachineName;
-  /** Pushes to `undo` what takes back each step, also of one that throws later. */
-  build(shape: MachineShape, undo: (() => void)[]): MachineParts;
+  /** `cleanup` gets what takes back each step, also of one that throws later. */
+  build(shape: MachineShape, cleanup: Cleanup): MachineParts;
   /** One array a vCPU, empty where the guest has the host's own. */
   cpuid(cpus: number): Uint8Array[];
   /** Puts a kernel into RAM, and the first vCPU (or all) at its entry. Throws PostcopyError. */

@@ -4,13 +4,13 @@
  */
 import type { BootFiles } from '../boot/boot-entry.js';
 import type { MachineName } from '../configure/machine-setting.js';
+import { Cleanup } from '../basics/cleanup.js';
 import type { Deadline } from '../basics/deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
-import { CLOSE_WAIT_MS, closeVcpus } from './close-vcpus.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { VirtioSpec } from './device-messages.js';
 import type { HostDevices } from '../host/host-devices.js';
@@ -19,6 +19,7 @@ import { kvmMachine } from './kvm-machine.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
 import type { MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
+import { CLOSE_WAIT_MS, closeVcpus } from './vcpus.js';
 
 export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
 
@@ -78,17 +79,22 @@ export class Machine {
     hostDevices: HostDevices,
     devices = new DeviceLink(),
   ): Promise<Machine> {
-    const undo: (() => void)[] = Object.values(lines).map((fd) => () => native.closeFd(fd));
+    const cleanup = new Cleanup();
+    /** Those that the device worker gets, and closes from when it serves. */
+    const descriptors = new Cleanup();
+    cleanup.add(() => descriptors.run());
     try {
-      const parts = kind.build(shape, undo);
+      for (const fd of [lines.serialFd, lines.consoleFd]) descriptors.add(() => native.closeFd(fd));
+      const parts = kind.build(shape, cleanup);
       const { vm, memory } = parts;
-      const virtio = addVirtio(vm, hostDevices, lines, undo);
-      undo.splice(0, Object.keys(lines).length); // the device worker's from here on
+      const virtio = addVirtio(vm, hostDevices, lines, descriptors);
       await devices.serve({ vm, memory, serialFd: lines.serialFd, virtio });
+      descriptors.forget();
       return new Machine(kind, parts, devices, hostDevices);
     } catch (error) {
-      for (const step of undo.reverse()) step();
+      // The device worker goes before what it serves.
       await devices.close();
+      await cleanup.run();
       throw new PostcopyError('HOST_LACKS', 'cannot build the virtual machine on this host', error);
     }
   }
@@ -257,10 +263,10 @@ export class Machine {
 }
 
 /** What a virtio-mmio slot needs of KVM, and of the device worker. */
-function addVirtio(vm: NativeVm, hostDevices: HostDevices, lines: DeviceLines, undo: (() => void)[]): VirtioSpec[] {
+function addVirtio(vm: NativeVm, hostDevices: HostDevices, lines: DeviceLines, descriptors: Cleanup): VirtioSpec[] {
   return hostDevices.backends(lines).map((backend, slot) => {
     const notifyFd = native.createEventFd();
-    undo.push(() => native.closeFd(notifyFd));
+    descriptors.add(() => native.closeFd(notifyFd));
     vm.addVirtio(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_GSIS[slot]!, notifyFd);
     return { ...backend, slot, notifyFd };
   });

@@ -15,24 +15,19 @@ import { PostcopyError } from '../errors.js';
 import { viewOf } from '../memory/byte-view.js';
 import { GUEST_BASE } from '../memory/layout.js';
 import { native, type NativeMemory } from '../native.js';
-import { CLOSE_WAIT_MS } from './close-vcpus.js';
 import type { MachineKind } from './machine-kind.js';
 import type { CpuState, ThreadState, ThreadVcpuState } from './machine-state.js';
+import { createVcpus } from './vcpus.js';
 
 export const threadMachine: MachineKind = {
   name: 'threads',
 
-  build(shape, undo) {
+  build(shape, cleanup) {
     const memory = new native.GuestMemory(shape.memoryBytes, 'threads');
-    undo.push(() => memory.close());
+    cleanup.add(() => memory.close());
     const vm = new native.Vm('threads', memory);
-    undo.push(() => vm.close());
-    const vcpus = shape.cpuid.map((_, index) => {
-      const vcpu = new native.Vcpu(vm, index);
-      undo.push(() => vcpu.close(CLOSE_WAIT_MS));
-      return vcpu;
-    });
-    return { memory, vm, vcpus };
+    cleanup.add(() => vm.close());
+    return { memory, vm, vcpus: createVcpus(vm, shape.cpuid.length, cleanup) };
   },
 
   cpuid: (cpus) => Array.from({ length: cpus }, () => new Uint8Array(0)),

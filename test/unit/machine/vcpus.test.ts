@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { native, type NativeVcpu } from '../../../src/native.js';
-import { closeVcpus } from '../../../src/machine/close-vcpus.js';
+import { closeVcpus } from '../../../src/machine/vcpus.js';
 
 it('waits for all vCPUs that are stuck no longer than for one', () => {
   let now = 0;
