@@ -25,7 +25,7 @@ vi.mock('../../../src/native.js', async (importOriginal) => {
   class GuestMemory {
     close = (): void => void log.push('memory');
   }
-  const native = { Vm, Vcpu, GuestMemory, kvmMsrIndices: () => [], closeFd: () => {} };
+  const native = { Vm, Vcpu, GuestMemory, kvmMsrIndices: () => [], closeFd: () => {}, monotonicMicros: () => 0 };
   return { ...(await importOriginal<object>()), native };
 });
 
