@@ -9,7 +9,7 @@ import { evaluateTargets } from '../bench/targets.js';
 import { textReport } from '../bench/report/text-report.js';
 import { PostcopyError } from '../errors.js';
 import { Cleanup } from '../basics/cleanup.js';
-import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
@@ -25,7 +25,7 @@ export async function benchCommand(words: BenchWords, output: Output): Promise<n
     if (stop.signal.aborted) return exitCodeOfSignal(signalNumber(stop.signal.reason as EndSignal));
     output.out(textReport(result));
     await writeReports(options, result);
-    return isWhole(result) ? EXIT_OK : EXIT_CODES.INTERNAL;
+    return isWhole(result) ? EXIT_OK : exitCodeOf('INTERNAL');
   } finally {
     await cleanup.run();
     forget();

@@ -5,7 +5,7 @@ import { PostcopyError } from '../errors.js';
 import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../trial/trial.js';
 import type { DowntimeParts } from '../migrate/report/downtime.js';
 import { MIB } from '../memory/page-size.js';
-import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
+import { EXIT_OK, exitCodeOf } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
 import { loadNative } from './load-native.js';
 import { progressLine } from './migration-text.js';
@@ -41,7 +41,7 @@ export async function demoCommand(options: DemoOptions, output: Output): Promise
   }
   if (options.json === true) printJson(output, result);
   else output.out(demoText(result));
-  return isGood(result) ? EXIT_OK : EXIT_CODES.INTERNAL;
+  return isGood(result) ? EXIT_OK : exitCodeOf('INTERNAL');
 }
 
 /** Asked here, where its absence has an exit code of its own: the VM's processes only say it. */

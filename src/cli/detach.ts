@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ensureRuntimeDirectory, logPath } from '../control/runtime-directory.js';
-import { EXIT_CODES, exitCodeOfSignal, EXIT_OK } from './exit-codes.js';
+import { exitCodeOf, exitCodeOfSignal, EXIT_OK } from './exit-codes.js';
 import { LOG_VARIABLE } from './detached-log.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
@@ -51,7 +51,7 @@ async function untilReady(name: string, child: ChildProcess, output: Output): Pr
     for (;;) {
       const end = await Promise.race([exited, delay(POLL_MS)]);
       if (asked !== undefined) return exitCodeOfSignal((await exited, signalNumber(asked)));
-      if (end !== undefined) return exitCodeOf(end, output);
+      if (end !== undefined) return exitCodeOfChild(end, output);
       if (await answers(name, child.pid!)) return EXIT_OK;
     }
   } finally {
@@ -59,10 +59,10 @@ async function untilReady(name: string, child: ChildProcess, output: Output): Pr
   }
 }
 
-function exitCodeOf([code, signal]: [number | null, NodeJS.Signals | null], output: Output): number {
+function exitCodeOfChild([code, signal]: [number | null, NodeJS.Signals | null], output: Output): number {
   if (code !== null) return code;
   say(output, `the VM's process was killed by ${signal}`);
-  return EXIT_CODES.INTERNAL;
+  return exitCodeOf('INTERNAL');
 }
 
 /** Another process may have the name. */

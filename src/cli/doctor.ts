@@ -3,7 +3,7 @@ import { fail, type Check } from '../doctor/check.js';
 import { hostProbes } from '../doctor/probes.js';
 import { describeError } from '../errors.js';
 import type { Native } from '../native.js';
-import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
+import { EXIT_OK, exitCodeOf } from './exit-codes.js';
 import { loadNative } from './load-native.js';
 import { printJson, type Output } from './output.js';
 import { formatTable } from '../basics/table.js';
@@ -18,7 +18,7 @@ export async function doctorCommand(options: DoctorOptions, output: Output): Pro
   const usable = canRunVms(checks);
   if (options.json === true) printJson(output, { usable, checks });
   else output.out(doctorText(checks));
-  return usable ? EXIT_OK : EXIT_CODES.HOST_LACKS;
+  return usable ? EXIT_OK : exitCodeOf('HOST_LACKS');
 }
 
 async function examine(): Promise<Check[]> {

@@ -1,4 +1,4 @@
-import { EXIT_CODES, EXIT_OK } from './exit-codes.js';
+import { EXIT_OK, exitCodeOf } from './exit-codes.js';
 import { processOutput, say, whyResultIsLost } from './output.js';
 
 /** How this process ends, once its command has: with the exit code given. */
@@ -15,7 +15,7 @@ export async function endProcess(exitCode: number): Promise<never> {
   const lost = whyResultIsLost();
   if (lost !== undefined) say(processOutput, `the result cannot be written to standard output: ${lost.message}`);
   await written(process.stderr);
-  return end(lost !== undefined && exitCode === EXIT_OK ? EXIT_CODES.INTERNAL : exitCode);
+  return end(lost !== undefined && exitCode === EXIT_OK ? exitCodeOf('INTERNAL') : exitCode);
 }
 
 function written(stream: NodeJS.WritableStream): Promise<unknown> {

@@ -1,62 +1,61 @@
-/**
- * Exit codes of all commands. They are stable: scripts rely on them.
- *
- *   0  done; run and receive: the guest powered off, was stopped, or has moved to another host completely
- *   1  an error inside postcopy
- *   2  the command line or a configuration file cannot be used as given
- *   3  this host lacks something: see `postcopy doctor`
- *   4  the kernel or the initrd cannot be loaded
- *   5  another VM process on this host has the name
- *   6  no VM of this name runs on this host
- *   7  the address to listen on is taken
- *   8  the other host, or the VM's process, does not answer; migrate: the VM ended meanwhile
- *   9  the other end is no postcopy, or another version
- *  10  the destination refuses the VM
- *  11  not possible in the VM's present state
- *  12  the migration failed, the VM runs on where it was
- *  13  the migration broke after the hand-over: the VM is at the destination and may lack pages
- *  14  the guest cannot go on
- *  15  stop: the guest did not react to its power button in time, it runs on
- *  16  a disk is in use by another VM, here or on another host
- *  128 + signal  run and receive: ended by a second signal, without waiting for the guest's end
- */
+/** Exit codes of all commands. They are stable: scripts rely on them. */
 import type { MigrationSummary } from '../migrate/report/summary.js';
 import { PostcopyError, type ErrorCode } from '../errors.js';
 
 export const EXIT_OK = 0;
 export const EXIT_USAGE = 2;
 
-export const EXIT_CODES: Record<ErrorCode, number> = {
-  INTERNAL: 1,
-  BAD_CONFIG: EXIT_USAGE,
-  HOST_LACKS: 3,
-  BAD_KERNEL: 4,
-  NAME_IN_USE: 5,
-  NO_SUCH_VM: 6,
-  ADDRESS_IN_USE: 7,
-  UNREACHABLE: 8,
-  BAD_PEER: 9,
-  REFUSED: 10,
-  WRONG_STATE: 11,
-  MIGRATION_FAILED: 12,
-  LINK_LOST: 13,
-  GUEST_FAILED: 14,
-  NO_REACTION: 15,
-  DISK_IN_USE: 16,
+interface Exit {
+  code: number;
+  /** In a few words, as `--help` has it. */
+  meaning: string;
+}
+
+export const EXITS: Record<ErrorCode, Exit> = {
+  INTERNAL: { code: 1, meaning: 'internal' },
+  // The command line, or a configuration file.
+  BAD_CONFIG: { code: EXIT_USAGE, meaning: 'usage' },
+  HOST_LACKS: { code: 3, meaning: 'host lacks something' },
+  BAD_KERNEL: { code: 4, meaning: 'bad kernel' },
+  NAME_IN_USE: { code: 5, meaning: 'name in use' },
+  NO_SUCH_VM: { code: 6, meaning: 'no such VM' },
+  ADDRESS_IN_USE: { code: 7, meaning: 'address in use' },
+  // The other host, or the VM's process; `migrate`: the VM ended meanwhile.
+  UNREACHABLE: { code: 8, meaning: 'unreachable' },
+  BAD_PEER: { code: 9, meaning: 'bad peer' },
+  REFUSED: { code: 10, meaning: 'refused' },
+  WRONG_STATE: { code: 11, meaning: 'wrong state' },
+  MIGRATION_FAILED: { code: 12, meaning: 'migration failed and the VM runs on' },
+  // The VM is at the destination, and may lack pages.
+  LINK_LOST: { code: 13, meaning: 'link lost after the hand-over' },
+  GUEST_FAILED: { code: 14, meaning: 'guest failed' },
+  NO_REACTION: { code: 15, meaning: 'guest did not react to its power button' },
+  DISK_IN_USE: { code: 16, meaning: 'disk in use' },
 };
 
+/** 128 + signal: `run` and `receive`, ended by a second signal, without waiting for the guest's end. */
 const SIGNAL_BASE = 128;
 
+export function exitCodeOf(code: ErrorCode): number {
+  return EXITS[code].code;
+}
+
 export function exitCodeOfError(error: unknown): number {
-  return error instanceof PostcopyError ? EXIT_CODES[error.code] : EXIT_CODES.INTERNAL;
+  return exitCodeOf(error instanceof PostcopyError ? error.code : 'INTERNAL');
 }
 
 /** Whatever the reason: what a script has to know is on which host the VM is. */
 export function exitCodeOfMigration(status: MigrationSummary['status']): number {
   if (status === 'completed') return EXIT_OK;
-  return status === 'failed' ? EXIT_CODES.MIGRATION_FAILED : EXIT_CODES.LINK_LOST;
+  return exitCodeOf(status === 'failed' ? 'MIGRATION_FAILED' : 'LINK_LOST');
 }
 
 export function exitCodeOfSignal(signalNumber: number): number {
   return SIGNAL_BASE + signalNumber;
+}
+
+/** Each with its meaning, in order. */
+export function exitCodesText(): string {
+  const exits = [{ code: EXIT_OK, meaning: 'done' }, ...Object.values(EXITS)];
+  return exits.map(({ code, meaning }) => `${code} ${meaning}`).join(', ');
 }

@@ -10,7 +10,7 @@ import { Cleanup } from '../basics/cleanup.js';
 import type { DetachedLog } from './detached-log.js';
 import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
-import { EXIT_CODES, EXIT_OK, exitCodeOfSignal } from './exit-codes.js';
+import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
 import { createLogger, type LogLevel } from './log.js';
@@ -77,7 +77,7 @@ export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<
     result = await Promise.race([vm.ended, lastResort.ended]);
     logger.info({ vm: hosted.name, ...result }, 'VM over');
     if (result.stuck) leaveThreadsBehind((await loadNative()).exitNow);
-    return result.code === undefined ? EXIT_OK : EXIT_CODES[result.code];
+    return result.code === undefined ? EXIT_OK : exitCodeOf(result.code);
   } finally {
     await cleanup.run();
     // Last, because the terminal is no longer raw now.

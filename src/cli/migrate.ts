@@ -1,7 +1,7 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
-import { EXIT_CODES, exitCodeOfMigration } from './exit-codes.js';
+import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine } from './live-line.js';
 import { progressLine, summaryText } from './migration-text.js';
 import { printJson, say, type Output } from './output.js';
@@ -38,7 +38,9 @@ export async function migrateCommand(
   // Of a migration that never handed over there are no figures worth a table.
   else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
   if (summary.status !== 'completed') say(output, failureLine(name, summary, fate));
-  return summary.status === 'failed' && fate === 'over' ? EXIT_CODES.UNREACHABLE : exitCodeOfMigration(summary.status);
+  return summary.status === 'failed' && fate === 'over'
+    ? exitCodeOf('UNREACHABLE')
+    : exitCodeOfMigration(summary.status);
 }
 
 async function migrate(name: string, destination: { host: string; port: number }, live: boolean): Promise<Outcome> {

@@ -3,7 +3,7 @@
  * seconds.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { EXIT_OK, EXIT_USAGE, exitCodeOfError } from './exit-codes.js';
+import { EXIT_OK, EXIT_USAGE, exitCodeOfError, exitCodesText } from './exit-codes.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
 import { processOutput, say, type Output } from './output.js';
 import { reportError } from './report-error.js';
@@ -16,11 +16,18 @@ const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:
 const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
 const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
 const REPEATABLE = ' (any number of times)';
-const HELP_FOOTER = `
-Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".
-Exit codes: 0 done, 1 internal, 2 usage, 3 host lacks something, 4 bad kernel, 5 name in use, 6 no such VM,
-7 address in use, 8 unreachable, 9 bad peer, 10 refused, 11 wrong state, 12 migration failed and the VM runs on,
-13 link lost after the hand-over, 14 guest failed, 15 guest did not react to its power button, 16 disk in use.`;
+const KEYS_HELP =
+  'Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".';
+const HELP_COLUMNS = 110;
+
+function helpFooter(): string {
+  return `\n${KEYS_HELP}\n${wrapList(`Exit codes: ${exitCodesText()}.`)}`;
+}
+
+/** Lines that end with a comma. */
+function wrapList(text: string): string {
+  return text.replaceAll(new RegExp(`(.{1,${HELP_COLUMNS}}(?:,|$)) ?`, 'g'), '$1\n').trimEnd();
+}
 
 /** Runs one command line (without node and script) and returns its exit code; never throws. */
 export async function runProgram(words: string[], output: Output = processOutput): Promise<number> {
@@ -45,7 +52,7 @@ export function createProgram(words: string[], output: Output, done: Done): Comm
     .addOption(
       new Option('--log-level <level>', 'of the log on standard error').choices(LOG_LEVELS).default(DEFAULT_LOG_LEVEL),
     )
-    .addHelpText('after', HELP_FOOTER)
+    .addHelpText('after', helpFooter)
     .configureOutput({
       writeOut: (text) => output.out(text),
       writeErr: (text) => output.err(text),

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { EXIT_CODES } from '../../../src/cli/exit-codes.js';
+import { EXITS } from '../../../src/cli/exit-codes.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { parseAddress } from '../../../src/configure/address.js';
 import { loadVmConfig } from '../../../src/configure/config-file.js';
@@ -58,9 +58,9 @@ function exitCodes(page: string): string[] {
 
 const KNOWN_CODES = [
   '`0`',
-  ...Object.entries(EXIT_CODES)
-    .sort(([, a], [, b]) => a - b)
-    .map(([name, code]) => `\`${code}\` (\`${name}\`)`),
+  ...Object.entries(EXITS)
+    .sort(([, a], [, b]) => a.code - b.code)
+    .map(([name, { code }]) => `\`${code}\` (\`${name}\`)`),
   '`128+n`',
 ];
 
