@@ -6,10 +6,9 @@ import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../tria
 import type { DowntimeParts } from '../migrate/report/downtime.js';
 import { MIB } from '../memory/page-size.js';
 import { EXIT_OK, exitCodeOf } from './exit-codes.js';
-import { openLiveLine } from './live-line.js';
+import { openLiveLine, printJson, say, type Output } from './output.js';
 import { loadNative } from './load-native.js';
 import { progressLine } from './migration-text.js';
-import { printJson, say, type Output } from './output.js';
 
 export interface DemoOptions {
   machine: MachineName;

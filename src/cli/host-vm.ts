@@ -13,8 +13,7 @@ import { EndRequest } from './end-request.js';
 import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
-import { createLogger, type LogLevel } from './log.js';
-import { say, type Output } from './output.js';
+import { createLogger, say, type LogLevel, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export interface HostedVm {

@@ -2,9 +2,8 @@ import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
 import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
-import { openLiveLine } from './live-line.js';
+import { openLiveLine, printJson, say, type Output } from './output.js';
 import { progressLine, summaryText } from './migration-text.js';
-import { printJson, say, type Output } from './output.js';
 import { withClient } from './with-client.js';
 
 export interface MigrateOptions {

@@ -1,4 +1,12 @@
+import type { Logger } from 'pino';
 import { plain } from '../basics/plain.js';
+import { describeError, PostcopyError } from '../errors.js';
+
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export const DEFAULT_LOG_LEVEL: LogLevel = 'warn';
+
+const STDERR_FD = 2;
 
 /** Where a command writes; injected, so that tests read it. */
 export interface Output {
@@ -36,4 +44,50 @@ export function say(output: Output, message: string): void {
 
 export function printJson(output: Output, value: unknown): void {
   output.out(`${JSON.stringify(value)}\n`);
+}
+
+/** One clear line on standard error; the stack with all causes where the log level asks for it. */
+export function reportError(output: Output, error: unknown, level: LogLevel): void {
+  say(output, messageOf(error));
+  if (level === 'debug' || level === 'trace') output.err(`${stackOf(error)}\n`);
+}
+
+function messageOf(error: unknown): string {
+  const message = describeError(error);
+  return error instanceof PostcopyError ? message : `internal error: ${message} (--log-level debug shows where)`;
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? String(error);
+  return error.cause === undefined ? own : `${own}\ncaused by ${stackOf(error.cause)}`;
+}
+
+/** JSON lines on standard error, written at once, so that the last one before a crash is there. */
+export async function createLogger(level: LogLevel): Promise<Logger> {
+  const { pino } = await import('pino');
+  const destination = pino.destination({ dest: STDERR_FD, sync: true });
+  destination.on('error', () => {}); // as of process.stderr: see outliveReaders()
+  return pino({ level }, destination);
+}
+
+/** One line on a terminal that is rewritten in place; nothing where standard error is no terminal. */
+export interface LiveLine {
+  show(text: string): void;
+  /** Removes the line. */
+  clear(): void;
+}
+
+export async function openLiveLine(wanted: boolean): Promise<LiveLine> {
+  if (!wanted || process.stderr.isTTY !== true) return { show: () => {}, clear: () => {} };
+  const { createLogUpdate } = await import('log-update');
+  const update = createLogUpdate(process.stderr);
+  return {
+    show: (text) => update(text),
+    clear: () => {
+      update.clear();
+      // Shows the cursor again.
+      update.done();
+    },
+  };
 }

@@ -6,3 +6,9 @@ export async function pauseCommand(name: string): Promise<number> {
   await withClient(name, (client) => client.pause());
   return EXIT_OK;
 }
+
+/** `postcopy resume`: lets a paused VM go on; with --force, one whose hand-over broke. */
+export async function resumeCommand(name: string, options: { force?: boolean }): Promise<number> {
+  await withClient(name, (client) => client.resume(options));
+  return EXIT_OK;
+}

@@ -4,9 +4,15 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT_OK, EXIT_USAGE, exitCodeOfError, exitCodesText } from './exit-codes.js';
-import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from './log.js';
-import { processOutput, say, type Output } from './output.js';
-import { reportError } from './report-error.js';
+import {
+  DEFAULT_LOG_LEVEL,
+  LOG_LEVELS,
+  processOutput,
+  reportError,
+  say,
+  type LogLevel,
+  type Output,
+} from './output.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
 import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
 import { VERSION } from '../version.js';
@@ -170,7 +176,7 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .description('let a paused VM go on')
     .option('--force', 'one whose hand-over broke as well: say that the other host has not run it, and never will')
     .action(async (name: string, options: { force?: boolean }) => {
-      const { resumeCommand } = await import('./resume.js');
+      const { resumeCommand } = await import('./pause.js');
       done(await resumeCommand(name, options));
     });
   program

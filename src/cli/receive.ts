@@ -11,8 +11,7 @@ import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
 import { hostVm } from './host-vm.js';
 import { loadNative } from './load-native.js';
-import type { LogLevel } from './log.js';
-import { say, type Output } from './output.js';
+import { say, type LogLevel, type Output } from './output.js';
 
 export interface ReceiveCommandOptions {
   name: string;

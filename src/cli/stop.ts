@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { lockPath } from '../control/runtime-directory.js';
 import { EXIT_OK } from './exit-codes.js';
-import { openLiveLine } from './live-line.js';
+import { openLiveLine } from './output.js';
 import { withClient } from './with-client.js';
 
 export interface StopOptions {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { listText } from '../../../src/cli/list.js';
 import { progressLine, summaryText } from '../../../src/cli/migration-text.js';
 import { plain } from '../../../src/basics/plain.js';
-import { reportError } from '../../../src/cli/report-error.js';
+import { reportError } from '../../../src/cli/output.js';
 import { statusText } from '../../../src/cli/status.js';
 import { formatDuration, formatMicros } from '../../../src/basics/units.js';
 import { PostcopyError } from '../../../src/errors.js';

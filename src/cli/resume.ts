@@ -1,8 +1,0 @@
-import { EXIT_OK } from './exit-codes.js';
-import { withClient } from './with-client.js';
-
-/** `postcopy resume`: lets a paused VM go on; with --force, one whose hand-over broke. */
-export async function resumeCommand(name: string, options: { force?: boolean }): Promise<number> {
-  await withClient(name, (client) => client.resume(options));
-  return EXIT_OK;
-}
