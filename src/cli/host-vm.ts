@@ -1,9 +1,10 @@
 /** The process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
+import type { Logger } from 'pino';
 import type { SerialSetting } from '../configure/serial-setting.js';
 import { claimName, type LockFile } from '../control/claim-name.js';
 import type { VmEnd } from '../vm/service.js';
 import { startControlServer } from '../control/server.js';
-import { openSerialBackend, type SerialOptions } from '../console/serial-backend.js';
+import { openSerialBackend, type SerialBackend, type SerialOptions } from '../console/serial-backend.js';
 import type { Consoles } from '../machine/console-lines.js';
 import type { VmProcess } from '../vm/vm-process.js';
 import { Cleanup } from '../basics/cleanup.js';
@@ -37,50 +38,111 @@ export interface HostVmOptions {
 }
 
 /** Runs the VM until it is over here, tells how it ended, and returns the exit code. */
-export async function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<number> {
-  const cleanup = new Cleanup();
-  const end = new EndRequest((why) => say(options.output, why));
-  let result: VmEnd | undefined;
-  let vm: VmProcess | undefined;
-  try {
-    const logger = await createLogger(options.logLevel);
-    const claim = claimName(hosted.name, options.lockFile);
-    cleanup.add(releaseAtExit(() => claim.release()));
-    cleanup.add(onEndSignals((signal) => endOnSignal(signal, end)));
+export function hostVm(hosted: HostedVm, options: HostVmOptions): Promise<number> {
+  return new HostProcess(hosted, options).run();
+}
 
-    const lastResort = new LastResort(
-      () => vm?.status().state,
-      (text) => say(options.output, text),
+/** Each step leaves to the clean-up what undoes it, which runs in reverse order. */
+class HostProcess {
+  readonly #cleanup = new Cleanup();
+  readonly #end: EndRequest;
+  readonly #lastResort: LastResort;
+  #vm: VmProcess | undefined;
+  /** Of a VM that is over. */
+  #result: VmEnd | undefined;
+
+  constructor(
+    readonly hosted: HostedVm,
+    readonly options: HostVmOptions,
+  ) {
+    this.#end = new EndRequest((why) => this.#say(why));
+    this.#lastResort = new LastResort(
+      () => this.#vm?.status().state,
+      (text) => this.#say(text),
     );
-    cleanup.add(lastResort.install());
+  }
 
-    // The name answers before the VM starts. The backends close first: consoles get the guest's last words.
-    const server = await startControlServer({ path: claim.socketPath, service: () => vm, logger });
-    cleanup.add(() => server.close());
-    const open = async (setting: SerialSetting) => {
-      const backend = await openSerialBackend(setting, { onQuit: () => void end.ask(), stdio: options.stdio });
-      cleanup.add(() => backend.close());
-      return backend;
-    };
-    const consoles = { serial: await open(hosted.serial), virtio: await open(hosted.console) };
-    if (end.wanted) return EXIT_OK;
+  async run(): Promise<number> {
+    const logger = await createLogger(this.options.logLevel);
+    // Told last of all, because the terminal is no longer raw then.
+    this.#cleanup.add(() => this.#tellEnd());
+    try {
+      const socketPath = this.#claimName();
+      this.#takeSignals();
+      this.#outliveErrors();
+      await this.#answerRequests(socketPath, logger);
+      const consoles = await this.#openConsoles();
+      if (this.#end.wanted) return EXIT_OK;
+      const vm = await this.#start(consoles, logger);
+      return await this.#stayWith(vm, logger);
+    } finally {
+      await this.#cleanup.run();
+    }
+  }
 
-    vm = await Promise.race([hosted.start(consoles), lastResort.ended]);
-    options.log?.take(hosted.name);
-    cleanup.add(() => {
-      if (result !== undefined && result.code === undefined) options.log?.remove(hosted.name);
+  /** Returns the path of the control socket. */
+  #claimName(): string {
+    const claim = claimName(this.hosted.name, this.options.lockFile);
+    this.#cleanup.add(releaseAtExit(() => claim.release()));
+    return claim.socketPath;
+  }
+
+  #takeSignals(): void {
+    this.#cleanup.add(onEndSignals((signal) => endOnSignal(signal, this.#end)));
+  }
+
+  #outliveErrors(): void {
+    this.#cleanup.add(this.#lastResort.install());
+  }
+
+  /** The name answers before the VM starts. The consoles close before the server does, and get the guest's last words. */
+  async #answerRequests(path: string, logger: Logger): Promise<void> {
+    const server = await startControlServer({ path, service: () => this.#vm, logger });
+    this.#cleanup.add(() => server.close());
+  }
+
+  async #openConsoles(): Promise<Consoles> {
+    const serial = await this.#openConsole(this.hosted.serial);
+    return { serial, virtio: await this.#openConsole(this.hosted.console) };
+  }
+
+  async #openConsole(setting: SerialSetting): Promise<SerialBackend> {
+    const onQuit = (): void => void this.#end.ask();
+    const backend = await openSerialBackend(setting, { onQuit, stdio: this.options.stdio });
+    this.#cleanup.add(() => backend.close());
+    return backend;
+  }
+
+  /** From here on the log of a process in the background is the VM's, and stays if its end was an error. */
+  async #start(consoles: Consoles, logger: Logger): Promise<VmProcess> {
+    const { name } = this.hosted;
+    const vm = await Promise.race([this.hosted.start(consoles), this.#lastResort.ended]);
+    this.#vm = vm;
+    this.options.log?.take(name);
+    this.#cleanup.add(() => {
+      if (this.#result !== undefined && this.#result.code === undefined) this.options.log?.remove(name);
     });
-    end.vmIsThere(vm);
-    hosted.started?.(vm);
-    logger.info({ vm: hosted.name }, 'VM process ready');
-    result = await Promise.race([vm.ended, lastResort.ended]);
-    logger.info({ vm: hosted.name, ...result }, 'VM over');
+    this.#end.vmIsThere(vm);
+    this.hosted.started?.(vm);
+    logger.info({ vm: name }, 'VM process ready');
+    return vm;
+  }
+
+  /** Returns the exit code. */
+  async #stayWith(vm: VmProcess, logger: Logger): Promise<number> {
+    const result = await Promise.race([vm.ended, this.#lastResort.ended]);
+    this.#result = result;
+    logger.info({ vm: this.hosted.name, ...result }, 'VM over');
     if (result.stuck) leaveThreadsBehind((await loadNative()).exitNow);
     return result.code === undefined ? EXIT_OK : exitCodeOf(result.code);
-  } finally {
-    await cleanup.run();
-    // Last, because the terminal is no longer raw now.
-    if (result !== undefined && result.message !== '') say(options.output, result.message);
+  }
+
+  #tellEnd(): void {
+    if (this.#result !== undefined && this.#result.message !== '') this.#say(this.#result.message);
+  }
+
+  #say(text: string): void {
+    say(this.options.output, text);
   }
 }
 
