@@ -1,8 +1,8 @@
+import { Qmp } from '../../../src/bench/qemu/qmp.js';
 import { AgentChannel } from './agent-channel.js';
 import { within } from './deadline.js';
 import { LINK_ID, type HostFiles, type HostOptions } from './qemu-arguments.js';
 import { startQemu, type QemuProcess } from './qemu-process.js';
-import { Qmp } from './qmp.js';
 import type { RemoteProcess } from './remote-process.js';
 
 const BOOT_LIMIT_MS = 200_000;
