@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { NetDevice } from '../../../src/devices/virtio/net/net-device.js';
 import { QueueError } from '../../../src/devices/virtio/virtio-device.js';
 import { POLLIN, POLLOUT, type NativeMemory } from '../../../src/native.js';
-import { MockDriver } from '../devices/virtio/mock-driver.js';
+import { FakeRingDriver } from '../devices/virtio/fake-ring-driver.js';
 import { FakeRam } from '../memory/fake-ram.js';
 import { fuzz, FUZZ_TIMEOUT_MS } from './fuzz.js';
 import { FuzzTap } from './fuzz-tap.js';
@@ -46,14 +46,14 @@ function lengths(most: number): fc.Arbitrary<number> {
 class Machine {
   readonly ram = new FakeRam(0x8000000);
   readonly tap = new FuzzTap();
-  driver: MockDriver;
+  driver: FakeRingDriver;
 
   constructor(
     features: bigint,
     readonly eventIdx: boolean,
   ) {
     const device = this.#device();
-    this.driver = new MockDriver(device, { ram: this.ram, eventIdx, features: features & device.features });
+    this.driver = new FakeRingDriver(device, { ram: this.ram, eventIdx, features: features & device.features });
     this.driver.start();
   }
 
@@ -83,7 +83,7 @@ class Machine {
 
   /** What has come back to the driver, which may add as many again. */
   collect(): void {
-    for (const queue of this.driver.mock) queue.collect();
+    for (const queue of this.driver.sides) queue.collect();
   }
 
   #device(): NetDevice {
@@ -105,7 +105,7 @@ class Machine {
       return part;
     });
     try {
-      this.driver.mock[queue]!.add({ readable: bytes, writable, indirect });
+      this.driver.sides[queue]!.add({ readable: bytes, writable, indirect });
     } catch (error) {
       if (!(error instanceof Error) || error.message !== 'the queue is full') throw error;
     }
@@ -155,7 +155,7 @@ describe('a network device', { timeout: FUZZ_TIMEOUT_MS }, () => {
         fc.boolean(),
         (buffers, frames, idx) => {
           const machine = new Machine(merge, idx);
-          const queue = machine.driver.mock[RX]!;
+          const queue = machine.driver.sides[RX]!;
           const supply = (): void => {
             for (let at = 0; ; at++) {
               try {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC } from '../../../src/devices/virtio/features.js';
 import { Virtqueue, type QueuePosition } from '../../../src/devices/virtio/queue.js';
 import type { DescriptorChain } from '../../../src/devices/virtio/virtio-device.js';
-import { MockQueue } from '../devices/virtio/mock-queue.js';
+import { FakeRings } from '../devices/virtio/fake-rings.js';
 import { FakeRam } from '../memory/fake-ram.js';
 import { fuzz, FUZZ_TIMEOUT_MS } from './fuzz.js';
 
@@ -12,7 +12,7 @@ const SIZE = 8;
 /** A driver and a device that both keep to the rules, each asleep until the other tells it of something. */
 class Traffic {
   readonly ram = new FakeRam(0x1000000);
-  readonly driver: MockQueue;
+  readonly driver: FakeRings;
   queue: Virtqueue;
   /** Heads the driver has added, the device has not seen; and has seen, not returned; and has returned, not collected. */
   readonly added: number[] = [];
@@ -27,7 +27,7 @@ class Traffic {
     readonly eventIdx: boolean,
     first: number,
   ) {
-    this.driver = new MockQueue(this.ram, 0x1000, SIZE, eventIdx, first);
+    this.driver = new FakeRings(this.ram, 0x1000, SIZE, eventIdx, first);
     this.driver.setUsedEvent(first);
     this.queue = this.#open({ nextAvailable: first, nextUsed: first });
   }

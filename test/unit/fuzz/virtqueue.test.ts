@@ -4,7 +4,7 @@ import { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC } from '../../../src/devices
 import { Virtqueue } from '../../../src/devices/virtio/queue.js';
 import { segmentsLength } from '../../../src/devices/virtio/segment.js';
 import { QueueError, type DescriptorChain } from '../../../src/devices/virtio/virtio-device.js';
-import { MockQueue } from '../devices/virtio/mock-queue.js';
+import { FakeRings } from '../devices/virtio/fake-rings.js';
 import { FakeRam } from '../memory/fake-ram.js';
 import { fuzz, FUZZ_TIMEOUT_MS } from './fuzz.js';
 
@@ -33,19 +33,19 @@ const address = fc.oneof(
 const length = fc.oneof(fc.constantFrom(0, 1, 16, 32, 40, 128, 2 ** 31, 2 ** 32 - 1), fc.nat(0x100));
 const index = fc.oneof({ weight: 8, arbitrary: fc.nat(8) }, fc.nat(0xffff));
 
-type Act = (queue: Virtqueue, driver: MockQueue, flying: DescriptorChain[]) => void;
+type Act = (queue: Virtqueue, driver: FakeRings, flying: DescriptorChain[]) => void;
 
 const descriptor = fc.tuple(index, fc.record({ address, length, flags: fc.nat(7), next: index }), fc.boolean());
 const hostile: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 4,
-    arbitrary: descriptor.map(([at, fields, elsewhere]) => (_: Virtqueue, driver: MockQueue) => {
+    arbitrary: descriptor.map(([at, fields, elsewhere]) => (_: Virtqueue, driver: FakeRings) => {
       driver.setDescriptor(at % 8, fields, elsewhere ? 0x2000 : undefined);
     }),
   },
-  { weight: 4, arbitrary: index.map((head) => (_: Virtqueue, driver: MockQueue) => driver.offer(head)) },
-  fc.nat(0xffff).map((to) => (_: Virtqueue, driver: MockQueue) => driver.setAvailable(to)),
-  fc.uint8Array({ maxLength: 64 }).map((bytes) => (_: Virtqueue, driver: MockQueue) => {
+  { weight: 4, arbitrary: index.map((head) => (_: Virtqueue, driver: FakeRings) => driver.offer(head)) },
+  fc.nat(0xffff).map((to) => (_: Virtqueue, driver: FakeRings) => driver.setAvailable(to)),
+  fc.uint8Array({ maxLength: 64 }).map((bytes) => (_: Virtqueue, driver: FakeRings) => {
     driver.ram.write(driver.rings.availableRing, bytes.subarray(0, 22));
   }),
 );
@@ -53,11 +53,11 @@ const device: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: fc.constant(pop) },
   fc
     .tuple(fc.nat(8), fc.nat(0xffffffff))
-    .map(([at, written]) => (queue: Virtqueue, _: MockQueue, flying: DescriptorChain[]) => {
+    .map(([at, written]) => (queue: Virtqueue, _: FakeRings, flying: DescriptorChain[]) => {
       for (const { head } of flying.splice(at, 1)) queue.push(head, written);
     }),
   fc.constant((queue: Virtqueue) => queue.signal()),
-  fc.constant((queue: Virtqueue, _: MockQueue, flying: DescriptorChain[]) => {
+  fc.constant((queue: Virtqueue, _: FakeRings, flying: DescriptorChain[]) => {
     if (flying.length === 0) return;
     // The last of them may have been returned before: then it is the model's mistake.
     try {
@@ -69,7 +69,7 @@ const device: fc.Arbitrary<Act> = fc.oneof(
   }),
 );
 
-function pop(queue: Virtqueue, _: MockQueue, flying: DescriptorChain[]): void {
+function pop(queue: Virtqueue, _: FakeRings, flying: DescriptorChain[]): void {
   const chain = queue.pop();
   if (chain === undefined) return;
   const segments = [...chain.readable, ...chain.writable];
@@ -93,7 +93,7 @@ describe('a virtqueue', () => {
       fuzz(
         fc.property(acts, fc.boolean(), fc.boolean(), fc.nat(0xffff), (all, eventIdx, indirect, first) => {
           const ram = new WatchedRam(RAM_BYTES);
-          const driver = new MockQueue(ram, START, 8, eventIdx, first);
+          const driver = new FakeRings(ram, START, 8, eventIdx, first);
           const features = (eventIdx ? VIRTIO_F_EVENT_IDX : 0n) | (indirect ? VIRTIO_F_INDIRECT_DESC : 0n);
           const position = { nextAvailable: first, nextUsed: first };
           const queue = new Virtqueue(ram, {

@@ -6,16 +6,16 @@ import {
 import { Virtqueue, type QueuePosition } from '../../../../src/devices/virtio/queue.js';
 import type { Driver, VirtioDevice } from '../../../../src/devices/virtio/virtio-device.js';
 import { FakeRam } from '../../memory/fake-ram.js';
-import { MockQueue } from './mock-queue.js';
+import { FakeRings } from './fake-rings.js';
 
-export { MockQueue } from './mock-queue.js';
+export { FakeRings } from './fake-rings.js';
 import { SOON } from './soon.js';
 
 const MIB = 0x100000;
 /** Rings and buffers of queue n begin at (n + 1) times this. */
 const QUEUE_AREA = 4 * MIB;
 
-export interface MockDriverOptions {
+export interface FakeRingDriverOptions {
   /** Of the device; those of ring and transport come on top. Default: all it offers. */
   features?: bigint;
   eventIdx?: boolean;
@@ -26,14 +26,14 @@ export interface MockDriverOptions {
 
 /**
  * Plays the driver of a device model, without a transport between them:
- * `const driver = new MockDriver(device); driver.start(); driver.mock[0].add({...}); driver.kick();
- * driver.mock[0].collect()`.
+ * `const driver = new FakeRingDriver(device); driver.start(); driver.sides[0].add({...}); driver.kick();
+ * driver.sides[0].collect()`.
  */
-export class MockDriver implements Driver {
+export class FakeRingDriver implements Driver {
   readonly features: bigint;
   readonly ram: FakeRam;
   /** The driver's side of each queue. */
-  readonly mock: MockQueue[];
+  readonly sides: FakeRings[];
   /** What the device sees. */
   readonly queues: readonly (Virtqueue | undefined)[];
   /** Used buffer notifications. */
@@ -42,8 +42,8 @@ export class MockDriver implements Driver {
 
   constructor(
     readonly device: VirtioDevice,
-    readonly options: MockDriverOptions = {},
-    moved?: { mock: MockQueue[]; positions: (QueuePosition | undefined)[] },
+    readonly options: FakeRingDriverOptions = {},
+    moved?: { sides: FakeRings[]; positions: (QueuePosition | undefined)[] },
   ) {
     const eventIdx = options.eventIdx ?? false;
     this.features =
@@ -52,9 +52,9 @@ export class MockDriver implements Driver {
       VIRTIO_F_INDIRECT_DESC |
       (eventIdx ? VIRTIO_F_EVENT_IDX : 0n);
     this.ram = options.ram ?? new FakeRam(128 * MIB);
-    this.mock =
-      moved?.mock ?? device.queueSizes.map((size, n) => new MockQueue(this.ram, (n + 1) * QUEUE_AREA, size, eventIdx));
-    this.queues = this.mock.map((_, index) => this.#connect(index, moved?.positions[index]));
+    this.sides =
+      moved?.sides ?? device.queueSizes.map((size, n) => new FakeRings(this.ram, (n + 1) * QUEUE_AREA, size, eventIdx));
+    this.queues = this.sides.map((_, index) => this.#connect(index, moved?.positions[index]));
   }
 
   configChanged(): void {
@@ -68,16 +68,16 @@ export class MockDriver implements Driver {
 
   /** Notifies the device if it wants that; whether it did. */
   kick(): boolean {
-    const wanted = this.mock.map((queue) => queue.wantsKick()).some((wants) => wants);
+    const wanted = this.sides.map((queue) => queue.wantsKick()).some((wants) => wants);
     if (wanted) this.device.process();
     return wanted;
   }
 
   /** Pauses the device and goes on with `other`, a device of another host with the same RAM. process() is to come. */
-  moveTo(other: VirtioDevice): MockDriver {
+  moveTo(other: VirtioDevice): FakeRingDriver {
     this.device.pause(SOON);
     const positions = this.queues.map((queue) => queue?.save());
-    const moved = new MockDriver(other, { ...this.options, ram: this.ram }, { mock: this.mock, positions });
+    const moved = new FakeRingDriver(other, { ...this.options, ram: this.ram }, { sides: this.sides, positions });
     other.restore(structuredClone(this.device.save()));
     other.start(moved);
     return moved;
@@ -86,7 +86,7 @@ export class MockDriver implements Driver {
   #connect(index: number, position?: QueuePosition): Virtqueue | undefined {
     if (this.options.enabled?.(index) === false) return undefined;
     return new Virtqueue(this.ram, {
-      rings: this.mock[index]!.rings,
+      rings: this.sides[index]!.rings,
       maxSize: this.device.queueSizes[index]!,
       features: this.features,
       interrupt: () => void this.interrupts++,

@@ -6,7 +6,7 @@ export const WRITE = 2;
 export const INDIRECT = 4;
 
 /** What a chain is made of. Guest addresses are RAM offsets here: all is below the hole. */
-export interface MockBuffers {
+export interface FakeBuffers {
   /** Contents of the readable buffers. */
   readable?: Uint8Array[];
   /** Lengths of the writable ones. */
@@ -15,7 +15,7 @@ export interface MockBuffers {
   indirect?: boolean;
 }
 
-export interface MockDescriptor {
+export interface FakeDescriptor {
   address: number | bigint;
   length: number;
   flags?: number;
@@ -23,7 +23,7 @@ export interface MockDescriptor {
 }
 
 /** A chain that came back. */
-export interface MockUsed {
+export interface FakeUsed {
   head: number;
   written: number;
   /** The first `written` bytes of its writable buffers. */
@@ -33,7 +33,7 @@ export interface MockUsed {
 const align = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 /** The driver's side of one split virtqueue, in RAM from `start` on: rings first, buffers behind them. */
-export class MockQueue {
+export class FakeRings {
   readonly rings: RingAddresses;
   /** avail.idx. */
   available = 0;
@@ -64,14 +64,14 @@ export class MockQueue {
   }
 
   /** Makes a chain available; its head. Throws if there is no room. */
-  add(buffers: MockBuffers): number {
+  add(buffers: FakeBuffers): number {
     const head = this.build(buffers);
     this.offer(head);
     return head;
   }
 
   /** Lays out a chain without making it available; its head. */
-  build({ readable = [], writable = [], indirect = false }: MockBuffers): number {
+  build({ readable = [], writable = [], indirect = false }: FakeBuffers): number {
     const wanted = [
       ...readable.map((bytes) => ({ address: this.place(bytes), length: bytes.length, flags: 0 })),
       ...writable.map((length) => ({ address: this.alloc(length), length, flags: WRITE })),
@@ -127,8 +127,8 @@ export class MockQueue {
   }
 
   /** What has come back since the last call; wants an interrupt for the next one. */
-  collect(): MockUsed[] {
-    const result: MockUsed[] = [];
+  collect(): FakeUsed[] {
+    const result: FakeUsed[] = [];
     const end = this.word(this.rings.usedRing + 2);
     for (; this.used !== end; this.used = (this.used + 1) & 0xffff) {
       const entry = this.rings.usedRing + 4 + 8 * (this.used % this.size);
@@ -138,7 +138,7 @@ export class MockQueue {
     return result;
   }
 
-  setDescriptor(index: number, descriptor: MockDescriptor, table = this.rings.descriptorTable): void {
+  setDescriptor(index: number, descriptor: FakeDescriptor, table = this.rings.descriptorTable): void {
     const bytes = Buffer.alloc(16);
     bytes.writeBigUInt64LE(BigInt(descriptor.address));
     bytes.writeUInt32LE(descriptor.length, 8);
@@ -184,7 +184,7 @@ export class MockQueue {
     return this.#free.splice(0, count);
   }
 
-  #link(wanted: MockDescriptor[], indices: number[], table: number): void {
+  #link(wanted: FakeDescriptor[], indices: number[], table: number): void {
     wanted.forEach((descriptor, at) => {
       const next = indices[at + 1];
       const flags = (descriptor.flags ?? 0) | (next === undefined ? 0 : NEXT);
@@ -192,7 +192,7 @@ export class MockQueue {
     });
   }
 
-  #finish(head: number, written: number): MockUsed {
+  #finish(head: number, written: number): FakeUsed {
     const chain = this.#chains.get(head);
     if (chain === undefined) throw new Error(`chain ${head} came back and was not out`);
     this.#chains.delete(head);

@@ -1,13 +1,13 @@
 import { REGISTER, STATUS } from '../../../../src/devices/virtio/mmio-registers.js';
 import type { MmioTransport } from '../../../../src/devices/virtio/mmio-transport.js';
 import type { FakeRam } from '../../memory/fake-ram.js';
-import { MockQueue } from './mock-queue.js';
+import { FakeRings } from './fake-rings.js';
 
 export const EVENT_IDX = 1n << 29n;
 
 /** Plays the driver of a transport by its registers, as Linux does it. */
 export class MmioDriver {
-  queues: MockQueue[] = [];
+  queues: FakeRings[] = [];
 
   constructor(
     readonly transport: MmioTransport,
@@ -44,7 +44,7 @@ export class MmioDriver {
     }
   }
 
-  setQueue(index: number, queue: MockQueue): void {
+  setQueue(index: number, queue: FakeRings): void {
     const { size, descriptorTable, availableRing, usedRing } = queue.rings;
     this.write(REGISTER.queueSel, index);
     this.write(REGISTER.queueNum, size);
@@ -71,7 +71,7 @@ export class MmioDriver {
       this.write(REGISTER.queueSel, index);
       const size = this.read(REGISTER.queueNumMax);
       if (size === 0) break;
-      this.queues.push(new MockQueue(this.ram, 0x10000 * (index + 1), size, (features & EVENT_IDX) !== 0n));
+      this.queues.push(new FakeRings(this.ram, 0x10000 * (index + 1), size, (features & EVENT_IDX) !== 0n));
       this.setQueue(index, this.queues[index]!);
     }
     this.addStatus(STATUS.driverOk);

@@ -8,7 +8,7 @@ import { Virtqueue, type QueuePosition } from '../../../../src/devices/virtio/qu
 import type { RingAddresses } from '../../../../src/devices/virtio/split-ring.js';
 import { QueueError, type DescriptorChain } from '../../../../src/devices/virtio/virtio-device.js';
 import { FakeRam } from '../../memory/fake-ram.js';
-import { INDIRECT, MockQueue, NEXT, WRITE } from './mock-queue.js';
+import { INDIRECT, FakeRings, NEXT, WRITE } from './fake-rings.js';
 
 const SIZE = 8;
 const ALL = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
@@ -16,12 +16,12 @@ const PLAIN = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC;
 const GIB = 2 ** 30;
 
 let ram: FakeRam;
-let driver: MockQueue;
+let driver: FakeRings;
 let interrupts: number;
 
 beforeEach(() => {
   ram = new FakeRam(5 * GIB);
-  driver = new MockQueue(ram, 0x10000, SIZE);
+  driver = new FakeRings(ram, 0x10000, SIZE);
   interrupts = 0;
 });
 
@@ -122,7 +122,7 @@ describe('chains', () => {
   });
 
   it('return in any order, and the indices wrap at 2^16', () => {
-    driver = new MockQueue(ram, 0x10000, SIZE, false, 0xfffc);
+    driver = new FakeRings(ram, 0x10000, SIZE, false, 0xfffc);
     const queue = open(PLAIN, { nextAvailable: 0xfffc, nextUsed: 0xfffc });
     for (let round = 0; round < 5; round++) {
       const heads = [1, 2, 3].map((length) => driver.add({ writable: [length] }));
@@ -189,7 +189,7 @@ describe('notifications', () => {
   });
 
   it.each([0, 0xfffd])('with event indices come when used_event is passed (from index %i)', (first) => {
-    driver = new MockQueue(ram, 0x10000, SIZE, true, first);
+    driver = new FakeRings(ram, 0x10000, SIZE, true, first);
     driver.setUsedEvent((first + 3) & 0xffff);
     const queue = open(ALL, { nextAvailable: first, nextUsed: first });
     const seen: number[] = [];
@@ -208,7 +208,7 @@ describe('notifications', () => {
   });
 
   it.each([0, 0xfffe])('ask for a kick once the queue is empty (from index %i)', (first) => {
-    driver = new MockQueue(ram, 0x10000, SIZE, true, first);
+    driver = new FakeRings(ram, 0x10000, SIZE, true, first);
     const queue = open(ALL, { nextAvailable: first, nextUsed: first });
     expect(queue.pop()).toBeUndefined();
     expect(driver.availEvent).toBe(first);
@@ -223,7 +223,7 @@ describe('notifications', () => {
   });
 
   it('find what came before the driver could know that a kick is wanted', () => {
-    driver = new MockQueue(ram, 0x10000, SIZE, true);
+    driver = new FakeRings(ram, 0x10000, SIZE, true);
     const queue = open(ALL);
     const write = ram.write.bind(ram);
     ram.write = (offset, bytes) => {
@@ -238,7 +238,7 @@ describe('notifications', () => {
 
 describe('save', () => {
   it('in the middle: another queue over the same RAM goes on', () => {
-    driver = new MockQueue(ram, 0x10000, SIZE, true);
+    driver = new FakeRings(ram, 0x10000, SIZE, true);
     const before = open(ALL);
     driver.add({ writable: [1] });
     driver.add({ writable: [2] });

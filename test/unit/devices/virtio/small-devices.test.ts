@@ -12,7 +12,7 @@ import { FakeRam } from '../../memory/fake-ram.js';
 import { FakeInterrupt } from './fake-interrupt.js';
 import { FakeLine } from './fake-line.js';
 import { MmioDriver } from './mmio-driver.js';
-import { MockQueue } from './mock-queue.js';
+import { FakeRings } from './fake-rings.js';
 import { SOON } from './soon.js';
 
 // Console, entropy device and balloon behind the transport and real rings, as a driver finds them.
@@ -81,9 +81,9 @@ it('a balloon takes pages by number and by range, with the queues as Linux count
   const balloon = new VirtioBalloon(ram, new ReportedPages(memory, new Int32Array(1)));
   const driver = new MmioDriver(transportOf(balloon), ram);
   driver.negotiate();
-  const [inflate, reporting] = [new MockQueue(ram, 0x100000, 128), new MockQueue(ram, 0x200000, 128)];
+  const [inflate, reporting] = [new FakeRings(ram, 0x100000, 128), new FakeRings(ram, 0x200000, 128)];
   driver.setQueue(0, inflate);
-  driver.setQueue(1, new MockQueue(ram, 0x10000, 128));
+  driver.setQueue(1, new FakeRings(ram, 0x10000, 128));
   driver.setQueue(2, reporting);
   driver.addStatus(STATUS.driverOk);
   inflate.add({ readable: [new Uint8Array(Uint32Array.from([901, 900, 0xffffffff]).buffer)] });

@@ -3,7 +3,7 @@ import type { SourcePages } from '../../../../src/memory/page-states.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
 import { words } from '../../threads/channel-pair.js';
-import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp } from './push-bench.js';
+import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp } from './push-rig.js';
 
 describe('BackgroundPush', () => {
   it('sends nothing before the hand-over', () => {

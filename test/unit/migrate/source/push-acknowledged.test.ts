@@ -4,7 +4,7 @@ import { PushDepth } from '../../../../src/migrate/flow/push-depth.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { native, POLLIN, POLLOUT } from '../../../../src/native.js';
 import { words } from '../../threads/channel-pair.js';
-import { badPeer, parse, received, RECEIVED, setUp, straightOn } from './push-bench.js';
+import { badPeer, parse, received, RECEIVED, setUp, straightOn } from './push-rig.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

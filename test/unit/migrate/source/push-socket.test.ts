@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { POLLIN, POLLOUT } from '../../../../src/native.js';
-import { HEADER, PAGE, parse, setUp } from './push-bench.js';
+import { HEADER, PAGE, parse, setUp } from './push-rig.js';
 
 describe('a socket that takes less than all', () => {
   /** A socket that takes so many bytes at each call. */

@@ -20,7 +20,7 @@ export interface Parts {
 }
 
 /** A device with its driver, over RAM and a disk of 64 sectors. */
-export class Bench {
+export class Rig {
   readonly ram = new FakeRam(1 << 24);
   readonly memory = this.ram as unknown as NativeMemory;
   readonly disk = new FakeDisk(SECTORS * 512);

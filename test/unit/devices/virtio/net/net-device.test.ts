@@ -8,7 +8,7 @@ import {
   VIRTIO_NET_F_GUEST_TSO4,
   VIRTIO_NET_F_GUEST_TSO6,
 } from '../../../../../src/devices/virtio/net/features.js';
-import { Bench, frameOf } from './bench.js';
+import { Rig, frameOf } from './rig.js';
 
 const MAC_BYTES = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const OK = 0;
@@ -16,23 +16,23 @@ const ERR = 1;
 
 describe('a network device', () => {
   it('has the MAC address, and a link', () => {
-    expect([...new Bench().device.config()]).toEqual([...MAC_BYTES, 1, 0, 0, 0, 0, 0]);
-    expect(new Bench().device.features).toBe(NET_FEATURES);
+    expect([...new Rig().device.config()]).toEqual([...MAC_BYTES, 1, 0, 0, 0, 0, 0]);
+    expect(new Rig().device.features).toBe(NET_FEATURES);
   });
 
   it('tells the MTU of its network, if that is one to tell', () => {
-    const { device } = new Bench(NET_FEATURES, 9000);
+    const { device } = new Rig(NET_FEATURES, 9000);
     expect([...device.config()]).toEqual([...MAC_BYTES, 1, 0, 0, 0, 0x28, 0x23]);
     expect(device.features).toBe(NET_FEATURES | (1n << 3n));
     expect([1279, 1280, 1500, 65535, 65536].map(mtuToTell)).toEqual([0, 1280, 1500, 65535, 0]);
   });
 
   it('gives nothing to anybody before there is a driver', () => {
-    const bench = new Bench();
-    bench.tap.waiting = [frameOf(60)];
-    expect(bench.source.events).toBe(0);
-    bench.start();
-    expect(bench.tap.waiting).toEqual([]);
+    const rig = new Rig();
+    rig.tap.waiting = [frameOf(60)];
+    expect(rig.source.events).toBe(0);
+    rig.start();
+    expect(rig.tap.waiting).toEqual([]);
   });
 
   it.each<[bigint, boolean[]]>([
@@ -43,27 +43,27 @@ describe('a network device', () => {
     [VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO6 | VIRTIO_NET_F_GUEST_ECN, [true, false, true, true]],
     [VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_ECN, [true, false, false, false]],
   ])('with features %d has the TAP device do what the guest takes', (features, offloads) => {
-    expect(new Bench(features).start().tap.offloads).toEqual(offloads);
+    expect(new Rig(features).start().tap.offloads).toEqual(offloads);
   });
 
   it('goes without queues that the driver does not use', () => {
-    const bench = new Bench();
-    bench.queues.fill(undefined);
-    bench.start();
-    bench.device.pause();
-    expect(bench.source.events).toBe(0);
+    const rig = new Rig();
+    rig.queues.fill(undefined);
+    rig.start();
+    rig.device.pause();
+    expect(rig.source.events).toBe(0);
   });
 
   it('forgets the driver with a reset', () => {
-    const bench = new Bench();
-    bench.receiveq.addMany(4, 2000);
-    bench.start();
-    bench.device.announce();
-    bench.device.reset();
-    expect(bench.source.events).toBe(0);
-    expect(bench.device.config()[6]).toBe(1);
-    bench.device.process();
-    bench.device.pause();
+    const rig = new Rig();
+    rig.receiveq.addMany(4, 2000);
+    rig.start();
+    rig.device.announce();
+    rig.device.reset();
+    expect(rig.source.events).toBe(0);
+    expect(rig.device.config()[6]).toBe(1);
+    rig.device.process();
+    rig.device.pause();
   });
 
   it.each(['52:54:00', '52:54:00:12:34:5', '52:54:00:12:34:5x', ''])('has no MAC address %j', (mac) => {
@@ -73,9 +73,9 @@ describe('a network device', () => {
 
 describe('an announcement', () => {
   it('is a reverse ARP request to all', () => {
-    const bench = new Bench().start();
-    bench.device.announce();
-    const [bytes] = bench.tap.sent;
+    const rig = new Rig().start();
+    rig.device.announce();
+    const [bytes] = rig.tap.sent;
     expect(bytes).toHaveLength(12 + 60);
     expect(bytes!.slice(0, 12)).toEqual(new Array(12).fill(0));
     expect(bytes!.slice(12)).toEqual([
@@ -87,18 +87,18 @@ describe('an announcement', () => {
   });
 
   it('asks the guest for its own until it has done it', () => {
-    const bench = new Bench().start();
-    bench.device.announce();
-    bench.device.announce();
-    expect([bench.configChanges, bench.device.config()[6], bench.tap.sent.length]).toEqual([2, 3, 2]);
-    expect(command(bench, [3, 0])).toBe(OK);
-    expect(bench.device.config()[6]).toBe(1);
+    const rig = new Rig().start();
+    rig.device.announce();
+    rig.device.announce();
+    expect([rig.configChanges, rig.device.config()[6], rig.tap.sent.length]).toEqual([2, 3, 2]);
+    expect(command(rig, [3, 0])).toBe(OK);
+    expect(rig.device.config()[6]).toBe(1);
   });
 
   it('is ours alone if the guest cannot', () => {
-    for (const bench of [new Bench(NET_FEATURES & ~VIRTIO_NET_F_GUEST_ANNOUNCE).start(), new Bench()]) {
-      bench.device.announce();
-      expect([bench.configChanges, bench.device.config()[6], bench.tap.sent.length]).toEqual([0, 1, 1]);
+    for (const rig of [new Rig(NET_FEATURES & ~VIRTIO_NET_F_GUEST_ANNOUNCE).start(), new Rig()]) {
+      rig.device.announce();
+      expect([rig.configChanges, rig.device.config()[6], rig.tap.sent.length]).toEqual([0, 1, 1]);
     }
   });
 });
@@ -113,47 +113,47 @@ describe('the control queue', () => {
     ['a class of nobody', [255, 0], ERR],
     ['half a command', [3], ERR],
     ['nothing', [], ERR],
-  ])('answers %s', (_, bytes, answer) => expect(command(new Bench().start(), bytes)).toBe(answer));
+  ])('answers %s', (_, bytes, answer) => expect(command(new Rig().start(), bytes)).toBe(answer));
 
   it('answers ERR to an announcement that was not negotiated', () => {
-    expect(command(new Bench(NET_FEATURES & ~VIRTIO_NET_F_GUEST_ANNOUNCE).start(), [3, 0])).toBe(ERR);
+    expect(command(new Rig(NET_FEATURES & ~VIRTIO_NET_F_GUEST_ANNOUNCE).start(), [3, 0])).toBe(ERR);
   });
 
   it('reads commands in pieces, returns what has no room for an answer, and signals once', () => {
-    const bench = new Bench().start();
-    const chain = bench.controlq.add([[3], [0]], [1, 4]);
-    bench.controlq.add([[3, 0]]);
-    bench.controlq.add([[9, 9]], [1]);
-    bench.device.process();
-    expect(bench.controlq.used.map(({ written }) => written)).toEqual([1, 0, 1]);
-    expect(bench.controlq.contents(chain, 1)).toEqual([OK]);
-    expect(bench.controlq.signals).toBe(1);
+    const rig = new Rig().start();
+    const chain = rig.controlq.add([[3], [0]], [1, 4]);
+    rig.controlq.add([[3, 0]]);
+    rig.controlq.add([[9, 9]], [1]);
+    rig.device.process();
+    expect(rig.controlq.used.map(({ written }) => written)).toEqual([1, 0, 1]);
+    expect(rig.controlq.contents(chain, 1)).toEqual([OK]);
+    expect(rig.controlq.signals).toBe(1);
   });
 });
 
 describe('state', () => {
   it('is what the driver has still to do', () => {
-    const source = new Bench().start();
+    const source = new Rig().start();
     source.device.announce();
     source.device.pause();
     const state = structuredClone(source.device.save());
     expect(state).toEqual({ version: 1, announce: true });
 
-    const destination = new Bench();
+    const destination = new Rig();
     destination.device.restore(state);
     expect(destination.device.config()[6]).toBe(3);
     expect(destination.device.save()).toEqual(state);
   });
 
   it('of a driver that has come keeps the frames that wait for it', () => {
-    const bench = new Bench();
-    bench.device.restore({ version: 1, announce: false });
-    bench.tap.waiting = [frameOf(60)];
-    bench.start();
-    expect(bench.tap.waiting).toHaveLength(1);
-    bench.device.reset();
-    bench.start();
-    expect(bench.tap.waiting).toEqual([]);
+    const rig = new Rig();
+    rig.device.restore({ version: 1, announce: false });
+    rig.tap.waiting = [frameOf(60)];
+    rig.start();
+    expect(rig.tap.waiting).toHaveLength(1);
+    rig.device.reset();
+    rig.start();
+    expect(rig.tap.waiting).toEqual([]);
   });
 
   it.each([
@@ -164,16 +164,16 @@ describe('state', () => {
     { version: 1, announce: 1 },
     { version: 1, announce: true, x: 1 },
   ])('%j is none', (state) => {
-    const bench = new Bench();
-    expect(() => bench.device.restore(state)).toThrow();
-    expect(bench.device.save()).toEqual({ version: 1, announce: false });
+    const rig = new Rig();
+    expect(() => rig.device.restore(state)).toThrow();
+    expect(rig.device.save()).toEqual({ version: 1, announce: false });
   });
 });
 
 /** The answer. */
-function command(bench: Bench, bytes: number[]): number {
-  const chain = bench.controlq.add([bytes], [1]);
-  bench.ram.write(chain.writable[0]!.ramOffset, Uint8Array.of(0xee));
-  bench.device.process();
-  return bench.controlq.contents(chain)[0]!;
+function command(rig: Rig, bytes: number[]): number {
+  const chain = rig.controlq.add([bytes], [1]);
+  rig.ram.write(chain.writable[0]!.ramOffset, Uint8Array.of(0xee));
+  rig.device.process();
+  return rig.controlq.contents(chain)[0]!;
 }

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { NET_FEATURES, VIRTIO_NET_F_MRG_RXBUF } from '../../../../../src/devices/virtio/net/features.js';
 import type { DescriptorChain } from '../../../../../src/devices/virtio/virtio-device.js';
 import { POLLIN } from '../../../../../src/native.js';
-import { Bench, frameOf } from './bench.js';
+import { Rig, frameOf } from './rig.js';
 
 const chainSizes = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 4 });
 const step = fc.oneof(
@@ -17,31 +17,31 @@ const step = fc.oneof(
 it.each([NET_FEATURES, NET_FEATURES & ~VIRTIO_NET_F_MRG_RXBUF])('with features %d', (features) => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const bench = new Bench(features).start();
+      const rig = new Rig(features).start();
       const chains = new Map<number, DescriptorChain>();
       const sent: string[] = [];
       for (const action of steps) {
         if ('add' in action) {
           for (const sizes of action.add) {
-            const chain = bench.receiveq.add([], sizes);
+            const chain = rig.receiveq.add([], sizes);
             chains.set(chain.head, chain);
           }
-          bench.device.process();
+          rig.device.process();
         } else if ('frame' in action) {
           const frame = frameOf(action.frame, sent.length);
-          bench.tap.waiting.push(frame);
+          rig.tap.waiting.push(frame);
           sent.push(Buffer.from(frame.subarray(12)).toString('hex'));
         } else if ('pause' in action) {
-          bench.device.pause();
-          expect(bench.receiveq.inFlight).toBe(0);
-          bench.device.process();
+          rig.device.pause();
+          expect(rig.receiveq.inFlight).toBe(0);
+          rig.device.process();
         } else {
-          bench.turn(POLLIN);
+          rig.turn(POLLIN);
         }
       }
       // In order; some may be lost, where they did not fit.
       let at = -1;
-      for (const frame of received(bench, chains)) {
+      for (const frame of received(rig, chains)) {
         at = sent.indexOf(frame, at + 1);
         expect(at).toBeGreaterThanOrEqual(0);
       }
@@ -49,13 +49,13 @@ it.each([NET_FEATURES, NET_FEATURES & ~VIRTIO_NET_F_MRG_RXBUF])('with features %
   );
 });
 
-function received(bench: Bench, chains: Map<number, DescriptorChain>): string[] {
+function received(rig: Rig, chains: Map<number, DescriptorChain>): string[] {
   const frames: string[] = [];
-  const used = [...bench.receiveq.used];
+  const used = [...rig.receiveq.used];
   while (used.length > 0) {
-    const parts = [contents(bench, chains, used[0]!)];
+    const parts = [contents(rig, chains, used[0]!)];
     const header = (): number[] => parts.flat();
-    const next = (): number => parts.push(contents(bench, chains, used[parts.length]!));
+    const next = (): number => parts.push(contents(rig, chains, used[parts.length]!));
     while (header().length < 12) next();
     const buffers = header()[10]! + 256 * header()[11]!;
     while (parts.length < buffers) next();
@@ -66,10 +66,6 @@ function received(bench: Bench, chains: Map<number, DescriptorChain>): string[] 
   return frames;
 }
 
-function contents(
-  bench: Bench,
-  chains: Map<number, DescriptorChain>,
-  used: { head: number; written: number },
-): number[] {
-  return bench.receiveq.contents(chains.get(used.head)!, used.written);
+function contents(rig: Rig, chains: Map<number, DescriptorChain>, used: { head: number; written: number }): number[] {
+  return rig.receiveq.contents(chains.get(used.head)!, used.written);
 }

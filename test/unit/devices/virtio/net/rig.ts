@@ -10,7 +10,7 @@ import { FakeTap } from './fake-tap.js';
 const MIB = 0x100000;
 const MAC = '52:54:00:12:34:56';
 
-export class Bench implements Driver {
+export class Rig implements Driver {
   readonly ram = new FakeRam(64 * MIB);
   readonly tap = new FakeTap();
   readonly device: NetDevice;

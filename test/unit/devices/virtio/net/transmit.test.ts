@@ -7,7 +7,7 @@ import {
   VIRTIO_NET_F_HOST_TSO6,
 } from '../../../../../src/devices/virtio/net/features.js';
 import { POLLIN, POLLOUT } from '../../../../../src/native.js';
-import { Bench, frameOf } from './bench.js';
+import { Rig, frameOf } from './rig.js';
 
 function cut(bytes: Uint8Array, ...at: number[]): Uint8Array[] {
   return [0, ...at].map((from, i) => bytes.subarray(from, at[i] ?? bytes.length));
@@ -21,13 +21,13 @@ describe("the guest's frame", () => {
     ['with a header in bytes', Array.from({ length: 12 }, (_, i) => i + 1)],
     ['in many', [5, 13, 14, 60, 61, 200, 499]],
   ])('%s is sent', (_, at) => {
-    const bench = new Bench().start();
+    const rig = new Rig().start();
     const frame = frameOf(500);
-    const { head } = bench.transmitq.add(cut(frame, ...at));
-    bench.device.process();
-    expect(bench.tap.sent).toEqual([[...frame]]);
-    expect(bench.transmitq.used).toEqual([{ head, written: 0 }]);
-    expect(bench.transmitq.signals).toBe(1);
+    const { head } = rig.transmitq.add(cut(frame, ...at));
+    rig.device.process();
+    expect(rig.tap.sent).toEqual([[...frame]]);
+    expect(rig.transmitq.used).toEqual([{ head, written: 0 }]);
+    expect(rig.transmitq.signals).toBe(1);
   });
 
   it.each<[string, Uint8Array[]]>([
@@ -38,12 +38,12 @@ describe("the guest's frame", () => {
     ['is longer than any', [frameOf(65_563)]],
     ['is in too many pieces', Array.from({ length: 1100 }, () => new Uint8Array(1))],
   ])('that %s is dropped', (_, parts) => {
-    const bench = new Bench().start();
-    bench.transmitq.add(parts, [16]);
-    bench.transmitq.add([frameOf(60)]);
-    bench.device.process();
-    expect(bench.tap.sent).toHaveLength(1);
-    expect(bench.transmitq.used).toEqual([
+    const rig = new Rig().start();
+    rig.transmitq.add(parts, [16]);
+    rig.transmitq.add([frameOf(60)]);
+    rig.device.process();
+    expect(rig.tap.sent).toHaveLength(1);
+    expect(rig.transmitq.used).toEqual([
       { head: 0, written: 0 },
       { head: 1, written: 0 },
     ]);
@@ -53,12 +53,12 @@ describe("the guest's frame", () => {
 describe('a header', () => {
   /** The header that was sent, if any. */
   function sent(fields: number[], features = NET_FEATURES): number[] | undefined {
-    const bench = new Bench(features).start();
+    const rig = new Rig(features).start();
     const frame = frameOf(112);
     frame.set(fields);
-    bench.transmitq.add([frame]);
-    bench.device.process();
-    return bench.tap.sent[0]?.slice(0, 12);
+    rig.transmitq.add([frame]);
+    rig.device.process();
+    return rig.tap.sent[0]?.slice(0, 12);
   }
   // flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
   const checksum = [1, 0, 0, 0, 0, 0, 34, 0, 16, 0];
@@ -103,32 +103,32 @@ describe('a header', () => {
 
 describe('the TAP device', () => {
   it('that is full is waited for', () => {
-    const bench = new Bench().start();
-    for (let i = 0; i < 5; i++) bench.transmitq.add([frameOf(60, i)]);
-    bench.tap.room = 2;
-    bench.device.process();
-    expect([bench.transmitq.used.length, bench.transmitq.inFlight, bench.source.events]).toEqual([2, 0, POLLOUT]);
-    bench.tap.room = 10;
-    bench.turn(POLLOUT | POLLIN);
-    expect(bench.tap.sent).toEqual([0, 1, 2, 3, 4].map((i) => [...frameOf(60, i)]));
-    expect([bench.transmitq.signals, bench.source.events]).toEqual([2, 0]);
+    const rig = new Rig().start();
+    for (let i = 0; i < 5; i++) rig.transmitq.add([frameOf(60, i)]);
+    rig.tap.room = 2;
+    rig.device.process();
+    expect([rig.transmitq.used.length, rig.transmitq.inFlight, rig.source.events]).toEqual([2, 0, POLLOUT]);
+    rig.tap.room = 10;
+    rig.turn(POLLOUT | POLLIN);
+    expect(rig.tap.sent).toEqual([0, 1, 2, 3, 4].map((i) => [...frameOf(60, i)]));
+    expect([rig.transmitq.signals, rig.source.events]).toEqual([2, 0]);
   });
 
   it('is written to in turns with others', () => {
-    const bench = new Bench().start();
-    for (let i = 0; i < 100; i++) bench.transmitq.add([frameOf(60)]);
-    bench.device.process();
-    expect([bench.tap.sent.length, bench.source.events]).toEqual([64, POLLOUT]);
-    bench.turn(POLLOUT);
-    expect([bench.tap.sent.length, bench.source.events]).toEqual([100, 0]);
+    const rig = new Rig().start();
+    for (let i = 0; i < 100; i++) rig.transmitq.add([frameOf(60)]);
+    rig.device.process();
+    expect([rig.tap.sent.length, rig.source.events]).toEqual([64, POLLOUT]);
+    rig.turn(POLLOUT);
+    expect([rig.tap.sent.length, rig.source.events]).toEqual([100, 0]);
   });
 });
 
 it('frames that cannot be sent before a pause stay in the queue', () => {
-  const bench = new Bench().start();
-  for (let i = 0; i < 3; i++) bench.transmitq.add([frameOf(60)]);
-  bench.tap.room = 1;
-  bench.device.process();
-  bench.device.pause();
-  expect([bench.transmitq.available, bench.transmitq.inFlight]).toEqual([2, 0]);
+  const rig = new Rig().start();
+  for (let i = 0; i < 3; i++) rig.transmitq.add([frameOf(60)]);
+  rig.tap.room = 1;
+  rig.device.process();
+  rig.device.pause();
+  expect([rig.transmitq.available, rig.transmitq.inFlight]).toEqual([2, 0]);
 });
