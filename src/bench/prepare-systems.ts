@@ -2,12 +2,19 @@
 import { tmpdir } from 'node:os';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BenchOptions } from './bench-options.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import { qemuVersion } from './host-facts.js';
 import { postcopySystem } from './postcopy-system.js';
 import { findCpuModel } from './qemu/cpu-model.js';
 import { qemuSystem } from './qemu/qemu-system.js';
-import type { System } from './system.js';
+import type { System, SystemName } from './system.js';
+
+export interface WantedSystems {
+  machine: MachineName;
+  systems: SystemName[];
+  /** The program. */
+  qemu: string;
+}
 
 export interface PreparedSystems {
   systems: System[];
@@ -16,7 +23,7 @@ export interface PreparedSystems {
 }
 
 export async function prepareSystems(
-  { machine, systems, qemu: binary }: BenchOptions,
+  { machine, systems, qemu: binary }: WantedSystems,
   say: (text: string) => void,
 ): Promise<PreparedSystems> {
   const postcopy = postcopySystem(machine);

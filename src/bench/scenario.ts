@@ -52,7 +52,7 @@ export function pickScenarios(all: Scenario[], names: string[]): Scenario[] {
   const unknown = names.find((name) => !all.some((scenario) => scenario.name === name));
   if (unknown !== undefined) {
     const known = all.map(({ name }) => name).join(', ');
-    throw new PostcopyError('BAD_CONFIG', `--scenario ${unknown}: there are ${known}`);
+    throw new PostcopyError('BAD_CONFIG', `'${unknown}' is none of ${known}`);
   }
   return all.filter(({ name }) => names.includes(name));
 }

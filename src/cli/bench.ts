@@ -1,6 +1,6 @@
 /** `postcopy bench`: postcopy and QEMU move the same guest, in turn, and the guest tells what it felt. */
 import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { parseBenchOptions, type BenchOptions, type BenchWords } from '../bench/bench-options.js';
+import { parseBenchOptions, type BenchOptions, type BenchWords } from './bench-options.js';
 import { hostFacts } from '../bench/host-facts.js';
 import type { BenchResult } from '../bench/result.js';
 import { runScenario } from '../bench/run.js';

@@ -1,7 +1,5 @@
 /** `postcopy demo`: the project's guest, under load, migrated here between two processes, verified. */
-import { cpusProblem, type MachineName } from '../configure/machine-setting.js';
-import { parseSize } from '../basics/size.js';
-import { PostcopyError } from '../errors.js';
+import type { MachineName } from '../configure/machine-setting.js';
 import { PATTERNS, runTrial, type TrialOptions, type TrialResult } from '../trial/trial.js';
 import type { DowntimeParts } from '../migrate/report/downtime.js';
 import { MIB } from '../memory/page-size.js';
@@ -9,13 +7,9 @@ import { EXIT_OK, exitCodeOf } from './exit-codes.js';
 import { openLiveLine, printJson, say, type Output } from './output.js';
 import { loadNative } from './load-native.js';
 import { progressLine } from './migration-text.js';
+import { parseCpus, parseMemory, parsePattern, type WorkloadWords } from './workload-options.js';
 
-export interface DemoOptions {
-  machine: MachineName;
-  memory: string;
-  workingSet: string;
-  cpus: string;
-  pattern: string;
+export interface DemoOptions extends WorkloadWords {
   json?: boolean;
 }
 
@@ -52,21 +46,9 @@ async function requireHost(machine: MachineName): Promise<void> {
 }
 
 function checkOptions(options: DemoOptions): TrialOptions {
-  const memoryBytes = parseSize(options.memory);
-  const workingSetBytes = parseSize(options.workingSet);
-  const cpus = Number(options.cpus);
-  const pattern = PATTERNS.find((name) => name === options.pattern);
-  if (memoryBytes === undefined || workingSetBytes === undefined) {
-    throw new PostcopyError('BAD_CONFIG', '--memory and --working-set must be sizes, like 1G or 512M');
-  }
-  const problem = cpusProblem(options.machine, cpus);
-  if (problem !== undefined) throw new PostcopyError('BAD_CONFIG', `--cpus ${problem}`);
-  if (pattern === undefined) throw new PostcopyError('BAD_CONFIG', `--pattern must be one of ${PATTERNS.join(', ')}`);
-  // The guest itself, its page tables and its ledger need some of its memory.
-  if (workingSetBytes > memoryBytes - 16 * MIB - memoryBytes / 64) {
-    throw new PostcopyError('BAD_CONFIG', '--working-set must leave the guest some of its --memory');
-  }
-  return { machine: options.machine, memoryBytes, workingSetBytes, cpus, pattern, settleMs: SETTLE_MS };
+  const cpus = parseCpus(options);
+  const pattern = parsePattern(options, PATTERNS);
+  return { machine: options.machine, ...parseMemory(options), cpus, pattern, settleMs: SETTLE_MS };
 }
 
 function isGood({ summary, during, verdict }: TrialResult): boolean {

@@ -95,7 +95,7 @@ test('ends at a signal, in the middle of a run', async () => {
 test('says what is wrong with an option, and makes nothing', async () => {
   const { ended, stderr } = startBench('--link', 'wifi');
   expect((await ended)[0]).toBe(2);
-  expect(stderr()).toContain('--link wifi');
+  expect(stderr()).toContain("--link: 'wifi' is no link");
 });
 
 test('says before it measures that a report cannot be written, and makes no file', async () => {

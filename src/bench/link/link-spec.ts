@@ -1,4 +1,4 @@
-/** `--link`: loopback, a rate like 1g, a round trip like rtt=10, or both: 10g,rtt=1. */
+/** A link, as text: loopback, a rate like 1g, a round trip like rtt=10, or both: 10g,rtt=1. */
 import { PostcopyError } from '../../errors.js';
 
 export interface LinkSpec {
@@ -29,5 +29,8 @@ export function parseLink(text: string): LinkSpec {
 }
 
 function badLink(text: string): PostcopyError {
-  return new PostcopyError('BAD_CONFIG', `--link ${text}: give loopback, a rate (1g, 10g, 100m), rtt=MS, or 10g,rtt=1`);
+  return new PostcopyError(
+    'BAD_CONFIG',
+    `'${text}' is no link: give loopback, a rate (1g, 10g, 100m), rtt=MS, or 10g,rtt=1`,
+  );
 }

@@ -4,7 +4,7 @@ import { parseLink } from '../../../src/bench/link/link-spec.js';
 import { parseNetDev } from '../../../src/bench/link/namespace.js';
 import { tbfWords, tokenBucket } from '../../../src/bench/link/token-bucket.js';
 
-describe('--link', () => {
+describe('a link', () => {
   test.each([
     ['loopback', {}],
     ['1g', { rateBits: 1e9 }],
@@ -18,7 +18,7 @@ describe('--link', () => {
   test.each(['', '1', '1k', 'rtt=', 'rtt=0', '0g', '1g,2g', 'rtt=1,rtt=2', 'loopback,1g', '-1g'])(
     '%s is refused',
     (text) => {
-      expect(() => parseLink(text)).toThrow(/--link/);
+      expect(() => parseLink(text)).toThrow(/is no link: give loopback/);
     },
   );
 });

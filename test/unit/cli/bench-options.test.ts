@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseBenchOptions, type BenchWords } from '../../../src/bench/bench-options.js';
+import { parseBenchOptions, type BenchWords } from '../../../src/cli/bench-options.js';
 import { GIB, MIB } from '../../../src/memory/page-size.js';
 
 const DEFAULTS: BenchWords = {

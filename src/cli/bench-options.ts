@@ -1,0 +1,91 @@
+/** The command line of `postcopy bench`, checked. */
+import { parseLink } from '../bench/link/link-spec.js';
+import { BENCH_PATTERNS, pickScenarios, standardScenarios, type Scenario } from '../bench/scenario.js';
+import { SYSTEMS, type SystemName } from '../bench/system.js';
+import type { MachineName } from '../configure/machine-setting.js';
+import { describeError } from '../errors.js';
+import { badOption, parseCpus, parseMemory, parsePattern, type WorkloadWords } from './workload-options.js';
+
+const ROUNDS_MAX = 1000;
+
+export interface BenchWords extends WorkloadWords {
+  all?: boolean;
+  scenario?: string[];
+  link: string;
+  rounds: string;
+  systems: string;
+  qemu: string;
+  json?: string;
+  html?: string;
+}
+
+export interface BenchOptions {
+  machine: MachineName;
+  scenarios: Scenario[];
+  rounds: number;
+  systems: SystemName[];
+  qemu: string;
+  json?: string;
+  html?: string;
+}
+
+export function parseBenchOptions(words: BenchWords): BenchOptions {
+  const cpus = parseCpus(words);
+  const rounds = parseRounds(words.rounds);
+  const named = parseSystems(words.systems);
+  // QEMU has no machine of threads.
+  const systems: SystemName[] = words.machine === 'kvm' ? named : ['postcopy'];
+  return {
+    machine: words.machine,
+    scenarios: chooseScenarios(words, cpus),
+    rounds,
+    systems,
+    qemu: words.qemu,
+    json: words.json,
+    html: words.html,
+  };
+}
+
+function chooseScenarios(words: BenchWords, cpus: number): Scenario[] {
+  const standard = standardScenarios(cpus);
+  const { all, scenario: names } = words;
+  if (all === true) return standard;
+  if (names !== undefined) return named('--scenario', () => pickScenarios(standard, names));
+  return [customScenario(words, cpus)];
+}
+
+function customScenario(words: BenchWords, cpus: number): Scenario {
+  const memory = parseMemory(words);
+  const pattern = parsePattern(words, BENCH_PATTERNS);
+  const link = named('--link', () => parseLink(words.link));
+  const title = `${words.memory} of RAM, ${words.workingSet} at work, ${pattern}, ${cpus} vCPUs, ${link.text}`;
+  const name = isLoopbackStandard(words) ? 'loopback' : 'custom';
+  return { name, title, workload: { ...memory, cpus, pattern }, link, systems: SYSTEMS };
+}
+
+/** What runs without options is the standard scenario, and answers the same targets. */
+function isLoopbackStandard({ link, memory, workingSet, pattern }: BenchWords): boolean {
+  return link === 'loopback' && memory === '1G' && workingSet === '512M' && pattern === 'uniform';
+}
+
+function parseSystems(text: string): SystemName[] {
+  const names = text.split(',');
+  const unknown = names.find((name) => !SYSTEMS.some((system) => system === name));
+  if (unknown !== undefined) throw badOption(`--systems: ${unknown} is none of ${SYSTEMS.join(', ')}`);
+  return SYSTEMS.filter((system) => names.includes(system));
+}
+
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= ROUNDS_MAX) return rounds;
+  throw badOption(`--rounds must be a whole number from 1 to ${ROUNDS_MAX}`);
+}
+
+/** Says which option it is that cannot be used. */
+function named<T>(option: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw badOption(`${option}: ${describeError(error)}`);
+  }
+}
