@@ -24,6 +24,9 @@ class FakeProcess extends FakeVm implements VmProcess {
   }
 }
 
+/** Loading what it needs takes its time, on a busy host. */
+const READY = { timeout: 20_000 };
+
 let directory: string;
 let output: FakeOutput;
 let locks: FakeLocks;
@@ -70,7 +73,7 @@ async function talk<T>(what: (client: VmClient) => Promise<T>): Promise<T> {
 describe('a VM process', () => {
   it('serves its VM until it is over, says how it ended and exits with its code', async () => {
     const code = host();
-    await vi.waitFor(async () => expect(await talk((client) => client.status())).toEqual(STATUS));
+    await vi.waitFor(async () => expect(await talk((client) => client.status())).toEqual(STATUS), READY);
     vm.end({ reason: 'failed', message: 'triple fault\nrip 0', code: 'GUEST_FAILED' });
     expect(await code).toBe(14);
     expect(output.stderr).toBe('postcopy: triple fault\npostcopy: rip 0\n');
@@ -80,16 +83,19 @@ describe('a VM process', () => {
   it('answers before the VM is built', async () => {
     let built: () => void = () => {};
     const code = host({ start: () => new Promise((resolve) => (built = () => resolve(vm))) });
-    await vi.waitFor(() => expect(talk((client) => client.status())).rejects.toMatchObject({ code: 'WRONG_STATE' }));
+    await vi.waitFor(
+      () => expect(talk((client) => client.status())).rejects.toMatchObject({ code: 'WRONG_STATE' }),
+      READY,
+    );
     built();
-    await vi.waitFor(async () => expect((await talk((client) => client.status())).name).toBe('vm1'));
+    await vi.waitFor(async () => expect((await talk((client) => client.status())).name).toBe('vm1'), READY);
     vm.end(STOPPED);
     expect(await code).toBe(0);
   });
 
   it('is stopped over its socket, and the answer arrives', async () => {
     const code = host();
-    await vi.waitFor(() => talk((client) => client.stop({ force: true })));
+    await vi.waitFor(() => talk((client) => client.stop({ force: true })), READY);
     expect(await code).toBe(0);
     expect(output.stderr).toBe('postcopy: vm1 was stopped\n');
   });
@@ -134,7 +140,7 @@ describe('a VM process', () => {
     exit.mockClear();
     vm.status = () => ({ ...STATUS, state, peer: 'there:1' });
     const code = host();
-    await vi.waitFor(() => talk((client) => client.status()));
+    await vi.waitFor(() => talk((client) => client.status()), READY);
     for (const signal of ['SIGHUP', 'SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'] as const) {
       output.stderr = '';
       process.kill(process.pid, signal);
@@ -154,7 +160,7 @@ describe('a VM process', () => {
       throw new PostcopyError('WRONG_STATE', 'it runs there');
     };
     const code = host();
-    await vi.waitFor(() => talk((client) => client.status()));
+    await vi.waitFor(() => talk((client) => client.status()), READY);
     process.kill(process.pid, 'SIGTERM');
     await vi.waitFor(() => expect(output.stderr).toMatch(/^postcopy: it runs there\. vm1 does not end by a signal/m));
     process.kill(process.pid, 'SIGTERM');
@@ -190,7 +196,7 @@ describe('an error that nobody caught', () => {
     async (state) => {
       vm.status = () => ({ ...STATUS, state });
       const code = host();
-      await vi.waitFor(() => talk((client) => client.status()));
+      await vi.waitFor(() => talk((client) => client.status()), READY);
       for (let i = 0; i < 50; i++) raise(new Error('a bug'));
       expect(output.stderr).toMatch(/^postcopy: internal error, the VM stays \(.*\): a bug/m);
       expect(output.stderr.match(/a bug/g)).toHaveLength(20);
@@ -205,7 +211,7 @@ describe('an error that nobody caught', () => {
       vm.status = () => ({ ...STATUS, state });
       const before = others('uncaughtException').length;
       const code = host();
-      await vi.waitFor(() => talk((client) => client.status()));
+      await vi.waitFor(() => talk((client) => client.status()), READY);
       raise(new Error('a bug'));
       await expect(code).rejects.toThrow('a bug');
       expect(others('uncaughtException')).toHaveLength(before);
@@ -233,7 +239,7 @@ describe('nothing is left behind', () => {
 
   it('when the name is in use, and the other one goes on', async () => {
     const first = host();
-    await vi.waitFor(() => talk((client) => client.status()));
+    await vi.waitFor(() => talk((client) => client.status()), READY);
     locks.taken.add(join(directory, 'run', 'vm1.lock'));
     await expect(host({ start: vi.fn() })).rejects.toMatchObject({ code: 'NAME_IN_USE' });
     expect((await talk((client) => client.status())).pid).toBe(STATUS.pid);
@@ -255,7 +261,7 @@ it('lets a second console read what came before, and ends both with the VM', asy
       return vm;
     },
   });
-  const stream = await vi.waitFor(() => talk((client) => client.console()));
+  const stream = await vi.waitFor(() => talk((client) => client.console()), READY);
   const seen = new Collected(stream);
   await seen.until((text) => text === 'booted\n');
   const late = new Collected(await talk((client) => client.console()));
