@@ -20,13 +20,40 @@ export type ErrorCode =
   | 'NO_REACTION' // the guest did not react to its power button in time
   | 'INTERNAL';
 
+/**
+ * What a message is about. Messages say what to do in words that fit whoever asked, a program or a person; who has words of
+ * its own for it finds here what it needs for them: the command line names its options and commands (cli/advice.ts).
+ */
+export type Fact =
+  | { kind: 'no-name' } // the settings of a VM lack its name
+  | { kind: 'no-kernel' } // and here its kernel
+  | { kind: 'no-terminal'; port: 'serial' | 'console' } // a process in the background was to use one
+  | { kind: 'memory-short' } // for the RAM of a guest
+  | { kind: 'kernel-for-kvm' } // and not for a machine of threads
+  | { kind: 'disk-missing' } // there is no such file
+  | { kind: 'disk-used'; vm: string } // by that VM of this host
+  | { kind: 'disk-differs'; id: string } // it is not the one that the VM has where it comes from
+  | { kind: 'disk-unplaced'; id: string } // nobody said what it is on this host
+  | { kind: 'net-unplaced'; id: string }
+  | { kind: 'host-unfit' } // KVM or userfaultfd cannot be used
+  | { kind: 'port-taken' }
+  | { kind: 'nobody-waits' } // for a VM, at the address given
+  | { kind: 'no-such-vm' }
+  | { kind: 'can-be-cut'; name: string } // the power of a VM whose guest cannot react
+  | { kind: 'can-be-given-up'; name: string } // what is here of a VM
+  | { kind: 'no-reaction'; name: string } // of a guest to its power button
+  | { kind: 'disks-held'; name: string } // by another host, and the VM is paused
+  | { kind: 'in-doubt'; name: string }; // whether the VM has run on the other host
+
 export class PostcopyError extends Error {
   readonly code: ErrorCode;
+  readonly facts: readonly Fact[];
 
-  constructor(code: ErrorCode, message: string, cause?: unknown) {
+  constructor(code: ErrorCode, message: string, cause?: unknown, facts: readonly Fact[] = []) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'PostcopyError';
     this.code = code;
+    this.facts = facts;
   }
 }
 
@@ -34,4 +61,10 @@ export class PostcopyError extends Error {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message} (${describeError(error.cause)})`;
+}
+
+/** What is known of anything thrown, and of its causes. */
+export function factsOf(error: unknown): Fact[] {
+  if (!(error instanceof Error)) return [];
+  return [...(error instanceof PostcopyError ? error.facts : []), ...factsOf(error.cause)];
 }

@@ -8,6 +8,7 @@ import { openSerialBackend, type SerialBackend, type SerialOptions } from '../co
 import type { Consoles } from '../machine/console-lines.js';
 import type { VmProcess } from '../vm/vm-process.js';
 import { Cleanup } from '../basics/cleanup.js';
+import { advised } from './advice.js';
 import type { DetachedLog } from './detached-log.js';
 import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
@@ -138,7 +139,8 @@ class HostProcess {
   }
 
   #tellEnd(): void {
-    if (this.#result !== undefined && this.#result.message !== '') this.#say(this.#result.message);
+    const { message = '', facts } = this.#result ?? {};
+    if (message !== '') this.#say(advised(message, facts));
   }
 
   #say(text: string): void {

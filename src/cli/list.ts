@@ -2,6 +2,7 @@ import { removeDeadName, type LockFile } from '../control/claim-name.js';
 import { listNames } from '../control/runtime-directory.js';
 import type { VmStatus } from '../vm/service.js';
 import { describeError, PostcopyError } from '../errors.js';
+import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
 import { loadNative } from './load-native.js';
 import { printJson, type Output } from './output.js';
@@ -62,7 +63,7 @@ function row(entry: ListEntry): string[] {
     String(entry.disks?.length ?? '-'),
     String(entry.nets?.length ?? '-'),
     formatDuration(entry.uptimeMs),
-    entry.awaits ?? entry.problem ?? placeNote(entry),
+    entry.awaits ?? (entry.problem && advised(entry.problem, entry.facts)) ?? placeNote(entry),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
+import { advised } from './advice.js';
 import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine, printJson, say, type Output } from './output.js';
 import { progressLine, summaryText } from './migration-text.js';
@@ -62,7 +63,7 @@ async function fateOf(client: VmClient): Promise<Fate> {
 }
 
 function failureLine(name: string, { status, error, inDoubt }: MigrationSummary, fate: Fate = 'runs'): string {
-  const why = error?.message ?? 'no reason given';
+  const why = advised(error?.message ?? 'no reason given', error?.facts);
   if (inDoubt === true) {
     return `the migration lost its link, whether ${name} got to the destination is not known here (see "postcopy status ${name}"): ${why}`;
   }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { plain } from '../basics/plain.js';
-import { describeError, PostcopyError } from '../errors.js';
+import { describeError, factsOf, PostcopyError } from '../errors.js';
+import { advised } from './advice.js';
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -53,7 +54,7 @@ export function reportError(output: Output, error: unknown, level: LogLevel): vo
 }
 
 function messageOf(error: unknown): string {
-  const message = describeError(error);
+  const message = advised(describeError(error), factsOf(error));
   return error instanceof PostcopyError ? message : `internal error: ${message} (--log-level debug shows where)`;
 }
 

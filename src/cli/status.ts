@@ -1,4 +1,5 @@
 import type { VmStatus } from '../vm/service.js';
+import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
 import { progressLine } from './migration-text.js';
 import { printJson, type Output } from './output.js';
@@ -23,7 +24,7 @@ export function statusText(status: VmStatus): string {
     ['name', status.name],
     ['machine', status.machine],
     ['state', status.state],
-    ['problem', status.problem],
+    ['problem', status.problem && advised(status.problem, status.facts)],
     ['awaits', status.awaits],
     ['process', `${status.pid}, postcopy ${status.version}`],
     // `receive` knows the VM's shape when it has come.

@@ -6,7 +6,7 @@ import type { VmStatus } from '../vm/service.js';
 import type { DiskStatus } from '../host/host-disks.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import type { NetStatus } from '../host/host-nets.js';
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, Fact } from '../errors.js';
 
 /** A schema for each field of the type, none left out. */
 type Shape<T> = { [K in keyof Required<T>]: z.ZodType<T[K]> };
@@ -21,8 +21,13 @@ const machineSchema = z.enum(MACHINES).meta({
 
 const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
 
+const factsSchema = z
+  .array(z.looseObject({ kind: z.string() }) as unknown as z.ZodType<Fact>)
+  .optional()
+  .meta({ description: 'What the message is about, for clients that have words of their own for what to do.' });
+
 export const errorSchema = z
-  .object({ error: z.object({ code: z.enum(ERROR_CODES), message: z.string() }) })
+  .object({ error: z.object({ code: z.enum(ERROR_CODES), message: z.string(), facts: factsSchema }) })
   .meta({ description: 'Why something was not done. `code` is stable; `message` is for people.' });
 
 export const progressSchema = z.object<Shape<MigrationProgress>>({
@@ -51,7 +56,10 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
   }),
   mode: z.literal('post-copy'),
   machine: machineSchema,
-  error: z.object({ code: z.string(), message: z.string() }).optional().meta({ description: 'Set unless completed.' }),
+  error: z
+    .object({ code: z.string(), message: z.string(), facts: factsSchema })
+    .optional()
+    .meta({ description: 'Set unless completed.' }),
   inDoubt: z.boolean().optional().meta({
     description:
       'Set if the link was lost before the destination said that the guest runs there: it may never have run it. The guest is whole at the source, and `resume` with `force` lets it go on there.',
@@ -120,6 +128,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
         'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until they are here.',
     }),
   problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
+  facts: factsSchema,
   awaits: z.string().optional().meta({ description: 'While ending: what happened, and what is awaited.' }),
   memoryBytes: count.meta({ description: '0 until a VM has come.' }),
   cpus: count.meta({ description: '0 until a VM has come.' }),

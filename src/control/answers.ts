@@ -2,7 +2,7 @@
  * Checks of what a VM process answers: it may be of another version, or no `postcopy` at all. By hand and only as far as
  * the CLI relies on it, because loading a schema library is a good part of a short command's time.
  */
-import { PostcopyError } from '../errors.js';
+import { PostcopyError, type Fact } from '../errors.js';
 import { isErrorCode } from './protocol.js';
 import type { VmStatus } from '../vm/service.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -20,6 +20,7 @@ export function asVmStatus(value: unknown): VmStatus {
   });
   requireFields(status, 'status', { memoryBytes: 'number', cpus: 'number', uptimeMs: 'number' });
   if (status.migration !== undefined) asProgress(status.migration);
+  asFacts(status.facts);
   for (const disk of asList(status.disks, 'disks')) {
     requireFields(asObject(disk, 'disk'), 'disk', { id: 'string', path: 'string' });
   }
@@ -54,8 +55,11 @@ export function asSummary(value: unknown): MigrationSummary {
   requireNumbers(summary.pages, `${what}: pages`, ['total', 'sent', 'demanded', 'pushed', 'absent', 'resent']);
   requireNumbers(summary.faultWaitUs, `${what}: faultWaitUs`, ['count', 'mean', 'p50', 'p90', 'p99', 'max']);
   requireNumbers(summary.memory, `${what}: memory`, ['sourcePeakBytes', 'destinationPeakBytes', 'sumPeakBytes']);
-  if (summary.error !== undefined)
-    requireFields(asObject(summary.error, what), what, { code: 'string', message: 'string' });
+  if (summary.error !== undefined) {
+    const error = asObject(summary.error, what);
+    requireFields(error, what, { code: 'string', message: 'string' });
+    asFacts(error.facts);
+  }
   return summary as unknown as MigrationSummary;
 }
 
@@ -63,7 +67,15 @@ export function asSummary(value: unknown): MigrationSummary {
 export function asError(value: unknown): PostcopyError | undefined {
   const error = isObject(value) ? value.error : undefined;
   if (!isObject(error) || typeof error.message !== 'string') return undefined;
-  return new PostcopyError(isErrorCode(error.code) ? error.code : 'INTERNAL', error.message);
+  const code = isErrorCode(error.code) ? error.code : 'INTERNAL';
+  return new PostcopyError(code, error.message, undefined, asFacts(error.facts));
+}
+
+/** Facts of kinds that this version does not know stay: who has words for them looks for its own. */
+function asFacts(value: unknown): Fact[] {
+  const facts = asList(value, 'facts').map((fact) => asObject(fact, 'fact'));
+  for (const fact of facts) requireFields(fact, 'fact', { kind: 'string' });
+  return facts as unknown as Fact[];
 }
 
 export function badAnswer(why: string): PostcopyError {

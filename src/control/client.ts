@@ -192,7 +192,7 @@ export class VmClient {
 }
 
 function noSuchVm(name: string): PostcopyError {
-  return new PostcopyError('NO_SUCH_VM', `no VM named ${name} runs on this host: "postcopy list" shows those that do`);
+  return new PostcopyError('NO_SUCH_VM', `no VM named ${name} runs on this host`, undefined, [{ kind: 'no-such-vm' }]);
 }
 
 function hasSummary(line: unknown): line is { summary: unknown } {

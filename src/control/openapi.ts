@@ -109,7 +109,7 @@ function paths(): object {
     [MIGRATE_PATH]: {
       post: operation({
         operationId: 'migrate',
-        summary: 'Moves the VM to a host where `postcopy receive` waits; it goes on if the client goes away',
+        summary: 'Moves the VM to a host where one is waited for; it goes on if the client goes away',
         body: 'MigrateRequest',
         bodyRequired: true,
         answers: {

@@ -6,16 +6,17 @@
  *   POST /v1/vm/resume    ResumeRequest
  *   POST /v1/vm/stop      StopRequest; answered when the VM has ended, the process ends after that
  *   POST /v1/vm/migrate   MigrateRequest; the answer is a stream of lines (NDJSON): MigrationProgress, ..., and last
- *                         {"summary": MigrationSummary} or {"error": {"code", "message"}}
+ *                         {"summary": MigrationSummary} or {"error": {"code", "message", "facts"}}
  *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console, or the
  *                         one of ?port=virtio
  *
  *   GET  /v1/openapi.json this API as an OpenAPI document: src/control/openapi.json
  *
- * An error's answer is {"error": {"code", "message"}} with a fitting status; `code` is an ErrorCode. Within a version,
- * fields may be added: clients ignore those that they do not know.
+ * An error's answer is {"error": {"code", "message", "facts"}} with a fitting status; `code` is an ErrorCode, `facts` a list
+ * of Fact that is left out if there are none. Within a version, fields and facts may be added: clients ignore those that
+ * they do not know.
  */
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, Fact } from '../errors.js';
 
 export const VM_PATH = '/v1/vm';
 export const PAUSE_PATH = '/v1/vm/pause';
@@ -29,7 +30,7 @@ export const OPENAPI_PATH = '/v1/openapi.json';
 export const NDJSON = 'application/x-ndjson';
 
 export interface ErrorBody {
-  error: { code: ErrorCode; message: string };
+  error: { code: ErrorCode; message: string; facts?: readonly Fact[] };
 }
 
 /** HTTP status for each error, RFC 9110 section 15. */

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { MachineName } from '../configure/machine-setting.js';
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, Fact } from '../errors.js';
 import type { DeviceStatus } from '../host/kinds/table.js';
 import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -27,6 +27,8 @@ export interface VmStatus extends Partial<DeviceStatus> {
   state: VmState;
   /** Clear text of the last failure, if any. */
   problem?: string;
+  /** What `problem` is about. */
+  facts?: Fact[];
   /** While `ending`: what happened, and what is awaited, in clear text. */
   awaits?: string;
   memoryBytes: number;
@@ -82,6 +84,7 @@ export interface VmEnd {
   reason: 'power-off' | 'reset' | 'stopped' | 'migrated' | 'failed';
   message: string;
   code?: ErrorCode;
+  facts?: readonly Fact[];
   /** A thread still waits for a page that does not come: only the end of the process ends it. */
   stuck?: boolean;
 }

@@ -1,7 +1,7 @@
 /** What the source knows of a migration in figures: progress while it runs, the summary at its end. */
 import type { MachineName } from '../../configure/machine-setting.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from './summary.js';
-import { describeError, PostcopyError } from '../../errors.js';
+import { describeError, factsOf, PostcopyError } from '../../errors.js';
 import { bytesOfPages } from '../../memory/page-size.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { native } from '../../native.js';
@@ -100,7 +100,7 @@ export class SendMetrics {
       status,
       mode: 'post-copy',
       machine: this.machine,
-      ...(reason === undefined ? {} : { error: { code: codeOf(reason), message: describeError(reason) } }),
+      ...(reason === undefined ? {} : { error: errorOf(reason) }),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
       downtimeMs: this.#downtime.totalMs,
       downtimeParts: this.#downtime.milliseconds,
@@ -138,6 +138,8 @@ export class SendMetrics {
   }
 }
 
-function codeOf(reason: Error): string {
-  return reason instanceof PostcopyError ? reason.code : 'MIGRATION_FAILED';
+function errorOf(reason: Error): NonNullable<MigrationSummary['error']> {
+  const code = reason instanceof PostcopyError ? reason.code : 'MIGRATION_FAILED';
+  const facts = factsOf(reason);
+  return { code, message: describeError(reason), ...(facts.length === 0 ? {} : { facts }) };
 }

@@ -1,4 +1,5 @@
 /** What the source tells of a migration: its progress while it runs, its summary at the end. */
+import type { Fact } from '../../errors.js';
 import type { MachineName } from '../../configure/machine-setting.js';
 import type { DowntimeParts } from './downtime.js';
 
@@ -23,7 +24,7 @@ export interface MigrationSummary {
   mode: 'post-copy';
   machine: MachineName;
   /** Set unless completed. */
-  error?: { code: string; message: string };
+  error?: { code: string; message: string; facts?: Fact[] };
   /**
    * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
    * destination knows whether it has run it. All of the guest is here still (see ResumeRequest).
