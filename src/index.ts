@@ -10,7 +10,7 @@ import type { Notice } from './vm/local-vm.js';
 import * as vms from './vm/vm-process.js';
 
 export { PostcopyError, describeError, factsOf, type ErrorCode, type Fact } from './errors.js';
-export { checkVmSettings, type VmConfig, type VmSettings } from './configure/vm-config.js';
+export { checkVmSettings, type VmSettings } from './configure/vm-config.js';
 export type { NetConfig, NetPlace } from './configure/net.js';
 export { VmClient } from './control/client.js';
 export type { MigrateRequest, StopRequest, VmEnd, VmService, VmState, VmStatus } from './vm/service.js';

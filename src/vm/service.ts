@@ -28,7 +28,7 @@ export interface VmStatus extends Partial<DeviceStatus> {
   /** Clear text of the last failure, if any. */
   problem?: string;
   /** What `problem` is about. */
-  facts?: Fact[];
+  facts?: readonly Fact[];
   /** While `ending`: what happened, and what is awaited, in clear text. */
   awaits?: string;
   memoryBytes: number;

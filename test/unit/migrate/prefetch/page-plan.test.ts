@@ -4,7 +4,7 @@ import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
 import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { words } from '../../threads/channel-pair.js';
-import { parse, setUp, straightOn } from '../source/push-bench.js';
+import { parse, setUp, straightOn } from '../source/push-rig.js';
 
 /** What lies behind the page that was asked for last, backwards from the end without one: all that a plan needs is here. */
 class BehindTheLastFault implements PagePlan {
