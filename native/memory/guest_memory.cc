@@ -12,8 +12,8 @@ namespace {
 
 // 2^32 pages of 4 KiB: page numbers are 32 bits wide on the wire and in page tables of ours.
 constexpr uint64_t kMaxBytes = 1ULL << 44;
-// GUEST_BASE of native/guest/address.h: what the guest is linked for, and the same in every process. Above where V8
-// asks for memory, below where Linux puts a program.
+// GUEST_BASE of native/guest/physical.h (test/native/guest-base.test.ts holds them equal): the same in every process.
+// Above where V8 asks for memory, below where Linux puts a program.
 constexpr uintptr_t kThreadsGuestBase = 1ULL << 46;
 
 }  // namespace
