@@ -57,7 +57,6 @@ export interface SocketOptions {
   noDelay?: number;
   /** Bytes; the kernel doubles it. */
   sendBuffer?: number;
-  notSentLowat?: number;
   userTimeoutMs?: number;
   /** Congestion control by name, of those the host has. */
   congestion?: string;
@@ -122,7 +121,6 @@ export interface NativeDisk {
   readonly fd: number;
   /** When it was opened. */
   readonly bytes: number;
-  readonly blockDevice: boolean;
   /** An open-file-description lock on all of it, shared for a read-only disk. False if somebody else holds it. */
   lock(): boolean;
   unlock(): void;
@@ -165,8 +163,6 @@ export interface NativeTap {
   readonly name: string;
   /** What its host lets through now, without the Ethernet header. */
   readonly mtu: number;
-  /** It was there before, and stays when it is closed. */
-  readonly persistent: boolean;
   /** What the guest takes from now on: frames without checksums, and larger than the MTU (TCP segmentation offload). */
   setOffloads(csum: boolean, tso4: boolean, tso6: boolean, ecn: boolean): void;
   /**
@@ -263,9 +259,8 @@ export interface NativeVcpu {
   waitParked(timeoutMs: number): boolean;
   /** Priority of its thread, which begins with that of the thread that makes it. False if that is not permitted. */
   setNice(nice: number): boolean;
-  /** monotonicMicros() of the last time it parked, and of the last time it went on. */
+  /** monotonicMicros() of the last time it parked. */
   readonly parkedAt: number;
-  readonly resumedAt: number;
   getState(name: VcpuStateName): Uint8Array;
   setState(name: VcpuStateName, bytes: Uint8Array): void;
   /** Packed struct kvm_msr_entry (16 bytes) of those of the indices that the guest has. */

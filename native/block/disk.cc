@@ -78,10 +78,6 @@ Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).File().Bytes()));
 }
 
-Napi::Value Disk::BlockDevice(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).File().IsBlockDevice());
-}
-
 // lock(): false if somebody else holds it.
 Napi::Value Disk::Lock(const Napi::CallbackInfo& info) {
   int error = ref_.Get(info.Env()).File().Lock();
@@ -181,16 +177,15 @@ Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
 }
 
 void Disk::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set(
-      "Disk",
-      DefineClass(env, "Disk",
-                  {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                   InstanceAccessor<&Disk::Bytes>("bytes"), InstanceAccessor<&Disk::BlockDevice>("blockDevice"),
-                   InstanceMethod<&Disk::Lock>("lock"), InstanceMethod<&Disk::Unlock>("unlock"),
-                   InstanceMethod<&Disk::BeginSync>("beginSync"), InstanceMethod<&Disk::Synced>("synced"),
-                   InstanceMethod<&Disk::DropCache>("dropCache"), InstanceMethod<&Disk::Submit>("submit"),
-                   InstanceMethod<&Disk::Completions>("completions"), InstanceMethod<&Disk::WaitIdle>("waitIdle"),
-                   InstanceMethod<&Disk::Detach>("detach"), InstanceMethod<&Disk::Close>("close")}));
+  exports.Set("Disk",
+              DefineClass(env, "Disk",
+                          {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
+                           InstanceAccessor<&Disk::Bytes>("bytes"), InstanceMethod<&Disk::Lock>("lock"),
+                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::BeginSync>("beginSync"),
+                           InstanceMethod<&Disk::Synced>("synced"), InstanceMethod<&Disk::DropCache>("dropCache"),
+                           InstanceMethod<&Disk::Submit>("submit"), InstanceMethod<&Disk::Completions>("completions"),
+                           InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
+                           InstanceMethod<&Disk::Close>("close")}));
 }
 
 }  // namespace postcopy

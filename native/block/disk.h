@@ -16,7 +16,6 @@ class Disk : public Napi::ObjectWrap<Disk> {
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
-  Napi::Value BlockDevice(const Napi::CallbackInfo& info);
   Napi::Value Lock(const Napi::CallbackInfo& info);
   Napi::Value Unlock(const Napi::CallbackInfo& info);
   Napi::Value BeginSync(const Napi::CallbackInfo& info);

@@ -74,10 +74,6 @@ Napi::Value Vcpu::ParkedAt(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Open(info.Env()).ParkedAt());
 }
 
-Napi::Value Vcpu::ResumedAt(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), Open(info.Env()).ResumedAt());
-}
-
 Napi::Value Vcpu::GetState(const Napi::CallbackInfo& info) {
   const std::string name = StringArg(info, 0, "name");
   auto* thread = dynamic_cast<ThreadVcpu*>(&Parked(info.Env()));
@@ -145,8 +141,7 @@ void Vcpu::Init(Napi::Env env, Napi::Object exports) {
               DefineClass(env, "Vcpu",
                           {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
                            InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"),
-                           InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"),
-                           InstanceAccessor<&Vcpu::ResumedAt>("resumedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
+                           InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
                            InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
                            InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
                            InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),

@@ -21,7 +21,6 @@ class Vcpu : public Napi::ObjectWrap<Vcpu> {
   Napi::Value WaitParked(const Napi::CallbackInfo& info);
   Napi::Value SetNice(const Napi::CallbackInfo& info);
   Napi::Value ParkedAt(const Napi::CallbackInfo& info);
-  Napi::Value ResumedAt(const Napi::CallbackInfo& info);
   Napi::Value GetState(const Napi::CallbackInfo& info);
   Napi::Value SetState(const Napi::CallbackInfo& info);
   Napi::Value GetMsrs(const Napi::CallbackInfo& info);

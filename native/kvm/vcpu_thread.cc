@@ -44,7 +44,6 @@ void VcpuThread::Main() {
     if (quit_) break;
     parked_ = false;
     lock.unlock();
-    resumed_at_ = Now();
     const bool can_go_on = RunUntilPaused();
     parked_at_ = Now();
     lock.lock();

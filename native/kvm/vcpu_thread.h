@@ -32,9 +32,8 @@ class VcpuThread {
   // Its thread's priority; it begins with its maker's. False if this process may not.
   bool SetNice(int nice);
   bool Parked();
-  // CLOCK_MONOTONIC in microseconds when the vCPU last parked, and last entered the guest after being parked.
+  // CLOCK_MONOTONIC in microseconds when the vCPU last parked.
   double ParkedAt() const { return parked_at_; }
-  double ResumedAt() const { return resumed_at_; }
 
   // Ends the thread. False if it did not within the time (then it must never be destroyed).
   bool Stop(int timeout_ms);
@@ -76,7 +75,6 @@ class VcpuThread {
   pid_t thread_id_ = 0;  // set before Start() returns
   std::atomic<bool> pause_requested_{false};
   std::atomic<double> parked_at_{0};
-  std::atomic<double> resumed_at_{0};
   std::thread thread_;
 };
 

@@ -71,10 +71,6 @@ Napi::Value Tap::Mtu(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), MtuOf(info.Env(), ref_.Get(info.Env()).name));
 }
 
-Napi::Value Tap::Persistent(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), ref_.Get(info.Env()).persistent);
-}
-
 // setOffloads(csum, tso4, tso6, ecn): what the guest takes from now on.
 Napi::Value Tap::SetOffloads(const Napi::CallbackInfo& info) {
   SetTapOffloads(info.Env(), ref_.Get(info.Env()), BoolArg(info, 0, "csum"), BoolArg(info, 1, "tso4"),
@@ -130,7 +126,6 @@ void Tap::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Tap", DefineClass(env, "Tap",
                                  {InstanceAccessor<&Tap::Handle>("handle"), InstanceAccessor<&Tap::Fd>("fd"),
                                   InstanceAccessor<&Tap::Name>("name"), InstanceAccessor<&Tap::Mtu>("mtu"),
-                                  InstanceAccessor<&Tap::Persistent>("persistent"),
                                   InstanceMethod<&Tap::SetOffloads>("setOffloads"), InstanceMethod<&Tap::Send>("send"),
                                   InstanceMethod<&Tap::Receive>("receive"), InstanceMethod<&Tap::Write>("write"),
                                   InstanceMethod<&Tap::Discard>("discard"), InstanceMethod<&Tap::Detach>("detach"),

@@ -17,7 +17,6 @@ class Tap : public Napi::ObjectWrap<Tap> {
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Name(const Napi::CallbackInfo& info);
   Napi::Value Mtu(const Napi::CallbackInfo& info);
-  Napi::Value Persistent(const Napi::CallbackInfo& info);
   Napi::Value SetOffloads(const Napi::CallbackInfo& info);
   Napi::Value Send(const Napi::CallbackInfo& info);
   Napi::Value Receive(const Napi::CallbackInfo& info);

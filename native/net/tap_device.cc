@@ -40,13 +40,12 @@ std::shared_ptr<TapDevice> OpenTap(Napi::Env env, const std::string& name, const
   auto tap = std::make_shared<TapDevice>();
   tap->name = name;
   tap->fd = Attach(env, tap->name);
-  tap->persistent = IsPersistent(env, tap->fd.Get());
   int header_bytes = kNetHeaderBytes;
   if (ioctl(tap->fd.Get(), TUNSETVNETHDRSZ, &header_bytes) < 0) throw SystemError(env, errno, "TUNSETVNETHDRSZ");
   SetTapOffloads(env, *tap, false, false, false, false);
   if (!bridge.empty()) {
     // A persistent one is as its administrator wants it.
-    if (!tap->persistent) SuitBridge(env, tap->name, bridge);
+    if (!IsPersistent(env, tap->fd.Get())) SuitBridge(env, tap->name, bridge);
     JoinBridge(env, tap->name, bridge);
   }
   BringUp(env, tap->name);

@@ -20,7 +20,6 @@ constexpr size_t kLongestFrame = 128 * 1024;
 struct TapDevice {
   Descriptor fd;
   std::string name;
-  bool persistent;
   // What a frame has beyond the buffers it is read into. Used by the one thread that receives.
   std::vector<uint8_t> overflow = std::vector<uint8_t>(kLongestFrame);
 };

@@ -80,14 +80,13 @@ Napi::Value Socket::Accept(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-// configure({noDelay, sendBuffer, notSentLowat, userTimeoutMs, congestion}): TCP options, those given.
+// configure({noDelay, sendBuffer, userTimeoutMs, congestion}): TCP options, those given.
 Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "options must be an object");
   Napi::Object options = info[0].As<Napi::Object>();
   int fd = ref_.Get(info.Env()).Get();
   SetIfGiven(info.Env(), options, "noDelay", fd, IPPROTO_TCP, TCP_NODELAY);
   SetIfGiven(info.Env(), options, "sendBuffer", fd, SOL_SOCKET, SO_SNDBUF);
-  SetIfGiven(info.Env(), options, "notSentLowat", fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
   SetIfGiven(info.Env(), options, "userTimeoutMs", fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
   Napi::Value congestion = options.Get("congestion");
   if (!congestion.IsUndefined()) {

@@ -141,7 +141,7 @@ describe('Socket', () => {
 
   it('takes TCP options', async () => {
     const { client } = await connected();
-    client.configure({ noDelay: 1, sendBuffer: 65536, notSentLowat: 16384, userTimeoutMs: 5000 });
+    client.configure({ noDelay: 1, sendBuffer: 65536, userTimeoutMs: 5000 });
     client.configure({});
   });
 
@@ -255,7 +255,7 @@ describe('sendPages', () => {
     const memory = new native.GuestMemory(pages * PAGE, 'memfd');
     onTestFinished(() => memory.close());
     for (let page = 0; page < pages; page++) memory.write(page * PAGE, new Uint8Array(Uint32Array.of(page).buffer));
-    client.configure({ sendBuffer: 64 * 1024, notSentLowat: 16 * 1024 });
+    client.configure({ sendBuffer: 64 * 1024 });
     const receiver = startWorker(
       `const socket = new native.Socket(null, data);
        const frame = new Uint8Array(8 + 4 * 4096);

@@ -22,7 +22,6 @@ export interface Submitted {
 export class FakeDisk implements NativeDisk {
   readonly handle = 1;
   readonly fd = 77;
-  readonly blockDevice = false;
   readonly content: Uint8Array;
   readonly waiting: Submitted[] = [];
   calls: string[] = [];
