@@ -31,7 +31,9 @@ export const errorSchema = z
   .meta({ description: 'Why something was not done. `code` is stable; `message` is for people.' });
 
 export const progressSchema = z.object<Shape<MigrationProgress>>({
-  phase: z.enum(['connecting', 'preparing', 'handing-over', 'pulling', 'complete', 'failed', 'link-lost']),
+  phase: z
+    .enum(['writing-back', 'connecting', 'preparing', 'handing-over', 'pulling', 'complete', 'failed', 'link-lost'])
+    .meta({ description: 'writing-back: what the guest has written goes to its disks before anything is sent.' }),
   pagesLeft: count.meta({ description: 'Pages that still have to reach the destination.' }),
   pagesTotal: count,
   bytesPerSecond: number.meta({ description: 'Sent over the last interval, all channels.' }),

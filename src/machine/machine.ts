@@ -151,12 +151,14 @@ export class Machine {
 
   /**
    * Parks all vCPUs. Takes as long as the pages and devices do that they wait for, if there is no deadline; rejects with
-   * MIGRATION_FAILED behind it: resume() has them go on. Returns monotonicMicros() of the last one.
+   * MIGRATION_FAILED behind it, and with what `signal` was aborted with: resume() has them go on. Returns
+   * monotonicMicros() of the last one.
    */
-  async pause(deadline?: Deadline): Promise<number> {
+  async pause(deadline?: Deadline, signal?: AbortSignal): Promise<number> {
     for (const vcpu of this.vcpus) vcpu.requestPause();
     for (const [index, vcpu] of this.vcpus.entries()) {
       while (!vcpu.waitParked(PARK_WAIT_MS)) {
+        signal?.throwIfAborted();
         if (deadline?.leftMs === 0) throw this.#tooLate(`vCPU ${index} does not stop`);
         await new Promise((resolve) => setImmediate(resolve));
       }

@@ -59,7 +59,7 @@ test('progress is told while it runs, and leads to the end', async () => {
     if (phases.at(-1) !== progress.phase) phases.push(progress.phase);
     left.push(progress.pagesLeft);
   });
-  const order = ['connecting', 'preparing', 'handing-over', 'pulling', 'complete'];
+  const order = ['writing-back', 'connecting', 'preparing', 'handing-over', 'pulling', 'complete'];
   expect(phases.map((phase) => order.indexOf(phase))).toEqual(phases.map((phase) => order.indexOf(phase)).sort());
   expect(phases.at(-1)).toBe('complete');
   expect(left.at(-1)).toBe(0);

@@ -3,10 +3,12 @@
  * gone before anything was agreed.
  */
 import { Socket as NodeSocket } from 'node:net';
+import { Deferred } from '../../basics/deferred.js';
+import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { ControlConnection } from '../link/control-connection.js';
-import { encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../wire/preamble.js';
+import { encodeVerdict, PREAMBLE_BYTES, type Preamble, type Verdict } from '../wire/preamble.js';
 import { PROTOCOL_VERSION } from '../wire/protocol.js';
 import type { AcceptedChannel } from '../link/accepted-channel.js';
 import { Listener } from '../link/listener.js';
@@ -24,113 +26,149 @@ export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorker'> {
 
 export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' | 'not-begun' }>;
 
+/** What it waits with; a test hands in others. */
+export interface IncomingParts {
+  listen(host: string, port: number): Pick<Listener, 'on' | 'port' | 'close'>;
+  startPageWorker(): Promise<PageWorker<DestinationJob>>;
+  receive(control: ControlConnection, id: Uint8Array, hooks: ReceiveHooks): Reception;
+}
+
+type Reception = Pick<ReceiveVm, 'id' | 'outcome' | 'pagesMissing' | 'attach' | 'cancel'>;
+
+const PARTS: IncomingParts = {
+  listen: (host, port) => new Listener(host, port),
+  startPageWorker,
+  receive: (control, id, hooks) => new ReceiveVm(control, id, hooks),
+};
+
+type State =
+  | { at: 'waiting' }
+  /** A VM is on its way, or has come; the port is another one's. */
+  | { at: 'receiving'; vm: Reception }
+  /** All of the VM is here. */
+  | { at: 'complete'; vm: Reception };
+
 export class Incoming {
-  readonly outcome: Promise<IncomingOutcome>;
-  readonly #listener: Listener;
+  readonly #outcome = new Deferred<IncomingOutcome>();
+  readonly #listener: Pick<Listener, 'on' | 'port' | 'close'>;
   readonly #hooks: IncomingHooks;
   readonly #host: string;
-  /** Started while nobody waits for it. */
-  #pageWorker: Promise<PageWorker<DestinationJob>> | undefined = startPageWorker();
-  #settle!: (outcome: IncomingOutcome) => void;
-  #current: ReceiveVm | undefined;
-  #complete = false;
-  #listening = true;
+  readonly #parts: IncomingParts;
+  #state: State = { at: 'waiting' };
+  /** One that was started while nobody waits for it. */
+  #pageWorker: Promise<PageWorker<DestinationJob>> | undefined;
+  #stopped: Promise<void> | undefined;
   #closing = false;
 
-  constructor(host: string, port: number, hooks: IncomingHooks) {
+  constructor(host: string, port: number, hooks: IncomingHooks, parts = PARTS) {
     this.#host = host;
     this.#hooks = hooks;
-    this.#listener = new Listener(host, port);
+    this.#parts = parts;
+    this.#listener = parts.listen(host, port);
     this.#listener.on('channel', (channel) => this.#admit(channel));
     this.#listener.on('failed', (error) => this.#deaf(error));
-    this.#pageWorker?.catch(() => {}); // told when it is taken
-    this.outcome = new Promise((resolve) => (this.#settle = resolve));
+    this.#pageWorker = parts.startPageWorker();
+    this.#pageWorker.catch(() => {}); // told when it is taken
+  }
+
+  get outcome(): Promise<IncomingOutcome> {
+    return this.#outcome.promise;
   }
 
   /** host:port */
   get listen(): string {
-    return `${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${this.#listener.port}`;
+    return formatAddress({ host: this.#host, port: this.#listener.port });
   }
 
   /** Of the VM that is on its way. */
   get pagesMissing(): number {
-    return this.#current?.pagesMissing ?? 0;
+    return this.#state.at === 'waiting' ? 0 : this.#state.vm.pagesMissing;
   }
 
   /** All of the VM is here. */
   get complete(): boolean {
-    return this.#complete;
+    return this.#state.at === 'complete';
   }
 
   /** Stops listening; a VM on its way is given up, as if the link had broken. `why`: what the source is told then. */
   async close(why = 'the destination was stopped'): Promise<void> {
     this.#closing = true;
-    this.#current?.cancel(new PostcopyError('MIGRATION_FAILED', why));
-    const outcome = await this.#current?.outcome;
-    if (outcome === undefined || mayTakeAnother(outcome)) {
-      this.#settle({ status: 'failed', reason: new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came') });
+    const state = this.#state;
+    if (state.at !== 'waiting') state.vm.cancel(new PostcopyError('MIGRATION_FAILED', why));
+    if (state.at === 'waiting' || mayTakeAnother(await state.vm.outcome)) {
+      this.#fail(new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came'));
     }
     await this.#stopListening();
   }
 
   /** A VM that is here, or on its way, does not need the port any more. */
   #deaf(error: Error): void {
-    if (this.#current !== undefined) return;
-    this.#settle({ status: 'failed', reason: new PostcopyError('INTERNAL', 'can accept no more connections', error) });
+    if (this.#state.at !== 'waiting') return;
+    this.#fail(new PostcopyError('INTERNAL', 'can accept no more connections', error));
+  }
+
+  #fail(reason: Error): void {
+    this.#outcome.resolve({ status: 'failed', reason });
   }
 
   async #takePageWorker(): Promise<PageWorker<DestinationJob>> {
-    const worker = await (this.#pageWorker ?? startPageWorker());
+    const worker = await (this.#pageWorker ?? this.#parts.startPageWorker());
     this.#pageWorker = undefined;
     return worker;
   }
 
-  async #stopListening(): Promise<void> {
-    if (!this.#listening) return;
-    this.#listening = false;
-    await this.#listener.close();
-    await (await this.#pageWorker)?.end();
+  #stopListening(): Promise<void> {
+    this.#stopped ??= this.#listener.close().then(async () => (await this.#pageWorker)?.end());
+    return this.#stopped;
   }
 
   #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
     const socket = new native.Socket(null, socketHandle);
-    const answer = (verdict: Verdict) => {
-      try {
-        socket.send(encodeVerdict(preamble, verdict), 0, PREAMBLE_BYTES);
-      } catch {
-        // gone already; its other channels will tell
-      }
-      if (verdict !== 'welcome') socket.close();
-    };
-    if (preamble.version !== PROTOCOL_VERSION) return answer('version');
-    if (preamble.channel === 'control') {
-      if (this.#closing || this.#current !== undefined) return answer('busy');
-      answer('welcome');
-      return this.#begin(socket, peer, preamble.id);
-    }
-    const current = this.#current;
-    if (current === undefined || Buffer.compare(current.id, preamble.id) !== 0) return answer('stranger');
-    // The welcome goes out first: once attached, the socket is the worker's.
-    answer('welcome');
-    if (!current.attach(preamble.channel, preamble.index, socket)) socket.close();
+    const verdict = this.#judge(preamble);
+    // A welcome goes out first: once attached, the socket is the worker's.
+    tell(socket, preamble, verdict);
+    if (verdict !== 'welcome') return socket.close();
+    if (preamble.channel === 'control') return this.#begin(socket, peer, preamble.id);
+    if (!this.#attach(preamble.channel, preamble.index, socket)) socket.close();
+  }
+
+  #judge({ version, channel, id }: Preamble): Verdict {
+    if (version !== PROTOCOL_VERSION) return 'version';
+    if (channel === 'control') return this.#closing || this.#state.at !== 'waiting' ? 'busy' : 'welcome';
+    return this.#state.at !== 'waiting' && Buffer.compare(this.#state.vm.id, id) === 0 ? 'welcome' : 'stranger';
+  }
+
+  #attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
+    return this.#state.at !== 'waiting' && this.#state.vm.attach(kind, index, socket);
   }
 
   #begin(socket: Socket, peer: string, id: Uint8Array): void {
     const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer);
-    this.#current = new ReceiveVm(control, id, { ...this.#hooks, takePageWorker: () => this.#takePageWorker() });
+    const vm = this.#parts.receive(control, id, { ...this.#hooks, takePageWorker: () => this.#takePageWorker() });
+    this.#state = { at: 'receiving', vm };
     this.#hooks.onIncoming(peer);
-    void this.#current.outcome.then(async (outcome) => {
-      if (mayTakeAnother(outcome)) {
-        this.#current = undefined;
-        if (this.#closing) return;
-        if (outcome.status === 'refused') this.#hooks.onRefused(outcome.reasons);
-        else this.#hooks.onNotBegun(outcome.reason);
-        return;
-      }
-      this.#complete = outcome.status === 'completed';
-      await this.#stopListening();
-      this.#settle(outcome);
-    });
+    void vm.outcome.then((outcome) => (mayTakeAnother(outcome) ? this.#waitOn(outcome) : this.#over(vm, outcome)));
+  }
+
+  #waitOn(outcome: Exclude<ReceiveOutcome, IncomingOutcome>): void {
+    this.#state = { at: 'waiting' };
+    if (this.#closing) return;
+    if (outcome.status === 'refused') this.#hooks.onRefused(outcome.reasons);
+    else this.#hooks.onNotBegun(outcome.reason);
+  }
+
+  async #over(vm: Reception, outcome: IncomingOutcome): Promise<void> {
+    if (outcome.status === 'completed') this.#state = { at: 'complete', vm };
+    await this.#stopListening();
+    this.#outcome.resolve(outcome);
+  }
+}
+
+function tell(socket: Socket, preamble: Preamble, verdict: Verdict): void {
+  try {
+    socket.send(encodeVerdict(preamble, verdict), 0, PREAMBLE_BYTES);
+  } catch {
+    // It is gone already; its other channels will tell.
   }
 }
 

@@ -6,29 +6,37 @@ import { ControlConnection } from './control-connection.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES } from '../wire/preamble.js';
 import { CONNECT_TIMEOUT_MS } from '../wire/protocol.js';
 
-/** Throws UNREACHABLE if nobody answers, BAD_PEER if it is no postcopy or another version, REFUSED if it is busy. */
-export async function connectControl(host: string, port: number, id: Uint8Array): Promise<ControlConnection> {
+/**
+ * Throws UNREACHABLE if nobody answers, BAD_PEER if it is no postcopy or another version, REFUSED if it is busy; and at
+ * once, with nothing left open, when `signal` is aborted.
+ */
+export async function connectControl(
+  { host, port }: { host: string; port: number },
+  id: Uint8Array,
+  signal: AbortSignal,
+): Promise<ControlConnection> {
   const peer = `${host}:${port}`;
   const socket = connect({ host, port });
   try {
-    await inTime(`${peer} does not answer`, (done, failed) => {
+    await inTime(signal, `${peer} does not answer`, (done, failed) => {
       socket.once('connect', done);
       socket.once('error', failed);
     });
     socket.write(encodePreamble('control', 0, id));
-    checkVerdict(await readExactly(socket, PREAMBLE_BYTES), peer);
+    checkVerdict(await readExactly(socket, PREAMBLE_BYTES, signal), peer);
     return new ControlConnection(socket, peer);
   } catch (error) {
+    socket.on('error', () => {}); // late ones, of a connection that no longer matters
     socket.destroy();
     if (error instanceof PostcopyError) throw error;
     throw new PostcopyError('UNREACHABLE', `cannot reach ${peer}: is \`postcopy receive\` running there?`, error);
   }
 }
 
-async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
+async function readExactly(socket: Socket, bytes: number, signal: AbortSignal): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let have = 0;
-  await inTime('no answer', (done, failed) => {
+  await inTime(signal, 'no answer', (done, failed) => {
     socket.on('data', (chunk: Buffer) => {
       parts.push(chunk);
       have += chunk.length;
@@ -49,8 +57,23 @@ async function readExactly(socket: Socket, bytes: number): Promise<Uint8Array> {
   return new Uint8Array(all.subarray(0, bytes));
 }
 
-function inTime(tooLate: string, start: (done: () => void, failed: (error: Error) => void) => void): Promise<void> {
-  return within(new Promise<void>(start), CONNECT_TIMEOUT_MS, () => {
-    throw new PostcopyError('UNREACHABLE', tooLate);
+async function inTime(
+  signal: AbortSignal,
+  tooLate: string,
+  start: (done: () => void, failed: (error: Error) => void) => void,
+): Promise<void> {
+  signal.throwIfAborted();
+  let abort = () => {};
+  const started = new Promise<void>((resolve, reject) => {
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort);
+    start(resolve, reject);
   });
+  try {
+    await within(started, CONNECT_TIMEOUT_MS, () => {
+      throw new PostcopyError('UNREACHABLE', tooLate);
+    });
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }

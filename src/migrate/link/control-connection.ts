@@ -55,8 +55,8 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     return !this.#closed;
   }
 
-  /** From now on a longer silence is borne. */
-  handOver(): void {
+  /** The VM is handed over: from now on a longer silence is borne. */
+  bearLongSilence(): void {
     this.#timeoutMs = HANDED_OVER_LINK_TIMEOUT_MS;
   }
 

@@ -14,35 +14,52 @@ const NO_WAITS = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 };
 const SAMPLE_INTERVAL_MS = 50;
 
 /** What the page channels have counted, all of them together or those of one kind. */
-interface ChannelSums {
+export interface ChannelSums {
   sum(counter: CounterName, kind?: 'urgent' | 'bulk'): number;
 }
 
+export interface SendMetricsOptions {
+  machine: MachineName;
+  totalPages: number;
+  /** Pages of guest RAM that hold data at the beginning. */
+  dataPages: number;
+  channels: ChannelSums;
+}
+
+/** How a migration ended; complete: what the destination said at the end, if it could. */
+export type Ending =
+  { status: 'completed'; complete: Complete | undefined } | { status: 'failed' | 'link-lost'; reason: Error };
+
 export class SendMetrics {
+  readonly #machine: MachineName;
+  readonly #totalPages: number;
+  readonly #channels: ChannelSums;
   readonly #startedAt = native.monotonicMicros();
   readonly #meter: MemoryMeter;
   readonly #sampler: NodeJS.Timeout;
   #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
   #dataPages: number;
   #inFlightPages = 0;
+  #control: { readonly bytesSent: number } = { bytesSent: 0 };
   #hasStopped = false;
   #downtime = new DowntimeLaps();
   #lastBytes = 0;
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
 
-  /** `dataPages`: of guest RAM that hold data at the beginning. */
-  constructor(
-    readonly machine: MachineName,
-    readonly totalPages: number,
-    dataPages: number,
-    readonly channels: () => ChannelSums | undefined,
-    readonly controlBytes: () => number,
-  ) {
+  constructor({ machine, totalPages, dataPages, channels }: SendMetricsOptions) {
+    this.#machine = machine;
+    this.#totalPages = totalPages;
     this.#dataPages = dataPages;
+    this.#channels = channels;
     this.#meter = new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
     this.#sampler = setInterval(() => harmlessly('figures of a migration', () => this.#sample()), SAMPLE_INTERVAL_MS);
     this.#sample();
+  }
+
+  /** From now on the bytes of the control channel count too. */
+  connected(control: { readonly bytesSent: number }): void {
+    this.#control = control;
   }
 
   /** Pages that hold data, once the guest has stopped. */
@@ -65,12 +82,11 @@ export class SendMetrics {
   }
 
   #sent(): number {
-    const channels = this.channels();
-    return (channels?.sum('pages') ?? 0) + (channels?.sum('zeroPages') ?? 0);
+    return this.#channels.sum('pages') + this.#channels.sum('zeroPages');
   }
 
   #released(): number {
-    return this.channels()?.sum('released') ?? 0;
+    return this.#channels.sum('released');
   }
 
   progress(phase: MigrationPhase): MigrationProgress {
@@ -82,7 +98,7 @@ export class SendMetrics {
     return {
       phase,
       pagesLeft: this.#hasStopped ? Math.max(0, this.#dataPages - this.#destination.pagesInstalled) : this.#dataPages,
-      pagesTotal: this.totalPages,
+      pagesTotal: this.#totalPages,
       bytesPerSecond: Math.round(rate),
       faultsWaiting: this.#destination.faultsWaiting,
       elapsedMs: (now - this.#startedAt) / 1000,
@@ -94,24 +110,24 @@ export class SendMetrics {
     clearInterval(this.#sampler);
   }
 
-  summary(status: MigrationSummary['status'], reason?: Error, complete?: Complete): MigrationSummary {
-    const channels = this.channels();
+  summary(ending: Ending): MigrationSummary {
+    const complete = ending.status === 'completed' ? ending.complete : undefined;
     return {
-      status,
+      status: ending.status,
       mode: 'post-copy',
-      machine: this.machine,
-      ...(reason === undefined ? {} : { error: errorOf(reason) }),
+      machine: this.#machine,
+      ...(ending.status === 'completed' ? {} : { error: errorOf(ending.reason) }),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
       downtimeMs: this.#downtime.totalMs,
       downtimeParts: this.#downtime.milliseconds,
       wireBytes: this.#wireBytes(),
       pages: {
-        total: this.totalPages,
-        sent: channels?.sum('pages') ?? 0,
-        demanded: channels?.sum('pages', 'urgent') ?? 0,
-        pushed: channels?.sum('pages', 'bulk') ?? 0,
-        absent: this.#hasStopped ? this.totalPages - this.#dataPages : 0,
-        zero: channels?.sum('zeroPages') ?? 0,
+        total: this.#totalPages,
+        sent: this.#channels.sum('pages'),
+        demanded: this.#channels.sum('pages', 'urgent'),
+        pushed: this.#channels.sum('pages', 'bulk'),
+        absent: this.#hasStopped ? this.#totalPages - this.#dataPages : 0,
+        zero: this.#channels.sum('zeroPages'),
         resent: Math.max(0, this.#sent() - this.#dataPages),
       },
       faultWaitUs: complete?.faultWaitUs ?? NO_WAITS,
@@ -124,7 +140,7 @@ export class SendMetrics {
    * Both ends at one time hold every page once, those in flight twice, and each its overhead; samples of two hosts could
    * not be added, because guest RAM moves faster than clocks agree.
    */
-  #memory(complete?: Complete): MigrationSummary['memory'] {
+  #memory(complete: Complete | undefined): MigrationSummary['memory'] {
     const overheads = this.#meter.overhead + (complete?.overheadBytes ?? 0);
     return {
       sourcePeakBytes: this.#meter.peak,
@@ -134,7 +150,7 @@ export class SendMetrics {
   }
 
   #wireBytes(): number {
-    return (this.channels()?.sum('bytes') ?? 0) + this.controlBytes();
+    return this.#channels.sum('bytes') + this.#control.bytesSent;
   }
 }
 

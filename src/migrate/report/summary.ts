@@ -4,7 +4,7 @@ import type { MachineName } from '../../configure/machine-setting.js';
 import type { DowntimeParts } from './downtime.js';
 
 export type MigrationPhase =
-  'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+  'writing-back' | 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
 
 export interface MigrationProgress {
   phase: MigrationPhase;

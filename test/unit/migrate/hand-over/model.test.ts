@@ -4,22 +4,40 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  stepDestination,
-  type DestinationAction,
-  type DestinationEvent,
-  type DestinationPhase,
-} from '../../../../src/migrate/hand-over/destination.js';
-import {
-  stepSource,
-  type SourceAction,
-  type SourceEvent,
-  type SourcePhase,
-} from '../../../../src/migrate/hand-over/source.js';
+import * as destination from '../../../../src/migrate/hand-over/destination.js';
+import * as source from '../../../../src/migrate/hand-over/source.js';
+import type { Body } from '../../../../src/migrate/wire/message.js';
+
+/** What the machines only hand on is named, so that it is seen to come to where it belongs. */
+type SourceEvent = source.SourceEvent<'control', 'capture'>;
+type SourceAction = source.SourceAction<'control', 'capture'>;
+type SourceState = source.SourceState<'control', 'capture'>;
+type DestinationEvent = destination.DestinationEvent<'arrival'>;
+type DestinationAction = destination.DestinationAction<'arrival'>;
+type DestinationState = destination.DestinationState<'arrival'>;
+
+/** Messages of the source as the destination's events; HELLO, ABORT and the end of the stream apart. */
+const TO_DESTINATION: Record<string, DestinationEvent> = {
+  hello: { type: 'hello', body: {} as Body<'hello'> },
+  ram: { type: 'ram', body: { ramMap: new Uint8Array(0) } },
+  state: { type: 'state', state: { body: {} as Body<'state'>, at: 0 } },
+  commit: { type: 'commit', commit: { body: { epoch: 1, sinceClockMicros: 0 }, at: 0 } },
+  bye: { type: 'bye' },
+};
+
+const TO_SOURCE: Record<string, SourceEvent> = {
+  accept: { type: 'accept' },
+  refuse: { type: 'refuse', body: { reasons: ['no'] } },
+  loaded: { type: 'loaded', body: { afterMicros: 0 } },
+  running: { type: 'running', body: { afterMicros: 0 } },
+  complete: { type: 'complete', body: {} as Body<'complete'> },
+  abort: { type: 'abort', reason: new Error('the destination gave up') },
+  lost: { type: 'lost', reason: new Error('the destination lost it') },
+};
 
 class World {
-  source: SourcePhase = 'connecting';
-  destination: DestinationPhase = 'checking';
+  sourceState: SourceState = { phase: 'ready' };
+  destinationState: DestinationState = { phase: 'waiting' };
   runsAtSource = true;
   runsAtDestination = false;
   everRanAtDestination = false;
@@ -31,43 +49,59 @@ class World {
   /** As the source knows of it, on its page channels. */
   acknowledged = false;
   linkIsUp = true;
+  hungUp = false;
 
   /** On the wire, in order. */
   readonly toDestination: string[] = [];
   readonly toSource: string[] = [];
   /** What an end is doing by itself: its next event. */
-  sourceWork: SourceEvent[] = [{ type: 'connected' }];
+  sourceWork: SourceEvent[] = [{ type: 'begin' }];
   destinationWork: DestinationEvent[] = [];
 
   constructor(readonly objections: boolean) {}
 
+  get source(): source.SourcePhase {
+    return this.sourceState.phase;
+  }
+
+  get destination(): destination.DestinationPhase {
+    return this.destinationState.phase;
+  }
+
   feedSource(event: SourceEvent): void {
     if (event.type === 'complete') this.completeArrived = true;
-    const step = stepSource(this.source, { ...event, acknowledged: this.acknowledged });
-    this.source = step.phase;
+    const step = source.stepSource(this.sourceState, event, { acknowledged: this.acknowledged });
+    this.sourceState = step.state;
     for (const action of step.actions) this.#actSource(action);
     this.check();
   }
 
   feedDestination(event: DestinationEvent): void {
-    const step = stepDestination(this.destination, { ...event, whole: this.whole });
-    this.destination = step.phase;
+    const step = destination.stepDestination(this.destinationState, event, { whole: this.whole });
+    this.destinationState = step.state;
     for (const action of step.actions) this.#actDestination(action);
     this.check();
   }
 
   #actSource(action: SourceAction): void {
     switch (action.type) {
+      case 'write-back':
+        return void this.sourceWork.push({ type: 'written-back' });
+      case 'connect':
+        return void this.sourceWork.push({ type: 'connected', control: 'control' });
       case 'send-hello':
         return this.#send(this.toDestination, 'hello');
       case 'open-channels':
-        return void this.sourceWork.push({ type: 'channels-open' });
+        this.#send(this.toDestination, 'ram');
+        return void this.sourceWork.push({ type: 'channels-open', offered: Uint32Array.of(0, 1) });
       case 'stop-and-capture':
+        expect(action.offered).toEqual(Uint32Array.of(0, 1));
         this.runsAtSource = false;
-        return void this.sourceWork.push({ type: 'captured' });
+        return void this.sourceWork.push({ type: 'captured', capture: 'capture' });
       case 'send-state':
         return this.#send(this.toDestination, 'state');
       case 'send-commit':
+        expect(action.capture).toBe('capture');
         this.commitSent = true;
         return this.#send(this.toDestination, 'commit');
       case 'resume-guest':
@@ -79,15 +113,27 @@ class World {
         return this.#send(this.toDestination, 'abort');
       case 'start-push':
         return;
-      case 'finish':
-      case 'fail':
-      case 'lose':
+      case 'hang-up':
+        this.hungUp = true;
         return this.#close(this.toDestination);
+      case 'fail':
+        // A source that has not connected leaves a destination that waits for the next one.
+        if (!this.hungUp) this.#close(this.toDestination);
+        return;
+      case 'finish':
+      case 'lose':
+        return expect(this.hungUp, 'over, with the connection open').toBe(true);
     }
   }
 
   #actDestination(action: DestinationAction): void {
     switch (action.type) {
+      case 'check':
+        return void this.destinationWork.push(
+          this.objections ? { type: 'objections', reasons: ['no'] } : { type: 'checked', arrival: 'arrival' },
+        );
+      case 'expect-ram':
+        return;
       case 'send-accept':
         return this.#send(this.toSource, 'accept');
       case 'load-state':
@@ -95,6 +141,7 @@ class World {
       case 'send-loaded':
         return this.#send(this.toSource, 'loaded');
       case 'run-guest':
+        expect(action.arrival).toBe('arrival');
         this.runsAtDestination = true;
         this.everRanAtDestination = true;
         return this.#send(this.toSource, 'running');
@@ -110,6 +157,7 @@ class World {
       case 'send-refuse':
         this.#send(this.toSource, 'refuse');
         return this.#close(this.toSource);
+      case 'call-off':
       case 'discard':
       case 'finish':
         return this.#close(this.toSource);
@@ -128,21 +176,18 @@ class World {
   deliverToDestination(): void {
     const message = this.toDestination.shift();
     if (message === undefined) return;
-    if (message === 'hello') {
-      this.destinationWork.push(this.objections ? { type: 'objections', reasons: ['no'] } : { type: 'checked' });
-    } else if (message === 'end' || message === 'abort') this.failDestination();
-    else this.feedDestination({ type: message } as DestinationEvent);
+    const event = TO_DESTINATION[message];
+    if (event === undefined) this.failDestination();
+    else this.feedDestination(event);
   }
 
   deliverToSource(): void {
     const message = this.toSource.shift();
     if (message === undefined) return;
-    if (message === 'refuse') this.feedSource({ type: 'refuse', reasons: ['no'] });
-    else if (message === 'end' || message === 'lost') this.failSource();
-    else if (message === 'abort') {
-      this.abortArrived = true;
-      this.feedSource({ type: 'abort', reason: new Error('the destination gave up') });
-    } else this.feedSource({ type: message } as SourceEvent);
+    if (message === 'abort') this.abortArrived = true;
+    const event = TO_SOURCE[message];
+    if (event === undefined) this.failSource();
+    else this.feedSource(event);
   }
 
   /** A worker there, which tells its main thread and the source. */
@@ -172,6 +217,14 @@ class World {
 
   failDestination(): void {
     this.feedDestination({ type: 'failure', reason: new Error('failed') });
+  }
+
+  cancelSource(): void {
+    this.feedSource({ type: 'cancel', reason: new Error('stopped') });
+  }
+
+  cancelDestination(): void {
+    this.feedDestination({ type: 'cancel', reason: new Error('stopped') });
   }
 
   /** The source learns that a page channel broke; what the destination knows is its own affair. */
@@ -246,6 +299,8 @@ const MOVES = {
   acknowledgeLastPage: 2,
   failSource: 1,
   failDestination: 1,
+  cancelSource: 1,
+  cancelDestination: 1,
   breakChannels: 1,
   cutLink: 1,
 } as const;
@@ -294,17 +349,17 @@ describe('the hand-over of both ends', () => {
 
   it('never loses or doubles the guest, whatever fails and when', () => {
     // A beginning in which nothing fails, or most walks would end before COMMIT.
-    const walk = fc.tuple(moves(fc.constantFrom(...GOOD), 60), moves(move, 40), fc.boolean());
+    const walk = fc.tuple(moves(fc.constantFrom(...GOOD), 80), moves(move, 40), fc.boolean());
     fc.assert(
       fc.property(walk, ([good, any, objections]) => void play([...good, ...any], objections)),
       { numRuns: 2000 },
     );
   });
 
-  it.each(['failSource', 'failDestination', 'breakChannels', 'cutLink'] as const)(
+  it.each(['failSource', 'failDestination', 'cancelDestination', 'breakChannels', 'cutLink'] as const)(
     'survives one %s at every point',
     (failure) => {
-      const way = Array.from({ length: 12 }, () => GOOD).flat();
+      const way = Array.from({ length: 16 }, () => GOOD).flat();
       const ends = new Set<string>();
       for (let at = 0; at <= way.length; at++) {
         const world = play([...way.slice(0, at), failure, ...way.slice(at)], false);
@@ -315,4 +370,18 @@ describe('the hand-over of both ends', () => {
       expect([...ends].some((end) => end.startsWith('lost/'))).toBe(true);
     },
   );
+
+  it('is cancelled at every point before COMMIT, and at none behind it', () => {
+    const way = Array.from({ length: 16 }, () => GOOD).flat();
+    const cancelledIn = new Set<string>();
+    for (let at = 0; at <= way.length; at++) {
+      const before = new World(false);
+      for (const name of way.slice(0, at)) before[name]();
+      const world = play([...way.slice(0, at), 'cancelSource', ...way.slice(at)], false);
+      expect(world.source).toBe(before.commitSent ? 'done' : 'failed');
+      if (!before.commitSent) cancelledIn.add(before.source);
+    }
+    const phases = ['ready', 'writing-back', 'connecting', 'greeting', 'preparing', 'stopping', 'loading'];
+    expect([...cancelledIn]).toEqual(phases);
+  });
 });

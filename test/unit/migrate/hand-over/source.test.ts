@@ -4,28 +4,96 @@ import {
   stepSource,
   type SourceEvent,
   type SourcePhase,
+  type SourceState,
 } from '../../../../src/migrate/hand-over/source.js';
 
-const reason = new Error('the link broke');
+/** What the machine only hands on may be anything. */
+type Event = SourceEvent<'control', 'capture'>;
+type State = SourceState<'control', 'capture'>;
 
-const EVENTS: Record<SourceEvent['type'], SourceEvent> = {
-  connected: { type: 'connected' },
+const reason = new Error('the link broke');
+const broke = new Error('a page channel broke');
+const offered = Uint32Array.of(0, 8);
+const loaded = { afterMicros: 300 };
+const running = { afterMicros: 40 };
+const complete = {
+  ...{ faultWaitUs: { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }, vcpuBlockedMs: 0 },
+  ...{ peakBytes: 0, overheadBytes: 0 },
+};
+
+const STATES: Record<SourcePhase, State> = {
+  ready: { phase: 'ready' },
+  'writing-back': { phase: 'writing-back' },
+  connecting: { phase: 'connecting' },
+  greeting: { phase: 'greeting', control: 'control' },
+  preparing: { phase: 'preparing', control: 'control' },
+  stopping: { phase: 'stopping', control: 'control' },
+  loading: { phase: 'loading', control: 'control', capture: 'capture' },
+  committed: { phase: 'committed', control: 'control', capture: 'capture' },
+  doubtful: { phase: 'doubtful', control: 'control', broke },
+  draining: { phase: 'draining', control: 'control' },
+  done: { phase: 'done' },
+  failed: { phase: 'failed' },
+  lost: { phase: 'lost' },
+};
+
+const EVENTS: { [T in Event['type']]: Extract<Event, { type: T }> } = {
+  begin: { type: 'begin' },
+  'written-back': { type: 'written-back' },
+  connected: { type: 'connected', control: 'control' },
   accept: { type: 'accept' },
-  refuse: { type: 'refuse', reasons: ['too small', 'too old'] },
-  'channels-open': { type: 'channels-open' },
-  captured: { type: 'captured' },
-  loaded: { type: 'loaded' },
-  running: { type: 'running' },
-  complete: { type: 'complete' },
+  refuse: { type: 'refuse', body: { reasons: ['too small', 'too old'] } },
+  'channels-open': { type: 'channels-open', offered },
+  captured: { type: 'captured', capture: 'capture' },
+  loaded: { type: 'loaded', body: loaded },
+  running: { type: 'running', body: running },
+  complete: { type: 'complete', body: complete },
   abort: { type: 'abort', reason },
+  lost: { type: 'lost', reason },
   'channels-broken': { type: 'channels-broken', reason },
   failure: { type: 'failure', reason },
   cancel: { type: 'cancel', reason },
 };
 
 /** Every event in every phase: the next phase, then the actions in order. */
-const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
+const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
+  ready: {
+    begin: 'writing-back: write-back',
+    'written-back': 'failed: fail',
+    connected: 'failed: fail',
+    accept: 'failed: fail',
+    refuse: 'failed: fail',
+    'channels-open': 'failed: fail',
+    captured: 'failed: fail',
+    loaded: 'failed: fail',
+    running: 'failed: fail',
+    complete: 'failed: fail',
+    abort: 'failed: fail',
+    lost: 'failed: fail',
+    'channels-broken': 'failed: fail',
+    failure: 'failed: fail',
+    cancel: 'failed: fail',
+  },
+  'writing-back': {
+    begin: 'failed: fail',
+    'written-back': 'connecting: connect',
+    connected: 'failed: fail',
+    accept: 'failed: fail',
+    refuse: 'failed: fail',
+    'channels-open': 'failed: fail',
+    captured: 'failed: fail',
+    loaded: 'failed: fail',
+    running: 'failed: fail',
+    complete: 'failed: fail',
+    abort: 'failed: fail',
+    lost: 'failed: fail',
+    'channels-broken': 'failed: fail',
+    failure: 'failed: fail',
+    cancel: 'failed: fail',
+  },
   connecting: {
+    begin: 'failed: fail',
+    'written-back': 'failed: fail',
     connected: 'greeting: send-hello',
     accept: 'failed: fail',
     refuse: 'failed: fail',
@@ -35,109 +103,133 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed: fail',
     complete: 'failed: fail',
     abort: 'failed: fail',
+    lost: 'failed: fail',
     'channels-broken': 'failed: fail',
     failure: 'failed: fail',
     cancel: 'failed: fail',
   },
   greeting: {
-    connected: 'failed: send-abort fail',
+    begin: 'failed: send-abort hang-up fail',
+    'written-back': 'failed: send-abort hang-up fail',
+    connected: 'failed: send-abort hang-up fail',
     accept: 'preparing: open-channels',
-    refuse: 'failed: send-abort fail',
-    'channels-open': 'failed: send-abort fail',
-    captured: 'failed: send-abort fail',
-    loaded: 'failed: send-abort fail',
-    running: 'failed: send-abort fail',
-    complete: 'failed: send-abort fail',
-    abort: 'failed: send-abort fail',
-    'channels-broken': 'failed: send-abort fail',
-    failure: 'failed: send-abort fail',
-    cancel: 'failed: send-abort fail',
+    refuse: 'failed: send-abort hang-up fail',
+    'channels-open': 'failed: send-abort hang-up fail',
+    captured: 'failed: send-abort hang-up fail',
+    loaded: 'failed: send-abort hang-up fail',
+    running: 'failed: send-abort hang-up fail',
+    complete: 'failed: send-abort hang-up fail',
+    abort: 'failed: send-abort hang-up fail',
+    lost: 'failed: send-abort hang-up fail',
+    'channels-broken': 'failed: send-abort hang-up fail',
+    failure: 'failed: send-abort hang-up fail',
+    cancel: 'failed: send-abort hang-up fail',
   },
   preparing: {
-    connected: 'failed: send-abort fail',
-    accept: 'failed: send-abort fail',
-    refuse: 'failed: send-abort fail',
+    begin: 'failed: send-abort hang-up fail',
+    'written-back': 'failed: send-abort hang-up fail',
+    connected: 'failed: send-abort hang-up fail',
+    accept: 'failed: send-abort hang-up fail',
+    refuse: 'failed: send-abort hang-up fail',
     'channels-open': 'stopping: stop-and-capture',
-    captured: 'failed: send-abort fail',
-    loaded: 'failed: send-abort fail',
-    running: 'failed: send-abort fail',
-    complete: 'failed: send-abort fail',
-    abort: 'failed: send-abort fail',
-    'channels-broken': 'failed: send-abort fail',
-    failure: 'failed: send-abort fail',
-    cancel: 'failed: send-abort fail',
+    captured: 'failed: send-abort hang-up fail',
+    loaded: 'failed: send-abort hang-up fail',
+    running: 'failed: send-abort hang-up fail',
+    complete: 'failed: send-abort hang-up fail',
+    abort: 'failed: send-abort hang-up fail',
+    lost: 'failed: send-abort hang-up fail',
+    'channels-broken': 'failed: send-abort hang-up fail',
+    failure: 'failed: send-abort hang-up fail',
+    cancel: 'failed: send-abort hang-up fail',
   },
   stopping: {
-    connected: 'failed: send-abort resume-guest fail',
-    accept: 'failed: send-abort resume-guest fail',
-    refuse: 'failed: send-abort resume-guest fail',
-    'channels-open': 'failed: send-abort resume-guest fail',
+    begin: 'failed: send-abort resume-guest hang-up fail',
+    'written-back': 'failed: send-abort resume-guest hang-up fail',
+    connected: 'failed: send-abort resume-guest hang-up fail',
+    accept: 'failed: send-abort resume-guest hang-up fail',
+    refuse: 'failed: send-abort resume-guest hang-up fail',
+    'channels-open': 'failed: send-abort resume-guest hang-up fail',
     captured: 'loading: send-state',
-    loaded: 'failed: send-abort resume-guest fail',
-    running: 'failed: send-abort resume-guest fail',
-    complete: 'failed: send-abort resume-guest fail',
-    abort: 'failed: send-abort resume-guest fail',
-    'channels-broken': 'failed: send-abort resume-guest fail',
-    failure: 'failed: send-abort resume-guest fail',
-    cancel: 'failed: send-abort resume-guest fail',
+    loaded: 'failed: send-abort resume-guest hang-up fail',
+    running: 'failed: send-abort resume-guest hang-up fail',
+    complete: 'failed: send-abort resume-guest hang-up fail',
+    abort: 'failed: send-abort resume-guest hang-up fail',
+    lost: 'failed: send-abort resume-guest hang-up fail',
+    'channels-broken': 'failed: send-abort resume-guest hang-up fail',
+    failure: 'failed: send-abort resume-guest hang-up fail',
+    cancel: 'failed: send-abort resume-guest hang-up fail',
   },
   loading: {
-    connected: 'failed: send-abort resume-guest fail',
-    accept: 'failed: send-abort resume-guest fail',
-    refuse: 'failed: send-abort resume-guest fail',
-    'channels-open': 'failed: send-abort resume-guest fail',
-    captured: 'failed: send-abort resume-guest fail',
+    begin: 'failed: send-abort resume-guest hang-up fail',
+    'written-back': 'failed: send-abort resume-guest hang-up fail',
+    connected: 'failed: send-abort resume-guest hang-up fail',
+    accept: 'failed: send-abort resume-guest hang-up fail',
+    refuse: 'failed: send-abort resume-guest hang-up fail',
+    'channels-open': 'failed: send-abort resume-guest hang-up fail',
+    captured: 'failed: send-abort resume-guest hang-up fail',
     loaded: 'committed: send-commit',
-    running: 'failed: send-abort resume-guest fail',
-    complete: 'failed: send-abort resume-guest fail',
-    abort: 'failed: send-abort resume-guest fail',
-    'channels-broken': 'failed: send-abort resume-guest fail',
-    failure: 'failed: send-abort resume-guest fail',
-    cancel: 'failed: send-abort resume-guest fail',
+    running: 'failed: send-abort resume-guest hang-up fail',
+    complete: 'failed: send-abort resume-guest hang-up fail',
+    abort: 'failed: send-abort resume-guest hang-up fail',
+    lost: 'failed: send-abort resume-guest hang-up fail',
+    'channels-broken': 'failed: send-abort resume-guest hang-up fail',
+    failure: 'failed: send-abort resume-guest hang-up fail',
+    cancel: 'failed: send-abort resume-guest hang-up fail',
   },
   committed: {
-    connected: 'lost: lose',
-    accept: 'lost: lose',
-    refuse: 'lost: lose',
-    'channels-open': 'lost: lose',
-    captured: 'lost: lose',
-    loaded: 'lost: lose',
+    begin: 'lost: hang-up lose',
+    'written-back': 'lost: hang-up lose',
+    connected: 'lost: hang-up lose',
+    accept: 'lost: hang-up lose',
+    refuse: 'lost: hang-up lose',
+    'channels-open': 'lost: hang-up lose',
+    captured: 'lost: hang-up lose',
+    loaded: 'lost: hang-up lose',
     running: 'draining: start-push',
-    complete: 'lost: lose',
-    abort: 'failed: resume-guest fail',
+    complete: 'lost: hang-up lose',
+    abort: 'failed: resume-guest hang-up fail',
+    lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
-    failure: 'lost: lose',
+    failure: 'lost: hang-up lose',
     cancel: 'committed:',
   },
   doubtful: {
-    connected: 'lost: lose',
-    accept: 'lost: lose',
-    refuse: 'lost: lose',
-    'channels-open': 'lost: lose',
-    captured: 'lost: lose',
-    loaded: 'lost: lose',
-    running: 'lost: lose',
-    complete: 'lost: lose',
-    abort: 'failed: resume-guest fail',
+    begin: 'lost: hang-up lose',
+    'written-back': 'lost: hang-up lose',
+    connected: 'lost: hang-up lose',
+    accept: 'lost: hang-up lose',
+    refuse: 'lost: hang-up lose',
+    'channels-open': 'lost: hang-up lose',
+    captured: 'lost: hang-up lose',
+    loaded: 'lost: hang-up lose',
+    running: 'lost: hang-up lose',
+    complete: 'lost: hang-up lose',
+    abort: 'failed: resume-guest hang-up fail',
+    lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
-    failure: 'lost: lose',
+    failure: 'lost: hang-up lose',
     cancel: 'doubtful:',
   },
   draining: {
-    connected: 'lost: lose',
-    accept: 'lost: lose',
-    refuse: 'lost: lose',
-    'channels-open': 'lost: lose',
-    captured: 'lost: lose',
-    loaded: 'lost: lose',
-    running: 'lost: lose',
-    complete: 'done: send-bye finish',
-    abort: 'lost: lose',
-    'channels-broken': 'lost: lose',
-    failure: 'lost: lose',
+    begin: 'lost: hang-up lose',
+    'written-back': 'lost: hang-up lose',
+    connected: 'lost: hang-up lose',
+    accept: 'lost: hang-up lose',
+    refuse: 'lost: hang-up lose',
+    'channels-open': 'lost: hang-up lose',
+    captured: 'lost: hang-up lose',
+    loaded: 'lost: hang-up lose',
+    running: 'lost: hang-up lose',
+    complete: 'done: send-bye hang-up finish',
+    abort: 'lost: hang-up lose',
+    lost: 'lost: hang-up lose',
+    'channels-broken': 'lost: hang-up lose',
+    failure: 'lost: hang-up lose',
     cancel: 'draining:',
   },
   done: {
+    begin: 'done:',
+    'written-back': 'done:',
     connected: 'done:',
     accept: 'done:',
     refuse: 'done:',
@@ -147,11 +239,14 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'done:',
     complete: 'done:',
     abort: 'done:',
+    lost: 'done:',
     'channels-broken': 'done:',
     failure: 'done:',
     cancel: 'done:',
   },
   failed: {
+    begin: 'failed:',
+    'written-back': 'failed:',
     connected: 'failed:',
     accept: 'failed:',
     refuse: 'failed:',
@@ -161,11 +256,14 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'failed:',
     complete: 'failed:',
     abort: 'failed:',
+    lost: 'failed:',
     'channels-broken': 'failed:',
     failure: 'failed:',
     cancel: 'failed:',
   },
   lost: {
+    begin: 'lost:',
+    'written-back': 'lost:',
     connected: 'lost:',
     accept: 'lost:',
     refuse: 'lost:',
@@ -175,6 +273,7 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
     running: 'lost:',
     complete: 'lost:',
     abort: 'lost:',
+    lost: 'lost:',
     'channels-broken': 'lost:',
     failure: 'lost:',
     cancel: 'lost:',
@@ -182,48 +281,111 @@ const TABLE: Record<SourcePhase, Record<SourceEvent['type'], string>> = {
 };
 
 const ROWS = Object.entries(TABLE).flatMap(([phase, row]) =>
-  Object.entries(row).map(([event, step]) => [phase as SourcePhase, event as SourceEvent['type'], step] as const),
+  Object.entries(row).map(([event, step]) => [phase as SourcePhase, event as Event['type'], step] as const),
 );
 
+/** The next phase, then the actions in order. */
+function outcome(phase: SourcePhase, event: Event['type'], acknowledged = false): string {
+  const { state, actions } = stepSource(STATES[phase], EVENTS[event], { acknowledged });
+  return [`${state.phase}:`, ...actions.map((action) => action.type)].join(' ');
+}
+
+function actions(phase: SourcePhase, event: Event['type']) {
+  return stepSource<'control', 'capture'>(STATES[phase], EVENTS[event]).actions;
+}
+
 describe('stepSource', () => {
-  it.each(['failure', 'channels-broken', 'loaded'] as const)(
+  it.each(['failure', 'channels-broken', 'loaded', 'abort'] as const)(
     'is done when the destination has acknowledged all, at a %s too',
     (type) => {
-      const { phase, actions } = stepSource('draining', { ...EVENTS[type], acknowledged: true });
-      expect([phase, ...actions.map((action) => action.type)]).toEqual(['done', 'send-bye', 'finish']);
-      expect(stepSource('committed', { ...EVENTS[type], acknowledged: true }).phase).not.toBe('done');
+      expect(outcome('draining', type, true)).toBe('done: send-bye hang-up finish');
+      expect(outcome('committed', type, true)).not.toMatch(/^done/);
     },
   );
 
+  it('believes a destination that says that pages are lost, whatever it has acknowledged', () => {
+    expect(outcome('draining', 'lost', true)).toBe('lost: hang-up lose');
+  });
+
   it.each(ROWS)('%s, %s -> %s', (phase, event, expected) => {
-    const { phase: next, actions } = stepSource(phase, EVENTS[event]);
-    expect([`${next}:`, ...actions.map((action) => action.type)].join(' ')).toBe(expected);
+    expect(outcome(phase, event)).toBe(expected);
+  });
+
+  it.each<[SourcePhase, Event['type'], unknown]>([
+    ['connecting', 'connected', { type: 'send-hello', control: 'control' }],
+    ['greeting', 'accept', { type: 'open-channels', control: 'control' }],
+    ['preparing', 'channels-open', { type: 'stop-and-capture', offered }],
+    ['stopping', 'captured', { type: 'send-state', control: 'control', capture: 'capture' }],
+    ['loading', 'loaded', { type: 'send-commit', control: 'control', capture: 'capture', loaded }],
+    ['committed', 'running', { type: 'start-push', control: 'control', capture: 'capture', running }],
+  ])('gives the action what it needs: %s, %s', (phase, event, action) => {
+    expect(actions(phase, event)).toEqual([action]);
+  });
+
+  it('ends with what the destination said at the end, if it could', () => {
+    expect(actions('draining', 'complete').at(-1)).toEqual({ type: 'finish', complete });
+    const { actions: cut } = stepSource(STATES.draining, EVENTS.failure, { acknowledged: true });
+    expect(cut.at(-1)).toEqual({ type: 'finish', complete: undefined });
+  });
+
+  it('keeps in each state what a later one needs', () => {
+    let state: State = STATES.ready;
+    for (const event of [
+      'begin',
+      'written-back',
+      'connected',
+      'accept',
+      'channels-open',
+      'captured',
+      'loaded',
+    ] as const) {
+      state = stepSource(state, EVENTS[event]).state;
+    }
+    expect(state).toEqual(STATES.committed);
+    expect(stepSource(state, { type: 'channels-broken', reason: broke }).state).toEqual(STATES.doubtful);
+    expect(stepSource(state, EVENTS.running).state).toEqual(STATES.draining);
   });
 
   it('says why it failed', () => {
-    const { actions } = stepSource('loading', EVENTS.failure);
-    expect(actions).toEqual([{ type: 'send-abort', reason }, { type: 'resume-guest' }, { type: 'fail', reason }]);
-    expect(stepSource('draining', EVENTS.failure).actions).toEqual([{ type: 'lose', reason }]);
+    expect(actions('loading', 'failure')).toEqual([
+      { type: 'send-abort', control: 'control', reason },
+      { type: 'resume-guest' },
+      { type: 'hang-up', control: 'control' },
+      { type: 'fail', reason },
+    ]);
+    expect(actions('draining', 'failure').at(-1)).toEqual({ type: 'lose', reason, ranThere: true });
   });
 
-  it('loses a guest that runs there although a page channel broke', () => {
-    const lost = stepSource('doubtful', EVENTS.running).actions.find((action) => action.type === 'lose');
-    expect(lost?.reason.message).toBe('a page channel broke in the hand-over');
+  it.each(['failure', 'running', 'lost', 'complete'] as const)(
+    'loses a guest of which a page channel broke for that reason, at a %s',
+    (event) => {
+      const ranThere = event === 'running' || event === 'lost';
+      expect(actions('doubtful', event).at(-1)).toEqual({ type: 'lose', reason: broke, ranThere });
+    },
+  );
+
+  it('does not know whether a guest ran there of which it heard nothing', () => {
+    expect(actions('committed', 'failure').at(-1)).toEqual({ type: 'lose', reason, ranThere: false });
+    expect(actions('committed', 'lost').at(-1)).toEqual({ type: 'lose', reason, ranThere: true });
   });
 
   it('says why the destination gave a guest back', () => {
-    expect(stepSource('committed', EVENTS.abort).actions).toEqual([{ type: 'resume-guest' }, { type: 'fail', reason }]);
+    expect(actions('committed', 'abort')).toEqual([
+      { type: 'resume-guest' },
+      { type: 'hang-up', control: 'control' },
+      { type: 'fail', reason },
+    ]);
   });
 
   it('tells every reason of a refusal', () => {
-    const failed = stepSource('greeting', EVENTS.refuse).actions.find((action) => action.type === 'fail');
+    const failed = actions('greeting', 'refuse').find((action) => action.type === 'fail');
     expect(failed?.reason).toBeInstanceOf(RefusedError);
     expect((failed?.reason as RefusedError).reasons).toEqual(['too small', 'too old']);
     expect(failed?.reason.message).toBe('too small; too old');
   });
 
   it('names a message out of turn and the phase', () => {
-    const failed = stepSource('preparing', EVENTS.running).actions.find((action) => action.type === 'fail');
+    const failed = actions('preparing', 'running').find((action) => action.type === 'fail');
     expect(failed?.reason.message).toBe('the destination sent running out of turn, while preparing');
   });
 });

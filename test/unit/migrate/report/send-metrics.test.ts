@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PostcopyError } from '../../../../src/errors.js';
 import { DowntimeLaps } from '../../../../src/migrate/report/downtime.js';
-import { SendMetrics } from '../../../../src/migrate/report/send-metrics.js';
+import { SendMetrics, type Ending } from '../../../../src/migrate/report/send-metrics.js';
 
 const SUMS: Record<string, number> = {
   'pages urgent': 30,
@@ -16,18 +16,15 @@ const channels = {
 
 const waits = { count: 30, mean: 50, p50: 40, p90: 90, p99: 200, max: 900 };
 
+const DONE: Ending = { status: 'completed', complete: undefined };
+
 describe('SendMetrics', () => {
   let metrics: SendMetrics;
 
   beforeEach(() => {
     vi.useFakeTimers();
-    metrics = new SendMetrics(
-      'threads',
-      1000,
-      0,
-      () => channels,
-      () => 4000,
-    );
+    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, dataPages: 0, channels });
+    metrics.connected({ bytesSent: 4000 });
   });
   afterEach(() => {
     metrics.end();
@@ -43,11 +40,14 @@ describe('SendMetrics', () => {
     laps.lap('transfer', 1_002_500);
     metrics.downtime(laps);
     metrics.end();
-    const summary = metrics.summary('completed', undefined, {
-      faultWaitUs: waits,
-      vcpuBlockedMs: 1.5,
-      peakBytes: 2 ** 40,
-      overheadBytes: 2 ** 30,
+    const summary = metrics.summary({
+      status: 'completed',
+      complete: {
+        faultWaitUs: waits,
+        vcpuBlockedMs: 1.5,
+        peakBytes: 2 ** 40,
+        overheadBytes: 2 ** 30,
+      },
     });
     expect(summary).toMatchObject({
       status: 'completed',
@@ -67,19 +67,22 @@ describe('SendMetrics', () => {
 
   it('counts pages sent, or told to be zero, beyond those that hold data as resent', () => {
     metrics.stopped(90);
-    expect(metrics.summary('completed').pages).toMatchObject({ sent: 100, zero: 15, absent: 910, resent: 25 });
+    expect(metrics.summary(DONE).pages).toMatchObject({ sent: 100, zero: 15, absent: 910, resent: 25 });
   });
 
   it('says why a migration failed, with its code', () => {
     const reason = new PostcopyError('UNREACHABLE', 'cannot reach it', new Error('ECONNREFUSED'));
-    expect(metrics.summary('failed', reason)).toMatchObject({
+    expect(metrics.summary({ status: 'failed', reason })).toMatchObject({
       status: 'failed',
       error: { code: 'UNREACHABLE', message: 'cannot reach it (ECONNREFUSED)' },
       faultWaitUs: { count: 0, max: 0 },
       downtimeMs: 0,
       pages: { absent: 0 },
     });
-    expect(metrics.summary('failed', new Error('odd')).error).toEqual({ code: 'MIGRATION_FAILED', message: 'odd' });
+    expect(metrics.summary({ status: 'failed', reason: new Error('odd') }).error).toEqual({
+      code: 'MIGRATION_FAILED',
+      message: 'odd',
+    });
   });
 
   it('shows progress from what the destination reports', () => {
@@ -95,10 +98,20 @@ describe('SendMetrics', () => {
     expect(metrics.progress('complete').pagesLeft).toBe(0);
   });
 
+  it('counts the control channel once it is connected', () => {
+    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, dataPages: 0, channels });
+    expect(alone.summary(DONE).wireBytes).toBe(500_000);
+    const control = { bytesSent: 0 };
+    alone.connected(control);
+    control.bytesSent = 70;
+    expect(alone.summary(DONE).wireBytes).toBe(500_070);
+    alone.end();
+  });
+
   it('stands still once it has ended', () => {
     metrics.end();
-    const first = metrics.summary('completed').totalMs;
+    const first = metrics.summary(DONE).totalMs;
     for (let i = 0; i < 10_000; i++) metrics.progress('complete');
-    expect(metrics.summary('completed').totalMs).toBe(first);
+    expect(metrics.summary(DONE).totalMs).toBe(first);
   });
 });

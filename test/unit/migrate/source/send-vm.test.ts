@@ -1,86 +1,375 @@
-import { once } from 'node:events';
-import { expect, it, vi } from 'vitest';
+import { EventEmitter, once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
-import type { ControlConnection } from '../../../../src/migrate/link/control-connection.js';
-import { connectControl } from '../../../../src/migrate/link/connect-control.js';
-import { SendVm, type SendOptions } from '../../../../src/migrate/source/send-vm.js';
 import type { Machine } from '../../../../src/machine/machine.js';
-
-vi.mock('../../../../src/migrate/link/connect-control.js', () => ({ connectControl: vi.fn() }));
-vi.mock('../../../../src/migrate/source/page-channels.js', () => ({
-  SourcePageChannels: class {
-    sum = () => 0;
-    close = async () => {};
-  },
-}));
+import type { Body, Message, MessageType } from '../../../../src/migrate/wire/message.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
+import { SendVm, type SendOptions, type SendParts } from '../../../../src/migrate/source/send-vm.js';
+import { native } from '../../../../src/native.js';
 
 const tooLate = new PostcopyError('MIGRATION_FAILED', 'the VM was stopped');
+const EPOCH = 3;
 
-function sending(presync: (cancelled: AbortSignal) => Promise<void>, onProgress: () => unknown = () => {}): SendVm {
-  const machine = {
+class FakeControl extends EventEmitter {
+  readonly sent: string[] = [];
+  readonly bodies: Partial<Record<MessageType, unknown>> = {};
+  open = true;
+  bytesSent = 5000;
+  roundTripMicros = 200;
+  closed = 0;
+  ping = () => {};
+  caughtUp = async () => {};
+  bearLongSilence = () => void this.sent.push('(bears long silence)');
+  send = (type: MessageType, body: unknown) => {
+    this.sent.push(type);
+    this.bodies[type] = body;
+  };
+  close = () => void this.closed++;
+
+  says<T extends MessageType>(type: T, body: Body<T>): void {
+    this.emit('message', { type, body } as Message);
+  }
+}
+
+class FakeChannels {
+  allOpen = true;
+  allAcknowledged = false;
+  asked = 0;
+  closed = 0;
+  pushing = false;
+  opening = Promise.resolve();
+  failed: (reason: PostcopyError) => void = () => {};
+  open = () => this.opening;
+  offer = () => {};
+  takeFirst = () => [];
+  startPush = () => void (this.pushing = true);
+  sum = (name: string, kind?: string) => (name === 'pages' && kind === 'urgent' ? this.asked : 0);
+  close = async () => void this.closed++;
+}
+
+let control: FakeControl;
+let channels: FakeChannels;
+let log: string[];
+let presync: (cancelled: AbortSignal) => Promise<void>;
+let connect: SendParts['connect'];
+let pause: (deadline: unknown, signal: AbortSignal) => Promise<number>;
+let goOn: () => Promise<void>;
+let onProgress: SendOptions['onProgress'];
+
+beforeEach(() => {
+  control = new FakeControl();
+  channels = new FakeChannels();
+  log = [];
+  presync = async () => {};
+  connect = async () => control as never;
+  pause = async () => native.monotonicMicros();
+  goOn = async () => {};
+  onProgress = () => {};
+});
+afterEach(() => vi.useRealTimers());
+
+/** One that stands still, with nothing in it. */
+function fakeMachine(): Machine {
+  return {
     kind: { name: 'threads' },
-    memory: { bytes: 1 << 20, dataExtents: () => new Uint32Array(0) },
-    hostDevices: { disks: { presync } },
+    memory: { bytes: 1 << 20, dataExtents: () => Uint32Array.of(0, 4) },
+    vcpus: [],
+    hostDevices: { disks: { presync: (cancelled: AbortSignal) => presync(cancelled) } },
+    pause: async (deadline: unknown, signal: AbortSignal) => {
+      log.push('paused');
+      return pause(deadline, signal);
+    },
+    releaseDevices: async () => 'the devices',
+    save: (devices: unknown) => ({ state: { cpu: { machine: 'threads', vcpus: [] }, devices }, clockAt: 0 }),
+    goOn: async () => {
+      log.push('goes on');
+      return goOn();
+    },
   } as unknown as Machine;
-  return new SendVm({
-    ...{ machine, hello: { bulkChannels: 1 } as SendOptions['hello'], host: 'there', port: 1 },
-    pageWorker: new Promise(() => {}),
-    onProgress,
-    onCommit: () => {},
-    onHeld: () => {},
+}
+
+function sending(): SendVm {
+  const options: SendOptions = {
+    machine: fakeMachine(),
+    hello: { bulkChannels: 1, epoch: EPOCH } as SendOptions['hello'],
+    ...{ host: 'there', port: 1, pageWorker: new Promise(() => {}) },
+    onProgress: (progress) => onProgress(progress),
+    onCommit: () => void log.push('committed'),
+    onHeld: (reason) => void log.push(`held: ${reason.message}`),
+  };
+  return new SendVm(options, {
+    connect: (...all) => connect(...all),
+    createChannels: (_memory, _pages, _bulk, _worker, failed) => {
+      channels.failed = failed;
+      return channels as never;
+    },
+    rehearse: async () => {},
   });
 }
 
-it('closes a connection that comes when the migration is over already', async () => {
-  const control = { close: vi.fn(), on: vi.fn() };
-  let connected!: (control: ControlConnection) => void;
-  vi.mocked(connectControl).mockReturnValueOnce(new Promise((resolve) => (connected = resolve)));
-  const send = sending(async () => {});
-  const summary = send.run();
-  await vi.waitFor(() => expect(connectControl).toHaveBeenCalledTimes(1));
-  send.cancel(tooLate);
-  await send.outcome;
-  connected(control as unknown as ControlConnection);
-  expect((await summary).status).toBe('failed');
-  expect(control.close).toHaveBeenCalledTimes(1);
-  expect(control.on).not.toHaveBeenCalled();
-});
+/** On a machine however slow. */
+function until(holds: () => void): Promise<void> {
+  return vi.waitFor(holds, { timeout: 50_000, interval: 5 });
+}
 
-it('does not connect when it is over before its disks are written back', async () => {
-  vi.mocked(connectControl).mockClear();
-  let written!: () => void;
-  const send = sending(() => new Promise((resolve) => (written = resolve)));
-  const summary = send.run();
-  send.cancel(tooLate);
-  await send.outcome;
-  written();
-  expect((await summary).status).toBe('failed');
-  expect(connectControl).not.toHaveBeenCalled();
-});
+/** It has said this last. */
+function hasSent(type: MessageType): Promise<void> {
+  return until(() => expect(control.sent.at(-1)).toBe(type));
+}
 
-it('is cancelled though its disks are never written back', async () => {
-  const send = sending(async (cancelled) => {
-    await once(cancelled, 'abort');
-    cancelled.throwIfAborted();
+/** Up to STATE sent, which the destination has not answered. */
+async function untilState(): Promise<SendVm> {
+  const send = sending();
+  void send.run();
+  await hasSent('hello');
+  control.says('accept', {});
+  await hasSent('state');
+  return send;
+}
+
+async function untilCommit(): Promise<SendVm> {
+  const send = await untilState();
+  channels.asked = 2; // while it loaded the state
+  control.says('loaded', { afterMicros: 0 });
+  await hasSent('commit');
+  return send;
+}
+
+async function untilPush(): Promise<SendVm> {
+  const send = await untilCommit();
+  control.says('running', { afterMicros: 30 });
+  await until(() => expect(channels.pushing).toBe(true));
+  return send;
+}
+
+const COMPLETE: Body<'complete'> = {
+  faultWaitUs: { count: 1, mean: 5, p50: 5, p90: 5, p99: 5, max: 5 },
+  ...{ vcpuBlockedMs: 2, peakBytes: 0, overheadBytes: 0 },
+};
+
+describe('SendVm', () => {
+  it('moves a VM', async () => {
+    const send = await untilPush();
+    expect(send.progress().phase).toBe('pulling');
+    control.says('progress', { pagesInstalled: 3, faultsWaiting: 7 });
+    expect(send.progress().faultsWaiting).toBe(7);
+    control.says('complete', COMPLETE);
+    const summary = await send.outcome;
+    expect(summary).toMatchObject({ status: 'completed', machine: 'threads', vcpuBlockedMs: 2, wireBytes: 5000 });
+    expect(summary).not.toHaveProperty('inDoubt');
+    expect(summary.downtimeMs).toBeGreaterThan(0);
+    expect(control.sent).toEqual(['hello', 'ram', 'state', 'commit', '(bears long silence)', 'bye']);
+    expect(control.bodies.state).toMatchObject({ devices: 'the devices', firstPages: [] });
+    expect(control.bodies.commit).toMatchObject({ epoch: EPOCH });
+    expect(log).toEqual(['paused', 'committed']);
+    expect([control.closed, channels.closed]).toEqual([1, 1]);
   });
-  const summary = send.run();
-  send.cancel(tooLate);
-  expect(await summary).toMatchObject({
-    status: 'failed',
-    machine: 'threads',
-    error: { message: 'the VM was stopped' },
-  });
-});
 
-it.each([
-  () => {
-    throw new Error("the embedder's bug");
-  },
-  async () => Promise.reject(new Error("the embedder's bug")),
-])('goes on whatever the one throws who is told of its progress', async (onProgress) => {
-  const told = vi.fn(onProgress);
-  const send = sending(() => new Promise((resolve) => setTimeout(resolve, 350)), told);
-  vi.mocked(connectControl).mockRejectedValueOnce(new PostcopyError('UNREACHABLE', 'nobody there'));
-  expect(await send.run()).toMatchObject({ status: 'failed', error: { message: 'nobody there' } });
-  expect(told.mock.calls.length).toBeGreaterThan(2);
+  it('says that it writes back as long as it does, then that it connects', async () => {
+    const written = new Deferred<void>();
+    presync = () => written.promise;
+    connect = () => new Promise(() => {});
+    const send = sending();
+    expect(send.progress().phase).toBe('writing-back');
+    void send.run();
+    expect(send.progress().phase).toBe('writing-back');
+    written.resolve();
+    await until(() => expect(send.progress().phase).toBe('connecting'));
+    send.cancel(tooLate);
+    await send.outcome;
+  });
+
+  it('is cancelled though its disks are never written back, and does not connect', async () => {
+    const connecting = vi.fn<SendParts['connect']>();
+    connect = connecting;
+    presync = async (cancelled) => {
+      await once(cancelled, 'abort');
+      log.push('stops to write back');
+      cancelled.throwIfAborted();
+    };
+    const send = sending();
+    const summary = send.run();
+    send.cancel(tooLate);
+    expect(await summary).toMatchObject({ status: 'failed', error: { message: 'the VM was stopped' } });
+    expect(log).toEqual(['stops to write back']);
+    expect([connecting.mock.calls.length, channels.closed]).toEqual([0, 1]);
+  });
+
+  it('fails if a disk cannot be written back', async () => {
+    presync = async () => Promise.reject(new PostcopyError('MIGRATION_FAILED', 'disk root cannot be written'));
+    expect(await sending().run()).toMatchObject({
+      status: 'failed',
+      error: { message: 'disk root cannot be written' },
+    });
+  });
+
+  it('closes a connection that comes when the migration is over already', async () => {
+    const connected = new Deferred<FakeControl>();
+    let signal: AbortSignal | undefined;
+    connect = async (_address, _id, cancelled) => {
+      signal = cancelled;
+      return connected.promise as never;
+    };
+    const send = sending();
+    void send.run();
+    await until(() => expect(signal).toBeDefined());
+    send.cancel(tooLate);
+    expect((await send.outcome).status).toBe('failed');
+    expect(signal?.aborted).toBe(true);
+    connected.resolve(control);
+    await until(() => expect(control.closed).toBe(1));
+    expect(control.listenerCount('message')).toBe(0);
+  });
+
+  it('tells why the destination refuses', async () => {
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('refuse', { reasons: ['too small', 'too old'] });
+    expect((await send.outcome).error).toEqual({
+      code: 'REFUSED',
+      message: 'there:1 refuses the VM: too small; too old',
+    });
+  });
+
+  it('reaches with its deadline into channels that do not open', async () => {
+    channels.opening = new Promise(() => {});
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    vi.useFakeTimers();
+    control.says('accept', {});
+    await vi.advanceTimersByTimeAsync(ANSWER_TIMEOUT_MS);
+    vi.useRealTimers();
+    expect((await send.outcome).error?.message).toBe('the destination did not answer for 30 s while preparing');
+    expect(control.sent).toEqual(['hello', 'abort']);
+    expect([control.closed, channels.closed, log]).toEqual([1, 1, []]);
+  });
+
+  it('lets a guest go on when it is cancelled in the midst of stopping it, and not before that is over', async () => {
+    const stopping = new Deferred<void>();
+    pause = async (_deadline, signal) => {
+      await stopping.promise;
+      log.push('stopped');
+      signal.throwIfAborted();
+      return 0;
+    };
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('accept', {});
+    await until(() => expect(log).toEqual(['paused']));
+    send.cancel(tooLate);
+    await hasSent('abort'); // at once
+    expect(log).toEqual(['paused']);
+    stopping.resolve();
+    expect((await send.outcome).status).toBe('failed');
+    expect(log).toEqual(['paused', 'stopped', 'goes on']);
+  });
+
+  it('lets the guest go on if the destination does not load its state in time', async () => {
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    // Only the deadlines: the rest of the way up to STATE takes real time.
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    control.says('accept', {});
+    await hasSent('state');
+    await vi.advanceTimersByTimeAsync(HAND_OVER_TIMEOUT_MS);
+    expect((await send.outcome).error?.message).toBe('the destination did not answer for 10 s while loading');
+    expect(log).toEqual(['paused', 'goes on']);
+  });
+
+  it('says so if the guest cannot go on yet', async () => {
+    goOn = async () => Promise.reject(new Error('another host has the disk'));
+    const send = await untilState();
+    control.says('abort', { reason: 'cannot load it' });
+    expect((await send.outcome).error?.message).toBe('the destination gave up: cannot load it');
+    expect(log).toEqual(['paused', 'goes on', 'held: another host has the disk']);
+  });
+
+  it.each<[string, () => void]>([
+    ['control', () => void (control.open = false)],
+    ['page', () => void (channels.allOpen = false)],
+  ])('does not commit on a %s channel that is known to be gone', async (_, lose) => {
+    const send = await untilState();
+    lose();
+    control.says('loaded', { afterMicros: 0 });
+    expect((await send.outcome).error).toEqual({ code: 'LINK_LOST', message: 'the link was lost before COMMIT' });
+    expect(log).toEqual(['paused', 'goes on']);
+  });
+
+  it('is not cancelled any more behind COMMIT', async () => {
+    const send = await untilCommit();
+    send.cancel(tooLate);
+    control.says('running', { afterMicros: 0 });
+    control.says('complete', COMPLETE);
+    expect((await send.outcome).status).toBe('completed');
+  });
+
+  const gone = new PostcopyError('LINK_LOST', 'there closed the connection');
+
+  it('is in doubt when the link is lost in the instant of the hand-over', async () => {
+    const send = await untilCommit();
+    control.emit('broken', gone);
+    expect(await send.outcome).toMatchObject({ status: 'link-lost', inDoubt: true, error: { code: 'LINK_LOST' } });
+    expect(log).not.toContain('goes on');
+  });
+
+  it.each<[string, () => void]>([
+    ['it has asked for a page', () => void channels.asked++],
+    ['it has said that it lost the guest', () => control.says('lost', { reason: 'short of pages' })],
+    ['it has said that the guest runs', () => control.says('running', { afterMicros: 0 })],
+  ])('is not in doubt when %s', async (_, tell) => {
+    const send = await untilCommit();
+    tell();
+    control.emit('broken', gone);
+    const summary = await send.outcome;
+    expect(summary.status).toBe('link-lost');
+    expect(summary).not.toHaveProperty('inDoubt');
+  });
+
+  it('lets the guest go on that the destination gives back after a page channel broke', async () => {
+    const send = await untilCommit();
+    channels.failed(new PostcopyError('LINK_LOST', 'a page channel broke'));
+    control.says('abort', { reason: 'the page channels broke before COMMIT' });
+    expect((await send.outcome).status).toBe('failed');
+    expect(log).toEqual(['paused', 'committed', 'goes on']);
+  });
+
+  it('is done when every page is acknowledged, though COMPLETE does not come', async () => {
+    const send = await untilPush();
+    channels.allAcknowledged = true;
+    control.emit('broken', gone);
+    expect(await send.outcome).toMatchObject({ status: 'completed', vcpuBlockedMs: 0 });
+  });
+
+  it('ends though its channels cannot be closed', async () => {
+    channels.close = async () => Promise.reject(new Error('no'));
+    presync = async () => Promise.reject(new PostcopyError('MIGRATION_FAILED', 'disk root cannot be written'));
+    expect((await sending().run()).status).toBe('failed');
+  });
+
+  it('takes no message that is its own to send', async () => {
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('bye', {});
+    expect((await send.outcome).error?.code).toBe('BAD_PEER');
+  });
+
+  it.each([
+    () => {
+      throw new Error("the embedder's bug");
+    },
+    async () => Promise.reject(new Error("the embedder's bug")),
+  ])('goes on whatever the one throws who is told of its progress', async (told) => {
+    const progress = vi.fn(told);
+    onProgress = progress as SendOptions['onProgress'];
+    const send = await untilPush();
+    await until(() => expect(progress.mock.calls.length).toBeGreaterThan(2));
+    control.says('complete', COMPLETE);
+    expect((await send.outcome).status).toBe('completed');
+  });
 });

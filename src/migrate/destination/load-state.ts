@@ -1,0 +1,24 @@
+/** What the destination does between STATE and LOADED, while the guest stands still. */
+import { PostcopyError } from '../../errors.js';
+import { decodeRamMap } from '../../memory/ram-map.js';
+import type { Body } from '../wire/message.js';
+import type { Arrival } from './prepare.js';
+
+/** Throws BAD_PEER, LINK_LOST, or why the state cannot be had by this host. */
+export async function loadState(
+  { machine, channels }: Arrival,
+  { cpu, devices, ramMap, firstPages, firstContent }: Body<'state'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!channels.attached) throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
+  const vcpus = cpu.vcpus.length;
+  if (vcpus !== machine.cpus) {
+    throw new PostcopyError('BAD_PEER', `STATE has ${vcpus} vCPUs, HELLO had ${machine.cpus}`);
+  }
+  channels.expect(decodeRamMap(ramMap, channels.pages));
+  channels.install(firstPages, firstContent);
+  await machine.hostDevices.takeOver();
+  signal.throwIfAborted();
+  await machine.restore({ cpu, devices });
+  if (channels.broken) throw new PostcopyError('LINK_LOST', 'the page channels broke while state was loaded');
+}

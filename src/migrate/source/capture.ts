@@ -1,0 +1,60 @@
+/** What the source does while the guest stands still, from the last vCPU stopped to STATE ready to be sent. */
+import { Deadline } from '../../basics/deadline.js';
+import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
+import { native } from '../../native.js';
+import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
+import { DowntimeLaps } from '../report/downtime.js';
+import type { Body } from '../wire/message.js';
+import { contentOf, firstPages, firstState } from './first-pages.js';
+import type { SourcePageChannels } from './page-channels.js';
+
+/** What the guest was when it stopped. */
+export interface Capture {
+  state: Body<'state'>;
+  /** monotonicMicros() when the guest's clocks were read. */
+  clockAt: number;
+  /** Pages of guest RAM that hold data. */
+  dataPages: number;
+  laps: DowntimeLaps;
+}
+
+/**
+ * Stops the guest and takes its state. Pages that have come to hold data since `offered` are looked up last, as saving
+ * state may touch guest memory. When this rejects, the guest stands still, or will in a moment: machine.goOn().
+ */
+export async function capture(
+  machine: Machine,
+  channels: Pick<SourcePageChannels, 'offer' | 'takeFirst'>,
+  offered: Uint32Array,
+  signal: AbortSignal,
+): Promise<Capture> {
+  const deadline = Deadline.in(STOPPED_LIMIT_MS);
+  const laps = new DowntimeLaps();
+  laps.begin(await machine.pause(deadline, signal));
+  laps.lap('stop', native.monotonicMicros());
+  const [first, devices] = await releaseDevices(machine, deadline);
+  signal.throwIfAborted();
+  const { state, clockAt } = machine.save(devices);
+  laps.lap('save', native.monotonicMicros());
+  const since = newExtents(machine.memory, offered);
+  channels.offer(since);
+  const pages = channels.takeFirst(first);
+  const firstContent = contentOf(machine.memory, pages);
+  const ramMap = encodeRamMap(since);
+  laps.lap('map', native.monotonicMicros());
+  const dataPages = pagesIn(offered) + pagesIn(since);
+  return { state: { ...state, ramMap, firstPages: pages, firstContent }, clockAt, dataPages, laps };
+}
+
+/** The pages that vCPUs touch first are found while the device worker is at it. */
+async function releaseDevices(machine: Machine, deadline: Deadline): Promise<[first: number[], devices: unknown]> {
+  const devices = machine.releaseDevices(deadline);
+  try {
+    const first = machine.vcpus.map((vcpu) => firstState(vcpu, machine.kind.name));
+    return [firstPages(machine.memory, first), await devices];
+  } catch (error) {
+    // The guest may go on here only when nothing of this is under way any more.
+    await devices.catch(() => {});
+    throw error;
+  }
+}
