@@ -45,6 +45,12 @@ export type Fact =
   | { kind: 'disks-held'; name: string } // by another host, and the VM is paused
   | { kind: 'in-doubt'; name: string }; // whether the VM has run on the other host
 
+/** What is wrong, where it is not an error that is thrown. */
+export interface Problem {
+  text: string;
+  facts: readonly Fact[];
+}
+
 export class PostcopyError extends Error {
   readonly code: ErrorCode;
   readonly facts: readonly Fact[];

@@ -19,8 +19,9 @@ export function loadThreadGuest(memory: GuestMemory, files: BootFiles, rsdpAddre
   if (entryAddress < GUEST_BASE || entryAddress >= GUEST_BASE + memory.bytes) {
     throw new PostcopyError(
       'BAD_KERNEL',
-      `${files.kernelPath} cannot run as threads: only postcopy's own guest can (guest.elf, as \`postcopy demo\` boots it); ` +
-        'other kernels need --machine kvm',
+      `${files.kernelPath} cannot run as threads: only postcopy's own guest can (guest.elf); other kernels need a machine of KVM`,
+      undefined,
+      [{ kind: 'kernel-for-kvm' }],
     );
   }
   const { bootInfoAddress } = loadPvh(memory, files, rsdpAddress, flatMemoryMap(memory.bytes));

@@ -6,6 +6,7 @@ import { parseNetPlaces } from '../configure/net.js';
 import { parseSerialSetting, type SerialSetting } from '../configure/serial-setting.js';
 import { checkVmName } from '../configure/vm-name.js';
 import { vmUsingFile } from '../control/vm-using-file.js';
+import { advised } from './advice.js';
 import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
@@ -48,7 +49,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
         receiveVm(
           { name, machine: options.machine, ...address, disks, nets },
           backends,
-          (text) => say(output, text),
+          (text, facts) => say(output, advised(text, facts)),
           vmUsingFile,
         ),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),

@@ -2,6 +2,7 @@ import { loadVmConfig } from '../configure/config-file.js';
 import { requireHostMemory } from '../configure/host-memory.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import { vmUsingFile } from '../control/vm-using-file.js';
+import { advised } from './advice.js';
 import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';
 import { detachedLog } from './detached-log.js';
@@ -43,7 +44,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
       name: config.name,
       serial: config.serial,
       console: config.console,
-      start: (consoles) => startVm(config, consoles, (text) => say(output, text), vmUsingFile),
+      start: (consoles) => startVm(config, consoles, (text, facts) => say(output, advised(text, facts)), vmUsingFile),
       started: () => {
         if ([config.serial, config.console].some(({ kind }) => kind === 'stdio') && process.stdin.isTTY)
           say(output, 'Ctrl-a x ends the VM, Ctrl-a a types Ctrl-a');

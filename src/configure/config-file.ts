@@ -8,7 +8,7 @@ import { checkVmSettings, type VmConfig } from './vm-config.js';
 export type RawSettings = Record<string, unknown>;
 
 /**
- * The VM of `--config FILE.json` (if any) with the flags put over it: a flag wins over the file. Relative paths in the
+ * The VM of a configuration file (if any) with the flags put over it: a flag wins over the file. Relative paths in the
  * file begin at the file's directory, those in flags at the working directory. `background`: the process has no terminal. Throws BAD_CONFIG with all problems.
  */
 export function loadVmConfig(file: string | undefined, flags: RawSettings, background = false): VmConfig {
@@ -19,7 +19,8 @@ export function loadVmConfig(file: string | undefined, flags: RawSettings, backg
     return checkVmSettings(settings, background);
   } catch (error) {
     // Which of the two a setting came from is plain from its name; which file it was is not.
-    if (error instanceof PostcopyError) throw new PostcopyError(error.code, prefixLines(file, error.message));
+    if (error instanceof PostcopyError)
+      throw new PostcopyError(error.code, prefixLines(file, error.message), undefined, error.facts);
     throw error;
   }
 }

@@ -21,7 +21,9 @@ export function settleConsoles(given: Partial<ConsoleSettings>, background: bool
     const port = serial.kind === 'stdio' ? 'serial' : 'console';
     throw new PostcopyError(
       'BAD_CONFIG',
-      `${port}: with --detach there is no terminal for stdio: give null, file:PATH or unix:PATH`,
+      `${port}: a process in the background has no terminal for stdio: give null, file:PATH or unix:PATH`,
+      undefined,
+      [{ kind: 'no-terminal', port }],
     );
   }
   if (serial.kind === 'stdio' && console.kind === 'stdio') {

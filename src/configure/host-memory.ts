@@ -9,6 +9,8 @@ export function requireHostMemory(memoryBytes: number, meminfo?: string): void {
   throw new PostcopyError(
     'HOST_LACKS',
     `the guest's ${formatSize(memoryBytes)} of memory do not fit this host, which has ${formatSize(available)} ` +
-      'available: free some, or give the guest less (--memory)',
+      'available: free some, or give the guest less',
+    undefined,
+    [{ kind: 'memory-short' }],
   );
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PostcopyError } from '../errors.js';
+import { PostcopyError, type Fact } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { CPUS_MAX, cpusProblem, DEFAULT_MACHINE, MACHINES, type MachineName } from './machine-setting.js';
@@ -51,7 +51,7 @@ const consolePortSchema = z.string('must be text').meta({ pattern: SERIAL_SETTIN
 export const vmSettingsSchema = z.strictObject({
   $schema: z.string('must be text').optional().meta({ description: 'The JSON Schema of this file, for editors.' }),
   name: z
-    .string('give the VM a name (--name NAME)')
+    .string('give the VM a name')
     .regex(VM_NAME, VM_NAME_RULE)
     .meta({ description: 'Names the VM on this host: 1 to 64 letters, digits, dots, hyphens and underscores.' }),
   machine: z
@@ -62,7 +62,7 @@ export const vmSettingsSchema = z.strictObject({
         "What its vCPUs are: kvm, or threads of the process that run postcopy's own guest (for tests and measurements).",
     }),
   kernel: z
-    .string('give the kernel to boot (--kernel FILE)')
+    .string('give the kernel to boot')
     .regex(PATH, PATH_RULE)
     .meta({ description: 'A Linux bzImage, or an ELF file with a PVH entry. Relative paths begin at this file.' }),
   initrd: z.string('must be a path').regex(PATH, PATH_RULE).optional().meta({ description: 'Initial RAM disk.' }),
@@ -90,7 +90,7 @@ export const vmSettingsSchema = z.strictObject({
     .meta({ description: `vCPUs, 1 to ${CPUS_MAX.kvm}; as threads, 1 to ${CPUS_MAX.threads}.` }),
   serial: consolePortSchema.optional().meta({
     description:
-      'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Default: stdio; null without a terminal (--detach), or when the console has it.',
+      'Where the serial port (ttyS0) goes: stdio, null, file:PATH or unix:PATH (a listening socket). Default: stdio; null in the background, or when the console has it.',
   }),
   console: consolePortSchema.optional().meta({
     description: 'Where the virtio console (hvc0) goes; as serial. Only one of them can be stdio. Default: null.',
@@ -113,11 +113,22 @@ export type VmSettings = z.input<typeof vmSettingsSchema>;
 /** Throws one BAD_CONFIG that names every problem, a line each. `background`: the process has no terminal. */
 export function checkVmSettings(settings: unknown, background = false): VmConfig {
   const result = vmSettingsSchema.safeParse(settings);
-  if (!result.success) throw new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('\n'));
+  if (!result.success) {
+    const problems = describeProblems(result.error).join('\n');
+    throw new PostcopyError('BAD_CONFIG', problems, undefined, factsOfProblems(result.error));
+  }
   const { $schema: _, memory, serial, console, ...rest } = result.data;
   const problem = cpusProblem(rest.machine, rest.cpus);
   if (problem !== undefined) throw new PostcopyError('BAD_CONFIG', `cpus: ${problem}`);
   return { ...rest, memoryBytes: memory, ...settleConsoles({ serial, console }, background) };
+}
+
+const FACTS_OF_MISSING: Record<string, Fact> = { name: { kind: 'no-name' }, kernel: { kind: 'no-kernel' } };
+
+function factsOfProblems({ issues }: z.ZodError): Fact[] {
+  return issues.flatMap(({ code, path: [key] }) =>
+    code === 'invalid_type' ? (FACTS_OF_MISSING[String(key)] ?? []) : [],
+  );
 }
 
 /** One line for each thing that is wrong. */

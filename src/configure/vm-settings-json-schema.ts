@@ -7,6 +7,6 @@ export function vmSettingsJsonSchema(): object {
     ...z.toJSONSchema(vmSettingsSchema, { io: 'input' }),
     title: 'postcopy VM settings',
     description:
-      'A VM for `postcopy run --config FILE.json`. Flags of the command line win over the file, and may give what is required.',
+      'A VM, in a configuration file. What is given beside the file wins over it, and may be what is required.',
   };
 }

@@ -1,14 +1,17 @@
 import type { DiskConfig } from '../configure/disk.js';
-import { PostcopyError, type ErrorCode } from '../errors.js';
+import { PostcopyError, type ErrorCode, type Fact } from '../errors.js';
 
 /** The name of another VM of this host that has a disk on this file; undefined if none says so. */
 export type WhoUses = (path: string) => Promise<string | undefined>;
 
+type Problem = [code: ErrorCode, why: string, facts?: Fact[]];
+
 /** What to do about an errno of opening a disk. */
-const OPEN_PROBLEMS: Record<string, [ErrorCode, string]> = {
+const OPEN_PROBLEMS: Record<string, Problem> = {
   ENOENT: [
     'BAD_CONFIG',
-    'does not exist: make it (truncate -s 10G FILE), or say where the disk is on this host (--disk)',
+    'does not exist: make it (truncate -s 10G FILE), or say where the disk is on this host',
+    [{ kind: 'disk-missing' }],
   ],
   ENOTDIR: ['BAD_CONFIG', 'does not exist'],
   EISDIR: ['BAD_CONFIG', 'is a directory: give a raw image or a block device'],
@@ -19,11 +22,11 @@ const OPEN_PROBLEMS: Record<string, [ErrorCode, string]> = {
 };
 
 export function cannotOpen(config: DiskConfig, error: unknown): PostcopyError {
-  const [code, why] = OPEN_PROBLEMS[String((error as NodeJS.ErrnoException).code)] ?? [
+  const [code, why, facts]: Problem = OPEN_PROBLEMS[String((error as NodeJS.ErrnoException).code)] ?? [
     'HOST_LACKS',
     'cannot be opened',
   ];
-  return diskError(code, config, why, error);
+  return diskError(code, config, why, error, facts);
 }
 
 export function cannotLock(config: DiskConfig, error: unknown): PostcopyError {
@@ -34,13 +37,20 @@ export function cannotLock(config: DiskConfig, error: unknown): PostcopyError {
 /** Names who has the disk, if that is a VM of this host. */
 export async function diskInUse(config: DiskConfig, whoUses: WhoUses): Promise<PostcopyError> {
   const vm = await whoUses(config.path);
-  const why =
-    vm === undefined
-      ? 'is in use by another process, here or on another host: only one at a time may write to a disk'
-      : `is in use by the VM ${vm} of this host: stop that first ("postcopy stop ${vm}")`;
-  return diskError('DISK_IN_USE', config, why);
+  if (vm === undefined) {
+    const why = 'is in use by another process, here or on another host: only one at a time may write to a disk';
+    return diskError('DISK_IN_USE', config, why);
+  }
+  const why = `is in use by the VM ${vm} of this host: stop that first`;
+  return diskError('DISK_IN_USE', config, why, undefined, [{ kind: 'disk-used', vm }]);
 }
 
-export function diskError(code: ErrorCode, { id, path }: DiskConfig, why: string, cause?: unknown): PostcopyError {
-  return new PostcopyError(code, `disk ${id}: ${path} ${why}`, cause);
+export function diskError(
+  code: ErrorCode,
+  { id, path }: DiskConfig,
+  why: string,
+  cause?: unknown,
+  facts?: Fact[],
+): PostcopyError {
+  return new PostcopyError(code, `disk ${id}: ${path} ${why}`, cause, facts);
 }

@@ -2,7 +2,7 @@
  * What a VM's virtio devices need of this host: disks, TAP devices. Opened before the machine is built, kept while the VM
  * lives here, through resets of the guest.
  */
-import { PostcopyError } from '../errors.js';
+import { PostcopyError, type Problem } from '../errors.js';
 import type { WhoUses } from './disk-errors.js';
 import type { HostDisks } from './host-disks.js';
 import type { DeviceLines } from './kinds/kind.js';
@@ -85,7 +85,10 @@ export class HostDevices {
 /** What this host's devices must match: throws PostcopyError with what differs. */
 export function requireSameDevices(wanted: DeviceDescription[], here: DeviceDescription[]): void {
   const differing = wanted.flatMap((device, slot) => differences(device, here[slot]));
-  if (differing.length > 0) throw new PostcopyError('REFUSED', differing.join('; '));
+  if (differing.length > 0) {
+    const facts = differing.flatMap((difference) => difference.facts);
+    throw new PostcopyError('REFUSED', differing.map(({ text }) => text).join('; '), undefined, facts);
+  }
   if (here.length !== wanted.length) {
     throw new PostcopyError(
       'REFUSED',
@@ -94,8 +97,10 @@ export function requireSameDevices(wanted: DeviceDescription[], here: DeviceDesc
   }
 }
 
-function differences(wanted: DeviceDescription, here: DeviceDescription | undefined): string[] {
-  if (here?.kind !== wanted.kind) return [`its device ${wanted.kind} is ${here?.kind ?? 'missing'} in this release`];
+function differences(wanted: DeviceDescription, here: DeviceDescription | undefined): Problem[] {
+  if (here?.kind !== wanted.kind) {
+    return [{ text: `its device ${wanted.kind} is ${here?.kind ?? 'missing'} in this release`, facts: [] }];
+  }
   // Both are of this kind: the compiler cannot follow that.
   return HOST_KINDS[wanted.kind].differences(wanted as never, here as never);
 }

@@ -3,8 +3,6 @@ import { PostcopyError } from '../errors.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { native } from '../native.js';
 
-const ADVICE = 'see `postcopy doctor` for how to get it';
-
 /** Throws HOST_LACKS. A machine of threads needs nothing that Linux on x86-64 may lack. */
 export function requireMachine(machine: MachineName): void {
   if (machine === 'kvm') mustHave('/dev/kvm', () => native.kvmProbe());
@@ -19,6 +17,6 @@ function mustHave(what: string, probe: () => unknown): void {
   try {
     probe();
   } catch (error) {
-    throw new PostcopyError('HOST_LACKS', `this host has no ${what} that can be used: ${ADVICE}`, error);
+    throw new PostcopyError('HOST_LACKS', `this host has no ${what} that can be used`, error, [{ kind: 'host-unfit' }]);
   }
 }

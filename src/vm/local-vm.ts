@@ -18,7 +18,7 @@ import {
 } from './service.js';
 import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
-import { describeError, PostcopyError, type ErrorCode } from '../errors.js';
+import { describeError, factsOf, PostcopyError, type ErrorCode, type Fact, type Problem } from '../errors.js';
 import { harmlessly } from '../basics/harmless.js';
 import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/wire/message.js';
@@ -37,13 +37,13 @@ import { HostDevices, requireSameDevices } from '../host/host-devices.js';
 import { HugePagesAgain } from './huge-pages-again.js';
 import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
 import { Machine, MACHINE_KINDS } from '../machine/machine.js';
-import { heldText, inDoubtText, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
+import { heldProblem, inDoubtProblem, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { requireReaction, shutDown } from './shut-down.js';
 import { helloOf, recordOfBoot, recordOfHello, type VmRecord } from './vm-record.js';
 
 /** Told to the operator while the VM lives: resets, moves. */
-export type Notice = (text: string) => void;
+export type Notice = (text: string, facts?: readonly Fact[]) => void;
 
 const PREPARE_AFTER_MS = 5000;
 /** A migration that cannot even be cancelled waits for a disk, or for the other host to let go of one. */
@@ -61,7 +61,7 @@ export class LocalVm implements VmService {
   #settleEnded!: (end: VmEnd) => void;
   #ending = false;
   #state: VmState = 'waiting';
-  #problem: string | undefined;
+  #problem: Problem | undefined;
   #peer: string | undefined;
   #machine: Machine | undefined;
   #hostDevices: HostDevices | undefined;
@@ -71,7 +71,7 @@ export class LocalVm implements VmService {
   #incoming: Incoming | undefined;
   #pausing: Promise<void> | undefined;
   /** Paused because a migration failed and another host had a disk: what to say of that. */
-  #held: string | undefined;
+  #held: Problem | undefined;
   readonly #doubt = new Doubt();
   /** The guest is over, and its pages still arrive. */
   #awaited: AwaitedEnd | undefined;
@@ -88,7 +88,7 @@ export class LocalVm implements VmService {
     notice: Notice,
     readonly whoUses: WhoUses,
   ) {
-    this.notice = (text) => harmlessly('a notice', () => notice(text));
+    this.notice = (text, facts) => harmlessly('a notice', () => notice(text, facts));
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
   }
 
@@ -125,6 +125,7 @@ export class LocalVm implements VmService {
   /** Waits for one. */
   receive(host: string, port: number, overrides: DeviceOverrides): void {
     rehearseCodec();
+    let refusal: unknown;
     const incoming = new Incoming(host, port, {
       machine: this.machine,
       createMachine: (hello) => {
@@ -139,14 +140,18 @@ export class LocalVm implements VmService {
           devices,
         );
       },
-      openDevices: (hello) => this.#openDevices(hello, overrides),
+      openDevices: (hello) => {
+        refusal = this.#openDevices(hello, overrides);
+        return refusal === undefined ? [] : [describeError(refusal)];
+      },
       onIncoming: (peer) => {
+        refusal = undefined;
         this.#state = 'incoming';
         this.#peer = peer;
       },
       onRefused: (reasons) => {
         this.#backToWaiting();
-        this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`);
+        this.notice(`refused a VM from ${this.#peer}: ${reasons.join('; ')}`, factsOf(refusal));
       },
       onNotBegun: (reason) => {
         this.#backToWaiting();
@@ -172,11 +177,11 @@ export class LocalVm implements VmService {
         if (!this.#ending) this.#readyToSend.prepare();
       }, PREPARE_AFTER_MS).unref();
     } else if (outcome.status === 'failed') {
-      void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`);
+      void this.#fail('MIGRATION_FAILED', `no VM came: ${describeError(outcome.reason)}`, factsOf(outcome.reason));
     } else if (this.#awaited !== undefined) {
       if (!this.#ending) this.notice(notAwaitedText(this.#awaited, outcome.pagesMissing, this.#peer, outcome.reason));
     } else {
-      this.#linkLost(lostWhileArriving(this.#peer, outcome.pagesMissing, outcome.reason));
+      this.#linkLost(lostWhileArriving(this.name, this.#peer, outcome.pagesMissing, outcome.reason));
     }
   }
 
@@ -259,7 +264,7 @@ export class LocalVm implements VmService {
       }
       if (!this.#ending) await this.#boot(plan, reboot);
     } catch (error) {
-      await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`);
+      await this.#fail('INTERNAL', `the guest could not be started again: ${describeError(error)}`, factsOf(error));
     } finally {
       this.#restarting = false;
     }
@@ -272,14 +277,14 @@ export class LocalVm implements VmService {
     await sending.outcome;
   }
 
-  /** What is in the way of opening what the VM that comes needs of this host. */
-  #openDevices(hello: Hello, overrides: DeviceOverrides): string[] {
+  /** What is in the way of opening what the VM that comes needs of this host; undefined if nothing is. */
+  #openDevices(hello: Hello, overrides: DeviceOverrides): unknown {
     try {
       this.#hostDevices = HostDevices.open(localDevices(hello.devices, overrides), this.whoUses);
       requireSameDevices(hello.devices, this.#hostDevices.descriptions());
-      return [];
+      return undefined;
     } catch (error) {
-      return [describeError(error)];
+      return error;
     }
   }
 
@@ -301,7 +306,7 @@ export class LocalVm implements VmService {
       version: VERSION,
       machine: this.machine,
       state: this.#state,
-      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      ...problemFields(this.#problem),
       ...(this.#awaited === undefined ? {} : { awaits: this.#awaitedNow }),
       memoryBytes: this.#record?.plan.memoryBytes ?? 0,
       cpus: this.#record?.plan.cpus ?? 0,
@@ -362,7 +367,8 @@ export class LocalVm implements VmService {
       await this.#hostDevices!.takeOver();
     } catch (error) {
       const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
-      throw new PostcopyError(code, heldText(this.name, describeError(error)));
+      const { text, facts } = heldProblem(this.name, error);
+      throw new PostcopyError(code, text, undefined, facts);
     }
     this.notice(`${this.name} goes on with disks that another host has had`);
   }
@@ -379,11 +385,14 @@ export class LocalVm implements VmService {
 
   /** The guest reacts to nothing any more. */
   async #stopAwaited(timeoutMs: number): Promise<void> {
-    const text = (): string => `${this.#awaitedNow}; its power can be cut (--force), without them`;
-    if (this.#awaited!.again) throw new PostcopyError('WRONG_STATE', `${text()}, or try again then`);
+    const refusal = (advice = ''): PostcopyError => {
+      const text = `${this.#awaitedNow}; its power can be cut, without them${advice}`;
+      return new PostcopyError('WRONG_STATE', text, undefined, [{ kind: 'can-be-cut', name: this.name }]);
+    };
+    if (this.#awaited!.again) throw refusal(', or try again then');
     const over = await Promise.race([this.ended, delay(timeoutMs, undefined, { ref: false })]);
-    if (over === undefined) throw new PostcopyError('WRONG_STATE', text());
-    if (over.code !== undefined) throw new PostcopyError(over.code, over.message);
+    if (over === undefined) throw refusal();
+    if (over.code !== undefined) throw new PostcopyError(over.code, over.message, undefined, over.facts);
   }
 
   async #cutPower(): Promise<void> {
@@ -432,8 +441,8 @@ export class LocalVm implements VmService {
         this.#peer = peer;
       },
       onHeld: (reason) => {
-        this.#held = heldText(this.name, describeError(reason));
-        this.notice(this.#held);
+        this.#held = heldProblem(this.name, reason);
+        this.notice(this.#held.text, this.#held.facts);
       },
     });
     this.#state = 'migrating';
@@ -446,17 +455,19 @@ export class LocalVm implements VmService {
 
   #afterSending(summary: MigrationSummary, peer: string): void {
     const reason = summary.error?.message;
+    const facts = summary.error?.facts ?? [];
     if (summary.status === 'completed') {
       this.#state = 'migrated';
       setImmediate(() => void this.#end({ reason: 'migrated', message: `${this.name} has moved to ${peer}` }));
     } else if (summary.status === 'link-lost') {
       this.#doubt.linkLost(summary.inDoubt === true);
-      this.#linkLost(this.#doubt.mayGoOn ? inDoubtText(this.name, peer, reason) : lostWhileLeaving(peer, reason));
+      const problemOf = this.#doubt.mayGoOn ? inDoubtProblem : lostWhileLeaving;
+      this.#linkLost(problemOf(this.name, peer, reason));
     } else if (!this.#ending) {
       this.#state = this.#held === undefined ? 'running' : 'paused';
-      this.#problem = this.#held ?? reason;
+      this.#problem = this.#held ?? (reason === undefined ? undefined : { text: reason, facts });
       this.#readyToSend.prepare();
-      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${reason}`);
+      this.notice(`the migration to ${peer} failed, the VM is ${this.#state} here: ${reason}`, facts);
     }
   }
 
@@ -471,21 +482,21 @@ export class LocalVm implements VmService {
     throw new PostcopyError('WRONG_STATE', `${this.name} is ${this.#state}: only a VM that is ${state} can be ${wish}`);
   }
 
-  #linkLost(text: string): void {
+  #linkLost(problem: Problem): void {
     this.#state = 'link-lost';
-    this.#problem = text;
-    this.notice(text);
+    this.#problem = problem;
+    this.notice(problem.text, problem.facts);
   }
 
-  async #fail(code: ErrorCode, message: string): Promise<void> {
+  async #fail(code: ErrorCode, message: string, facts: Fact[] = []): Promise<void> {
     if (!this.#isAway) await this.#cancelSending(message);
     if (this.#isAway) {
       // This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays.
-      this.#problem = message;
+      this.#problem = { text: message, facts };
       this.#doubt.machineFailed(message);
-      return this.notice(message);
+      return this.notice(message, facts);
     }
-    await this.#end({ reason: 'failed', message, code });
+    await this.#end({ reason: 'failed', message, code, ...(facts.length === 0 ? {} : { facts }) });
   }
 
   get #isAway(): boolean {
@@ -504,4 +515,9 @@ export class LocalVm implements VmService {
     this.#closeHostDevices();
     this.#settleEnded({ ...end, stuck: !closed });
   }
+}
+
+function problemFields(problem: Problem | undefined): Pick<VmStatus, 'problem' | 'facts'> {
+  if (problem === undefined) return {};
+  return { problem: problem.text, ...(problem.facts.length === 0 ? {} : { facts: problem.facts }) };
 }

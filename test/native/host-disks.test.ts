@@ -111,7 +111,8 @@ describe('locks', () => {
     onTestFinished(() => disks.close());
     await expect(disks.lock()).rejects.toMatchObject({
       code: 'DISK_IN_USE',
-      message: `disk root: ${path} is in use by the VM web of this host: stop that first ("postcopy stop web")`,
+      message: `disk root: ${path} is in use by the VM web of this host: stop that first`,
+      facts: [{ kind: 'disk-used', vm: 'web' }],
     });
   });
 });

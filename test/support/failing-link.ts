@@ -125,9 +125,10 @@ export async function losesTheLink(source: LoadedVm, { proxy }: Link): Promise<b
     state: 'link-lost',
     problem: expect.stringMatching(
       ranThere
-        ? /broke after the VM was handed over .* until `postcopy stop --force`/
-        : /broke in the instant of the hand-over .* postcopy resume --force vm lets it go on here/,
+        ? /broke after the VM was handed over .* until it is stopped by force/
+        : /broke in the instant of the hand-over .* can be resumed here, by force/,
     ),
+    facts: [{ kind: ranThere ? 'can-be-given-up' : 'in-doubt', name: 'vm' }],
   });
   expect(await answers(source.vm, NO_ANSWER_MS)).toBe(false);
   return ranThere;
@@ -137,8 +138,9 @@ export async function destinationLostToo({ destination }: Link): Promise<void> {
   await destination.vm.reach('link-lost');
   expect(await destination.vm.client.status()).toMatchObject({
     problem: expect.stringMatching(
-      /was lost while \d+ pages of the VM were still there .* until `postcopy stop --force`/,
+      /was lost while \d+ pages of the VM were still there .* until it is stopped by force/,
     ),
+    facts: [{ kind: 'can-be-given-up', name: 'vm' }],
   });
   expect(await answers(destination.vm, NO_ANSWER_MS)).toBe(false);
 }

@@ -73,7 +73,7 @@ test('a VM that failed leaves its log', async () => {
 
 test.each([
   ['no kernel', [...run('vm').slice(0, -1), join(room, 'none')], EXIT.badKernel, /cannot read kernel/],
-  ['a terminal', run('vm', '--serial', 'stdio'), EXIT.usage, /^postcopy: serial: with --detach/],
+  ['a terminal', run('vm', '--serial', 'stdio'), EXIT.usage, /^postcopy: serial: .*without --detach/],
 ])('%s: the error and the exit code of the foreground', async (_what, words, code, why) => {
   const end = await postcopy(words);
   expect(end.code).toBe(code);

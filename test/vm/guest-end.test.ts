@@ -71,7 +71,7 @@ test('stop --force where the pages are still to come: over there, and the source
   expect(await source.vm.client.status()).toMatchObject({
     state: 'link-lost',
     problem: expect.stringMatching(
-      /\(the destination gave up: the destination was stopped\).* until `postcopy stop --force`/,
+      /\(the destination gave up: the destination was stopped\).* until it is stopped by force/,
     ),
   });
   await source.vm.client.stop({ force: true });

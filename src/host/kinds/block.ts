@@ -31,17 +31,17 @@ export const blockKind = hostKind({
     requireKnown('disk', disks, devices);
     return {
       disks: devices.map(({ id, path, readonly }) => {
-        const how = `--disk id=${id},path=FILE (${path} at the source)`;
-        return { ...requirePlace(disks, id, 'disk', how), readonly };
+        const what = `disk ${id} (${path} at the source)`;
+        return { ...requirePlace(disks, what, { kind: 'disk-unplaced', id }), readonly };
       }),
     };
   },
 
   differences(wanted, here) {
     if (wanted.bytes === here.bytes) return [];
-    return [
+    const text =
       `disk ${wanted.id} has ${wanted.bytes} bytes at the source, ${here.path} has ${here.bytes} here: ` +
-        'give the one that both hosts share (receive --disk id=ID,path=FILE)',
-    ];
+      'give the one that both hosts share';
+    return [{ text, facts: [{ kind: 'disk-differs', id: wanted.id }] }];
   },
 });

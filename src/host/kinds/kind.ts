@@ -11,6 +11,7 @@
  * tells the other host of it, the device worker builds the models and loads no code of the host's.
  */
 import type { z } from 'zod';
+import type { Problem } from '../../errors.js';
 import type { WhoUses } from '../disk-errors.js';
 
 /** As HELLO tells of a device; without what only its host knows. */
@@ -48,7 +49,7 @@ export interface HostKind<Schema extends DescriptionSchema, Config, Places, Open
    */
   place(devices: readonly z.infer<Schema>[], places: Places): Config;
   /** Why a device here cannot take the place of the one that comes. */
-  differences(wanted: z.infer<Schema>, here: z.infer<Schema>): string[];
+  differences(wanted: z.infer<Schema>, here: z.infer<Schema>): Problem[];
 }
 
 /** Infers the types of a kind, and checks that it is whole. */

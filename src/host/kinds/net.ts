@@ -29,7 +29,7 @@ export const netKind = hostKind({
     requireKnown('network interface', nets, devices);
     return {
       nets: devices.map(({ id, mac, mtu }) => {
-        return { ...requirePlace(nets, id, 'interface', `--net id=${id}[,tap=NAME][,bridge=NAME]`), mac, mtu };
+        return { ...requirePlace(nets, `interface ${id}`, { kind: 'net-unplaced', id }), mac, mtu };
       }),
     };
   },

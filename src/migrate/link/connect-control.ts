@@ -29,7 +29,8 @@ export async function connectControl(
     socket.on('error', () => {}); // late ones, of a connection that no longer matters
     socket.destroy();
     if (error instanceof PostcopyError) throw error;
-    throw new PostcopyError('UNREACHABLE', `cannot reach ${peer}: is \`postcopy receive\` running there?`, error);
+    const why = `cannot reach ${peer}: see whether a VM is waited for there`;
+    throw new PostcopyError('UNREACHABLE', why, error, [{ kind: 'nobody-waits' }]);
   }
 }
 

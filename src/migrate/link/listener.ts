@@ -45,8 +45,9 @@ function listen(host: string, port: number): Socket {
     if (code === 'EADDRINUSE') {
       throw new PostcopyError(
         'ADDRESS_IN_USE',
-        `${formatAddress({ host, port })} is in use: choose another port with --listen`,
+        `${formatAddress({ host, port })} is in use: choose another port`,
         error,
+        [{ kind: 'port-taken' }],
       );
     }
     throw new PostcopyError('BAD_CONFIG', `cannot listen on ${formatAddress({ host, port })}`, error);

@@ -85,7 +85,7 @@ describe('loadThreadGuest', () => {
     ['nothing', Buffer.alloc(0)],
   ])('refuses %s, and says what can run', (_, kernel) => {
     expect(refusal(kernel)).toMatch(
-      /^\/k\/guest\.elf cannot run as threads: only postcopy's own guest can .*--machine kvm$/,
+      /^\/k\/guest\.elf cannot run as threads: only postcopy's own guest can .* need a machine of KVM$/,
     );
   });
 

@@ -93,7 +93,7 @@ describe('flags alone', () => {
     [{ cpus: null }, 'cpus: must be a number from 1 to 64'],
     [{ name: '../x' }, /^name: use 1 to 64 letters/],
     [{ kernel: '' }, 'kernel: is no path'],
-    [{ kernel: undefined }, 'kernel: give the kernel to boot (--kernel FILE)'],
+    [{ kernel: undefined }, 'kernel: give the kernel to boot'],
     [{ initrd: 'a\0' }, 'initrd: is no path'],
     [{ serial: 'tty' }, /^serial: 'tty' is no serial port setting/],
     [{ serial: 1 }, 'serial: must be text'],
@@ -133,8 +133,8 @@ describe('consoles that were not said', () => {
   it('go nowhere in the background, where there is no terminal', () => {
     expect(consoles({}, true)).toBe('null null');
     expect(consoles({ serial: 'unix:s' }, true)).toBe('unix null');
-    expect(() => consoles({ serial: 'stdio' }, true)).toThrow('serial: with --detach there is no terminal');
-    expect(() => consoles({ console: 'stdio' }, true)).toThrow('console: with --detach there is no terminal');
+    expect(() => consoles({ serial: 'stdio' }, true)).toThrow('serial: a process in the background has no terminal');
+    expect(() => consoles({ console: 'stdio' }, true)).toThrow('console: a process in the background has no terminal');
   });
 });
 
@@ -180,7 +180,7 @@ describe('with a file', () => {
   it('names the file in every problem', () => {
     const config = file({ name: 'a', kernle: 'k' });
     expect(problems(config, {})).toEqual([
-      `${config}: kernel: give the kernel to boot (--kernel FILE)`,
+      `${config}: kernel: give the kernel to boot`,
       `${config}: kernle: there is no such setting`,
     ]);
   });

@@ -70,8 +70,7 @@ describe('requireSameDevices', () => {
     ['its device rng is balloon in this release', [{ kind: 'rng' }], [{ kind: 'balloon' }]],
     ['it has 1 virtio devices; this release makes 2 of them', [{ kind: 'rng' }], [{ kind: 'rng' }, block]],
     [
-      'disk root has 4096 bytes at the source, /dev/vda has 512 here: ' +
-        'give the one that both hosts share (receive --disk id=ID,path=FILE)',
+      'disk root has 4096 bytes at the source, /dev/vda has 512 here: ' + 'give the one that both hosts share',
       [block],
       [{ ...block, path: '/dev/vda', bytes: 512 }],
     ],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PostcopyError } from '../../../src/errors.js';
 import type { DeviceDescription } from '../../../src/host/device-description.js';
-import { localDevices } from '../../../src/host/local-devices.js';
+import { localDevices, type DeviceOverrides } from '../../../src/host/local-devices.js';
 
 const DEVICES: DeviceDescription[] = [
   { kind: 'console' },
@@ -34,15 +34,18 @@ describe('localDevices', () => {
   it.each([
     [
       { disks: DISKS.slice(1), nets: NETS },
-      "nobody said what the VM's disk data is on this host: receive --disk id=data,path=FILE (/srv/data.img at the source)",
+      "nobody said what the VM's disk data (/srv/data.img at the source) is on this host: say it where the VM is waited for",
+      [{ kind: 'disk-unplaced', id: 'data' }],
     ],
     [
       { disks: DISKS },
-      "nobody said what the VM's interface net0 is on this host: receive --net id=net0[,tap=NAME][,bridge=NAME]",
+      "nobody said what the VM's interface net0 is on this host: say it where the VM is waited for",
+      [{ kind: 'net-unplaced', id: 'net0' }],
     ],
-    [{ disks: [{ id: 'rot', path: '/x' }] }, "the VM has no disk 'rot'; it has root, data"],
-  ])('refuses %j', (overrides, why) => {
-    expect(() => localDevices(DEVICES, overrides)).toThrow(new PostcopyError('BAD_CONFIG', why));
+    [{ disks: [{ id: 'rot', path: '/x' }] }, "the VM has no disk 'rot'; it has root, data", []],
+  ] as const)('refuses %j', (overrides, message, facts) => {
+    const wrong = expect.objectContaining({ code: 'BAD_CONFIG', message, facts });
+    expect(() => localDevices(DEVICES, overrides as DeviceOverrides)).toThrow(wrong);
   });
 
   it('refuses what is said of a device that the VM does not have', () => {

@@ -19,7 +19,8 @@ describe('a guest', () => {
   it('that does not react in time', async () => {
     await expect(shutDownOf(new Promise(() => {}), async () => {}, 20)).rejects.toMatchObject({
       code: 'NO_REACTION',
-      message: expect.stringMatching(/0\.02 s .*--force/),
+      message: expect.stringMatching(/0\.02 s .* cut its power$/),
+      facts: [{ kind: 'no-reaction', name: 'vm1' }],
     });
   });
 

@@ -127,7 +127,8 @@ async function lost(summary: object): Promise<VmProcess> {
 
 it('lets a guest that the other host may not have run go on by force alone, with its disks', async () => {
   const vm = await lost({ inDoubt: true });
-  expect(vm.status().problem).toMatch(/only there:1 knows .* postcopy resume --force vm lets it go on here/);
+  expect(vm.status().problem).toMatch(/only there:1 knows .* can be resumed here, by force/);
+  expect(vm.status().facts).toEqual([{ kind: 'in-doubt', name: 'vm' }]);
   await expect(vm.resume()).rejects.toMatchObject({ code: 'WRONG_STATE' });
   hostDevices.takeOver.mockRejectedValueOnce(error);
   await expect(vm.resume({ force: true })).rejects.toBe(error);
@@ -180,7 +181,8 @@ it('remembers that the machine has failed before the link was lost', async () =>
   await aMoment();
   sends[0]!.finish({ status: 'link-lost', error, inDoubt: true });
   await migration;
-  expect(vm.status().problem).not.toContain('resume --force');
+  expect(vm.status().problem).not.toContain('resumed');
+  expect(vm.status().facts).not.toContainEqual({ kind: 'in-doubt', name: 'vm' });
   await expect(vm.resume({ force: true })).rejects.toMatchObject({ code: 'WRONG_STATE' });
   expect(machines[0]!.goOn).not.toHaveBeenCalled();
 });
@@ -319,11 +321,14 @@ describe('a guest that is over while its pages still arrive', () => {
     await stopped;
   });
 
-  it('is told of by a stop that waits in vain, and given up by one with --force', async () => {
+  it('is told of by a stop that waits in vain, and given up by one by force', async () => {
     const { vm, machine, closed } = await arriving();
     machine.devices.emit('power-off');
     delay.mockResolvedValueOnce(undefined);
-    await expect(vm.stop()).rejects.toMatchObject({ code: 'WRONG_STATE', message: expect.stringContaining('--force') });
+    await expect(vm.stop()).rejects.toMatchObject({
+      code: 'WRONG_STATE',
+      facts: [{ kind: 'can-be-cut', name: 'vm' }],
+    });
     await vm.stop({ force: true });
     expect(await vm.ended).toMatchObject({ reason: 'stopped' });
     expect(closed).toEqual(['the guest powered itself off there, and the destination was stopped']);

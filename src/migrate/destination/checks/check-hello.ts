@@ -23,7 +23,7 @@ export async function objectionsTo(hello: Hello, machine: MachineName): Promise<
 
 /** Nothing else that could be said of it would help. */
 function otherMachine(theirs: MachineName, ours: MachineName): string {
-  return `it is a machine of ${theirs}, and one of ${ours} is waited for here: \`postcopy receive --machine ${theirs}\` takes it`;
+  return `it is a machine of ${theirs}, and one of ${ours} is waited for here: wait for one of ${theirs}`;
 }
 
 function shapeObjections(hello: Hello): string[] {

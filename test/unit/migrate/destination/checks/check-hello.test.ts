@@ -131,7 +131,7 @@ describe('objectionsTo', () => {
     const theirs = machine === 'kvm' ? 'threads' : 'kvm';
     const bad = { ...withFile({ path: '/nowhere' }), memoryBytes: 1, bootId: 'another', machine: theirs } as const;
     expect(await objectionsTo(bad, machine)).toEqual([
-      `it is a machine of ${theirs}, and one of ${machine} is waited for here: \`postcopy receive --machine ${theirs}\` takes it`,
+      `it is a machine of ${theirs}, and one of ${machine} is waited for here: wait for one of ${theirs}`,
     ]);
   });
 
