@@ -209,7 +209,7 @@ export interface NativeVm {
   setVirtioInterrupts(index: number, bits: number): void;
   /**
    * Registers of the serial port, which vCPUs read from now on without the device worker: see SerialShadow in
-   * src/devices/device-host.ts.
+   * src/devices/surroundings.ts.
    */
   showSerial(
     writes: number,

@@ -19,7 +19,7 @@ import {
   SCI_GSI,
 } from '../memory/layout.js';
 import type { Bus, BusDevice } from './bus.js';
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 import { IrqLine } from './irq-line.js';
 import { doubleWordSchema, wordSchema } from './state-schema.js';
 
@@ -46,7 +46,7 @@ const CONTROL_BITS = PM1_CNT_BM_RLD | (PM1_CNT_SLP_TYP_MASK << PM1_CNT_SLP_TYP_S
 
 /** ACPI fixed hardware (ACPI 6.5, 4.8.3): PM1 event and control registers, power-management timer, power button. */
 export class AcpiPm {
-  readonly #host: DeviceHost;
+  readonly #surroundings: Surroundings;
   readonly #sci: IrqLine;
   #status = 0;
   #enable = 0;
@@ -55,10 +55,10 @@ export class AcpiPm {
   #timerTicks = 0;
   #timerStart: number;
 
-  constructor(host: DeviceHost) {
-    this.#host = host;
-    this.#sci = new IrqLine(host, SCI_GSI);
-    this.#timerStart = host.nowMicros();
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#sci = new IrqLine(surroundings, SCI_GSI);
+    this.#timerStart = surroundings.nowMicros();
   }
 
   addTo(ports: Bus): void {
@@ -83,12 +83,12 @@ export class AcpiPm {
     this.#enable = state.enable;
     this.#control = state.control & CONTROL_BITS;
     this.#timerTicks = state.timerTicks;
-    this.#timerStart = this.#host.nowMicros();
+    this.#timerStart = this.#surroundings.nowMicros();
     this.#sci.restore(this.#sciLevel());
   }
 
   #readTimer(): number {
-    const micros = this.#host.nowMicros() - this.#timerStart;
+    const micros = this.#surroundings.nowMicros() - this.#timerStart;
     return (this.#timerTicks + Math.floor((micros * PM_TIMER_HZ) / MICROS_PER_SECOND)) % TIMER_VALUES;
   }
 
@@ -126,7 +126,7 @@ export class AcpiPm {
   /** Only S5 exists: the DSDT has no other \_Sx. */
   #sleep(): void {
     const type = (this.#control >> PM1_CNT_SLP_TYP_SHIFT) & PM1_CNT_SLP_TYP_MASK;
-    if (type === SLP_TYP_S5) this.#host.powerOff();
+    if (type === SLP_TYP_S5) this.#surroundings.powerOff();
   }
 
   #timer(): BusDevice {

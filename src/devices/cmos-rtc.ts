@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CMOS_PORT, CMOS_PORTS, RTC_GSI } from '../memory/layout.js';
 import type { Bus } from './bus.js';
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 import { IrqLine } from './irq-line.js';
 import { alarmBetween } from './rtc-alarm.js';
 import {
@@ -56,7 +56,7 @@ export type CmosRtcState = z.infer<typeof cmosRtcStateSchema>;
  * The time registers are computed when they are read, except while SET stops the clock: then they hold what was written.
  */
 export class CmosRtc {
-  readonly #host: DeviceHost;
+  readonly #surroundings: Surroundings;
   readonly #irq: IrqLine;
   readonly #registers = new Uint8Array(CMOS_BYTES);
   #index = 0;
@@ -65,9 +65,9 @@ export class CmosRtc {
   /** The last second of the guest's time that was looked at for its update and alarm. */
   #second: number;
 
-  constructor(host: DeviceHost) {
-    this.#host = host;
-    this.#irq = new IrqLine(host, RTC_GSI);
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#irq = new IrqLine(surroundings, RTC_GSI);
     this.#registers[RTC_REGISTER_A] = REGISTER_A_AT_START;
     this.#registers[RTC_REGISTER_B] = RTC_24H;
     this.#second = this.#nowSecond();
@@ -133,7 +133,7 @@ export class CmosRtc {
   }
 
   #now(): number {
-    return this.#host.wallClockMs() + this.#offsetMs;
+    return this.#surroundings.wallClockMs() + this.#offsetMs;
   }
 
   #nowSecond(): number {
@@ -173,7 +173,7 @@ export class CmosRtc {
     const wasReset = isDividerReset(this.#registers[RTC_REGISTER_A]!);
     this.#registers[RTC_REGISTER_A] = value & ~RTC_UIP;
     if (!wasReset || isDividerReset(value)) return;
-    const wallMs = this.#host.wallClockMs();
+    const wallMs = this.#surroundings.wallClockMs();
     this.#setTime(secondOf(wallMs + this.#offsetMs) * SECOND_MS + AFTER_RESET_MS, wallMs);
   }
 
@@ -196,7 +196,7 @@ export class CmosRtc {
 
   /** The registers say which second it is; the dividers, which nobody stopped, when it ends. */
   #takeTime(): void {
-    const wallMs = this.#host.wallClockMs();
+    const wallMs = this.#surroundings.wallClockMs();
     const now = wallMs + this.#offsetMs;
     this.#setTime(timeIn(this.#registers, this.#b) + (now - secondOf(now) * SECOND_MS), wallMs);
   }

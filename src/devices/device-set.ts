@@ -4,12 +4,12 @@ import { COM1_PORT, COM1_PORTS, VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_STAR
 import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
 import { Bus } from './bus.js';
 import { CmosRtc, cmosRtcStateSchema } from './cmos-rtc.js';
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 import { ResetControl, resetControlStateSchema } from './reset-control.js';
 import { Serial, serialStateSchema } from './serial.js';
 import type { MmioTransport } from './virtio/mmio-transport.js';
 
-export type { DeviceHost } from './device-host.js';
+export type { Surroundings } from './surroundings.js';
 
 /** Version of DeviceState; a device that changes what it saves counts it up. */
 const STATE_VERSION = 2;
@@ -41,11 +41,11 @@ export class DeviceSet {
   readonly #virtio: readonly MmioTransport[];
 
   /** `virtio`: the devices behind the virtio-mmio slots, in order. */
-  constructor(host: DeviceHost, virtio: readonly MmioTransport[] = []) {
-    this.#serial = new Serial(host);
-    this.#acpiPm = new AcpiPm(host);
-    this.#resetControl = new ResetControl(host);
-    this.#cmosRtc = new CmosRtc(host);
+  constructor(surroundings: Surroundings, virtio: readonly MmioTransport[] = []) {
+    this.#serial = new Serial(surroundings);
+    this.#acpiPm = new AcpiPm(surroundings);
+    this.#resetControl = new ResetControl(surroundings);
+    this.#cmosRtc = new CmosRtc(surroundings);
     this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
     this.#acpiPm.addTo(this.#ports);
     this.#resetControl.addTo(this.#ports);
@@ -65,7 +65,7 @@ export class DeviceSet {
     this.#ports.write(port, size, value);
   }
 
-  /** A byte that a vCPU has read by what DeviceHost.showSerial() showed. */
+  /** A byte that a vCPU has read by what Surroundings.showSerial() showed. */
   portAnswered(port: number, value: number): void {
     this.#ports.answered(port, value);
   }

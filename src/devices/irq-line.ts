@@ -1,20 +1,20 @@
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 
-/** One interrupt line; tells the host about changes only. */
+/** One interrupt line; tells what is around of changes only. */
 export class IrqLine {
-  readonly #host: DeviceHost;
+  readonly #surroundings: Surroundings;
   readonly #gsi: number;
   #level = false;
 
-  constructor(host: DeviceHost, gsi: number) {
-    this.#host = host;
+  constructor(surroundings: Surroundings, gsi: number) {
+    this.#surroundings = surroundings;
     this.#gsi = gsi;
   }
 
   set(level: boolean): void {
     if (level === this.#level) return;
     this.#level = level;
-    this.#host.setIrq(this.#gsi, level);
+    this.#surroundings.setIrq(this.#gsi, level);
   }
 
   /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { KEYBOARD_COMMAND_PORT, RESET_CONTROL_PORT } from '../memory/layout.js';
 import type { Bus, BusDevice } from './bus.js';
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 import { byteSchema } from './state-schema.js';
 
 /** RST_CPU: going from 0 to 1 resets. */
@@ -16,11 +16,11 @@ export type ResetControlState = z.infer<typeof resetControlStateSchema>;
 
 /** The two ways a PC is reset: the chipset's reset control register (0xCF9) and the keyboard controller's command 0xFE. */
 export class ResetControl {
-  readonly #host: DeviceHost;
+  readonly #surroundings: Surroundings;
   #control = 0;
 
-  constructor(host: DeviceHost) {
-    this.#host = host;
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
   }
 
   addTo(ports: Bus): void {
@@ -43,7 +43,7 @@ export class ResetControl {
       write: (_offset, _size, value) => {
         const rising = value & ~this.#control & RST_CPU;
         this.#control = value;
-        if (rising !== 0) this.#host.reset('reset control register');
+        if (rising !== 0) this.#surroundings.reset('reset control register');
       },
     };
   }
@@ -53,7 +53,7 @@ export class ResetControl {
       accessBytes: 1,
       read: () => KEYBOARD_IDLE,
       write: (_offset, _size, value) => {
-        if (value === PULSE_RESET) this.#host.reset('keyboard controller');
+        if (value === PULSE_RESET) this.#surroundings.reset('keyboard controller');
       },
     };
   }

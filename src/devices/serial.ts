@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { COM1_GSI } from '../memory/layout.js';
 import type { BusDevice } from './bus.js';
 import { ByteQueue } from './byte-queue.js';
-import type { DeviceHost } from './device-host.js';
+import type { Surroundings } from './surroundings.js';
 import { IrqLine } from './irq-line.js';
 import * as reg from './serial-registers.js';
 import { byteSchema } from './state-schema.js';
@@ -34,7 +34,7 @@ const DIVISOR_AT_RESET = 12;
  */
 export class Serial implements BusDevice {
   readonly accessBytes = 1;
-  readonly #host: DeviceHost;
+  readonly #surroundings: Surroundings;
   readonly #irq: IrqLine;
   readonly #fifo = new ByteQueue(reg.FIFO_BYTES);
   readonly #input = new ByteQueue(SERIAL_INPUT_BYTES);
@@ -54,9 +54,9 @@ export class Serial implements BusDevice {
   #shownAt: number | undefined;
   #inputComes = false;
 
-  constructor(host: DeviceHost) {
-    this.#host = host;
-    this.#irq = new IrqLine(host, COM1_GSI);
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#irq = new IrqLine(surroundings, COM1_GSI);
   }
 
   read(offset: number): number {
@@ -91,7 +91,7 @@ export class Serial implements BusDevice {
     // in between, input would raise none.
     this.#inputComes = true;
     this.#show();
-    this.#host.catchUp();
+    this.#surroundings.catchUp();
     this.#inputComes = false;
     const taken = Math.min(bytes.length, this.#input.space);
     for (let at = 0; at < taken; at++) this.#input.push(bytes[at] ?? 0);
@@ -130,7 +130,7 @@ export class Serial implements BusDevice {
     this.#irq.restore(this.#interrupt() !== reg.IIR_NONE);
     // What was shown before is another state's, with no access in between.
     this.#shownAt = undefined;
-    this.#host.hideSerial();
+    this.#surroundings.hideSerial();
     this.#show();
   }
 
@@ -195,7 +195,7 @@ export class Serial implements BusDevice {
 
   #transmit(value: number): void {
     if (this.#loop) this.#loopBack(value);
-    else this.#host.serialOutput(Uint8Array.of(value));
+    else this.#surroundings.serialOutput(Uint8Array.of(value));
     // Sent already: the register is empty again, which is the event.
     this.#transmitterEmptyPending = true;
   }
@@ -293,8 +293,8 @@ export class Serial implements BusDevice {
     const at = this.#idle ? this.#writes : undefined;
     if (at === this.#shownAt) return;
     this.#shownAt = at;
-    if (at === undefined) return this.#host.hideSerial();
-    this.#host.showSerial({
+    if (at === undefined) return this.#surroundings.hideSerial();
+    this.#surroundings.showSerial({
       writes: at,
       events: this.#events,
       lineStatus: this.#lineStatus(),

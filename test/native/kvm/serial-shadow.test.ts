@@ -5,7 +5,7 @@ import { Serial } from '../../../src/devices/serial.js';
 import { COM1_PORT, COM1_PORTS } from '../../../src/memory/layout.js';
 import { BearableErrors } from '../../../src/machine/bearable-errors.js';
 import { ExitDispatch } from '../../../src/machine/exit-dispatch.js';
-import { FakeHost } from '../../unit/devices/fake-host.js';
+import { FakeSurroundings } from '../../unit/devices/fake-surroundings.js';
 import { readable } from '../threads.js';
 import { createTinyVm, register, RAX, takeExits, type TinyVm } from '../tiny-vm.js';
 
@@ -132,8 +132,8 @@ function program(steps: Step[]): number[] {
 async function runWithShadow(steps: Step[], input: Uint8Array) {
   const { vm, vcpus, exits, memory } = createTinyVm(program(steps));
   const serial = new Serial(
-    Object.assign(new FakeHost(), {
-      showSerial: (s: NonNullable<FakeHost['serial']>) =>
+    Object.assign(new FakeSurroundings(), {
+      showSerial: (s: NonNullable<FakeSurroundings['serial']>) =>
         vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
       hideSerial: () => vm.hideSerial(),
     }),
@@ -169,7 +169,7 @@ async function runWithShadow(steps: Step[], input: Uint8Array) {
 }
 
 function runWithout(steps: Step[], input: Uint8Array) {
-  const serial = new Serial(new FakeHost());
+  const serial = new Serial(new FakeSurroundings());
   serial.input(input);
   const read = steps.map((step) => {
     if ('read' in step) return serial.read(step.read);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Bus } from '../../../src/devices/bus.js';
 import { CmosRtc, cmosRtcStateSchema } from '../../../src/devices/cmos-rtc.js';
-import { FakeHost } from './fake-host.js';
+import { FakeSurroundings } from './fake-surroundings.js';
 
 // Registers, named as in the Linux driver.
 const [SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM] = [0, 1, 2, 3, 4, 5];
@@ -11,17 +11,17 @@ const [FREQ_SELECT, CONTROL, INTR_FLAGS, VALID] = [10, 11, 12, 13];
 const [SET, AIE, UIE, DM_BINARY, H24] = [0x80, 0x20, 0x10, 0x04, 0x02];
 const ANY = 0xc0;
 
-let host: FakeHost;
+let host: FakeSurroundings;
 let bus: Bus;
 let rtc: CmosRtc;
 
 beforeEach(() => {
-  host = new FakeHost();
+  host = new FakeSurroundings();
   host.wallMs = Date.UTC(2024, 6, 3, 21, 58, 59, 250); // a Wednesday
   ({ bus, rtc } = machine(host));
 });
 
-function machine(on: FakeHost): { bus: Bus; rtc: CmosRtc } {
+function machine(on: FakeSurroundings): { bus: Bus; rtc: CmosRtc } {
   const made = { bus: new Bus(), rtc: new CmosRtc(on) };
   made.rtc.addTo(made.bus);
   return made;
@@ -236,7 +236,7 @@ describe('save and restore', () => {
     set(0x40, 7);
     bus.write(0x70, 1, DAY);
     const state = JSON.parse(JSON.stringify(rtc.save()));
-    const there = new FakeHost();
+    const there = new FakeSurroundings();
     there.wallMs = host.wallMs + 32_000;
     const moved = machine(there);
     moved.rtc.restore(cmosRtcStateSchema.parse(state));
@@ -253,7 +253,7 @@ describe('save and restore', () => {
     set(CONTROL, UIE | H24);
     host.wallMs += 1000;
     rtc.runTimers();
-    const there = new FakeHost();
+    const there = new FakeSurroundings();
     machine(there).rtc.restore(rtc.save());
     expect(there.irqs).toEqual(['8:1']);
   });
@@ -284,7 +284,7 @@ it('answers any guest with bytes, and always has a state that can move', () => {
         rtc.runTimers();
         expect(rtc.msToTimer()).toBeGreaterThan(0);
       }
-      machine(new FakeHost()).rtc.restore(cmosRtcStateSchema.parse(rtc.save()));
+      machine(new FakeSurroundings()).rtc.restore(cmosRtcStateSchema.parse(rtc.save()));
     }),
   );
 });

@@ -3,13 +3,13 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { MmioTransport } from '../../../src/devices/virtio/mmio-transport.js';
 import { DeviceSet } from '../../../src/devices/device-set.js';
 import { PostcopyError } from '../../../src/errors.js';
-import { FakeHost } from './fake-host.js';
+import { FakeSurroundings } from './fake-surroundings.js';
 
-let host: FakeHost;
+let host: FakeSurroundings;
 let devices: DeviceSet;
 
 beforeEach(() => {
-  host = new FakeHost();
+  host = new FakeSurroundings();
   devices = new DeviceSet(host);
 });
 
@@ -114,7 +114,7 @@ describe('save and restore', () => {
 
   it('goes on where it was, with its interrupt lines and without a jump of the timer', () => {
     const state = busy();
-    const there = new FakeHost();
+    const there = new FakeSurroundings();
     there.micros = 777_000_000;
     const restored = new DeviceSet(there);
     restored.restore(state);
@@ -136,7 +136,7 @@ describe('save and restore', () => {
   });
 
   it('leaves the lines down for an idle machine', () => {
-    const there = new FakeHost();
+    const there = new FakeSurroundings();
     new DeviceSet(there).restore(devices.save());
     expect(there.irqs).toEqual([]);
   });
@@ -181,13 +181,13 @@ it('answers any access with an unsigned value of its size', () => {
   const access = fc.record({ port, size: fc.constantFrom(1, 2, 4), value: fc.nat(0xffffffff), write: fc.boolean() });
   fc.assert(
     fc.property(fc.array(access, { maxLength: 200 }), (accesses) => {
-      const set = new DeviceSet(new FakeHost());
+      const set = new DeviceSet(new FakeSurroundings());
       for (const { port, size, value, write } of accesses) {
         if (write) set.portWrite(port, size, value % 2 ** (8 * size));
         const read = set.portRead(port, size);
         expect(Number.isInteger(read) && read >= 0 && read < 2 ** (8 * size)).toBe(true);
       }
-      const other = new DeviceSet(new FakeHost());
+      const other = new DeviceSet(new FakeSurroundings());
       other.restore(JSON.parse(JSON.stringify(set.save())));
       expect(other.save()).toEqual(set.save());
     }),

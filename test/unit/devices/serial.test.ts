@@ -1,20 +1,20 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Serial } from '../../../src/devices/serial.js';
-import { FakeHost } from './fake-host.js';
+import { FakeSurroundings } from './fake-surroundings.js';
 
 // Register offsets, named as in the Linux driver.
 const [RX, TX, IER, IIR, FCR, LCR, MCR, LSR, MSR, SCR] = [0, 0, 1, 2, 2, 3, 4, 5, 6, 7];
 const NO_INT = 0x01;
 
-let host: FakeHost;
+let host: FakeSurroundings;
 let serial: Serial;
 const out = (offset: number, value: number): void => serial.write(offset, 1, value);
 const inb = (offset: number): number => serial.read(offset);
 const type = (text: string): number => serial.input(Buffer.from(text));
 
 beforeEach(() => {
-  host = new FakeHost();
+  host = new FakeSurroundings();
   serial = new Serial(host);
 });
 
@@ -226,7 +226,7 @@ describe('registers shown to who need not ask', () => {
   });
 
   it('again after each restore, with what was restored', () => {
-    const sender = new Serial(new FakeHost());
+    const sender = new Serial(new FakeSurroundings());
     serial.restore(sender.save());
     expect(host.serial).toEqual({ writes: 0, events: 0, ...IDLE });
     sender.write(IER, 1, 2);
@@ -272,7 +272,7 @@ describe('registers shown to who need not ask', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const host = new FakeHost();
+        const host = new FakeSurroundings();
         const serial = new Serial(host);
         let writes = 0;
         for (const step of steps) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DeviceSet } from '../../../src/devices/device-set.js';
-import { FakeHost } from '../devices/fake-host.js';
+import { FakeSurroundings } from '../devices/fake-surroundings.js';
 import { fuzz, FUZZ_TIMEOUT_MS, onlyPostcopyError, statesLike } from './fuzz.js';
 
 /** COM1, PM1 event and control, timer, keyboard, reset control, and anything. */
@@ -15,7 +15,7 @@ const size = fc.constantFrom(1, 2, 4);
 const value = fc.oneof(fc.nat(0xff), fc.nat(0xffffffff), fc.constantFrom(0xffffffff, 0x2000, 0x80));
 const address = fc.oneof(fc.integer({ min: 0xd0000000, max: 0xd0010000 }), fc.bigInt(0n, 2n ** 64n - 1n).map(Number));
 
-type Step = (devices: DeviceSet, host: FakeHost) => void;
+type Step = (devices: DeviceSet, host: FakeSurroundings) => void;
 
 const inRange = (read: number, bytes: number): void =>
   expect(Number.isInteger(read) && read >= 0 && read < 2 ** (8 * bytes)).toBe(true);
@@ -38,11 +38,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     devices.serialInput(bytes);
     expect(devices.serialInputSpace()).toBeGreaterThanOrEqual(0);
   }),
-  fc.nat(10 ** 9).map((micros) => (_: DeviceSet, host: FakeHost) => void (host.micros += micros)),
+  fc.nat(10 ** 9).map((micros) => (_: DeviceSet, host: FakeSurroundings) => void (host.micros += micros)),
   fc.constant((devices: DeviceSet) => devices.pressPowerButton()),
   fc.constant((devices: DeviceSet) => {
     const state = devices.save();
-    const copy = new DeviceSet(new FakeHost());
+    const copy = new DeviceSet(new FakeSurroundings());
     copy.restore(structuredClone(state));
     expect({ ...copy.save(), acpiPm: state.acpiPm }).toEqual(state);
   }),
@@ -54,7 +54,7 @@ describe('ports, timer and serial line', () => {
     () => {
       fuzz(
         fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-          const host = new FakeHost();
+          const host = new FakeSurroundings();
           const devices = new DeviceSet(host);
           for (const act of steps) act(devices, host);
         }),
@@ -66,10 +66,10 @@ describe('ports, timer and serial line', () => {
   it(
     'take or refuse any state',
     () => {
-      const saved = new DeviceSet(new FakeHost()).save();
+      const saved = new DeviceSet(new FakeSurroundings()).save();
       fuzz(
         fc.property(statesLike(saved), (state) => {
-          const devices = new DeviceSet(new FakeHost());
+          const devices = new DeviceSet(new FakeSurroundings());
           onlyPostcopyError(() => devices.restore(state));
           devices.portRead(0x3f8, 1);
           devices.portRead(0x608, 4);

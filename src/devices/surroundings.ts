@@ -15,7 +15,7 @@ export interface SerialShadow {
 }
 
 /** What devices need from the VM around them. Called synchronously, on the device worker. */
-export interface DeviceHost {
+export interface Surroundings {
   /** Drives the line of a GSI (KVM_IRQ_LINE). Called only when the level changes, and after a restore for lines that are high. */
   setIrq(gsi: number, level: boolean): void;
   /** Bytes the guest sent over the serial port; the array is the callee's to keep. */

@@ -1,7 +1,7 @@
-import type { DeviceHost, SerialShadow } from '../../../src/devices/device-host.js';
+import type { Surroundings, SerialShadow } from '../../../src/devices/surroundings.js';
 
 /** Records what devices do. */
-export class FakeHost implements DeviceHost {
+export class FakeSurroundings implements Surroundings {
   readonly output: number[] = [];
   /** `gsi:level`, in order. */
   readonly irqs: string[] = [];
