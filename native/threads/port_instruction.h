@@ -7,11 +7,11 @@ namespace postcopy {
 // An `in` or `out` of a general register (Intel SDM vol. 2): no string, no repetition.
 struct PortInstruction {
   bool is_write;
-  // Of the operand: 1, 2 or 4.
+  // The size of the operand: 1, 2 or 4.
   uint32_t size;
   // The port; without one it is in DX.
   std::optional<uint8_t> port;
-  // Of the instruction.
+  // The length of the instruction.
   uint32_t bytes;
 };
 

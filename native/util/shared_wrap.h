@@ -6,8 +6,8 @@
 
 namespace postcopy {
 
-// A JavaScript object that refers to a shared resource. `attach(handle)` makes another one for it in another thread;
-// `close()` on the owner drops it from the registry, and it is destroyed when the last object has let go of it.
+// A JavaScript object that refers to a shared resource. In another thread `new X(null, handle)` makes another one for
+// it; `close()` on the owner drops it from the registry, and it is destroyed when the last object has let go of it.
 template <typename Resource>
 class SharedRef {
  public:
@@ -43,7 +43,7 @@ class SharedRef {
   uint32_t handle_ = 0;
 };
 
-// True when a constructor was called as `new X(ATTACH, handle)`, which is what the static attach() does.
+// True when a constructor was called as `new X(null, handle)`: for a resource that another thread has made.
 inline bool IsAttach(const Napi::CallbackInfo& info) {
   return info.Length() == 2 && info[0].IsNull() && info[1].IsNumber();
 }

@@ -37,7 +37,7 @@ export function slowAccesses(histogram: Histogram, longestUs: number): Waits {
   return longestWaits(slow, count, longestUs);
 }
 
-/** Of the `count` longest accesses, the wait that this share of them does not exceed. */
+/** The wait that this share of the `count` longest accesses does not exceed. */
 export function waitAt(histogram: Histogram, count: number, longestUs: number, share: number): number {
   const taken = takeLongest(histogram, count);
   const total = taken.reduce((sum, [, n]) => sum + n, 0);

@@ -78,7 +78,7 @@ function speeds({ line, totalMs }: Material) {
 
 function bytes({ account, cost }: Material) {
   const dataBytes = bytesOfPages(account.dataPages);
-  // Of a loopback interface both directions are one number.
+  // A loopback interface counts both directions in one number.
   const interfaceBytes =
     cost.wire.received === cost.wire.sent ? cost.wire.received : cost.wire.received + cost.wire.sent;
   return {

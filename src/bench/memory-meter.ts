@@ -7,7 +7,7 @@ const SAMPLE_INTERVAL_MS = 5;
 export interface MemoryPeak {
   beforeBytes: number;
   peakBytes: number;
-  /** Of TCP buffers, where they are not in the peak already. */
+  /** The size of TCP buffers, where they are not in the peak already. */
   tcpPeakBytes: number;
 }
 
@@ -42,7 +42,7 @@ class CgroupMeter implements MemoryMeter {
   }
 }
 
-/** Without what the kernel holds for the processes, and with what came and went between two samples missing. */
+/** The figure lacks what the kernel holds for the processes, and what came and went between two samples. */
 class SampledMeter implements MemoryMeter {
   #beforeBytes = 0;
   #peakBytes = 0;

@@ -17,20 +17,20 @@ export interface Workload {
 export interface Figures {
   /** The longest access from the command on. */
   longestStallMs: number;
-  /** At the switch-over (timeline.ts); missing if the guest's speed never fell below half. */
+  /** The stall at the switch-over (timeline.ts); missing if the guest's speed never fell below half. */
   switchStallMs?: number;
   /** How much less than the host's clock the guest's went on over the migration: a stall that it cannot feel. */
   clockLostMs: number;
   /** Demand faults as the system counted them. */
   faults: number;
-  /** Of the `faults` longest accesses; missing if there were none. */
+  /** The mean of the `faults` longest accesses; missing if there were none. */
   faultWaitMeanUs?: number;
   faultWaitP50Us?: number;
   faultWaitP99Us?: number;
   faultWaitMaxUs?: number;
   /** The same mean without the access that spans the switch-over, which waits for the machine and not for a page. */
   faultWaitMeanLaterUs?: number;
-  /** Of all accesses longer than 50 us. */
+  /** The number of accesses longer than 50 us. */
   slowCount: number;
   slowMeanUs: number;
   /**
@@ -41,13 +41,13 @@ export interface Figures {
   lostMs: number;
   /** Sum of all accesses longer than 5 us from the command on, all vCPUs. */
   stalledMs: number;
-  /** From the command until 50 ms begin with 90 % of the speed before; missing if they never did. */
+  /** The time from the command until 50 ms begin with 90 % of the speed before; missing if they never did. */
   backMs?: number;
   /** Million accesses a second. */
   speedBefore: number;
   speedAfter: number;
   speedRatio: number;
-  /** From the command until the system said that it was complete. */
+  /** The time from the command until the system said that it was complete. */
   totalMs: number;
   ownTotalMs: number;
   ownDowntimeMs: number;
@@ -115,7 +115,7 @@ export interface Target {
 }
 
 export interface BenchResult {
-  /** Of this format. */
+  /** The version of this format. */
   version: 1;
   startedAt: string;
   host: HostFacts;

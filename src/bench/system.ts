@@ -17,7 +17,7 @@ export interface Site {
   /** Where the destination listens, and where the source connects to: not the same where a relay is between them. */
   listen: Endpoint;
   connect: Endpoint;
-  /** For control sockets. */
+  /** Where control sockets go. */
   directory: string;
   /** The guest's TSC, which not every VMM tells it. */
   tscKhz: number;
@@ -63,7 +63,7 @@ export interface Pair {
 export interface Migrated {
   /** performance.now() */
   completedAtMs: number;
-  /** Asked for afterwards, so that the question costs the migration nothing. */
+  /** This is asked for afterwards, so that the question costs the migration nothing. */
   account(): Promise<OwnAccount>;
   /** The guest's console at the destination. */
   guest(): Promise<GuestConsole>;

@@ -95,7 +95,7 @@ function entryRegisters(entry: BootEntry): Uint8Array {
   });
 }
 
-/** Of a vCPU that is a thread, as struct kvm_regs: RDI has the start info's address, RSI the vCPU's index. */
+/** The registers of a vCPU that is a thread, as struct kvm_regs: RDI has the start info's address, RSI the vCPU's index. */
 export function threadRegisters(entryAddress: number, bootInfoAddress: number, index: number): Uint8Array {
   return generalRegisters({
     rip: BigInt(entryAddress),
@@ -143,14 +143,14 @@ export interface AddressRegisters {
   pointers: bigint[];
 }
 
-/** Of struct kvm_regs: linear addresses, those that it needs first, code and stack; then all that may be addresses. */
+/** Linear addresses in struct kvm_regs: those that the vCPU needs first, code and stack; then all that may be addresses. */
 export function generalPointers(regs: Uint8Array): bigint[] {
   const general = viewOf(regs);
   const others = REGS_ORDER.filter((name) => !['rip', 'rsp', 'rflags'].includes(name));
   return ['rip', 'rsp', ...others].map((name) => general.getBigUint64(REGS_ORDER.indexOf(name) * REGISTER_BYTES, true));
 }
 
-/** Of struct kvm_regs and struct kvm_sregs. Throws RangeError if they are shorter. */
+/** Reads struct kvm_regs and struct kvm_sregs. Throws RangeError if they are shorter. */
 export function addressRegisters(regs: Uint8Array, sregs: Uint8Array): AddressRegisters {
   const system = viewOf(sregs);
   const [cr0, cr3, cr4, efer] = [SREGS.cr0, SREGS.cr3, SREGS.cr4, SREGS.efer].map((at) =>

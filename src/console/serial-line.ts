@@ -30,7 +30,7 @@ export class SerialLine implements ConsoleLine {
     this.#nowMicros = nowMicros;
   }
 
-  /** For poll(). */
+  /** The descriptor, for poll(). */
   get fd(): number {
     return this.#fd;
   }
@@ -50,8 +50,8 @@ export class SerialLine implements ConsoleLine {
   }
 
   /**
-   * For single bytes: they go out together, after some milliseconds. Each sent by itself wakes the main thread and whoever
-   * reads the console, which on a busy core costs the guest many times what it took to print it.
+   * Keeps single bytes back: they go out together, after some milliseconds. Each sent by itself wakes the main thread and
+   * whoever reads the console, which on a busy core costs the guest many times what it took to print it.
    */
   gather(bytes: Uint8Array): void {
     if (!this.#keep(bytes) || this.#blocked) return;

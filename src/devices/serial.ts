@@ -75,7 +75,7 @@ export class Serial implements BusDevice {
   answered(offset: number, value: number): void {
     if (offset !== reg.IIR_FCR) return;
     this.#countEvent();
-    // Also if input has come meanwhile: the guest has seen what it was told.
+    // That counts also if input has come meanwhile: the guest has seen what it was told.
     if ((value & reg.IIR_MASK) === reg.IIR_TRANSMITTER_EMPTY) this.#transmitterEmptyPending = false;
     this.#update();
   }
@@ -196,7 +196,7 @@ export class Serial implements BusDevice {
   #transmit(value: number): void {
     if (this.#loop) this.#loopBack(value);
     else this.#surroundings.serialOutput(Uint8Array.of(value));
-    // Sent already: the register is empty again, which is the event.
+    // The byte is sent already: the register is empty again, which is the event.
     this.#transmitterEmptyPending = true;
   }
 
@@ -211,7 +211,7 @@ export class Serial implements BusDevice {
     return this.#fifo.shift() ?? 0;
   }
 
-  /** As an interrupt driver expects: enabling it while the transmitter is empty raises it, every time. */
+  /** Enabling the interrupt while the transmitter is empty raises it, every time, as an interrupt driver expects. */
   #enableInterrupts(value: number): void {
     const enabled = value & ~this.#ier;
     this.#ier = value;

@@ -94,7 +94,7 @@ export const TIMER_IOAPIC_PIN = 2;
 export const IOAPIC_PINS = 24;
 
 /**
- * Interrupts of virtio-mmio devices in their order, level and active high: first the pins that no ISA device ever had,
+ * Interrupts of virtio-mmio devices in their order, each an edge: first the pins that no ISA device ever had,
  * then the ISA ones that are free here. Their number is the number of devices a machine can have.
  */
 export const VIRTIO_GSIS: readonly number[] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 12, 6, 7, 14, 15];

@@ -4,7 +4,7 @@ import { DriverSession, type SessionSetup } from './driver-session.js';
 import type { QueuePosition } from './queue.js';
 import { QueueError, type VirtioDevice } from './virtio-device.js';
 
-/** For what a device has in flight when its driver takes a queue away, while the guest runs. */
+/** How long is waited for what a device has in flight when its driver takes a queue away, while the guest runs. */
 const STOP_QUEUE_LIMIT_MS = 8000;
 const NO_SOURCES: readonly PollSource[] = [];
 
@@ -65,7 +65,10 @@ export class DeviceRunner {
     this.#device.restore(state);
   }
 
-  /** Of each queue; none without a session. What runs has requests in flight, and is saved for a rehearsal only. */
+  /**
+   * The position of each queue; none without a session. A device that runs has requests in flight, and is saved for a
+   * rehearsal only.
+   */
   positions(): (QueuePosition | null)[] {
     return this.#session?.positions(!this.#paused) ?? [];
   }

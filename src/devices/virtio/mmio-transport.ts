@@ -33,7 +33,7 @@ export interface MmioTransportSetup {
   device: VirtioDevice;
   ram: RamBytes;
   interrupt: VirtioInterrupt;
-  /** Told why the device has stopped: the driver broke a queue, or the model failed. */
+  /** Is told why the device has stopped: the driver broke a queue, or the model failed. */
   report(message: string): void;
 }
 
@@ -85,7 +85,7 @@ export class MmioTransport implements BusDevice {
     this.#runner.resume();
   }
 
-  /** Of a paused device; of one that runs, something of the same shape that is of no use. */
+  /** The state of a paused device; one that runs gives something of the same shape that is of no use. */
   save(): VirtioState {
     return {
       deviceId: this.#device.deviceId,

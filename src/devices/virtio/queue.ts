@@ -22,7 +22,7 @@ export interface QueueSetup {
   features: bigint;
   /** Sends a used buffer notification. */
   interrupt(): void;
-  /** Without it the queue is fresh. */
+  /** Where the queue goes on; one without a position is fresh. */
   position?: QueuePosition;
 }
 
@@ -111,12 +111,12 @@ export class Virtqueue implements DeviceQueue {
     return this.position;
   }
 
-  /** Without what is in flight: nothing that another queue could go on from. */
+  /** The position leaves out what is in flight: another queue could not go on from that. */
   get position(): QueuePosition {
     return { nextAvailable: this.#nextAvailable, nextUsed: this.#nextUsed };
   }
 
-  /** With event indices it asks for a kick first: what the driver adds before it can see that, it does not tell of. */
+  /** With event indices the queue asks for a kick first: what the driver adds before it sees that, it does not tell of. */
   #lookForMore(): boolean {
     if (this.#eventIdx && this.#availEvent !== this.#nextAvailable) {
       this.#availEvent = this.#nextAvailable;

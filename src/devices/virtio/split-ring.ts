@@ -61,12 +61,12 @@ export function checkRings(ram: RamBytes, rings: RingAddresses, maxSize: number)
   };
 }
 
-/** In the available ring. */
+/** Where the available ring has used_event. */
 export function usedEventOffset(size: number): number {
   return HEAD_BYTES + AVAIL_ENTRY_BYTES * size;
 }
 
-/** In the used ring. */
+/** Where the used ring has avail_event. */
 export function availEventOffset(size: number): number {
   return HEAD_BYTES + USED_ENTRY_BYTES * size;
 }
