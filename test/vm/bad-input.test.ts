@@ -99,8 +99,7 @@ describe('run', () => {
     const { listen } = await vi.waitUntil(() => client.status().catch(() => undefined), { timeout: 60_000 });
     const [host, port] = listen!.split(':');
     await staysHere(source, { host: host!, port: Number(port) }, inUse);
-    await client.stop({ force: true });
-    await received;
+    expect((await received).stderr).toMatch(inUse);
   });
 
   test('no VM of that name', async () => {
