@@ -65,3 +65,9 @@ export function contentOf(page: number): Buffer {
     Uint8Array.from({ length: 251 }, (_, i) => 1 + ((page * 7 + i) % 255)),
   );
 }
+
+/** Where to cut a stream: near what begins or ends in it, and now and then between. page-inbox.test.ts cuts everywhere. */
+export function cutsNear(marks: readonly number[], length: number): number[] {
+  const isNear = (cut: number) => marks.some((mark) => Math.abs(cut - mark) <= 17);
+  return Array.from({ length: length + 1 }, (_, cut) => cut).filter((cut) => cut % 97 === 0 || isNear(cut));
+}

@@ -31,7 +31,8 @@ class FakeSocket {
   }
 
   receive(into: Uint8Array, offset: number, minimum: number, maximum: number, timeoutMs: number): number {
-    expect([minimum, timeoutMs, maximum > 0, offset + maximum <= into.length]).toEqual([0, 0, true, true]);
+    const isFit = minimum === 0 && timeoutMs === 0 && maximum > 0 && offset + maximum <= into.length;
+    if (!isFit) throw new Error(`receive() at ${offset}: ${minimum} to ${maximum} bytes in ${timeoutMs} ms`);
     if (this.#bytes.length === 0) return this.isClosed ? 0 : -1;
     this.asked.push([offset, maximum]);
     const got = this.#bytes.subarray(0, maximum);
@@ -100,8 +101,12 @@ const received: Kind<ReceivedInbox> = {
   headerBytes: 16,
 };
 
+const known = new Map<number, Buffer>();
+
 function isContent(number: number, bytes: Uint8Array, at: number): boolean {
-  return contentOf(number).equals(bytes.subarray(at, at + PAGE_BYTES));
+  const content = known.get(number) ?? contentOf(number);
+  known.set(number, content);
+  return content.equals(bytes.subarray(at, at + PAGE_BYTES));
 }
 
 function contents(inbox: ExtentInbox): boolean[] {
@@ -147,11 +152,11 @@ describe.each(KINDS)('an inbox of %s', (_, kind) => {
 
   it('keeps what is not whole, wherever the stream is cut', () => {
     let [end, whole] = [0, 0];
+    const { socket, inbox, drain } = setUp(kind);
     for (let cut = 0; cut <= stream.length; cut++) {
       while (whole < says.length && end + (kind.frames[whole]?.[0].length ?? 0) <= cut) {
         end += kind.frames[whole++]?.[0].length ?? 0;
       }
-      const { socket, inbox, drain } = setUp(kind);
       socket.put(stream.subarray(0, cut));
       const before = drain();
       if (before.length !== whole) throw new Error(`cut at ${cut}: ${before.length} frames, not ${whole}`);

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BulkReceiver } from '../../../../../src/migrate/destination/pages/bulk-receiver.js';
 import { GoSignal } from '../../../../../src/threads/go-signal.js';
 import { native, POLLIN } from '../../../../../src/native.js';
-import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
+import { channelPair, contentOf, cutsNear, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { waitsOf } from '../../../threads/waits-of.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
 
@@ -155,7 +155,8 @@ describe('a stream cut anywhere', () => {
     const { userfaultfd, counters, missing } = setting;
     // One receiver takes it again and again: without the end, after which nothing may come.
     const endless = stream.subarray(0, -HEADER);
-    for (let cut = 0; cut <= endless.length; cut++) {
+    const marks = [0, ...due.pages, ...due.frames.map(([bytes]) => bytes)];
+    for (const cut of cutsNear(marks, endless.length)) {
       const before = counters.get('installed');
       for (const range of ranges) setting.expectPages(...range);
       setting.feed(endless.subarray(0, cut));

@@ -3,7 +3,7 @@ import { FaultHandler } from '../../../../../src/migrate/destination/pages/fault
 import { UrgentSupply } from '../../../../../src/migrate/destination/pages/urgent-supply.js';
 import { GoSignal } from '../../../../../src/threads/go-signal.js';
 import { native, POLLIN, type Socket } from '../../../../../src/native.js';
-import { channelPair, contentOf, words, type OtherEnd } from '../../../threads/channel-pair.js';
+import { channelPair, contentOf, cutsNear, words, type OtherEnd } from '../../../threads/channel-pair.js';
 import { waitsOf } from '../../../threads/waits-of.js';
 import { fakeDestination, type Destination } from './fake-userfaultfd.js';
 
@@ -186,7 +186,7 @@ describe('pages on the urgent channel', () => {
     const setting = setUp();
     const { userfaultfd, missing, counters, expectPages, feed } = setting;
     const stream = Buffer.concat([frame(9), frame(700)]);
-    for (let cut = 0; cut <= stream.length; cut++) {
+    for (const cut of cutsNear([0, FRAME, stream.length], stream.length)) {
       expectPages(9, 1);
       expectPages(700, 1);
       const before = counters.get('installed');
