@@ -1,22 +1,9 @@
-/** What the source tells of a migration: its progress while it runs, its summary at the end. */
+/** What the source tells of a migration: its progress while it runs (watch/events.ts), its summary at the end. */
 import type { Fact } from '../../errors.js';
 import type { MachineName } from '../../configure/machine-setting.js';
 import type { DowntimeParts } from './downtime.js';
 
-export type MigrationPhase =
-  'writing-back' | 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
-
-export interface MigrationProgress {
-  phase: MigrationPhase;
-  /** Pages that still have to reach the destination. */
-  pagesLeft: number;
-  pagesTotal: number;
-  /** Bytes sent a second over the last interval, all channels. */
-  bytesPerSecond: number;
-  /** Demand requests received and not answered yet. */
-  faultsWaiting: number;
-  elapsedMs: number;
-}
+export type { MigrationPhase, MigrationProgress } from '../../watch/events.js';
 
 /** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
 export interface MigrationSummary {

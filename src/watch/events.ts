@@ -1,0 +1,74 @@
+/**
+ * What happens to a VM, told as facts to whoever wants to know: the log, the stream of a migration's progress, a program
+ * that embeds the VM. The words for people are in text.ts.
+ */
+
+/** Life of a VM process, as `postcopy status` shows it. */
+export type VmState =
+  | 'waiting' // receive: no VM has come yet
+  | 'incoming' // receive: a VM is being taken over, it does not run here yet
+  | 'running'
+  | 'paused'
+  | 'migrating' // still runs here, a migration is being prepared
+  | 'handed-over' // runs on the other host, this end still serves its pages
+  | 'link-lost' // a migration broke after COMMIT; this end keeps what it has
+  | 'ending' // powered itself off, reset itself or failed while its pages still come: stands still until they are here
+  | 'migrated' // everything is at the destination
+  | 'stopped'
+  | 'failed';
+
+export type MigrationPhase =
+  'writing-back' | 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+
+export interface MigrationProgress {
+  phase: MigrationPhase;
+  /** Pages that still have to reach the destination. */
+  pagesLeft: number;
+  pagesTotal: number;
+  /** Bytes sent a second over the last interval, all channels. */
+  bytesPerSecond: number;
+  /** Demand requests received and not answered yet. */
+  faultsWaiting: number;
+  elapsedMs: number;
+}
+
+export type Happening = What & {
+  /** Milliseconds since 1970, clock of this host. */
+  at: number;
+  /** The VM's name. */
+  vm: string;
+};
+
+export type What =
+  | { type: 'state'; state: VmState }
+  /** A VM that wanted to come here was refused. */
+  | { type: 'refused'; peer: string; reasons: string[] }
+  /** A VM that was announced does not come. */
+  | { type: 'not-begun'; peer: string; reason: string }
+  /** The VM runs here, and its pages still come. */
+  | { type: 'arrived'; peer: string }
+  /** All pages of a VM that has arrived are here. */
+  | { type: 'whole'; peer: string }
+  /** The guest is over, and what is still awaited before its VM is over as well. */
+  | { type: 'awaits'; text: string }
+  /** What was awaited does not come, and nobody needs it. */
+  | { type: 'not-awaited'; text: string }
+  /** The guest has reset itself, and starts again. */
+  | { type: 'guest-reset'; source: string }
+  | { type: 'phase'; phase: MigrationPhase }
+  | { type: 'progress'; progress: MigrationProgress }
+  /** The VM is at the peer now, all of it. */
+  | { type: 'completed'; peer: string }
+  /** The VM stays here, in that state. */
+  | { type: 'migration-failed'; peer: string; state: VmState; reason: string }
+  /** A migration broke behind COMMIT, at either end. */
+  | { type: 'lost'; text: string }
+  /** Something that a person has to see to. */
+  | { type: 'problem'; text: string }
+  /** The guest goes on with disks that another host has had. */
+  | { type: 'disks-back' }
+  /** The guest goes on here after a migration in doubt: somebody has answered for it that the peer has not run it. */
+  | { type: 'doubt-settled'; peer: string }
+  /** A device says something to the operator. */
+  | { type: 'device'; text: string }
+  | { type: 'ended'; reason: string; message: string; code?: string };

@@ -1,0 +1,31 @@
+/** One stream of what happens to a VM. Anybody may listen; nobody who listens can end or hold up the VM. */
+import { harmlessly } from '../basics/harmless.js';
+import type { Happening, What } from './events.js';
+
+export type Listener = (happening: Happening) => unknown;
+
+/** The side of the stream that others see. */
+export interface Events {
+  /** The result ends it. An error of the listener is a warning of the process, and nobody waits for what it does. */
+  subscribe(listener: Listener): () => void;
+}
+
+export class EventStream implements Events {
+  readonly #listeners = new Set<Listener>();
+
+  /** `vm`: the name of the VM that all of this happens to. */
+  constructor(readonly vm: string) {}
+
+  subscribe(listener: Listener): () => void {
+    // The same function may listen twice, and end once.
+    const own: Listener = (happening) => listener(happening);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  publish(what: What): void {
+    const happening = { at: Date.now(), vm: this.vm, ...what };
+    // A copy: who listens may end that, or have others listen, while it is told.
+    for (const listener of [...this.#listeners]) harmlessly('a listener to events', () => listener(happening));
+  }
+}
