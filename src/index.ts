@@ -6,8 +6,8 @@
 import type { VmConfig } from './configure/vm-config.js';
 import { vmUsingFile } from './control/vm-using-file.js';
 import type { Consoles } from './machine/console-lines.js';
-import type { Notice } from './vm/local-vm.js';
 import * as vms from './vm/vm-process.js';
+import type { Notice } from './vm/vm-process.js';
 
 export { PostcopyError, describeError, factsOf, type ErrorCode, type Fact } from './errors.js';
 export { checkVmSettings, type VmSettings } from './configure/vm-config.js';
@@ -18,6 +18,8 @@ export type { ConsolePort } from './console/console-port.js';
 export type { MigrationPhase, MigrationProgress, MigrationSummary } from './migrate/report/summary.js';
 export { openSerialBackend, type SerialBackend } from './console/serial-backend.js';
 export type { ReceiveOptions, VmProcess } from './vm/vm-process.js';
+export type { Happening } from './watch/events.js';
+export type { Events } from './watch/stream.js';
 export { VERSION } from './version.js';
 export type { Consoles, Notice, VmConfig };
 

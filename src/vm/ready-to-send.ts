@@ -7,16 +7,18 @@ import { startPageWorker } from '../migrate/source/page-channels.js';
 export class ReadyToSend {
   #pageWorker: Promise<PageWorker<SourceJob>> | undefined;
 
-  prepare(): void {
+  prepare(): Promise<PageWorker<SourceJob>> {
     rehearseCodec();
-    this.#pageWorker ??= startPageWorker();
-    this.#pageWorker.catch(() => {}); // told when it is taken
+    if (this.#pageWorker === undefined) {
+      this.#pageWorker = startPageWorker();
+      this.#pageWorker.catch(() => {}); // told to whoever takes it
+    }
+    return this.#pageWorker;
   }
 
   /** A page worker of the source, the caller's from now on. */
   takePageWorker(): Promise<PageWorker<SourceJob>> {
-    this.prepare();
-    const worker = this.#pageWorker!;
+    const worker = this.prepare();
     this.#pageWorker = undefined;
     return worker;
   }

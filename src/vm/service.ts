@@ -3,21 +3,11 @@ import type { MachineName } from '../configure/machine-setting.js';
 import type { ErrorCode, Fact } from '../errors.js';
 import type { DeviceStatus } from '../host/kinds/table.js';
 import type { ConsolePort } from '../console/console-port.js';
-import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
+import type { MigrationSummary } from '../migrate/report/summary.js';
+import type { MigrationProgress, VmState } from '../watch/events.js';
+import type { Events } from '../watch/stream.js';
 
-/** Life of a VM process, as `postcopy status` shows it. */
-export type VmState =
-  | 'waiting' // receive: no VM has come yet
-  | 'incoming' // receive: a VM is being taken over, it does not run here yet
-  | 'running'
-  | 'paused'
-  | 'migrating' // still runs here, a migration is being prepared
-  | 'handed-over' // runs on the other host, this end still serves its pages
-  | 'link-lost' // a migration broke after COMMIT; this end keeps what it has
-  | 'ending' // powered itself off, reset itself or failed while its pages still come: stands still until they are here
-  | 'migrated' // everything is at the destination
-  | 'stopped'
-  | 'failed';
+export type { VmState } from '../watch/events.js';
 
 export interface VmStatus extends Partial<DeviceStatus> {
   name: string;
@@ -64,6 +54,8 @@ export const STOP_TIMEOUT_MS = 60_000;
 
 /** What one VM process offers to its control socket. Errors are PostcopyError. */
 export interface VmService {
+  /** What happens to the VM from now on; status() says how it is. */
+  readonly events: Events;
   status(): VmStatus;
   pause(): Promise<void>;
   /** Lets a paused VM go on. */

@@ -11,13 +11,8 @@ export interface ShutDownOptions {
   press(): Promise<void>;
 }
 
-/** Throws WRONG_STATE unless a guest is here that can react (or is ending as it is). */
-export function requireReaction(name: string, state: VmState, peer: string | undefined): void {
-  const problem = cannotReact(name, state, peer ?? 'the other host');
-  if (problem !== undefined) throw new PostcopyError('WRONG_STATE', problem.text, undefined, problem.facts);
-}
-
-function cannotReact(name: string, state: VmState, peer: string): Problem | undefined {
+/** Why the guest of a VM in that state cannot be asked; undefined if it can. */
+export function cannotReact(name: string, state: VmState, peer: string): Problem | undefined {
   switch (state) {
     case 'paused': {
       const text = `${name} is paused, and its guest cannot react: resume it first, or cut its power`;

@@ -5,7 +5,9 @@ import type { VmEnd, VmService } from './service.js';
 import type { Consoles } from '../machine/console-lines.js';
 import type { WhoUses } from '../host/disk-errors.js';
 import type { DeviceOverrides } from '../host/local-devices.js';
-import { LocalVm, type Notice } from './local-vm.js';
+import type { Fact } from '../errors.js';
+import { lineOf } from '../watch/text.js';
+import { Vm } from './vm.js';
 import { requireMachine, requireUserfaultfd } from '../host/require-host.js';
 
 export interface VmProcess extends VmService {
@@ -21,6 +23,9 @@ export interface ReceiveOptions extends DeviceOverrides {
   port: number;
 }
 
+/** Told to the operator while the VM lives: resets, moves. */
+export type Notice = (text: string, facts?: readonly Fact[]) => void;
+
 /** This floor knows of no other VM: who is above tells which of them has a disk. */
 const nobodyKnown: WhoUses = async () => undefined;
 
@@ -32,7 +37,7 @@ export async function startVm(
   whoUses: WhoUses = nobodyKnown,
 ): Promise<VmProcess> {
   requireMachine(config.machine);
-  const vm = new LocalVm(config.name, config.machine, consoles, notice, whoUses);
+  const vm = newVm(config.name, config.machine, consoles, notice, whoUses);
   await vm.start(config);
   return vm;
 }
@@ -47,7 +52,16 @@ export async function receiveVm(
   const { name, machine = DEFAULT_MACHINE, host, port, ...overrides } = options;
   requireMachine(machine);
   requireUserfaultfd();
-  const vm = new LocalVm(name, machine, consoles, notice, whoUses);
+  const vm = newVm(name, machine, consoles, notice, whoUses);
   vm.receive(host, port, overrides);
+  return vm;
+}
+
+function newVm(name: string, machine: MachineName, consoles: Consoles, notice: Notice, whoUses: WhoUses): Vm {
+  const vm = new Vm(name, machine, consoles, whoUses);
+  vm.events.subscribe((happening) => {
+    const line = lineOf(happening);
+    return line === undefined ? undefined : notice(line, happening.facts);
+  });
   return vm;
 }

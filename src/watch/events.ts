@@ -3,6 +3,8 @@
  * that embeds the VM. The words for people are in text.ts.
  */
 
+import type { Fact } from '../errors.js';
+
 /** Life of a VM process, as `postcopy status` shows it. */
 export type VmState =
   | 'waiting' // receive: no VM has come yet
@@ -32,12 +34,15 @@ export interface MigrationProgress {
   elapsedMs: number;
 }
 
-export type Happening = What & {
+export type Happening = Told & {
   /** Milliseconds since 1970, clock of this host. */
   at: number;
   /** The VM's name. */
   vm: string;
 };
+
+/** What happens, and the facts to which somebody has advice. */
+export type Told = What & { facts?: readonly Fact[] };
 
 export type What =
   | { type: 'state'; state: VmState }

@@ -1,6 +1,6 @@
 /** One stream of what happens to a VM. Anybody may listen; nobody who listens can end or hold up the VM. */
 import { harmlessly } from '../basics/harmless.js';
-import type { Happening, What } from './events.js';
+import type { Happening, Told } from './events.js';
 
 export type Listener = (happening: Happening) => unknown;
 
@@ -23,7 +23,7 @@ export class EventStream implements Events {
     return () => void this.#listeners.delete(own);
   }
 
-  publish(what: What): void {
+  publish(what: Told): void {
     const happening = { at: Date.now(), vm: this.vm, ...what };
     // A copy: who listens may end that, or have others listen, while it is told.
     for (const listener of [...this.#listeners]) harmlessly('a listener to events', () => listener(happening));

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { MigrateRequest, ResumeRequest, StopRequest, VmService, VmStatus } from '../../../src/vm/service.js';
+import { EventStream } from '../../../src/watch/stream.js';
 import type { ConsolePort } from '../../../src/console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../../../src/migrate/report/summary.js';
 
@@ -39,6 +40,7 @@ export const SUMMARY: MigrationSummary = {
 
 /** A VM that does what a test tells it. */
 export class FakeVm implements VmService {
+  readonly events = new EventStream('vm1');
   calls: string[] = [];
   stops: StopRequest[] = [];
   resumes: ResumeRequest[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { VmEnd } from '../../../src/vm/service.js';
-import { requireReaction, shutDown } from '../../../src/vm/shut-down.js';
+import { cannotReact, shutDown } from '../../../src/vm/shut-down.js';
 
 const OFF: VmEnd = { reason: 'power-off', message: 'the guest powered itself off' };
 
@@ -52,14 +52,11 @@ describe('a guest', () => {
 });
 
 it.each(['running', 'migrating', 'stopped', 'migrated', 'failed'] as const)('%s: may be asked', (state) =>
-  requireReaction('vm1', state, undefined),
+  expect(cannotReact('vm1', state, 'a:1')).toBe(undefined),
 );
 
 it.each([
   ['paused', 'resume it first'],
   ['incoming', 'is just coming from a:1'],
   ['link-lost', 'is halted and cannot react'],
-] as const)('%s: cannot react', (state, why) => {
-  const wrong = expect.objectContaining({ code: 'WRONG_STATE', message: expect.stringContaining(why) });
-  expect(() => requireReaction('vm1', state, 'a:1')).toThrow(wrong);
-});
+] as const)('%s: cannot react', (state, why) => expect(cannotReact('vm1', state, 'a:1')?.text).toContain(why));

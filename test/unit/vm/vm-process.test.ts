@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VmConfig } from '../../../src/configure/vm-config.js';
-import type { MigrationSummary } from '../../../src/migrate/report/summary.js';
+import type { MigrationProgress, MigrationSummary } from '../../../src/migrate/report/summary.js';
+import type { Happening } from '../../../src/watch/events.js';
 import { PostcopyError } from '../../../src/errors.js';
 import { Incoming, type IncomingHooks, type IncomingOutcome } from '../../../src/migrate/destination/incoming.js';
 import { SendVm, type SendOptions } from '../../../src/migrate/source/send-vm.js';
@@ -32,13 +33,20 @@ vi.mock('../../../src/vm/vm-record.js', () => ({
 }));
 vi.mock('../../../src/vm/ready-to-send.js', () => ({
   ReadyToSend: class {
-    prepare = () => {};
+    prepare = async () => {};
     takePageWorker = () => undefined;
     end = async () => {};
   },
 }));
 
+const disks = { lock: vi.fn(), unlock: vi.fn() };
+const hostDevices = {
+  ...{ disks, status: () => ({ disks: [], nets: [] }), descriptions: () => [] },
+  takeOver: vi.fn(async () => {}),
+  close: vi.fn(),
+};
 class FakeMachine {
+  readonly hostDevices = hostDevices;
   readonly devices = Object.assign(new EventEmitter(), { allowRelease: () => {}, pressPowerButton: async () => {} });
   readonly pause = vi.fn(async () => 0);
   readonly resume = vi.fn();
@@ -47,12 +55,6 @@ class FakeMachine {
   readonly close = vi.fn(async () => true);
 }
 
-const disks = { lock: vi.fn(), unlock: vi.fn() };
-const hostDevices = {
-  ...{ disks, status: () => ({ disks: [], nets: [] }), descriptions: () => [] },
-  takeOver: vi.fn(async () => {}),
-  close: vi.fn(),
-};
 let machines: FakeMachine[] = [];
 let sends: { options: SendOptions; cancel: () => void; finish: (summary: Partial<MigrationSummary>) => void }[] = [];
 
@@ -366,4 +368,73 @@ describe('a guest that is over while its pages still arrive', () => {
     complete();
     expect(await vm.ended).toMatchObject({ reason: 'failed', code: 'GUEST_FAILED' });
   });
+});
+
+it('tells what happens to it, and the progress of a migration to whoever asked for that as well', async () => {
+  const vm = await start();
+  const told: Happening[] = [];
+  vm.events.subscribe((happening) => told.push(happening));
+  const shown: string[] = [];
+  const migration = vm.migrate({ host: 'there', port: 1 }, ({ phase }) => shown.push(phase));
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  for (const phase of ['connecting', 'connecting', 'pulling'] as const) {
+    sends[0]!.options.onProgress({ phase } as MigrationProgress);
+  }
+  sends[0]!.options.onCommit();
+  sends[0]!.finish({ status: 'completed' });
+  await migration;
+  expect(shown).toEqual(['connecting', 'connecting', 'pulling']);
+  sends[0]!.options.onProgress({ phase: 'complete' } as MigrationProgress);
+  expect(shown).toHaveLength(3); // that migration is over
+  const end = await vm.ended;
+  expect(told.map(({ type }) => type)).toEqual([
+    ...['state', 'phase', 'progress', 'progress', 'phase', 'progress', 'state', 'completed', 'state', 'ended'],
+    ...['phase', 'progress'],
+  ]);
+  expect(told.filter(({ type }) => type === 'state').map((it) => 'state' in it && it.state)).toEqual([
+    'migrating',
+    'handed-over',
+    'migrated',
+  ]);
+  expect(end).toMatchObject({ reason: 'migrated', message: 'vm has moved to there:1' });
+});
+
+it('says no to a pause on whose way the guest has powered itself off, or reset itself', async () => {
+  for (const [event, state] of [
+    ['power-off', 'stopped'],
+    ['reset', 'just starting again'],
+  ] as const) {
+    machines = [];
+    const vm = await start();
+    let park!: (at: number) => void;
+    machines[0]!.pause.mockReturnValue(new Promise((resolve) => (park = resolve)));
+    machines[0]!.close.mockReturnValue(new Promise(() => {}));
+    const pause = vm.pause();
+    machines[0]!.devices.emit(event, 'port 0x64');
+    park(0);
+    await expect(pause).rejects.toMatchObject({ code: 'WRONG_STATE', message: expect.stringContaining(state) });
+  }
+});
+
+it('ends, where its migration was given back after its machine had failed', async () => {
+  const vm = await start();
+  void migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  sends[0]!.options.onCommit();
+  machines[0]!.devices.emit('failed', new Error('it broke'));
+  expect(vm.status()).toMatchObject({ state: 'handed-over', problem: expect.stringContaining('it broke') });
+  sends[0]!.finish({ status: 'failed', error });
+  expect(await vm.ended).toMatchObject({ reason: 'failed', code: 'INTERNAL' });
+});
+
+it('shows where it is, and no more where it was to go once it is given back', async () => {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  sends[0]!.options.onCommit();
+  expect(vm.status()).toMatchObject({ state: 'handed-over', peer: 'there:1' });
+  sends[0]!.finish({ status: 'failed', error });
+  await migration;
+  expect(vm.status()).toMatchObject({ state: 'running', problem: 'another host has it' });
+  expect(vm.status().peer).toBe(undefined);
 });

@@ -1,0 +1,122 @@
+/** A VM that this process waits for: the port it comes on, and what it needs of this host. */
+import type { MachineName } from '../configure/machine-setting.js';
+import { describeError, factsOf, type Fact } from '../errors.js';
+import type { WhoUses } from '../host/disk-errors.js';
+import { HostDevices, requireSameDevices } from '../host/host-devices.js';
+import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
+import { openLines, type Consoles } from '../machine/console-lines.js';
+import { DeviceLink } from '../machine/device-link.js';
+import { Machine, MACHINE_KINDS } from '../machine/machine.js';
+import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';
+import type { Hello } from '../migrate/wire/message.js';
+import { rehearseCodec } from '../migrate/wire/rehearse-codec.js';
+
+export interface ArrivalOptions extends DeviceOverrides {
+  machine: MachineName;
+  host: string;
+  port: number;
+  whoUses: WhoUses;
+}
+
+export interface ArrivalHooks {
+  announced(peer: string): void;
+  /** The VM that was announced does not come, or was refused: another may come. */
+  notTaken(reasons: string[], refused: boolean, facts: readonly Fact[]): void;
+  /** The guest runs here. */
+  running(machine: Machine, hello: Hello): void;
+  over(outcome: IncomingOutcome): void;
+}
+
+export class Arrival {
+  readonly #options: ArrivalOptions;
+  readonly #consoles: Consoles;
+  readonly #incoming: Incoming;
+  /** A device worker that waits for the machine that comes. */
+  #idleDevices: DeviceLink | undefined;
+  #hostDevices: HostDevices | undefined;
+  #peer = 'the other host';
+  /** Why what the VM that was announced needs of this host could not be opened. */
+  #refusal: unknown;
+
+  /** Throws if it cannot listen there. */
+  constructor(options: ArrivalOptions, consoles: Consoles, hooks: ArrivalHooks) {
+    this.#options = options;
+    this.#consoles = consoles;
+    rehearseCodec();
+    this.#incoming = new Incoming(options.host, options.port, {
+      machine: options.machine,
+      createMachine: (hello) => this.#createMachine(hello),
+      openDevices: (hello) => this.#openDevices(hello),
+      onIncoming: (peer) => {
+        this.#peer = peer;
+        this.#refusal = undefined;
+        hooks.announced(peer);
+      },
+      onRefused: (reasons) => {
+        this.#closeDevices();
+        hooks.notTaken(reasons, true, factsOf(this.#refusal));
+      },
+      onNotBegun: (reason) => {
+        this.#closeDevices();
+        hooks.notTaken([describeError(reason)], false, []);
+      },
+      onRunning: (machine, hello) => hooks.running(machine, hello),
+    });
+    this.#idleDevices = new DeviceLink();
+    void this.#incoming.outcome.then((outcome) => hooks.over(outcome));
+  }
+
+  /** host:port */
+  get listen(): string {
+    return this.#incoming.listen;
+  }
+
+  /** The last host that announced a VM. */
+  get peer(): string {
+    return this.#peer;
+  }
+
+  get pagesMissing(): number {
+    return this.#incoming.pagesMissing;
+  }
+
+  /** What the VM that comes needs of this host, once it is open; the machine's as soon as there is one. */
+  get hostDevices(): HostDevices | undefined {
+    return this.#hostDevices;
+  }
+
+  /** Gives up what has not come yet; `why` is for the other host. Resolves to the machine that is here, if one is. */
+  async close(why?: string): Promise<Machine | undefined> {
+    await this.#incoming.close(why);
+    await this.#idleDevices?.close();
+    const outcome = await this.#incoming.outcome;
+    return outcome.status === 'failed' ? undefined : outcome.machine;
+  }
+
+  #createMachine({ memoryBytes, cpuid }: Hello): Promise<Machine> {
+    const devices = this.#idleDevices;
+    this.#idleDevices = undefined;
+    const hostDevices = this.#hostDevices;
+    if (hostDevices === undefined)
+      throw new Error('the machine of a VM that comes is built after its devices are open');
+    const kind = MACHINE_KINDS[this.#options.machine];
+    return Machine.create(kind, { memoryBytes, cpuid }, openLines(this.#consoles), hostDevices, devices);
+  }
+
+  /** What is in the way of opening what the VM that comes needs of this host. */
+  #openDevices(hello: Hello): string[] {
+    try {
+      this.#hostDevices = HostDevices.open(localDevices(hello.devices, this.#options), this.#options.whoUses);
+      requireSameDevices(hello.devices, this.#hostDevices.descriptions());
+      return [];
+    } catch (error) {
+      this.#refusal = error;
+      return [describeError(error)];
+    }
+  }
+
+  #closeDevices(): void {
+    this.#hostDevices?.close();
+    this.#hostDevices = undefined;
+  }
+}

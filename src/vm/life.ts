@@ -1,0 +1,461 @@
+/**
+ * The life of a VM in one process as pure code: what happened in, the next state and what is to be done out. It knows no
+ * machine, no socket and no clock, so that every order of events can be tested. requests.ts decides what may be asked in
+ * which state; vm.ts carries both out.
+ *
+ *   starting ----------------------------> running <-> pausing -> paused -> running
+ *      \                                    |   ^                   ^  \
+ *    waiting <-> incoming -- arrived -------'   |    another host   |   retaking (its disks)
+ *                 |    \                        |    had a disk     |      \
+ *                lost  ended                    |  .----------------'      running, paused
+ *                                               |  |
+ *   running -> leaving - - - - - - - - - - - - -+--+  failed: it stays here
+ *                 \ commit                      |
+ *                away --- given back - - - - - -'
+ *                / |  \
+ *            ended | inDoubt <-> settling --> running (by force)
+ *              lost <---'-----------' its machine here failed
+ *
+ *   running, pausing, paused -- its pages do not come --> lost
+ *   running, pausing, paused, leaving, away given back -- the guest is over --> restarting --> running, or ended
+ *        the same while pages still come --> ending -- they are here, or never will be --> restarting, ended
+ *   any but away -- `stop --force` --> ended
+ *
+ * A guest runs in running, pausing (its vCPUs are about to park) and leaving. In away it runs at the peer, and what is here
+ * may be the only copy of its memory: nothing but the end of that migration ends the VM here. In inDoubt only the peer
+ * knows whether it runs there. In lost it never runs here again. Of a guest that is over, the first that was told counts.
+ */
+import type { Fact, Problem } from '../errors.js';
+import type { VmState } from '../watch/events.js';
+import type { Final, Over } from './over.js';
+import type { VmEnd } from './service.js';
+
+/** What states hold, of which nothing is known here but who it is. */
+export interface Things {
+  /** A machine, and what it takes to boot its guest again. */
+  guest: unknown;
+  /** A VM that comes from another host. */
+  arrival: unknown;
+  /** A migration to another host. */
+  send: unknown;
+  /** What was asked of a migration. */
+  order: unknown;
+}
+
+interface Here<T extends Things> {
+  guest: T['guest'];
+  /** Set while pages of the guest are still to come. */
+  arrival: T['arrival'] | undefined;
+  /** Why the last migration failed. */
+  problem: Problem | undefined;
+}
+
+interface Send<T extends Things> {
+  guest: T['guest'];
+  send: T['send'];
+  /** Why the guest cannot just go on if it stays here: another host has had a disk. */
+  held: Error | undefined;
+  /** What follows if the guest stays here. */
+  over: Over | undefined;
+}
+
+interface Doubt<T extends Things> {
+  guest: T['guest'];
+  peer: string;
+  reason: string;
+}
+
+export type Loss =
+  | { while: 'arriving'; peer: string; pagesMissing: number; reason: string }
+  | { while: 'leaving'; peer: string; reason: string };
+
+/** All states but the last. */
+export type Living<T extends Things> =
+  | { type: 'starting' }
+  | { type: 'waiting'; arrival: T['arrival'] }
+  | { type: 'incoming'; arrival: T['arrival']; peer: string }
+  | ({ type: 'running' } & Here<T>)
+  | ({ type: 'pausing' } & Here<T>)
+  /** `held`: another host has had a disk, and may have written to it. */
+  | ({ type: 'paused'; held: Error | undefined } & Here<T>)
+  | { type: 'retaking'; guest: T['guest']; held: Error }
+  | { type: 'ending'; guest: T['guest']; arrival: T['arrival']; over: Over }
+  | ({ type: 'leaving' } & Send<T>)
+  | ({ type: 'away' } & Send<T>)
+  | ({ type: 'inDoubt' } & Doubt<T>)
+  | ({ type: 'settling' } & Doubt<T>)
+  /** `guest` is not set if it was lost before it was told of: its arrival has it. `over`: its machine here failed as well. */
+  | {
+      type: 'lost';
+      guest: T['guest'] | undefined;
+      arrival: T['arrival'] | undefined;
+      loss: Loss;
+      over: Over | undefined;
+    }
+  /** Between two machines; `guest` is the one before. `shown`: what the state is told as meanwhile. */
+  | {
+      type: 'restarting';
+      guest: T['guest'];
+      /** What asked for the reset. */
+      source: string;
+      shown: 'running' | 'paused' | 'ending';
+      problem: Problem | undefined;
+    };
+
+type Ended<T extends Things> = {
+  type: 'ended';
+  end: VmEnd;
+  /** What there was to be released. */ was: Living<T>;
+};
+export type State<T extends Things> = Living<T> | Ended<T>;
+
+export type SendResult =
+  | { status: 'completed'; peer: string; end: VmEnd }
+  | { status: 'failed'; peer: string; reason: Problem }
+  | { status: 'link-lost'; peer: string; reason: string; inDoubt: boolean };
+
+export type Event<T extends Things> =
+  /** A guest has been booted, for the first time or again. */
+  | { type: 'booted'; guest: T['guest'] }
+  | { type: 'not-booted'; end: VmEnd }
+  | { type: 'listens'; arrival: T['arrival'] }
+  | { type: 'announced'; peer: string }
+  /** The VM that was announced does not come: refused, or gone before anything was agreed. Another may come. */
+  | { type: 'not-taken'; reasons: string[]; refused: boolean; facts: readonly Fact[] }
+  | { type: 'arrived'; guest: T['guest'] }
+  /** All pages of the guest are here. */
+  | { type: 'whole' }
+  /** The rest of its pages does not come. */
+  | { type: 'broken-off'; loss: Loss }
+  /** No VM came, and none will. */
+  | { type: 'not-come'; end: VmEnd }
+  | { type: 'guest-over'; guest: T['guest']; over: Over }
+  /** What serves the guest failed. */
+  | { type: 'machine-failed'; guest: T['guest']; over: Final }
+  | { type: 'parked'; guest: T['guest'] }
+  | { type: 'not-parked'; guest: T['guest'] }
+  /** The disks of the guest are this host's again. */
+  | { type: 'disks-taken'; guest: T['guest'] }
+  | { type: 'gone-on'; guest: T['guest'] }
+  | { type: 'not-gone-on'; guest: T['guest'] }
+  | { type: 'leaves'; guest: T['guest']; send: T['send'] }
+  /** COMMIT is about to go out. */
+  | { type: 'commit'; send: T['send'] }
+  | { type: 'held'; send: T['send']; reason: Error }
+  | { type: 'sent'; send: T['send']; result: SendResult }
+  /** A migration cannot even be cancelled, and the VM is to end. */
+  | { type: 'cancel-late'; send: T['send']; end: VmEnd };
+
+export type Action<T extends Things> =
+  /** The vCPUs of a fresh machine begin. */
+  | { type: 'start'; guest: T['guest'] }
+  /** A machine that came too late. */
+  | { type: 'discard'; guest: T['guest'] }
+  | { type: 'park'; guest: T['guest'] }
+  | { type: 'unpark'; guest: T['guest'] }
+  | { type: 'take-disks'; guest: T['guest'] }
+  | { type: 'give-disks-up'; guest: T['guest'] }
+  | { type: 'go-on'; guest: T['guest'] }
+  /** What a peer may still say of the migrations so far is not for this guest. */
+  | { type: 'new-epoch'; guest: T['guest'] }
+  | { type: 'restart'; guest: T['guest'] }
+  | { type: 'send'; guest: T['guest']; order: T['order'] }
+  | { type: 'cancel'; send: T['send']; why: string }
+  /** After `cancel`: the VM ends, if need be without its migration. */
+  | { type: 'limit-cancel'; send: T['send']; end: VmEnd }
+  | { type: 'tear-down'; was: Living<T>; end: VmEnd };
+
+export interface Step<T extends Things> {
+  state: State<T>;
+  actions: Action<T>[];
+}
+
+/** What `postcopy status` shows. */
+export function shown<T extends Things>(state: State<T>): VmState {
+  switch (state.type) {
+    case 'starting':
+    case 'waiting':
+      return 'waiting';
+    case 'incoming':
+    case 'paused':
+    case 'ending':
+    case 'running':
+      return state.type;
+    case 'pausing':
+      return 'running';
+    case 'retaking':
+      return 'paused';
+    case 'leaving':
+      return 'migrating';
+    case 'away':
+      return 'handed-over';
+    case 'inDoubt':
+    case 'settling':
+    case 'lost':
+      return 'link-lost';
+    case 'restarting':
+      return state.shown;
+    case 'ended':
+      return shownEnd(state.end);
+  }
+}
+
+function shownEnd({ reason }: VmEnd): VmState {
+  return reason === 'failed' || reason === 'migrated' ? reason : 'stopped';
+}
+
+/** What happened in that state. An event that is of no guest, arrival or migration of the state changes nothing. */
+export function step<T extends Things>(state: State<T>, event: Event<T>): Step<T> {
+  if (state.type === 'ended') return event.type === 'booted' ? stays(state, discard(event)) : stays(state);
+  switch (event.type) {
+    case 'booted':
+      return booted(state, event);
+    case 'not-booted':
+      return state.type === 'restarting' ? end(state, event.end) : stays(state);
+    case 'listens':
+      return state.type === 'starting' ? to({ type: 'waiting', arrival: event.arrival }) : stays(state);
+    case 'announced':
+      if (state.type !== 'waiting') return stays(state);
+      return to({ type: 'incoming', arrival: state.arrival, peer: event.peer });
+    case 'not-taken':
+      return state.type === 'incoming' ? to({ type: 'waiting', arrival: state.arrival }) : stays(state);
+    case 'arrived':
+      if (state.type !== 'incoming') return stays(state);
+      return to({ type: 'running', guest: event.guest, arrival: state.arrival, problem: undefined });
+    case 'whole':
+      return whole(state);
+    case 'broken-off':
+      return brokenOff(state, event.loss);
+    case 'not-come':
+      return state.type === 'waiting' || state.type === 'incoming' ? end(state, event.end) : stays(state);
+    case 'guest-over':
+      return isOf(event.guest, state) ? guestOver(state, event.over) : stays(state);
+    case 'machine-failed':
+      return isOf(event.guest, state) ? machineFailed(state, event.over) : stays(state);
+    case 'parked':
+      if (state.type !== 'pausing' || state.guest !== event.guest) return stays(state);
+      return to({ ...state, type: 'paused', held: undefined });
+    case 'not-parked':
+      if (state.type !== 'pausing' || state.guest !== event.guest) return stays(state);
+      return to({ ...state, type: 'running' });
+    case 'disks-taken':
+      return isOf(event.guest, state) ? disksTaken(state) : stays(state);
+    case 'gone-on':
+      return isOf(event.guest, state) ? goneOn(state) : stays(state);
+    case 'not-gone-on':
+      return isOf(event.guest, state) ? notGoneOn(state) : stays(state);
+    case 'leaves':
+      if (state.type !== 'running' || state.guest !== event.guest || state.arrival !== undefined) return stays(state);
+      return to({ type: 'leaving', guest: state.guest, send: event.send, held: undefined, over: undefined });
+    case 'commit':
+      return state.type === 'leaving' && state.send === event.send ? commit(state) : stays(state);
+    case 'held':
+      return isSend(event.send, state) ? to({ ...state, held: event.reason }) : stays(state);
+    case 'sent':
+      return isSend(event.send, state) ? sent(state, event.result) : stays(state);
+    case 'cancel-late':
+      if (state.type !== 'leaving' || state.send !== event.send) return stays(state);
+      return end(state, endOf(state.over) ?? event.end);
+  }
+}
+
+export function stays<T extends Things>(state: State<T>, ...actions: Action<T>[]): Step<T> {
+  return { state, actions };
+}
+
+export function to<T extends Things>(state: State<T>, ...actions: Action<T>[]): Step<T> {
+  return { state, actions };
+}
+
+/** The one door to the end. */
+export function end<T extends Things>(was: Living<T>, how: VmEnd): Step<T> {
+  return to({ type: 'ended', end: how, was }, { type: 'tear-down', was, end: how });
+}
+
+/** A migration is to fail, because of what follows then. An end counts more than a new start; else the first counts. */
+export function cutShort<T extends Things>(state: Living<T> & { type: 'leaving' }, over: Over): Step<T> {
+  const follows = state.over === undefined || state.over.again ? over : state.over;
+  return to({ ...state, over: follows }, { type: 'cancel', send: state.send, why: over.why });
+}
+
+type WithGuest<T extends Things> = Extract<Living<T>, { guest: unknown }>;
+type Sending<T extends Things> = Extract<Living<T>, { send: unknown }>;
+
+function isOf<T extends Things>(guest: T['guest'], state: Living<T>): state is WithGuest<T> {
+  return 'guest' in state && state.guest !== undefined && state.guest === guest;
+}
+
+function isSend<T extends Things>(send: T['send'], state: Living<T>): state is Sending<T> {
+  return 'send' in state && state.send === send;
+}
+
+function discard<T extends Things>({ guest }: { guest: T['guest'] }): Action<T> {
+  return { type: 'discard', guest };
+}
+
+function booted<T extends Things>(state: Living<T>, event: { guest: T['guest'] }): Step<T> {
+  if (state.type !== 'starting' && state.type !== 'restarting') return stays(state, discard(event));
+  const problem = state.type === 'restarting' ? state.problem : undefined;
+  const { guest } = event;
+  return to({ type: 'running', guest, arrival: undefined, problem }, { type: 'start', guest });
+}
+
+function whole<T extends Things>(state: Living<T>): Step<T> {
+  switch (state.type) {
+    case 'running':
+    case 'pausing':
+    case 'paused':
+      return to({ ...state, arrival: undefined });
+    case 'ending':
+      return follow(state, state.over);
+    default:
+      return stays(state);
+  }
+}
+
+function brokenOff<T extends Things>(state: Living<T>, loss: Loss): Step<T> {
+  switch (state.type) {
+    case 'waiting':
+    case 'incoming':
+      return to({ type: 'lost', guest: undefined, arrival: state.arrival, loss, over: undefined });
+    case 'running':
+    case 'pausing':
+    case 'paused':
+      if (state.arrival === undefined) return stays(state);
+      return to({ type: 'lost', guest: state.guest, arrival: undefined, loss, over: undefined });
+    case 'ending':
+      return follow(state, state.over);
+    default:
+      return stays(state);
+  }
+}
+
+function guestOver<T extends Things>(state: WithGuest<T>, over: Over): Step<T> {
+  switch (state.type) {
+    case 'running':
+    case 'pausing':
+    case 'paused':
+      // Page workers write into the RAM of its machine until all pages are here, or will never be.
+      if (state.arrival !== undefined) return to({ type: 'ending', guest: state.guest, arrival: state.arrival, over });
+      return follow(state, over);
+    case 'retaking':
+      return follow(state, over);
+    case 'leaving':
+      return state.over === undefined ? cutShort(state, over) : stays(state);
+    case 'ending':
+    case 'restarting':
+      return stays(state);
+    default:
+      return cannotRunHere(state, over);
+  }
+}
+
+function machineFailed<T extends Things>(state: WithGuest<T>, over: Final): Step<T> {
+  switch (state.type) {
+    case 'running':
+    case 'pausing':
+    case 'paused':
+    case 'retaking':
+    case 'ending':
+    case 'restarting':
+      return end(state, over.end);
+    case 'leaving':
+      return cutShort(state, over);
+    default:
+      return cannotRunHere(state, over);
+  }
+}
+
+/** This process holds what may be the only copy of the VM's memory: whatever happens to its machine, it stays. */
+function cannotRunHere<T extends Things>(state: Extract<WithGuest<T>, { type: Away }>, over: Over): Step<T> {
+  switch (state.type) {
+    case 'away':
+    case 'lost':
+      return to({ ...state, over: state.over ?? over });
+    case 'inDoubt':
+    case 'settling':
+      return to({ type: 'lost', guest: state.guest, arrival: undefined, loss: lossOf(state), over });
+  }
+}
+
+type Away = 'away' | 'inDoubt' | 'settling' | 'lost';
+
+function lossOf({ peer, reason }: { peer: string; reason: string }): Loss {
+  return { while: 'leaving', peer, reason };
+}
+
+/** The VM ends, or its guest starts again. */
+function follow<T extends Things>(state: WithGuest<T>, over: Over): Step<T> {
+  if (!over.again) return end(state, over.end);
+  const { guest } = state;
+  const problem = 'problem' in state ? state.problem : undefined;
+  const restarting = {
+    type: 'restarting',
+    guest,
+    source: over.source,
+    shown: shownRestarting(state),
+    problem,
+  } as const;
+  return to(restarting, { type: 'restart', guest });
+}
+
+function shownRestarting<T extends Things>(state: WithGuest<T>): 'running' | 'paused' | 'ending' {
+  const before = shown(state);
+  return before === 'paused' || before === 'ending' ? before : 'running';
+}
+
+function disksTaken<T extends Things>(state: WithGuest<T>): Step<T> {
+  if (state.type === 'retaking' || state.type === 'settling')
+    return stays(state, { type: 'go-on', guest: state.guest });
+  // Its machine has failed meanwhile.
+  return state.type === 'lost' ? stays(state, { type: 'give-disks-up', guest: state.guest }) : stays(state);
+}
+
+function goneOn<T extends Things>(state: WithGuest<T>): Step<T> {
+  const { guest } = state;
+  const running = { type: 'running', guest, arrival: undefined, problem: undefined } as const;
+  if (state.type === 'retaking') return to(running);
+  return state.type === 'settling' ? to(running, { type: 'new-epoch', guest }) : stays(state);
+}
+
+function notGoneOn<T extends Things>(state: WithGuest<T>): Step<T> {
+  const { guest } = state;
+  if (state.type === 'settling') return to({ ...state, type: 'inDoubt' });
+  if (state.type !== 'retaking') return stays(state);
+  return to({ type: 'paused', guest, arrival: undefined, problem: undefined, held: state.held });
+}
+
+/** From here on the VM is the peer's. Whoever wanted to stop it here is told so. */
+function commit<T extends Things>(state: Living<T> & { type: 'leaving' }): Step<T> {
+  return to({ ...state, type: 'away', over: endOf(state.over)?.reason === 'stopped' ? undefined : state.over });
+}
+
+function endOf(over: Over | undefined): VmEnd | undefined {
+  return over === undefined || over.again ? undefined : over.end;
+}
+
+function sent<T extends Things>(state: Sending<T>, result: SendResult): Step<T> {
+  switch (result.status) {
+    case 'completed':
+      return end(state, result.end);
+    case 'failed':
+      return remains(state, result.reason);
+    case 'link-lost':
+      return lostLeaving(state, result);
+  }
+}
+
+/** It was not handed over, or was given back. */
+function remains<T extends Things>(state: Sending<T>, reason: Problem): Step<T> {
+  const { guest, held, over } = state;
+  if (over !== undefined) return follow(state, over);
+  if (held !== undefined) return to({ type: 'paused', guest, arrival: undefined, problem: undefined, held });
+  return to({ type: 'running', guest, arrival: undefined, problem: reason });
+}
+
+function lostLeaving<T extends Things>(state: Sending<T>, result: SendResult & { status: 'link-lost' }): Step<T> {
+  const { guest, over } = state;
+  const { peer, reason } = result;
+  if (result.inDoubt && over === undefined) return to({ type: 'inDoubt', guest, peer, reason });
+  return to({ type: 'lost', guest, arrival: undefined, loss: lossOf(result), over });
+}

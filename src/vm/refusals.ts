@@ -1,0 +1,58 @@
+/** What somebody is told who asks a VM for what it cannot do. */
+import { PostcopyError, type Problem } from '../errors.js';
+import { peerOf, type Holdings, type State } from './holdings.js';
+import { shown } from './life.js';
+import { messageOf } from './over.js';
+import type { Refusal, Request } from './requests.js';
+import { cannotReact } from './shut-down.js';
+import { awaitsOf } from './status.js';
+
+type Asked = Request<Holdings>['type'];
+
+const WISHES: Record<Asked, string> = { pause: 'paused', resume: 'resumed', migrate: 'migrated', stop: 'stopped' };
+
+export function refusalError(name: string, state: State, asked: Asked, refusal: Refusal): PostcopyError {
+  const { text, facts } = problemOfRefusal(name, state, asked, refusal);
+  return new PostcopyError('WRONG_STATE', text, undefined, facts);
+}
+
+function problemOfRefusal(name: string, state: State, asked: Asked, refusal: Refusal): Problem {
+  if (refusal.reason === 'is-over' && asked === 'stop') return noStop(name, state, ', or try again then');
+  const reaction =
+    refusal.reason === 'cannot-react' && cannotReact(name, shown(state), peerOf(state) ?? 'the other host');
+  return reaction || { text: refusalText(name, state, asked, refusal), facts: [] };
+}
+
+function refusalText(name: string, state: State, asked: Asked, refusal: Refusal): string {
+  const peer = peerOf(state) ?? 'the other host';
+  switch (refusal.reason) {
+    case 'needs':
+      return `${name} is ${shown(state)}: only a VM that is ${refusal.state} can be ${WISHES[asked]}`;
+    case 'starting-again':
+      return `the guest of ${name} is just starting again: try again in a moment`;
+    case 'is-over':
+      return `${name} cannot be ${WISHES[asked]}: ${awaitsOf(state)}`;
+    case 'still-arriving':
+      return `${name} is still arriving from ${peer}: wait until all of it is here`;
+    case 'runs-there':
+      return `${name} runs at ${peer}, which still pulls its memory from here: to end this process now would destroy it`;
+    case 'cannot-react':
+      return `${name} has no guest that can react: cut its power`;
+    case 'not-whole': {
+      const why = 'what it has here is not whole: the other host has run it, or has not sent all of it';
+      return `${name} cannot go on here: ${refusal.over === undefined ? why : messageOf(refusal.over)}`;
+    }
+  }
+}
+
+/** Of a guest that is over, and reacts to nothing any more. */
+function noStop(name: string, state: State, advice: string): Problem {
+  const text = `${awaitsOf(state)}; its power can be cut, without them${advice}`;
+  return { text, facts: [{ kind: 'can-be-cut', name }] };
+}
+
+/** The guest is over, and what it awaits has not come in time. */
+export function noStopError(name: string, ending: State): PostcopyError {
+  const { text, facts } = noStop(name, ending, '');
+  return new PostcopyError('WRONG_STATE', text, undefined, facts);
+}

@@ -1,0 +1,169 @@
+/** What may be asked of a VM in which state of its life (life.ts), and why not: pure as that is. */
+import { cutShort, end, shown, stays, to, type Living, type State, type Step, type Things } from './life.js';
+import type { Final, Over } from './over.js';
+
+export type Request<T extends Things> =
+  | { type: 'pause' }
+  /** `force`: also one in doubt. */
+  | { type: 'resume'; force: boolean }
+  | { type: 'migrate'; order: T['order'] }
+  /** Without `force` the guest is asked. */
+  | { type: 'stop'; force: boolean; over: Final };
+
+export type Refusal =
+  | { reason: 'needs'; state: 'running' | 'paused' }
+  | { reason: 'starting-again' }
+  /** The guest is over, and its last pages are awaited. */
+  | { reason: 'is-over' }
+  | { reason: 'still-arriving' }
+  | { reason: 'runs-there' }
+  /** There is no guest that can react to its power button. */
+  | { reason: 'cannot-react' }
+  /** Of a guest that is to go on by force. `over`: what happened to its machine here. */
+  | { reason: 'not-whole'; over: Over | undefined };
+
+export type Answer<T extends Things> =
+  | { type: 'granted'; step: Step<T> }
+  /** To be asked again when that has been carried out. */
+  | { type: 'wait'; step: Step<T> }
+  /** To be asked again when the state has changed. */
+  | { type: 'later' }
+  | { type: 'refused'; refusal: Refusal };
+
+export function ask<T extends Things>(state: State<T>, request: Request<T>): Answer<T> {
+  switch (request.type) {
+    case 'pause':
+      return pause(state);
+    case 'resume':
+      return request.force ? resumeByForce(state) : resume(state);
+    case 'migrate':
+      return migrate(state, request.order);
+    case 'stop':
+      return request.force ? cutPower(state, request.over) : stop(state, request.over);
+  }
+}
+
+function pause<T extends Things>(state: State<T>): Answer<T> {
+  switch (state.type) {
+    case 'paused':
+    case 'retaking':
+      return granted(stays(state));
+    case 'running':
+      return wait(to({ ...state, type: 'pausing' }, { type: 'park', guest: state.guest }));
+    case 'pausing':
+      return { type: 'later' };
+    default:
+      return needs(state, 'running');
+  }
+}
+
+function resume<T extends Things>(state: State<T>): Answer<T> {
+  switch (state.type) {
+    case 'running':
+      return granted(stays(state));
+    case 'pausing':
+    case 'retaking':
+      return { type: 'later' };
+    case 'paused':
+      return state.held === undefined ? granted(unpark(state)) : wait(retake(state.guest, state.held));
+    case 'restarting':
+      return state.shown === 'running' ? granted(stays(state)) : needs(state, 'paused');
+    default:
+      return needs(state, 'paused');
+  }
+}
+
+function unpark<T extends Things>({ guest, arrival }: Living<T> & { type: 'paused' }): Step<T> {
+  return to({ type: 'running', guest, arrival, problem: undefined }, { type: 'unpark', guest });
+}
+
+function retake<T extends Things>(guest: T['guest'], held: Error): Step<T> {
+  return to({ type: 'retaking', guest, held }, { type: 'take-disks', guest });
+}
+
+/** Somebody answers for it that the peer has not run the guest, and never will. */
+function resumeByForce<T extends Things>(state: State<T>): Answer<T> {
+  switch (state.type) {
+    case 'inDoubt':
+      return wait(to({ ...state, type: 'settling' }, { type: 'take-disks', guest: state.guest }));
+    case 'settling':
+      return { type: 'later' };
+    case 'lost':
+      return refused({ reason: 'not-whole', over: state.over });
+    default:
+      return resume(state);
+  }
+}
+
+function migrate<T extends Things>(state: State<T>, order: T['order']): Answer<T> {
+  switch (state.type) {
+    case 'running':
+      if (state.arrival !== undefined) return refused({ reason: 'still-arriving' });
+      return granted(stays(state, { type: 'send', guest: state.guest, order }));
+    case 'pausing':
+      return { type: 'later' };
+    default:
+      return needs(state, 'running');
+  }
+}
+
+function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {
+  switch (state.type) {
+    case 'starting':
+    case 'waiting':
+      // There is no guest to ask.
+      return granted(end(state, over.end));
+    case 'pausing':
+      return { type: 'later' };
+    case 'away':
+      return refused({ reason: 'runs-there' });
+    case 'ending':
+      return state.over.again ? refused({ reason: 'is-over' }) : granted(stays(state));
+    case 'paused':
+    case 'retaking':
+    case 'incoming':
+    case 'inDoubt':
+    case 'settling':
+    case 'lost':
+      return refused({ reason: 'cannot-react' });
+    case 'restarting':
+      return shown(state) === 'paused' ? refused({ reason: 'cannot-react' }) : granted(stays(state));
+    case 'running':
+    case 'leaving':
+    case 'ended':
+      return granted(stays(state));
+  }
+}
+
+function cutPower<T extends Things>(state: State<T>, over: Final): Answer<T> {
+  switch (state.type) {
+    case 'away':
+      return refused({ reason: 'runs-there' });
+    case 'leaving': {
+      const { state: next, actions } = cutShort(state, over);
+      return wait(to(next, ...actions, { type: 'limit-cancel', send: state.send, end: over.end }));
+    }
+    case 'ended':
+      return granted(stays(state));
+    default:
+      return granted(end(state, over.end));
+  }
+}
+
+function needs<T extends Things>(state: State<T>, needed: 'running' | 'paused'): Answer<T> {
+  if (state.type === 'restarting') return refused({ reason: 'starting-again' });
+  if (state.type === 'ending') return refused({ reason: 'is-over' });
+  return refused({ reason: 'needs', state: needed });
+}
+
+function granted<T extends Things>(step: Step<T>): Answer<T> {
+  return { type: 'granted', step };
+}
+
+function wait<T extends Things>(step: Step<T>): Answer<T> {
+  return { type: 'wait', step };
+}
+
+function refused<T extends Things>(refusal: Refusal): Answer<T> {
+  return { type: 'refused', refusal };
+}

@@ -1,0 +1,100 @@
+/** The state of a VM in the words of `postcopy status`. */
+import type { MachineName } from '../configure/machine-setting.js';
+import type { Problem } from '../errors.js';
+import { VERSION } from '../version.js';
+import { arrivalOf, guestOf, hostDevicesOf, lifeOf, peerOf, type State } from './holdings.js';
+import { shown } from './life.js';
+import { heldProblem, inDoubtProblem, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
+import { awaitedText, messageOf, type Over } from './over.js';
+import type { MigrationProgress } from '../watch/events.js';
+import type { VmStatus } from './service.js';
+
+/** The VM apart from its state. */
+export interface Identity {
+  name: string;
+  machine: MachineName;
+  uptimeMs: number;
+}
+
+export function statusOf({ name, machine, uptimeMs }: Identity, state: State): VmStatus {
+  const record = guestOf(state)?.record;
+  const devices = hostDevicesOf(state);
+  return {
+    name,
+    pid: process.pid,
+    version: VERSION,
+    machine,
+    state: shown(state),
+    ...problemFields(problemOf(name, state)),
+    ...given({ awaits: awaitsOf(state) }),
+    memoryBytes: record?.plan.memoryBytes ?? 0,
+    cpus: record?.plan.cpus ?? 0,
+    uptimeMs,
+    ...given({ listen: listenOf(state), peer: peerOf(state), migration: progressOf(state) }),
+    ...{ disks: [], nets: [], ...devices?.status() },
+  };
+}
+
+/** What a person has to know, or to do, of a VM that is not as it should be. */
+export function problemOf(name: string, state: State): Problem | undefined {
+  const living = lifeOf(state);
+  switch (living.type) {
+    case 'running':
+    case 'pausing':
+    case 'restarting':
+      return living.problem;
+    case 'paused':
+      return living.held === undefined ? living.problem : heldProblem(name, living.held);
+    case 'retaking':
+      return heldProblem(name, living.held);
+    case 'away':
+      return living.over && problemOfOver(living.over);
+    case 'inDoubt':
+    case 'settling':
+      return inDoubtProblem(name, living.peer, living.reason);
+    case 'lost':
+      return lossOf(name, living);
+    default:
+      return undefined;
+  }
+}
+
+export function problemOfOver(over: Over): Problem {
+  return { text: messageOf(over), facts: over.again ? [] : (over.end.facts ?? []) };
+}
+
+function lossOf(name: string, { loss, over }: State & { type: 'lost' }): Problem {
+  const { text, facts } =
+    loss.while === 'leaving'
+      ? lostWhileLeaving(name, loss.peer, loss.reason)
+      : lostWhileArriving(name, loss.peer, loss.pagesMissing, loss.reason);
+  if (over === undefined) return { text, facts };
+  const also = problemOfOver(over);
+  return { text: `${text}. ${also.text}`, facts: [...facts, ...also.facts] };
+}
+
+function problemFields(problem: Problem | undefined): Pick<VmStatus, 'problem' | 'facts'> {
+  if (problem === undefined) return {};
+  return { problem: problem.text, ...(problem.facts.length === 0 ? {} : { facts: problem.facts }) };
+}
+
+/** What has to come before the VM is over, or its guest starts again. */
+export function awaitsOf(state: State): string | undefined {
+  if (state.type !== 'ending') return undefined;
+  return awaitedText(state.over, state.arrival.pagesMissing, peerOf(state));
+}
+
+function listenOf(state: State): string | undefined {
+  return arrivalOf(state)?.listen ?? guestOf(state)?.from?.listen;
+}
+
+function progressOf(state: State): MigrationProgress | undefined {
+  return 'send' in state ? state.send.vm.progress() : undefined;
+}
+
+/** The fields that are not undefined. */
+function given<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}

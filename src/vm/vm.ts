@@ -1,0 +1,390 @@
+/**
+ * A VM that lives in this process: booted here, or received from another host; reset, paused, sent on to a third, ended.
+ * life.ts and requests.ts decide, this carries it out.
+ */
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MachineName } from '../configure/machine-setting.js';
+import type { VmConfig } from '../configure/vm-config.js';
+import type { ConsolePort } from '../console/console-port.js';
+import { describeError, factsOf, PostcopyError } from '../errors.js';
+import type { WhoUses } from '../host/disk-errors.js';
+import { HostDevices } from '../host/host-devices.js';
+import type { DeviceOverrides } from '../host/local-devices.js';
+import { bootMachine, type BootPlan } from '../machine/boot-machine.js';
+import { openLines, type Consoles } from '../machine/console-lines.js';
+import { watchGuest } from '../machine/guest-events.js';
+import { giveBackHugePages, type WholeBlocks } from '../migrate/destination/huge-pages.js';
+import type { IncomingOutcome } from '../migrate/destination/incoming.js';
+import type { MigrationSummary } from '../migrate/report/summary.js';
+import { SendVm } from '../migrate/source/send-vm.js';
+import { native } from '../native.js';
+import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
+import { EventStream } from '../watch/stream.js';
+import { Arrival } from './arrival.js';
+import { arrivalOf, guestOf, hostDevicesOf } from './holdings.js';
+import type { Action, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
+import { step, type SendResult } from './life.js';
+import { heldProblem } from './migration-problems.js';
+import { failed, failure, poweredOff, resetItself, stoppedByForce } from './over.js';
+import { ReadyToSend } from './ready-to-send.js';
+import { refusalError, noStopError } from './refusals.js';
+import { ask, type Request } from './requests.js';
+import {
+  STOP_TIMEOUT_MS,
+  type MigrateRequest,
+  type ResumeRequest,
+  type StopRequest,
+  type VmEnd,
+  type VmService,
+  type VmStatus,
+} from './service.js';
+import { shutDown } from './shut-down.js';
+import { statusOf } from './status.js';
+import { toldOf } from './tell.js';
+import { helloOf, recordOfBoot, recordOfHello } from './vm-record.js';
+
+const PREPARE_AFTER_MS = 5000;
+/** A migration that cannot even be cancelled waits for a disk, or for the other host to let go of one. */
+const CANCEL_WAIT_MS = 5000;
+/** A guest may reset itself with many requests to a slow disk in flight. */
+const RESET_WAIT_MS = 30_000;
+
+export class Vm implements VmService {
+  readonly events: EventStream;
+  /** Resolves once, when the VM is over here; never rejects. All its resources are released by then. */
+  readonly ended: Promise<VmEnd>;
+  readonly #startedAt = native.monotonicMicros();
+  readonly #readyToSend = new ReadyToSend();
+  #state: State = { type: 'starting' };
+  /** Told when the state has changed. */
+  #waiting: (() => void)[] = [];
+  #settleEnded: (end: VmEnd) => void = () => {};
+
+  constructor(
+    readonly name: string,
+    readonly machine: MachineName,
+    readonly consoles: Consoles,
+    readonly whoUses: WhoUses,
+  ) {
+    this.events = new EventStream(name);
+    this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
+  }
+
+  /** Throws with nothing left behind. */
+  async start(config: VmConfig): Promise<void> {
+    const hostDevices = HostDevices.open(config, this.whoUses);
+    try {
+      await this.#boot(config, config.reboot, hostDevices);
+    } catch (error) {
+      hostDevices.close();
+      throw error;
+    }
+  }
+
+  /** Waits for a VM. Throws with nothing left behind. */
+  receive(host: string, port: number, overrides: DeviceOverrides): void {
+    const options = { ...overrides, machine: this.machine, host, port, whoUses: this.whoUses };
+    const arrival = new Arrival(options, this.consoles, {
+      announced: (peer) => this.#happened({ type: 'announced', peer }),
+      notTaken: (reasons, refused, facts) => this.#happened({ type: 'not-taken', reasons, refused, facts }),
+      running: (machine, hello) => {
+        const { peer, listen } = arrival;
+        this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } });
+      },
+      over: (outcome) => this.#arrivalIsOver(arrival.peer, outcome),
+    });
+    this.#happened({ type: 'listens', arrival });
+  }
+
+  status(): VmStatus {
+    const uptimeMs = (native.monotonicMicros() - this.#startedAt) / 1000;
+    return statusOf({ name: this.name, machine: this.machine, uptimeMs }, this.#state);
+  }
+
+  async pause(): Promise<void> {
+    await this.#ask({ type: 'pause' });
+  }
+
+  async resume({ force = false }: ResumeRequest = {}): Promise<void> {
+    await this.#ask({ type: 'resume', force });
+  }
+
+  async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
+    const state = await this.#ask({ type: 'stop', force, over: stoppedByForce(this.name) });
+    if (force || (state.type === 'ended' && state.end.reason === 'stopped')) return;
+    if (state.type === 'ending') return this.#awaitEnd(state, timeoutMs);
+    await shutDown({ name: this.name, ended: this.ended, timeoutMs, press: () => this.#pressPowerButton() });
+  }
+
+  migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
+    return new Promise((answer, reject) => {
+      this.#ask({ type: 'migrate', order: { request, onProgress, answer } }).catch(reject);
+    });
+  }
+
+  attachConsole(stream: Duplex, port: ConsolePort): void {
+    this.consoles[port].addConsole(stream);
+  }
+
+  /** Resolves to the state in which it was granted; throws what speaks against it. */
+  async #ask(request: Request<Holdings>): Promise<State> {
+    for (;;) {
+      const answer = ask(this.#state, request);
+      if (answer.type === 'refused') throw refusalError(this.name, this.#state, request.type, answer.refusal);
+      if (answer.type === 'later') {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        continue;
+      }
+      await this.#take(answer.step);
+      if (answer.type === 'granted') return answer.step.state;
+    }
+  }
+
+  #happened(event: Event): void {
+    void this.#follow(event);
+  }
+
+  #follow(event: Event): Promise<void> {
+    return this.#take(step(this.#state, event), event);
+  }
+
+  /** Resolves when what is to be done is done. Of a request its failure is the answer; the rest fails by an event. */
+  async #take(next: Step, event?: Event): Promise<void> {
+    const before = this.#state;
+    this.#state = next.state;
+    const work = next.actions.map(async (action) => this.#act(action));
+    for (const what of toldOf(this.name, before, event, next.state)) this.events.publish(what);
+    if (before !== next.state) for (const resolve of this.#waiting.splice(0)) resolve();
+    await Promise.all(work);
+  }
+
+  #act(action: Action): void | Promise<void> {
+    switch (action.type) {
+      case 'start':
+        action.guest.machine.resume();
+        return this.#prepareToSend();
+      case 'discard':
+        return void action.guest.machine.close();
+      case 'park':
+        return this.#park(action.guest);
+      case 'unpark':
+        return action.guest.machine.resume();
+      case 'take-disks':
+        return this.#takeDisks(action.guest);
+      case 'give-disks-up':
+        return action.guest.machine.hostDevices.disks.unlock();
+      case 'go-on':
+        return this.#goOn(action.guest);
+      case 'new-epoch':
+        action.guest.record.epoch++;
+        return this.#prepareToSend();
+      case 'restart':
+        return this.#restart(action.guest);
+      case 'send':
+        return this.#send(action.guest, action.order);
+      case 'cancel':
+        return action.send.vm.cancel(new PostcopyError('MIGRATION_FAILED', action.why));
+      case 'limit-cancel':
+        return this.#limitCancel(action.send, action.end);
+      case 'tear-down':
+        return void this.#tearDown(action.was, action.end);
+    }
+  }
+
+  /** `before`: the guest that is booted again. */
+  async #boot(plan: BootPlan, reboot: boolean, hostDevices: HostDevices, before?: Guest): Promise<void> {
+    // At a reset they are locked already, unless a migration that failed has just lost them to another host.
+    await hostDevices.disks.lock();
+    const booted = await bootMachine(plan, () => openLines(this.consoles), hostDevices);
+    const { machine } = booted;
+    machine.devices.allowRelease();
+    const guest = {
+      machine,
+      record: recordOfBoot(plan, reboot, booted, before?.record.epoch ?? 0),
+      from: before?.from,
+    };
+    this.#watch(guest);
+    await this.#follow({ type: 'booted', guest });
+  }
+
+  async #restart(guest: Guest): Promise<void> {
+    const { machine, record } = guest;
+    try {
+      // Two device workers on one disk would take each other's requests for their own.
+      if (!(await machine.close(RESET_WAIT_MS))) {
+        throw new PostcopyError('INTERNAL', 'its devices still wait for a disk of this host, or its vCPUs for a page');
+      }
+      if (this.#state.type !== 'restarting') return;
+      await this.#boot(record.plan, record.reboot, machine.hostDevices, guest);
+    } catch (error) {
+      const message = `the guest could not be started again: ${describeError(error)}`;
+      this.#happened({ type: 'not-booted', end: failure('INTERNAL', message, factsOf(error)) });
+    }
+  }
+
+  #watch(guest: Guest): void {
+    watchGuest(guest.machine, {
+      notice: (text) => this.events.publish({ type: 'device', text }),
+      powerOff: () => this.#happened({ type: 'guest-over', guest, over: poweredOff() }),
+      reset: (source) => this.#happened({ type: 'guest-over', guest, over: resetItself(source, guest.record.reboot) }),
+      guestFailed: (why) => {
+        // Its vCPU, which says why, may be gone.
+        if (this.#state.type === 'ended') return;
+        this.#happened({ type: 'guest-over', guest, over: failed('GUEST_FAILED', why()) });
+      },
+      machineFailed: (code, text) => this.#happened({ type: 'machine-failed', guest, over: failed(code, text) }),
+    });
+  }
+
+  #arrived(guest: Guest): void {
+    this.#watch(guest);
+    this.#happened({ type: 'arrived', guest });
+  }
+
+  #arrivalIsOver(peer: string, outcome: IncomingOutcome): void {
+    switch (outcome.status) {
+      case 'completed':
+        return this.#isWhole(outcome.wholeBlocks);
+      case 'failed': {
+        const message = `no VM came: ${describeError(outcome.reason)}`;
+        return this.#happened({ type: 'not-come', end: failure('MIGRATION_FAILED', message, factsOf(outcome.reason)) });
+      }
+      case 'lost': {
+        const { pagesMissing, reason } = outcome;
+        const loss = { while: 'arriving', peer, pagesMissing, reason: describeError(reason) } as const;
+        return this.#happened({ type: 'broken-off', loss });
+      }
+    }
+  }
+
+  #isWhole(blocks: WholeBlocks): void {
+    const guest = guestOf(this.#state);
+    guest?.machine.devices.allowRelease();
+    this.#happened({ type: 'whole' });
+    if (guest === undefined || !this.#staysHere(guest)) return;
+    void giveBackHugePages(guest.machine.memory, blocks, () => !this.#staysHere(guest));
+    // Not at once: a guest that has just come has use for the CPU.
+    setTimeout(() => this.#prepareToSend(), PREPARE_AFTER_MS).unref();
+  }
+
+  /** It is this guest's machine still, and the guest is not on its way to another host. */
+  #staysHere(guest: Guest): boolean {
+    const { type } = this.#state;
+    return (type === 'running' || type === 'pausing' || type === 'paused') && guestOf(this.#state) === guest;
+  }
+
+  #prepareToSend(): void {
+    if (this.#state.type !== 'ended') void this.#readyToSend.prepare();
+  }
+
+  /** vCPUs take their time, perhaps for a page. */
+  async #park(guest: Guest): Promise<void> {
+    try {
+      await guest.machine.pause();
+    } catch (error) {
+      this.#happened({ type: 'not-parked', guest });
+      throw error;
+    }
+    this.#happened({ type: 'parked', guest });
+  }
+
+  /** Another host has had them, and may have written to them. */
+  async #takeDisks(guest: Guest): Promise<void> {
+    const { type } = this.#state;
+    try {
+      await guest.machine.hostDevices.takeOver();
+    } catch (error) {
+      this.#happened({ type: 'not-gone-on', guest });
+      throw type === 'retaking' ? heldError(this.name, error) : error;
+    }
+    await this.#follow({ type: 'disks-taken', guest });
+  }
+
+  async #goOn(guest: Guest): Promise<void> {
+    try {
+      await guest.machine.goOn();
+    } catch (error) {
+      this.#happened({ type: 'not-gone-on', guest });
+      throw error;
+    }
+    this.#happened({ type: 'gone-on', guest });
+  }
+
+  #send(guest: Guest, { request, onProgress, answer }: Order): void {
+    const { machine, record } = guest;
+    const peer = `${request.host}:${request.port}`;
+    const vm = new SendVm({
+      machine,
+      hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions()),
+      pageWorker: this.#readyToSend.takePageWorker(),
+      ...request,
+      onProgress: this.#progressTeller(),
+      onCommit: () => this.#happened({ type: 'commit', send }),
+      onHeld: (reason) => this.#happened({ type: 'held', send, reason }),
+    });
+    const unsubscribe = this.events.subscribe((it) => it.type === 'progress' && onProgress(it.progress));
+    // Who waits for the migration finds the VM in the state that follows from it.
+    const over = vm.run().then((summary) => {
+      unsubscribe();
+      this.#happened({ type: 'sent', send, result: this.#resultOf(peer, summary) });
+      return summary;
+    });
+    const send: Departure = { vm, peer, over };
+    this.#happened({ type: 'leaves', guest, send });
+    answer(over);
+  }
+
+  #progressTeller(): (progress: MigrationProgress) => void {
+    let phase: MigrationPhase | undefined;
+    return (progress) => {
+      if (progress.phase !== phase) this.events.publish({ type: 'phase', phase: (phase = progress.phase) });
+      this.events.publish({ type: 'progress', progress });
+    };
+  }
+
+  #resultOf(peer: string, { status, error, inDoubt = false }: MigrationSummary): SendResult {
+    const reason = error?.message ?? 'no reason given';
+    if (status === 'failed') return { status, peer, reason: { text: reason, facts: error?.facts ?? [] } };
+    if (status === 'link-lost') return { status, peer, reason, inDoubt };
+    return { status, peer, end: { reason: 'migrated', message: `${this.name} has moved to ${peer}` } };
+  }
+  async #limitCancel(send: Departure, end: VmEnd): Promise<void> {
+    await Promise.race([send.over, delay(CANCEL_WAIT_MS, undefined, { ref: false })]);
+    this.#happened({ type: 'cancel-late', send, end });
+  }
+
+  async #pressPowerButton(): Promise<void> {
+    // One that has ended needs no push.
+    if (this.#state.type !== 'ended') await guestOf(this.#state)?.machine.devices.pressPowerButton();
+  }
+
+  /** The guest is over, and reacts to nothing any more. */
+  async #awaitEnd(ending: State, timeoutMs: number): Promise<void> {
+    const over = await Promise.race([this.ended, delay(timeoutMs, undefined, { ref: false })]);
+    if (over === undefined) throw noStopError(this.name, ending);
+    if (over.code !== undefined) throw new PostcopyError(over.code, over.message, undefined, over.facts);
+  }
+
+  async #tearDown(was: Living, end: VmEnd): Promise<void> {
+    await nextTurn(); // the answer to whoever has asked for it goes out first
+    const why = was.type === 'ending' ? `${was.over.what} there, and the destination was stopped` : undefined;
+    const came = await arrivalOf(was)?.close(why);
+    await this.#readyToSend.end();
+    const machine = guestOf(was)?.machine ?? came;
+    const closed = (await machine?.close()) ?? true;
+    await nextTurn(); // the guest's last words, which its device worker has just written, are read
+    hostDevicesOf(was)?.close();
+    this.#settleEnded({ ...end, stuck: !closed });
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function heldError(name: string, error: unknown): PostcopyError {
+  const code = error instanceof PostcopyError ? error.code : 'INTERNAL';
+  const { text, facts } = heldProblem(name, error);
+  return new PostcopyError(code, text, undefined, facts);
+}
