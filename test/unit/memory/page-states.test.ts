@@ -108,7 +108,7 @@ it('threads that claim at the same time get every page once, and one of them the
   const [claimed, go] = [new SharedArrayBuffer(PAGES * 4), new SharedArrayBuffer(4)];
   const data = { claimed, go, unsent: source.maps.unsent, left: destination.maps.left };
   const workers = [1, 2].map(() => startWorker(CLAIM_ALL, data));
-  for (const worker of workers) expect(await next(worker)).toBe('ready');
+  expect(await Promise.all(workers.map(next))).toEqual(['ready', 'ready']);
   const ends = workers.map((worker) => next(worker) as Promise<[number, boolean]>);
   Atomics.store(new Int32Array(go), 0, 1);
   Atomics.notify(new Int32Array(go), 0);
