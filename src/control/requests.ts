@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { migrateOptionsSchema } from '../migrate/options.js';
 import { isHost, PORT_MAX } from '../configure/address.js';
 
 const PORT_RULE = `must be a number from 1 to ${PORT_MAX}`;
@@ -7,6 +8,7 @@ const PORT_RULE = `must be a number from 1 to ${PORT_MAX}`;
 export const migrateRequestSchema = z.strictObject({
   host: z.string('must be text').refine(isHost, { error: 'is no host name or IP address' }),
   port: z.int(PORT_RULE).min(1, PORT_RULE).max(PORT_MAX, PORT_RULE),
+  ...migrateOptionsSchema.shape,
 });
 
 const STOP_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000;

@@ -5,7 +5,7 @@ import type { MigrationProgress, MigrationSummary } from '../migrate/report/summ
 import type { SendVm } from '../migrate/source/send-vm.js';
 import type { Arrival } from './arrival.js';
 import type * as life from './life.js';
-import type { MigrateRequest } from './service.js';
+import type { MigrateOptions } from '../migrate/options.js';
 import type { VmRecord } from './vm-record.js';
 
 export interface Guest {
@@ -25,7 +25,9 @@ export interface Departure {
 }
 
 export interface Order {
-  request: MigrateRequest;
+  host: string;
+  port: number;
+  options: MigrateOptions;
   onProgress(progress: MigrationProgress): void;
   answer(summary: Promise<MigrationSummary>): void;
 }

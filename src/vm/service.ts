@@ -6,6 +6,7 @@ import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
 import type { MigrationProgress, VmState } from '../watch/events.js';
 import type { Events } from '../watch/stream.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 
 export type { VmState } from '../watch/events.js';
 
@@ -30,7 +31,7 @@ export interface VmStatus extends Partial<DeviceStatus> {
   migration?: MigrationProgress;
 }
 
-export interface MigrateRequest {
+export interface MigrateRequest extends GivenMigrateOptions {
   host: string;
   port: number;
 }

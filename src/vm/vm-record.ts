@@ -1,11 +1,10 @@
 import type { BootFile, Booted, BootPlan } from '../machine/boot-machine.js';
+import type { MigrateOptions } from '../migrate/options.js';
 import type { Hello } from '../migrate/wire/message.js';
 import type { DeviceDescription } from '../host/device-description.js';
 import { VERSION } from '../version.js';
 import { bootId } from '../host/boot-id.js';
 import type { Machine } from '../machine/machine.js';
-
-const BULK_CHANNELS = 1;
 
 /** What a VM is, apart from its machine: enough to boot it again, and to tell another host of it. */
 export interface VmRecord {
@@ -41,7 +40,13 @@ export function recordOfHello(hello: Hello): VmRecord {
   };
 }
 
-export function helloOf(name: string, record: VmRecord, machine: Machine, devices: DeviceDescription[]): Hello {
+export function helloOf(
+  name: string,
+  record: VmRecord,
+  machine: Machine,
+  devices: DeviceDescription[],
+  options: MigrateOptions,
+): Hello {
   return {
     release: VERSION,
     name,
@@ -56,6 +61,6 @@ export function helloOf(name: string, record: VmRecord, machine: Machine, device
     cmdline: record.plan.cmdline,
     reboot: record.reboot,
     devices,
-    bulkChannels: BULK_CHANNELS,
+    bulkChannels: options.channels,
   };
 }

@@ -42,6 +42,7 @@ import {
 import { shutDown } from './shut-down.js';
 import { statusOf } from './status.js';
 import { toldOf } from './tell.js';
+import { checkMigrateOptions } from '../migrate/options.js';
 import { helloOf, recordOfBoot, recordOfHello } from './vm-record.js';
 
 const PREPARE_AFTER_MS = 5000;
@@ -119,7 +120,9 @@ export class Vm implements VmService {
 
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
     return new Promise((answer, reject) => {
-      this.#ask({ type: 'migrate', order: { request, onProgress, answer } }).catch(reject);
+      const { host, port, ...given } = request;
+      const order = { host, port, options: checkMigrateOptions(given), onProgress, answer };
+      this.#ask({ type: 'migrate', order }).catch(reject);
     });
   }
 
@@ -311,14 +314,15 @@ export class Vm implements VmService {
     this.#happened({ type: 'gone-on', guest });
   }
 
-  #send(guest: Guest, { request, onProgress, answer }: Order): void {
+  #send(guest: Guest, { host, port, options, onProgress, answer }: Order): void {
     const { machine, record } = guest;
-    const peer = `${request.host}:${request.port}`;
+    const peer = `${host}:${port}`;
     const vm = new SendVm({
       machine,
-      hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions()),
+      hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options),
       pageWorker: this.#readyToSend.takePageWorker(),
-      ...request,
+      host,
+      port,
       onProgress: this.#progressTeller(),
       onCommit: () => this.#happened({ type: 'commit', send }),
       onHeld: (reason) => this.#happened({ type: 'held', send, reason }),

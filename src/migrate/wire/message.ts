@@ -5,12 +5,14 @@ import { deviceDescription } from '../../host/device-description.js';
 import { forEachChip } from '../../machine/machine-state.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
-import { BULK_CHANNELS_MAX, FIRST_PAGES_MAX } from './protocol.js';
+import { migrateOptionsSchema } from '../options.js';
+import { FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 const count = z.number().int().nonnegative();
 const micros = z.number().nonnegative();
 
+const options = migrateOptionsSchema.shape;
 const file = z.object({
   role: z.enum(['kernel', 'initrd']),
   path: z.string(),
@@ -39,7 +41,7 @@ const hello = z.object({
   reboot: z.boolean(),
   /** By virtio-mmio slot. */
   devices: z.array(deviceDescription).max(VIRTIO_GSIS.length),
-  bulkChannels: z.number().int().min(1).max(BULK_CHANNELS_MAX),
+  bulkChannels: options.channels.unwrap(),
 });
 export type Hello = z.infer<typeof hello>;
 

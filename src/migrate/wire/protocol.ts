@@ -52,8 +52,6 @@ export const CONNECT_TIMEOUT_MS = 5000;
 export const ANSWER_TIMEOUT_MS = 30_000;
 export const HAND_OVER_TIMEOUT_MS = 10_000;
 
-export const BULK_CHANNELS_MAX = 16;
-
 /** Pages in one EXTENT at most: what the destination installs with one system call. */
 export const EXTENT_PAGES_MAX = 64;
 /** Pages that go along with STATE at most: the guest stands still for them. */

@@ -44,6 +44,7 @@ export class FakeVm implements VmService {
   calls: string[] = [];
   stops: StopRequest[] = [];
   resumes: ResumeRequest[] = [];
+  migrations: MigrateRequest[] = [];
   current: VmStatus = STATUS;
   /** Thrown by pause(), resume() and stop(). */
   refusal: Error | undefined;
@@ -70,6 +71,7 @@ export class FakeVm implements VmService {
   }
 
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
+    this.migrations.push(request);
     this.calls.push(`migrate ${request.host} ${request.port}`);
     return this.onMigrate(request, onProgress);
   }

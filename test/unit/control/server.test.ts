@@ -146,6 +146,26 @@ describe('migrate', () => {
     expect(vm.calls).toEqual(['migrate host2 7000']);
   });
 
+  it('passes on what is asked of it, and the defaults of the rest', async () => {
+    await migrate({ host: 'host2', port: 7000 });
+    await migrate({ host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' });
+    expect(vm.migrations).toEqual([
+      { host: 'host2', port: 7000, channels: 1, prefetch: 'in-order' },
+      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' },
+    ]);
+  });
+
+  it.each([
+    [{ channels: 17 }, 'channels: must be a whole number of connections from 1 to 16'],
+    [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order'],
+    [{ speed: 1 }, 'speed: there is no such setting'],
+  ])('refuses the option %j, and says why', async (option, why) => {
+    const answer = await migrate({ host: 'host2', port: 7000, ...option });
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.text)).toEqual(error('BAD_CONFIG', why));
+    expect(vm.migrations).toEqual([]);
+  });
+
   it('gives the summary also without progress', async () => {
     expect(lines((await migrate({ host: '::1', port: 1 })).text)).toEqual([{ summary: SUMMARY }]);
   });

@@ -1,0 +1,37 @@
+/**
+ * What may be asked of a migration. Flags of `postcopy migrate`, the body of its HTTP request with its description, and what
+ * HELLO tells of it are made from this one schema: `npm run schema` after each change.
+ */
+import { z } from 'zod';
+import { describeProblems } from '../configure/vm-config.js';
+import { PostcopyError } from '../errors.js';
+
+/** Orders in which pages that nobody has asked for yet are sent. */
+export const PREFETCH_POLICIES = ['in-order'] as const;
+
+const CHANNELS_MAX = 16;
+const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;
+
+export const migrateOptionsSchema = z.strictObject({
+  channels: z
+    .int(CHANNELS_RULE)
+    .min(1, CHANNELS_RULE)
+    .max(CHANNELS_MAX, CHANNELS_RULE)
+    .default(1)
+    .meta({ description: 'Connections that carry the pages that nobody has asked for yet.', unit: 'connections' }),
+  prefetch: z
+    .enum(PREFETCH_POLICIES, `must be one of ${PREFETCH_POLICIES.join(', ')}`)
+    .default('in-order')
+    .meta({ description: 'In which order pages are sent that nobody has asked for yet.' }),
+});
+
+export type MigrateOptions = z.output<typeof migrateOptionsSchema>;
+/** Those that are not given have their defaults. */
+export type GivenMigrateOptions = z.input<typeof migrateOptionsSchema>;
+
+/** Fills in the defaults. Throws BAD_CONFIG, which names every option that cannot be. */
+export function checkMigrateOptions(given: GivenMigrateOptions): MigrateOptions {
+  const result = migrateOptionsSchema.safeParse(given);
+  if (result.success) return result.data;
+  throw new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('; '));
+}

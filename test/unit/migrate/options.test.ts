@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { checkMigrateOptions, PREFETCH_POLICIES } from '../../../src/migrate/options.js';
+
+it('what is not given has its default', () => {
+  expect(checkMigrateOptions({})).toEqual({ channels: 1, prefetch: 'in-order' });
+  expect(checkMigrateOptions({ channels: 4 })).toEqual({ channels: 4, prefetch: 'in-order' });
+});
+
+it.each(PREFETCH_POLICIES)('%s is a policy', (prefetch) => {
+  expect(checkMigrateOptions({ prefetch }).prefetch).toBe(prefetch);
+});
+
+const channels = 'channels: must be a whole number of connections from 1 to 16';
+it.each<[object, string]>([
+  [{ channels: 0 }, channels],
+  [{ channels: 17 }, channels],
+  [{ channels: 1.5 }, channels],
+  [{ channels: '4' }, channels],
+  [{ channels: null }, channels],
+  [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order'],
+  [{ prefetch: 1, channels: -1 }, `${channels}; prefetch: must be one of in-order`],
+  [{ speed: 'high' }, 'speed: there is no such setting'],
+])('%j cannot be, and it says which and why', (given, message) => {
+  expect(() => checkMigrateOptions(given)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG', message }));
+});
