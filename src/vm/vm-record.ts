@@ -1,6 +1,7 @@
 import type { BootFile, Booted, BootPlan } from '../machine/boot-machine.js';
 import type { MigrateOptions } from '../migrate/options.js';
 import type { Hello } from '../migrate/wire/message.js';
+import { FEATURES } from '../migrate/wire/protocol.js';
 import type { DeviceDescription } from '../host/device-description.js';
 import { VERSION } from '../version.js';
 import { bootId } from '../host/boot-id.js';
@@ -62,5 +63,7 @@ export function helloOf(
     reboot: record.reboot,
     devices,
     bulkChannels: options.channels,
+    prefetch: options.prefetch,
+    features: [...FEATURES],
   };
 }

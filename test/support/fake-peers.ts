@@ -10,19 +10,24 @@ import {
   PREAMBLE_BYTES,
   VERDICTS,
   type Channel,
+  type Preamble,
   type Verdict,
 } from '../../src/migrate/wire/preamble.js';
-import { PING_INTERVAL_MS } from '../../src/migrate/wire/protocol.js';
+import { PING_INTERVAL_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../../src/migrate/wire/protocol.js';
 
 /** One connection, read piece by piece. */
 export class FakeChannel {
-  readonly #decoder = new FrameDecoder();
+  readonly #decoder: FrameDecoder;
   readonly #messages: Message[] = [];
   #bytes: Buffer = Buffer.alloc(0);
   #ended = false;
   #wake: () => void = () => {};
 
-  constructor(readonly socket: Socket) {
+  constructor(
+    readonly socket: Socket,
+    readonly version: ProtocolVersion = PROTOCOL_VERSION,
+  ) {
+    this.#decoder = new FrameDecoder(version);
     socket.on('data', (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();
@@ -34,10 +39,10 @@ export class FakeChannel {
     });
   }
 
-  static open(address: { host: string; port: number }): FakeChannel {
+  static open(address: { host: string; port: number }, version = PROTOCOL_VERSION as ProtocolVersion): FakeChannel {
     const socket = connect(address);
     onTestFinished(() => void socket.destroy());
-    return new FakeChannel(socket);
+    return new FakeChannel(socket, version);
   }
 
   /** As many bytes; undefined if the other side closed before. */
@@ -78,7 +83,13 @@ export class FakeChannel {
   }
 
   send<T extends MessageType>(type: T, body: Body<T>): void {
-    this.write(encodeMessage(type, body));
+    this.write(encodeMessage(type, body, this.version));
+  }
+
+  /** Answers as an end that speaks this channel's version only: in that version, with the verdict `version`. */
+  refuse(preamble: Preamble): void {
+    this.write(encodeVerdict({ ...preamble, version: this.version }, 'version'));
+    this.socket.end();
   }
 
   /** A real end pings, however long it takes for all else: silence has an end of its own (LINK_TIMEOUT_MS). */
@@ -100,7 +111,7 @@ export async function greet(
   id: Uint8Array,
   index = 0,
 ): Promise<Verdict | undefined> {
-  channel.write(encodePreamble(kind, index, id));
+  channel.write(encodePreamble(channel.version, kind, index, id));
   const answer = await channel.take(PREAMBLE_BYTES);
   const verdict = answer === undefined ? undefined : VERDICTS[decodePreamble(answer).index];
   if (kind === 'control' && verdict === 'welcome') channel.keepAlive();
@@ -114,6 +125,13 @@ export interface FakeLink {
   hello: Hello;
 }
 
+export interface FakeSettings {
+  /** What it speaks and takes; the newest by default. */
+  version?: ProtocolVersion;
+  /** Those that it chooses. */
+  features?: string[];
+}
+
 /** Plays a destination for one migration, up to the page channels being open; then `play` goes on. */
 export class FakeDestination {
   readonly #server: Server;
@@ -123,15 +141,17 @@ export class FakeDestination {
   private constructor(
     server: Server,
     readonly play: (link: FakeLink) => Promise<void>,
+    readonly settings: FakeSettings,
   ) {
     this.#server = server;
-    server.on('connection', (socket) => void this.#admit(new FakeChannel(socket)).catch(() => {}));
+    const { version } = settings;
+    server.on('connection', (socket) => void this.#admit(new FakeChannel(socket, version)).catch(() => {}));
   }
 
-  static async open(play: (link: FakeLink) => Promise<void>): Promise<FakeDestination> {
+  static async open(play: (link: FakeLink) => Promise<void>, settings: FakeSettings = {}): Promise<FakeDestination> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const fake = new FakeDestination(server, play);
+    const fake = new FakeDestination(server, play, settings);
     onTestFinished(() => fake.close());
     return fake;
   }
@@ -147,12 +167,13 @@ export class FakeDestination {
 
   async #admit(channel: FakeChannel): Promise<void> {
     const preamble = decodePreamble(new Uint8Array((await channel.take(PREAMBLE_BYTES))!));
+    if (preamble.version !== channel.version) return channel.refuse(preamble);
     this.#channels[preamble.channel] = channel;
     channel.write(encodeVerdict(preamble, 'welcome'));
     if (preamble.channel === 'control') {
       channel.keepAlive();
       this.#hello = await channel.message('hello');
-      channel.send('accept', {});
+      channel.send('accept', { features: this.settings.features ?? [] });
     }
     const { control, urgent, bulk } = this.#channels;
     if (control !== undefined && urgent !== undefined && bulk !== undefined) {

@@ -8,7 +8,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { VmClient } from '../../src/control/client.js';
-import { PROTOCOL_VERSION } from '../../src/migrate/wire/protocol.js';
+import { PROTOCOL_VERSION, PROTOCOL_VERSIONS } from '../../src/migrate/wire/protocol.js';
 import { guestBinary } from '../../src/trial/guest-binary.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
@@ -214,7 +214,7 @@ describe('migrate to something that is no destination', () => {
       source,
       newer.address,
       new RegExp(
-        `speaks version ${PROTOCOL_VERSION + 1} of the postcopy protocol, this end version ${PROTOCOL_VERSION}: install the same`,
+        `speaks version ${PROTOCOL_VERSION + 1} of the postcopy protocol, this end versions ${PROTOCOL_VERSIONS.join(' and ')}: install the same`,
       ),
     );
 

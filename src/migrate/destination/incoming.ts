@@ -9,7 +9,7 @@ import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { ControlConnection } from '../link/control-connection.js';
 import { encodeVerdict, PREAMBLE_BYTES, type Preamble, type Verdict } from '../wire/preamble.js';
-import { PROTOCOL_VERSION } from '../wire/protocol.js';
+import { isSpoken, type ProtocolVersion } from '../wire/protocol.js';
 import type { AcceptedChannel } from '../link/accepted-channel.js';
 import { Listener } from '../link/listener.js';
 import type { PageWorker } from '../../threads/page-worker.js';
@@ -44,9 +44,9 @@ const PARTS: IncomingParts = {
 type State =
   | { at: 'waiting' }
   /** A VM is on its way, or has come; the port is another one's. */
-  | { at: 'receiving'; vm: Reception }
+  | { at: 'receiving'; vm: Reception; version: ProtocolVersion }
   /** All of the VM is here. */
-  | { at: 'complete'; vm: Reception };
+  | { at: 'complete'; vm: Reception; version: ProtocolVersion };
 
 export class Incoming {
   readonly #outcome = new Deferred<IncomingOutcome>();
@@ -124,30 +124,32 @@ export class Incoming {
 
   #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
     const socket = new native.Socket(null, socketHandle);
+    const { version } = preamble;
     const verdict = this.#judge(preamble);
     // A welcome goes out first: once attached, the socket is the worker's.
     tell(socket, preamble, verdict);
-    if (verdict !== 'welcome') return socket.close();
-    if (preamble.channel === 'control') return this.#begin(socket, peer, preamble.id);
+    if (verdict !== 'welcome' || !isSpoken(version)) return socket.close();
+    if (preamble.channel === 'control') return this.#begin(socket, peer, preamble.id, version);
     if (!this.#attach(preamble.channel, preamble.index, socket)) socket.close();
   }
 
   #judge({ version, channel, id }: Preamble): Verdict {
-    if (version !== PROTOCOL_VERSION) return 'version';
+    if (!isSpoken(version)) return 'version';
     if (channel === 'control') return this.#closing || this.#state.at !== 'waiting' ? 'busy' : 'welcome';
-    return this.#state.at !== 'waiting' && Buffer.compare(this.#state.vm.id, id) === 0 ? 'welcome' : 'stranger';
+    if (this.#state.at === 'waiting' || this.#state.version !== version) return 'stranger';
+    return Buffer.compare(this.#state.vm.id, id) === 0 ? 'welcome' : 'stranger';
   }
 
   #attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
     return this.#state.at !== 'waiting' && this.#state.vm.attach(kind, index, socket);
   }
 
-  #begin(socket: Socket, peer: string, id: Uint8Array): void {
-    const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer);
+  #begin(socket: Socket, peer: string, id: Uint8Array, version: ProtocolVersion): void {
+    const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer, version);
     const vm = this.#parts.receive(control, id, { ...this.#hooks, takePageWorker: () => this.#takePageWorker() });
-    this.#state = { at: 'receiving', vm };
+    this.#state = { at: 'receiving', vm, version };
     this.#hooks.onIncoming(peer);
-    void vm.outcome.then((outcome) => (mayTakeAnother(outcome) ? this.#waitOn(outcome) : this.#over(vm, outcome)));
+    void vm.outcome.then((outcome) => (mayTakeAnother(outcome) ? this.#waitOn(outcome) : this.#over(outcome)));
   }
 
   #waitOn(outcome: Exclude<ReceiveOutcome, IncomingOutcome>): void {
@@ -157,8 +159,9 @@ export class Incoming {
     else this.#hooks.onNotBegun(outcome.reason);
   }
 
-  async #over(vm: Reception, outcome: IncomingOutcome): Promise<void> {
-    if (outcome.status === 'completed') this.#state = { at: 'complete', vm };
+  async #over(outcome: IncomingOutcome): Promise<void> {
+    const state = this.#state;
+    if (outcome.status === 'completed' && state.at === 'receiving') this.#state = { ...state, at: 'complete' };
     await this.#stopListening();
     this.#outcome.resolve(outcome);
   }

@@ -14,6 +14,7 @@ import type { ControlConnection } from '../link/control-connection.js';
 import * as destination from '../hand-over/destination.js';
 import { Drive, type Turn } from '../hand-over/drive.js';
 import { MemoryMeter } from '../report/memory-meter.js';
+import { chooseFeatures } from '../wire/features.js';
 import type { Hello, Message } from '../wire/message.js';
 import { rehearseLoading } from './rehearse-loading.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../wire/protocol.js';
@@ -135,7 +136,7 @@ export class ReceiveVm {
       case 'check':
         return this.#check(action.hello, signal);
       case 'send-accept':
-        return void this.#control.send('accept', {});
+        return void this.#control.send('accept', { features: chooseFeatures(action.arrival.hello.features) });
       case 'send-refuse':
         this.#control.send('refuse', { reasons: action.reasons });
         this.#control.close();

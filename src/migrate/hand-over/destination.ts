@@ -58,7 +58,7 @@ export interface DestinationFacts {
 
 export type DestinationAction<Arrival> =
   | { type: 'check'; hello: Body<'hello'> }
-  | { type: 'send-accept' }
+  | { type: 'send-accept'; arrival: Arrival }
   | { type: 'send-refuse'; reasons: string[] }
   | { type: 'expect-ram'; arrival: Arrival; ram: Body<'ram'> }
   | { type: 'load-state'; arrival: Arrival; state: Body<'state'> }
@@ -101,7 +101,8 @@ function forward<A>(state: DestinationState<A>, event: DestinationEvent<A>): Des
     return step({ phase: 'refused' }, { type: 'send-refuse', reasons: event.reasons });
   }
   if (state.phase === 'checking' && event.type === 'checked') {
-    return step({ phase: 'accepted', arrival: event.arrival }, { type: 'send-accept' });
+    const { arrival } = event;
+    return step({ phase: 'accepted', arrival }, { type: 'send-accept', arrival });
   }
   if (state.phase === 'accepted' && event.type === 'ram') {
     return step(state, { type: 'expect-ram', arrival: state.arrival, ram: event.body });

@@ -3,18 +3,21 @@ import { connect, type Socket } from 'node:net';
 import { within } from '../../basics/within.js';
 import { PostcopyError } from '../../errors.js';
 import { ControlConnection } from './control-connection.js';
-import { checkVerdict, encodePreamble, PREAMBLE_BYTES } from '../wire/preamble.js';
-import { CONNECT_TIMEOUT_MS } from '../wire/protocol.js';
+import { checkVerdict, encodePreamble, PREAMBLE_BYTES, versionToFallBackTo } from '../wire/preamble.js';
+import { CONNECT_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../wire/protocol.js';
 
 /**
- * Throws UNREACHABLE if nobody answers, BAD_PEER if it is no postcopy or another version, REFUSED if it is busy; and at
- * once, with nothing left open, when `signal` is aborted.
+ * Asks in `version`, and again in an older one if the destination wants that. Throws UNREACHABLE if nobody answers, BAD_PEER
+ * if it is no postcopy or has no version in common with us, REFUSED if it is busy; and at once, with nothing left open, when
+ * `signal` is aborted.
  */
 export async function connectControl(
-  { host, port }: { host: string; port: number },
+  address: { host: string; port: number },
   id: Uint8Array,
   signal: AbortSignal,
+  version: ProtocolVersion = PROTOCOL_VERSION,
 ): Promise<ControlConnection> {
+  const { host, port } = address;
   const peer = `${host}:${port}`;
   const socket = connect({ host, port });
   try {
@@ -22,9 +25,15 @@ export async function connectControl(
       socket.once('connect', done);
       socket.once('error', failed);
     });
-    socket.write(encodePreamble('control', 0, id));
-    checkVerdict(await readExactly(socket, PREAMBLE_BYTES, signal), peer);
-    return new ControlConnection(socket, peer);
+    socket.write(encodePreamble(version, 'control', 0, id));
+    const answer = await readExactly(socket, PREAMBLE_BYTES, signal);
+    const older = versionToFallBackTo(answer, version);
+    if (older !== undefined) {
+      socket.destroy();
+      return await connectControl(address, id, signal, older);
+    }
+    checkVerdict(answer, peer, version);
+    return new ControlConnection(socket, peer, version);
   } catch (error) {
     socket.on('error', () => {}); // late ones, of a connection that no longer matters
     socket.destroy();

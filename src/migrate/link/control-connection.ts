@@ -8,7 +8,12 @@ import { PostcopyError } from '../../errors.js';
 import { native } from '../../native.js';
 import { encodeMessage, FrameDecoder } from '../wire/frame.js';
 import type { Body, Message, MessageType } from '../wire/message.js';
-import { HANDED_OVER_LINK_TIMEOUT_MS, LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../wire/protocol.js';
+import {
+  HANDED_OVER_LINK_TIMEOUT_MS,
+  LINK_TIMEOUT_MS,
+  PING_INTERVAL_MS,
+  type ProtocolVersion,
+} from '../wire/protocol.js';
 
 interface ControlEvents {
   message: [message: Message];
@@ -18,7 +23,7 @@ interface ControlEvents {
 
 export class ControlConnection extends EventEmitter<ControlEvents> {
   readonly #socket: Socket;
-  readonly #decoder = new FrameDecoder();
+  readonly #decoder: FrameDecoder;
   readonly #watch: NodeJS.Timeout;
   #timeoutMs = LINK_TIMEOUT_MS;
   #lastHeard = native.monotonicMicros();
@@ -33,9 +38,12 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   constructor(
     socket: Socket,
     readonly peer: string,
+    /** What both ends have agreed to speak. */
+    readonly version: ProtocolVersion,
   ) {
     super();
     this.#socket = socket;
+    this.#decoder = new FrameDecoder(version);
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#receive(chunk));
     socket.on('error', (error) => this.#break(new PostcopyError('LINK_LOST', `the link to ${peer} broke`, error)));
@@ -46,7 +54,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   send<T extends MessageType>(type: T, body: Body<T>): void {
     if (this.#closed) return;
-    const frame = encodeMessage(type, body);
+    const frame = encodeMessage(type, body, this.version);
     this.#bytesSent += frame.length;
     this.#socket.write(frame);
   }

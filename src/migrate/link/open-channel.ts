@@ -2,7 +2,7 @@
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, type Channel } from '../wire/preamble.js';
-import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
+import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS, type ProtocolVersion } from '../wire/protocol.js';
 
 /**
  * The push limits itself to what its acknowledgements say (push-depth.ts). A congestion control that paces, as BBR does,
@@ -10,27 +10,32 @@ import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protoco
  */
 const CONGESTION = 'cubic';
 
-export interface ChannelAddress {
+/** A destination, and what it knows the migration by. */
+export interface MigrationAddress {
   host: string;
   port: number;
   /** Migration id. */
   id: Uint8Array;
+  version: ProtocolVersion;
+}
+
+export interface ChannelAddress extends MigrationAddress {
   channel: Channel;
   index: number;
 }
 
-export function openChannel({ host, port, id, channel, index }: ChannelAddress): Socket {
+export function openChannel({ host, port, id, version, channel, index }: ChannelAddress): Socket {
   const peer = `${host}:${port}`;
   const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
   try {
     socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
     preferCongestion(socket);
-    socket.send(encodePreamble(channel, index, id), 0, PREAMBLE_BYTES);
+    socket.send(encodePreamble(version, channel, index, id), 0, PREAMBLE_BYTES);
     const answer = new Uint8Array(PREAMBLE_BYTES);
     if (socket.receive(answer, 0, PREAMBLE_BYTES, PREAMBLE_BYTES, CONNECT_TIMEOUT_MS) < PREAMBLE_BYTES) {
       throw new PostcopyError('UNREACHABLE', `${peer} closed the ${channel} channel`);
     }
-    checkVerdict(answer, peer);
+    checkVerdict(answer, peer, version);
     return socket;
   } catch (error) {
     socket.close();

@@ -9,6 +9,7 @@ import { FaultTrail } from '../prefetch/fault-trail.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
+import type { MigrationAddress } from '../link/open-channel.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import type { SourceJob } from './job.js';
 import { BlockRelease } from './release.js';
@@ -61,9 +62,9 @@ export class SourcePageChannels {
   }
 
   /** Connects all channels. Throws when the destination does not take one. */
-  async open(host: string, port: number, id: Uint8Array): Promise<void> {
+  async open(address: MigrationAddress): Promise<void> {
     const workers = await Promise.all(this.#starting);
-    await Promise.all(workers.map((worker) => this.#open(worker, host, port, id)));
+    await Promise.all(workers.map((worker) => this.#open(worker, address)));
   }
 
   async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
@@ -72,7 +73,7 @@ export class SourcePageChannels {
     return started;
   }
 
-  async #open({ worker, channels }: ChannelWorker, host: string, port: number, id: Uint8Array): Promise<void> {
+  async #open({ worker, channels }: ChannelWorker, address: MigrationAddress): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       let opened = 0;
       worker.on('channel-open', ({ socketHandle }) => {
@@ -85,7 +86,7 @@ export class SourcePageChannels {
       });
       worker.run({
         channels: channels.map(({ kind, index, counters }) => ({
-          address: { host, port, id, channel: kind, index },
+          address: { ...address, channel: kind, index },
           counters: counters.buffer,
         })),
         memoryHandle: this.memory.handle,

@@ -16,6 +16,7 @@ import type { ControlConnection } from '../link/control-connection.js';
 import { Drive, type Turn } from '../hand-over/drive.js';
 import * as source from '../hand-over/source.js';
 import type { Body, Hello, Message } from '../wire/message.js';
+import { problemOfChoice } from '../wire/features.js';
 import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../wire/protocol.js';
@@ -44,7 +45,7 @@ export interface SendOptions {
 
 type Control = Pick<
   ControlConnection,
-  'on' | 'send' | 'ping' | 'caughtUp' | 'close' | 'open' | 'bytesSent' | 'roundTripMicros' | 'bearLongSilence'
+  'on' | 'send' | 'ping' | 'caughtUp' | 'close' | 'open' | 'version' | 'bytesSent' | 'roundTripMicros' | 'bearLongSilence'
 >;
 type Channels = Pick<
   SourcePageChannels,
@@ -226,7 +227,13 @@ export class SendVm {
 
   #receive(message: Message): void {
     if (message.type === 'progress') this.#metrics.destinationReports(message.body);
+    else if (message.type === 'accept') this.#drive.push(this.#accepted(message.body.features));
     else this.#drive.push(eventOf(message));
+  }
+
+  #accepted(chosen: string[]): Event {
+    const problem = problemOfChoice(this.#options.hello.features, chosen);
+    return problem === undefined ? { type: 'accept' } : failure(problem);
   }
 
   /** Everything else that takes time and can be done while the guest still runs. */
@@ -234,7 +241,7 @@ export class SendVm {
     const { host, port, machine } = this.#options;
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) control.ping();
-    await this.#channels.open(host, port, this.#id);
+    await this.#channels.open({ host, port, id: this.#id, version: control.version });
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = machine.memory.dataExtents(0, pagesFor(machine.memory.bytes));
@@ -317,10 +324,8 @@ function giveBack(event: Event): void {
   if (event.type === 'connected') event.control.close();
 }
 
-function eventOf(message: Message): Event {
+function eventOf(message: Exclude<Message, { type: 'accept' }>): Event {
   switch (message.type) {
-    case 'accept':
-      return { type: 'accept' };
     case 'refuse':
     case 'loaded':
     case 'running':

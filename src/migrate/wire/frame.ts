@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { PostcopyError } from '../../errors.js';
 import { MESSAGES, type Body, type Message, type MessageType } from './message.js';
 import { nestsAtMost } from './nesting.js';
+import { fieldsBeyond, PROTOCOL_VERSION, type ProtocolVersion } from './protocol.js';
 
 const FRAME_HEADER_BYTES = 8;
 /** RAM and STATE hold a RAM map; that of 1 TiB at its most scattered is below this. */
@@ -22,8 +23,12 @@ const BY_TAG = new Map((Object.keys(MESSAGES) as MessageType[]).map((type) => [M
 const ENCODED_BYTES = 256 * 1024;
 const encoder = new Encoder({ initialBufferSize: ENCODED_BYTES });
 
-export function encodeMessage<T extends MessageType>(type: T, body: Body<T>): Uint8Array {
-  const encoded = encoder.encodeSharedRef(body); // ours until the next one
+export function encodeMessage<T extends MessageType>(
+  type: T,
+  body: Body<T>,
+  version: ProtocolVersion = PROTOCOL_VERSION,
+): Uint8Array {
+  const encoded = encoder.encodeSharedRef(bodyOf(version, type, body)); // ours until the next one
   const frame = new Uint8Array(FRAME_HEADER_BYTES + encoded.length);
   const view = new DataView(frame.buffer);
   view.setUint32(0, encoded.length, true);
@@ -34,8 +39,13 @@ export function encodeMessage<T extends MessageType>(type: T, body: Body<T>): Ui
 
 /** Cuts a byte stream, however it is split, into messages. Throws BAD_PEER at the first that breaks the protocol. */
 export class FrameDecoder {
+  readonly #version: ProtocolVersion;
   #parts: Uint8Array[] = [];
   #bytes = 0;
+
+  constructor(version: ProtocolVersion = PROTOCOL_VERSION) {
+    this.#version = version;
+  }
 
   /** Messages that are whole with this chunk. */
   push(chunk: Uint8Array): Message[] {
@@ -50,7 +60,7 @@ export class FrameDecoder {
       const type = checkHeader(length, view.getUint32(4, true));
       if (this.#bytes < FRAME_HEADER_BYTES + length) return messages;
       this.#take(FRAME_HEADER_BYTES);
-      messages.push(decodeBody(type, this.#take(length)));
+      messages.push(decodeBody(this.#version, type, this.#take(length)));
     }
   }
 
@@ -79,7 +89,7 @@ function checkHeader(length: number, tag: number): MessageType {
   return type;
 }
 
-function decodeBody(type: MessageType, bytes: Uint8Array): Message {
+function decodeBody(version: ProtocolVersion, type: MessageType, bytes: Uint8Array): Message {
   let decoded: unknown;
   try {
     if (!nestsAtMost(bytes, NESTING_MAX)) throw new RangeError(`it nests deeper than ${NESTING_MAX}`);
@@ -87,9 +97,20 @@ function decodeBody(type: MessageType, bytes: Uint8Array): Message {
   } catch (error) {
     throw new PostcopyError('BAD_PEER', `${type} message is no MessagePack of ours`, error);
   }
-  const checked = MESSAGES[type].body.safeParse(decoded);
+  const checked = MESSAGES[type].body.safeParse(bodyOf(version, type, decoded));
   if (!checked.success) throw new PostcopyError('BAD_PEER', `bad ${type} message: ${z.prettifyError(checked.error)}`);
   return { type, body: checked.data } as Message;
+}
+
+/** The body without what this version does not have. */
+function bodyOf(version: ProtocolVersion, type: MessageType, body: unknown): unknown {
+  const beyond = version === PROTOCOL_VERSION ? [] : fieldsBeyond(version, type);
+  if (beyond.length === 0 || !isMap(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([field]) => !beyond.includes(field)));
+}
+
+function isMap(body: unknown): body is Record<string, unknown> {
+  return typeof body === 'object' && body !== null && Object.getPrototypeOf(body) === Object.prototype;
 }
 
 function concat(parts: Uint8Array[], bytes: number): Uint8Array {

@@ -6,13 +6,17 @@ import { forEachChip } from '../../machine/machine-state.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
 import { migrateOptionsSchema } from '../options.js';
-import { FIRST_PAGES_MAX } from './protocol.js';
+import { FEATURES_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 const count = z.number().int().nonnegative();
 const micros = z.number().nonnegative();
 
 const options = migrateOptionsSchema.shape;
+/** Of a feature or a policy; the other end need not know it, and may tell it to its operator. */
+const name = z.string().regex(/^[a-z0-9-]{1,64}$/);
+const features = z.array(name).max(FEATURES_MAX).default([]);
+
 const file = z.object({
   role: z.enum(['kernel', 'initrd']),
   path: z.string(),
@@ -42,6 +46,10 @@ const hello = z.object({
   /** By virtio-mmio slot. */
   devices: z.array(deviceDescription).max(VIRTIO_GSIS.length),
   bulkChannels: options.channels.unwrap(),
+  /** The source's policy. The destination need not know it, so that a policy is no matter of versions. */
+  prefetch: name.default(options.prefetch.parse(undefined)),
+  /** Those that the source offers. */
+  features,
 });
 export type Hello = z.infer<typeof hello>;
 
@@ -83,7 +91,8 @@ export type Complete = z.infer<typeof complete>;
 /** By type: number on the wire and body. */
 export const MESSAGES = {
   hello: { tag: 1, body: hello },
-  accept: { tag: 2, body: z.object({}) },
+  /** features: those that the destination has chosen among what HELLO offered. */
+  accept: { tag: 2, body: z.object({ features }) },
   refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
   state: { tag: 4, body: state },
   /** afterMicros: from STATE's arrival to this. */

@@ -9,7 +9,7 @@
  *  16  migration id, 16 random bytes
  */
 import { PostcopyError } from '../../errors.js';
-import { PROTOCOL_VERSION } from './protocol.js';
+import { isSpoken, PROTOCOL_VERSION, PROTOCOL_VERSIONS, type ProtocolVersion } from './protocol.js';
 
 export const PREAMBLE_BYTES = 32;
 export const MIGRATION_ID_BYTES = 16;
@@ -40,12 +40,14 @@ function encode(version: number, channel: Channel, index: number, id: Uint8Array
   return bytes;
 }
 
-export function encodePreamble(channel: Channel, index: number, id: Uint8Array): Uint8Array {
-  return encode(PROTOCOL_VERSION, channel, index, id);
+export function encodePreamble(version: ProtocolVersion, channel: Channel, index: number, id: Uint8Array): Uint8Array {
+  return encode(version, channel, index, id);
 }
 
+/** In the version that was asked in, which the other end takes for an answer; in ours if we do not speak that one. */
 export function encodeVerdict(asked: Preamble, verdict: Verdict): Uint8Array {
-  return encode(PROTOCOL_VERSION, asked.channel, VERDICTS.indexOf(verdict), asked.id);
+  const version = isSpoken(asked.version) ? asked.version : PROTOCOL_VERSION;
+  return encode(version, asked.channel, VERDICTS.indexOf(verdict), asked.id);
 }
 
 /** Throws BAD_PEER if these 32 bytes do not come from a postcopy. The version is not judged here. */
@@ -63,14 +65,21 @@ export function decodePreamble(bytes: Uint8Array): Preamble {
   };
 }
 
-/** Throws unless the answer is a welcome. */
-export function checkVerdict(bytes: Uint8Array, peer: string): void {
+/** The version to ask in again, if the answer to one that was asked in `version` says so. Throws as decodePreamble(). */
+export function versionToFallBackTo(bytes: Uint8Array, version: ProtocolVersion): ProtocolVersion | undefined {
+  const answer = decodePreamble(bytes);
+  const isOlder = VERDICTS[answer.index] === 'version' && answer.version < version;
+  return isOlder && isSpoken(answer.version) ? answer.version : undefined;
+}
+
+/** Throws unless the answer is a welcome, in the version that was asked in. */
+export function checkVerdict(bytes: Uint8Array, peer: string, version: ProtocolVersion): void {
   const answer = decodePreamble(bytes);
   const verdict = VERDICTS[answer.index];
-  if (answer.version !== PROTOCOL_VERSION || verdict === 'version') {
+  if (answer.version !== version || verdict === 'version') {
     throw new PostcopyError(
       'BAD_PEER',
-      `${peer} speaks version ${answer.version} of the postcopy protocol, this end version ${PROTOCOL_VERSION}: install the same release on both hosts`,
+      `${peer} speaks version ${answer.version} of the postcopy protocol, this end versions ${PROTOCOL_VERSIONS.join(' and ')}: install the same release on both hosts`,
     );
   }
   if (verdict === 'busy') throw new PostcopyError('REFUSED', `${peer} is taking another VM already`);

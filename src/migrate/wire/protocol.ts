@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 6.
+ * The wire protocol of a migration, version 7.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -9,8 +9,9 @@
  *   bulk      1 to 16   EXTENT and ZERO to the destination, RECEIVED to the source (page-frames.ts)
  *
  * source                                            destination
- *   HELLO  version, machine, CPUID, files, devices ->   checks all of it, opens disks and TAPs
- *                                               <-  ACCEPT, or REFUSE with every reason at once
+ *   HELLO  release, machine, CPUID, files, devices,
+ *          options, features that it offers     ->    checks all of it, opens disks and TAPs
+ *                                               <-  ACCEPT with the features chosen, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
  *   RAM    map of pages that hold data          ->
  *   stops the vCPUs, drains devices, unlocks disks
@@ -32,9 +33,44 @@
  * place of RUNNING, and then it never runs this epoch, so that the source may. LOST in place of COMPLETE says why the guest
  * stands still at the destination, short of pages. A closed connection never means success.
  *
- * Version policy: both ends must have the same version. A message of an unknown type breaks the protocol.
+ * Version policy. Each end speaks its own version and the one before, so that hosts can be upgraded one after the other
+ * with VMs on them. The source asks in its own; a destination that does not speak it answers with the verdict `version` and
+ * its own, and the source connects again in that one if it speaks it. All channels of a migration are of one version. What
+ * each version has is said below, in FIELDS_SINCE, and nowhere else: the schemas (message.ts) are those of the newest
+ * version, in which every field that an older version lacks has a default. A new version is for what an end cannot do
+ * without. All else is a feature: the source offers the names of those that it has, the destination chooses among them and
+ * ignores names that it does not know, and neither end uses one that was not chosen. A message of an unknown type breaks the
+ * protocol.
+ *
+ *   7  HELLO has `prefetch` and `features`, ACCEPT has `features`
+ *   6  the oldest that is spoken
  */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSIONS = [7, 6] as const;
+export type ProtocolVersion = (typeof PROTOCOL_VERSIONS)[number];
+/** The newest version. */
+export const PROTOCOL_VERSION = PROTOCOL_VERSIONS[0];
+
+/** Fields that messages have had since a version: an end that speaks an older one neither sends nor reads them. */
+export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string; fields: readonly string[] }[] = [
+  { version: 7, message: 'hello', fields: ['prefetch', 'features'] },
+  { version: 7, message: 'accept', fields: ['features'] },
+];
+
+export function isSpoken(version: number): version is ProtocolVersion {
+  return (PROTOCOL_VERSIONS as readonly number[]).includes(version);
+}
+
+/** The fields of a message that this version does not have. */
+export function fieldsBeyond(version: ProtocolVersion, message: string): readonly string[] {
+  return FIELDS_SINCE.filter((since) => since.version > version && since.message === message).flatMap(
+    ({ fields }) => fields,
+  );
+}
+
+/** What this release can do beyond its version, if the other end can as well. There is nothing yet. */
+export const FEATURES: readonly string[] = [];
+/** Features that HELLO offers at most. */
+export const FEATURES_MAX = 64;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;

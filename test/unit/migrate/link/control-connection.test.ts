@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlConnection } from '../../../../src/migrate/link/control-connection.js';
 import { encodeMessage, FrameDecoder } from '../../../../src/migrate/wire/frame.js';
+import { PROTOCOL_VERSION } from '../../../../src/migrate/wire/protocol.js';
 import type { Message } from '../../../../src/migrate/wire/message.js';
 
 const LIMIT_MS = 1000;
@@ -31,7 +32,7 @@ let control: ControlConnection;
 beforeEach(() => {
   vi.useFakeTimers();
   socket = new FakeSocket();
-  control = new ControlConnection(socket as unknown as Socket, 'there:1');
+  control = new ControlConnection(socket as unknown as Socket, 'there:1', PROTOCOL_VERSION);
 });
 afterEach(() => {
   control.close();

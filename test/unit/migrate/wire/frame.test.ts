@@ -1,12 +1,16 @@
-import { encode } from '@msgpack/msgpack';
+import { decode, encode } from '@msgpack/msgpack';
 import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
 import { PostcopyError } from '../../../../src/errors.js';
 import { encodeMessage, FrameDecoder } from '../../../../src/migrate/wire/frame.js';
-import type { Message, MessageType } from '../../../../src/migrate/wire/message.js';
+import { MESSAGES as SCHEMAS, type Message, type MessageType } from '../../../../src/migrate/wire/message.js';
+import { FIELDS_SINCE } from '../../../../src/migrate/wire/protocol.js';
 
 /** {sentAt: 1} as PING: length 9, tag 11, then a map of one with a text of six. */
 const PING = [9, 0, 0, 0, 11, 0, 0, 0, 0x81, 0xa6, 0x73, 0x65, 0x6e, 0x74, 0x41, 0x74, 0x01];
-const ACCEPT = [1, 0, 0, 0, 2, 0, 0, 0, 0x80];
+/** {features: []}; in version 6 {} */
+const ACCEPT = [11, 0, 0, 0, 2, 0, 0, 0, 0x81, 0xa8, 0x66, 0x65, 0x61, 0x74, 0x75, 0x72, 0x65, 0x73, 0x90];
+const ACCEPT_6 = [1, 0, 0, 0, 2, 0, 0, 0, 0x80];
 /** {reason: "no"} */
 const ABORT = [11, 0, 0, 0, 13, 0, 0, 0, 0x81, 0xa6, 0x72, 0x65, 0x61, 0x73, 0x6f, 0x6e, 0xa2, 0x6e, 0x6f];
 /** {ramMap: bytes 05 03} */
@@ -15,7 +19,7 @@ const RAM = [12, 0, 0, 0, 14, 0, 0, 0, 0x81, 0xa6, 0x72, 0x61, 0x6d, 0x4d, 0x61,
 const STREAM = Uint8Array.from([...PING, ...ACCEPT, ...RAM, ...ABORT]);
 const MESSAGES = [
   { type: 'ping', body: { sentAt: 1 } },
-  { type: 'accept', body: {} },
+  { type: 'accept', body: { features: [] } },
   { type: 'ram', body: { ramMap: Uint8Array.of(5, 3) } },
   { type: 'abort', body: { reason: 'no' } },
 ];
@@ -84,20 +88,22 @@ const hello = {
     { kind: 'net' as const, id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 },
   ],
   bulkChannels: 1,
+  prefetch: 'in-order',
+  features: ['one'],
 };
 const waits = { count: 3, mean: 1.5, p50: 1, p90: 2, p99: 3, max: 3 };
 
 describe('encodeMessage', () => {
   it('writes length, tag and MessagePack', () => {
     expect([...encodeMessage('ping', { sentAt: 1 })]).toEqual(PING);
-    expect([...encodeMessage('accept', {})]).toEqual(ACCEPT);
+    expect([...encodeMessage('accept', { features: [] })]).toEqual(ACCEPT);
     expect([...encodeMessage('ram', { ramMap: Uint8Array.of(5, 3) })]).toEqual(RAM);
     expect([...encodeMessage('abort', { reason: 'no' })]).toEqual(ABORT);
   });
 
   it.each([
     { type: 'hello', body: hello },
-    { type: 'accept', body: {} },
+    { type: 'accept', body: { features: ['one', 'two-3'] } },
     { type: 'refuse', body: { reasons: ['too small', 'too old'] } },
     { type: 'state', body: state },
     { type: 'state', body: { ...state, cpu: threads } },
@@ -136,6 +142,34 @@ describe('encodeMessage', () => {
     ['lost', 15],
   ])('%s has tag %d', (type, tag) => {
     expect(encodeMessage(type, {} as never)[4]).toBe(tag);
+  });
+});
+
+describe('version 6', () => {
+  /** What is in a frame, whatever version would read it. */
+  const raw = (bytes: Uint8Array) => decode(bytes.subarray(8)) as Record<string, unknown>;
+  const { prefetch: _, features: __, ...hello6 } = hello;
+
+  it('has the fields of the newest without those that came later', () => {
+    expect(raw(encodeMessage('hello', hello, 6))).toEqual(hello6);
+    expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello);
+    expect([...encodeMessage('accept', { features: ['one'] }, 6)]).toEqual(ACCEPT_6);
+    expect([...encodeMessage('ping', { sentAt: 1 }, 6)]).toEqual(PING);
+  });
+
+  it('is read with their defaults, also when they are there', () => {
+    const read = [{ type: 'hello', body: { ...hello6, prefetch: 'in-order', features: [] } }];
+    expect(new FrameDecoder(6).push(frame(1, encode(hello6)))).toEqual(read);
+    expect(new FrameDecoder(6).push(frame(1, encode({ ...hello, features: 'what' })))).toEqual(read);
+    expect(new FrameDecoder(6).push(Uint8Array.from(ACCEPT_6))).toEqual([{ type: 'accept', body: { features: [] } }]);
+    badPeer(() => new FrameDecoder(6).push(frame(2, encode([]))));
+  });
+
+  it('lacks fields that there are, and each of them has a default', () => {
+    for (const { message, fields } of FIELDS_SINCE) {
+      const { shape } = SCHEMAS[message as MessageType].body as z.ZodObject;
+      for (const field of fields) expect(shape[field]?.safeParse(undefined).success, `${message}.${field}`).toBe(true);
+    }
   });
 });
 
@@ -217,6 +251,13 @@ describe('FrameDecoder', () => {
     ['no vCPU in HELLO', 1, { ...hello, cpuid: [] }],
     ['no bulk channel in HELLO', 1, { ...hello, bulkChannels: 0 }],
     ['17 bulk channels in HELLO', 1, { ...hello, bulkChannels: 17 }],
+    ['1000 features in HELLO', 1, { ...hello, features: Array.from({ length: 1000 }, (_, i) => `f${i}`) }],
+    ['65 features in ACCEPT', 2, { features: Array.from({ length: 65 }, (_, i) => `f${i}`) }],
+    ['a feature without a name', 1, { ...hello, features: [''] }],
+    ['a feature with a line feed', 1, { ...hello, features: ['a\nb'] }],
+    ['a feature of 65 characters', 1, { ...hello, features: ['x'.repeat(65)] }],
+    ['a number for a feature', 1, { ...hello, features: [1] }],
+    ['a policy without a name', 1, { ...hello, prefetch: '' }],
     ['an unknown device in HELLO', 1, { ...hello, devices: [{ kind: 'gpu' }] }],
     [
       'a multicast MAC in HELLO',

@@ -85,6 +85,8 @@ describe('objectionsTo', () => {
     reboot: true,
     devices: [],
     bulkChannels: 1,
+    prefetch: 'in-order',
+    features: [],
   };
   const withFile = (change: Partial<Hello['files'][number]>): Hello => ({
     ...hello,
