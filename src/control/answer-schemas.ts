@@ -1,4 +1,7 @@
-/** Schemas of what a VM process answers. For its description (openapi.ts); clients check with answers.ts, which is quick to load. */
+/**
+ * Schemas of what a VM process answers: its description (openapi.ts) and what clients check (light-schemas.ts) are made from
+ * them by `npm run schema`. A field that comes later is optional: processes of VMs outlive a change of release.
+ */
 import { z } from 'zod';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
@@ -21,7 +24,7 @@ const machineSchema = z.enum(MACHINES).meta({
 
 const ERROR_CODES = Object.keys(HTTP_STATUS) as [ErrorCode, ...ErrorCode[]];
 
-const factsSchema = z
+export const factsSchema = z
   .array(z.looseObject({ kind: z.string() }) as unknown as z.ZodType<Fact>)
   .optional()
   .meta({ description: 'What the message is about, for clients that have words of their own for what to do.' });

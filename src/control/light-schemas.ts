@@ -1,0 +1,169 @@
+/** Made by `npm run schema` from answer-schemas.ts and migrate/options.ts. */
+import type { LightOption, LightSchema } from './light-schema.js';
+
+export const STATUS: LightSchema = {
+  type: 'object',
+  properties: {
+    name: { type: 'string' },
+    pid: { type: 'number' },
+    version: { type: 'string' },
+    machine: { type: 'string' },
+    state: { type: 'string' },
+    problem: { type: 'string' },
+    facts: { type: 'array', items: { type: 'object', properties: { kind: { type: 'string' } }, required: ['kind'] } },
+    awaits: { type: 'string' },
+    memoryBytes: { type: 'number' },
+    cpus: { type: 'number' },
+    uptimeMs: { type: 'number' },
+    listen: { type: 'string' },
+    peer: { type: 'string' },
+    migration: {
+      type: 'object',
+      properties: {
+        phase: { type: 'string' },
+        pagesLeft: { type: 'number' },
+        pagesTotal: { type: 'number' },
+        bytesPerSecond: { type: 'number' },
+        faultsWaiting: { type: 'number' },
+        elapsedMs: { type: 'number' },
+      },
+      required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
+    },
+    disks: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { id: { type: 'string' }, path: { type: 'string' }, readonly: { type: 'boolean' } },
+        required: ['id', 'path', 'readonly'],
+      },
+    },
+    nets: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { id: { type: 'string' }, mac: { type: 'string' }, tap: { type: 'string' } },
+        required: ['id', 'mac', 'tap'],
+      },
+    },
+  },
+  required: ['name', 'pid', 'version', 'machine', 'state', 'memoryBytes', 'cpus', 'uptimeMs'],
+};
+
+export const FACTS: LightSchema = {
+  type: 'array',
+  items: { type: 'object', properties: { kind: { type: 'string' } }, required: ['kind'] },
+};
+
+export const PROGRESS: LightSchema = {
+  type: 'object',
+  properties: {
+    phase: { type: 'string' },
+    pagesLeft: { type: 'number' },
+    pagesTotal: { type: 'number' },
+    bytesPerSecond: { type: 'number' },
+    faultsWaiting: { type: 'number' },
+    elapsedMs: { type: 'number' },
+  },
+  required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
+};
+
+export const SUMMARY: LightSchema = {
+  type: 'object',
+  properties: {
+    status: { type: 'string' },
+    mode: { type: 'string' },
+    machine: { type: 'string' },
+    error: {
+      type: 'object',
+      properties: {
+        code: { type: 'string' },
+        message: { type: 'string' },
+        facts: {
+          type: 'array',
+          items: { type: 'object', properties: { kind: { type: 'string' } }, required: ['kind'] },
+        },
+      },
+      required: ['code', 'message'],
+    },
+    inDoubt: { type: 'boolean' },
+    totalMs: { type: 'number' },
+    downtimeMs: { type: 'number' },
+    downtimeParts: {
+      type: 'object',
+      properties: {
+        stop: { type: 'number' },
+        save: { type: 'number' },
+        map: { type: 'number' },
+        transfer: { type: 'number' },
+        load: { type: 'number' },
+        commit: { type: 'number' },
+        start: { type: 'number' },
+      },
+      required: ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'],
+    },
+    wireBytes: { type: 'number' },
+    pages: {
+      type: 'object',
+      properties: {
+        total: { type: 'number' },
+        sent: { type: 'number' },
+        demanded: { type: 'number' },
+        pushed: { type: 'number' },
+        absent: { type: 'number' },
+        zero: { type: 'number' },
+        resent: { type: 'number' },
+      },
+      required: ['total', 'sent', 'demanded', 'pushed', 'absent', 'zero', 'resent'],
+    },
+    faultWaitUs: {
+      type: 'object',
+      properties: {
+        count: { type: 'number' },
+        mean: { type: 'number' },
+        p50: { type: 'number' },
+        p90: { type: 'number' },
+        p99: { type: 'number' },
+        max: { type: 'number' },
+      },
+      required: ['count', 'mean', 'p50', 'p90', 'p99', 'max'],
+    },
+    vcpuBlockedMs: { type: 'number' },
+    memory: {
+      type: 'object',
+      properties: {
+        sourcePeakBytes: { type: 'number' },
+        destinationPeakBytes: { type: 'number' },
+        sumPeakBytes: { type: 'number' },
+      },
+      required: ['sourcePeakBytes', 'destinationPeakBytes', 'sumPeakBytes'],
+    },
+  },
+  required: [
+    'status',
+    'mode',
+    'machine',
+    'totalMs',
+    'downtimeMs',
+    'downtimeParts',
+    'wireBytes',
+    'pages',
+    'faultWaitUs',
+    'vcpuBlockedMs',
+    'memory',
+  ],
+};
+
+export const MIGRATE_OPTIONS: readonly LightOption[] = [
+  {
+    name: 'channels',
+    description: 'Connections that carry the pages that nobody has asked for yet.',
+    default: 1,
+    value: { type: 'integer', minimum: 1, maximum: 16, unit: 'connections' },
+  },
+  {
+    name: 'prefetch',
+    description: 'In which order pages are sent that nobody has asked for yet.',
+    default: 'in-order',
+    value: { type: 'choice', choices: ['in-order'] },
+  },
+];
