@@ -1,13 +1,16 @@
 import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
+import type { MigrateRequest } from '../vm/service.js';
 import { advised } from './advice.js';
 import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine, printJson, say, type Output } from './output.js';
+import { givenMigrateOptions } from './migrate-flags.js';
 import { progressLine, summaryText } from './migration-text.js';
 import { withClient } from './with-client.js';
 
-export interface MigrateOptions {
+export interface MigrateCommandOptions extends GivenMigrateOptions {
   json?: boolean;
 }
 
@@ -29,11 +32,15 @@ interface Outcome {
 export async function migrateCommand(
   name: string,
   to: string,
-  options: MigrateOptions,
+  options: MigrateCommandOptions,
   output: Output,
 ): Promise<number> {
   const destination = parseAddress(to, 'connect');
-  const { summary, fate } = await migrate(name, destination, options.json !== true);
+  const { summary, fate } = await migrate(
+    name,
+    { ...destination, ...givenMigrateOptions(options) },
+    options.json !== true,
+  );
   if (options.json === true) printJson(output, summary);
   // Of a migration that never handed over there are no figures worth a table.
   else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
@@ -43,11 +50,11 @@ export async function migrateCommand(
     : exitCodeOfMigration(summary.status);
 }
 
-async function migrate(name: string, destination: { host: string; port: number }, live: boolean): Promise<Outcome> {
+async function migrate(name: string, request: MigrateRequest, live: boolean): Promise<Outcome> {
   const line = await openLiveLine(live);
   try {
     return await withClient(name, async (client) => {
-      const summary = await client.migrate(destination, (progress) => line.show(progressLine(name, progress)));
+      const summary = await client.migrate(request, (progress) => line.show(progressLine(name, progress)));
       return { summary, fate: summary.status === 'failed' ? await fateOf(client) : undefined };
     });
   } finally {

@@ -13,8 +13,10 @@ import {
   type LogLevel,
   type Output,
 } from './output.js';
+import { migrateFlags } from './migrate-flags.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
 import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 import { VERSION } from '../version.js';
 
 const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own guest: for tests and measurements";
@@ -80,6 +82,11 @@ function machineOption(): Option {
   return new Option('--machine <kind>', MACHINE_HELP).choices(MACHINES).default(DEFAULT_MACHINE);
 }
 
+function withMigrateFlags(command: Command): Command {
+  for (const flag of migrateFlags()) command.addOption(flag);
+  return command;
+}
+
 type Done = (exitCode: number) => void;
 
 const SECONDS_MAX = 24 * 60 * 60;
@@ -134,11 +141,10 @@ function addHostCommands(program: Command, words: string[], output: Output, done
 }
 
 function addClientCommands(program: Command, output: Output, done: Done): void {
-  program
-    .command('migrate <name> <host:port>')
+  withMigrateFlags(program.command('migrate <name> <host:port>'))
     .description('move a VM to the host where "postcopy receive" waits')
     .option('--json', 'print the summary as one JSON object')
-    .action(async (name: string, to: string, options: { json?: boolean }) => {
+    .action(async (name: string, to: string, options: { json?: boolean } & GivenMigrateOptions) => {
       const { migrateCommand } = await import('./migrate.js');
       done(await migrateCommand(name, to, options, output));
     });

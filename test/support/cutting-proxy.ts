@@ -31,6 +31,9 @@ export class CuttingProxy {
   #close!: () => void;
   #trap: Trap | undefined;
   #bulkTrap: { bytes: number; spring: Spring } | undefined;
+  readonly #bulk = new Set<ChannelState>();
+  #pushing: { channels: number; all: Promise<void> } | undefined;
+  #allPush: () => void = () => {};
   #silent = false;
   /** To the destination. */
   #urgent: Socket | undefined;
@@ -73,6 +76,17 @@ export class CuttingProxy {
     return this;
   }
 
+  /** Nothing that is pushed passes before as many bulk channels have something to push. */
+  holdPushUntil(channels: number): this {
+    this.#pushing = { channels, all: new Promise((resolve) => (this.#allPush = resolve)) };
+    return this;
+  }
+
+  /** Bulk channels that have pushed something. */
+  get bulkChannels(): number {
+    return this.#bulk.size;
+  }
+
   /** All connections break. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -108,7 +122,7 @@ export class CuttingProxy {
         if (!this.#silent && socket !== this.#urgent) other.destroy();
       });
     }
-    const channel = { kind: undefined } as ChannelState;
+    const channel: ChannelState = { kind: undefined };
     void this.#relay(source, destination, channel, 'preamble').catch(() => {});
     void this.#relay(destination, source, channel, 'answer').catch(() => {});
   }
@@ -129,6 +143,7 @@ export class CuttingProxy {
       if (channel.kind === 'control') {
         rest = await this.#frames(to, rest);
       } else {
+        if (first === 'preamble' && channel.kind === 'bulk') await this.#meet(channel);
         await this.#push(to, rest, channel);
         rest = Buffer.alloc(0);
       }
@@ -156,6 +171,13 @@ export class CuttingProxy {
     if (caught && trap.when === 'before' && (await trap.spring(frame)) === 'drop') return;
     await this.#forward(to, frame);
     if (caught && trap.when === 'after') await trap.spring(frame);
+  }
+
+  async #meet(channel: ChannelState): Promise<void> {
+    this.#bulk.add(channel);
+    if (this.#pushing === undefined) return;
+    if (this.#bulk.size >= this.#pushing.channels) this.#allPush();
+    await this.#pushing.all;
   }
 
   async #push(to: Socket, bytes: Buffer, channel: ChannelState): Promise<void> {

@@ -1,17 +1,26 @@
 /** Guests of every shape move between two processes, once and again, and every page of them is checked. */
 import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
+import type { GivenMigrateOptions } from '../../src/migrate/options.js';
 import { MIB } from '../../src/memory/page-size.js';
 import { useCleanRoom } from '../support/clean-room.js';
-import { startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import {
+  startDestination,
+  startSource,
+  verifyWhole,
+  work,
+  type LoadedVm,
+  type WaitingVm,
+} from '../support/guest-vms.js';
 import { threadNices } from '../support/thread-nice.js';
 
 useCleanRoom();
 
 /** Moves the VM on, with its work under way, and checks all of it there. */
-async function moveOn(from: LoadedVm): Promise<LoadedVm> {
-  const to = await startDestination();
-  const summary = await from.vm.client.migrate(to.address, () => {});
+async function moveOn(from: LoadedVm, to?: WaitingVm, options: GivenMigrateOptions = {}): Promise<LoadedVm> {
+  to ??= await startDestination();
+  const summary = await from.vm.client.migrate({ ...to.address, ...options }, () => {});
   expect(summary).toMatchObject({ status: 'completed', pages: { resent: 0 } });
   expect((await from.vm.ended).code).toBe(0);
   const guest = await to.vm.guest();
@@ -39,6 +48,15 @@ test('more vCPUs than the host may have cores', async () => {
   for (let cpu = 0; cpu < 4; cpu++) {
     expect(threadNices(moved.vm.pid, `vcpu${cpu}`)).toEqual([getPriority(process.pid)]);
   }
+});
+
+test('over several bulk channels, each of which carries pages', async () => {
+  const source = await startSource({ cpus: 2, fillMib: 64 });
+  const to = await startDestination();
+  const proxy = (await CuttingProxy.open(to.address)).holdPushUntil(4);
+  const moved = await moveOn(source, { ...to, address: proxy.address }, { channels: 4 });
+  expect(proxy.bulkChannels).toBe(4);
+  await moveOn(moved, await startDestination(), { channels: 16 });
 });
 
 test('an idle guest that has not been given anything to do', async () => {

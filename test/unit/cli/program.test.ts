@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { consoleCommand } from '../../../src/cli/console.js';
 import { listCommand } from '../../../src/cli/list.js';
 import { runProgram } from '../../../src/cli/program.js';
+import { VmClient } from '../../../src/control/client.js';
 import { ensureRuntimeDirectory, socketPath } from '../../../src/control/runtime-directory.js';
 import { startControlServer, type ControlServer } from '../../../src/control/server.js';
 import { PostcopyError } from '../../../src/errors.js';
@@ -72,6 +73,15 @@ describe('usage', () => {
     [['stop', 'vm1', '--timeout', '0'], 'Give whole seconds from 1 to 86400'],
     [['stop', 'vm1', '--timeout', '1m'], 'Give whole seconds'],
     [['stop', 'vm1', '--timeout', '5', '--force'], "'--force' cannot be used with option '--timeout"],
+    [
+      ['migrate', 'vm1', 'host2:7000', '--channels', '17'],
+      "option '--channels <number>' argument '17' is invalid. Give a whole number of connections from 1 to 16.",
+    ],
+    [['migrate', 'vm1', 'host2:7000', '--channels', '0x4'], 'Give a whole number of connections from 1 to 16.'],
+    [
+      ['migrate', 'vm1', 'host2:7000', '--prefetch', 'by-magic'],
+      "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order.",
+    ],
     [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
     [['--log-level', 'loud', 'list'], "postcopy: option '--log-level <level>' argument 'loud' is invalid"],
   ])('%j is wrong usage', async (words, line) => {
@@ -253,6 +263,17 @@ describe('migrate', () => {
       stdout: '',
       stderr: 'postcopy: the migration failed, vm1 runs on here: no room\n',
     });
+  });
+
+  it('asks for what is given, and for nothing that is not', async () => {
+    const asked = vi.spyOn(VmClient.prototype, 'migrate');
+    await call('migrate', 'vm1', 'host2:7000', '--json');
+    await call('migrate', 'vm1', 'host2:7000', '--channels', '4', '--prefetch', 'in-order');
+    expect(asked.mock.calls.map(([request]) => request)).toEqual([
+      { host: 'host2', port: 7000 },
+      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' },
+    ]);
+    asked.mockRestore();
   });
 
   it('says when the VM cannot migrate now', async () => {
