@@ -6,8 +6,9 @@ import { z } from 'zod';
 import { describeProblems } from '../configure/vm-config.js';
 import { PostcopyError } from '../errors.js';
 
-/** Orders in which pages that nobody has asked for yet are sent. */
+/** Orders in which pages that nobody has asked for yet are sent; prefetch/choose.ts has a plan for each. */
 export const PREFETCH_POLICIES = ['in-order'] as const;
+export type PrefetchName = (typeof PREFETCH_POLICIES)[number];
 
 const CHANNELS_MAX = 16;
 const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;

@@ -321,6 +321,7 @@ export class Vm implements VmService {
       machine,
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options),
       pageWorker: this.#readyToSend.takePageWorker(),
+      prefetch: options.prefetch,
       host,
       port,
       onProgress: this.#progressTeller(),

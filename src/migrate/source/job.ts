@@ -1,3 +1,4 @@
+import type { PrefetchName } from '../options.js';
 import type { SourceMaps } from '../../memory/page-states.js';
 import type { ChannelAddress } from '../link/open-channel.js';
 
@@ -10,7 +11,7 @@ export interface SourceJob {
   /** SourcePages. */
   maps: SourceMaps;
   /** The plan of the push, by name (prefetch/choose.ts). */
-  plan: string;
+  plan: PrefetchName;
   /** FaultTrail. */
   trail: SharedArrayBuffer;
   /** BlockRelease. */

@@ -4,7 +4,7 @@ import type { PostcopyError } from '../../errors.js';
 import { SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket } from '../../native.js';
 import { allOpen } from '../link/all-open.js';
-import { DEFAULT_PLAN } from '../prefetch/choose.js';
+import type { PrefetchName } from '../options.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
@@ -49,7 +49,7 @@ export class SourcePageChannels {
     bulkChannels: number,
     first: Promise<PageWorker<SourceJob>>,
     readonly failed: (reason: PostcopyError) => void,
-    readonly pushPlan = DEFAULT_PLAN,
+    readonly pushPlan: PrefetchName,
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);

@@ -16,6 +16,7 @@ import type { ControlConnection } from '../link/control-connection.js';
 import { Drive, type Turn } from '../hand-over/drive.js';
 import * as source from '../hand-over/source.js';
 import type { Body, Hello, Message } from '../wire/message.js';
+import type { PrefetchName } from '../options.js';
 import { problemOfChoice } from '../wire/features.js';
 import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
@@ -32,6 +33,7 @@ export interface SendOptions {
   machine: Machine;
   /** What the destination is told; bulkChannels is how many are opened. */
   hello: Hello;
+  prefetch: PrefetchName;
   host: string;
   port: number;
   /** A page worker started before; this migration's from now on. */
@@ -121,7 +123,7 @@ export class SendVm {
   constructor(options: SendOptions, parts = PARTS) {
     this.#options = options;
     this.#parts = parts;
-    const { machine, hello, pageWorker } = options;
+    const { machine, hello, pageWorker, prefetch } = options;
     const { memory } = machine;
     const totalPages = pagesFor(memory.bytes);
     this.#drive = new Drive<State, Event, Action>({
@@ -135,9 +137,8 @@ export class SendVm {
       act: (action, turn) => this.#act(action, turn),
       giveBack,
     });
-    this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, (reason) =>
-      this.#drive.push({ type: 'channels-broken', reason }),
-    );
+    const broken = (reason: PostcopyError) => this.#drive.push({ type: 'channels-broken', reason });
+    this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
     const dataPages = pagesIn(memory.dataExtents(0, totalPages));
     this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, dataPages, channels: this.#channels });
     this.#progressTimer = setInterval(() => this.#report(), PROGRESS_INTERVAL_MS);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_PLAN, planNamed } from '../../../../src/migrate/prefetch/choose.js';
+import { checkMigrateOptions, PREFETCH_POLICIES } from '../../../../src/migrate/options.js';
+import { planNamed } from '../../../../src/migrate/prefetch/choose.js';
 import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
 import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
@@ -121,13 +122,13 @@ describe('in-order', () => {
   });
 
   it('is what a migration goes by unless it says otherwise', () => {
-    expect(planNamed(DEFAULT_PLAN)).toBe(inOrder);
-    expect(planNamed('in-order')).toBe(inOrder);
+    expect(planNamed(checkMigrateOptions({}).prefetch)).toBe(inOrder);
   });
+});
 
-  it.each(['', 'In-Order', 'toString', 'near-faults'])('is not called %j', (name) => {
-    expect(() => planNamed(name)).toThrow(
-      expect.objectContaining({ code: 'BAD_CONFIG', message: expect.stringContaining('in-order') }),
-    );
-  });
+it.each(PREFETCH_POLICIES)('%s is a plan that can be made', (name) => {
+  const plan = planNamed(name)({ pages: 0, isUnsent: () => false, nextUnsent: () => -1 });
+  plan.faulted(1);
+  plan.sent(0, 1);
+  plan.next({ first: 0, pages: 0 });
 });
