@@ -149,6 +149,10 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
       done(await migrateCommand(name, to, options, output));
     });
   program
+    .command('cancel <name>')
+    .description("end a VM's migration before the hand-over: it goes on here")
+    .action(async (name: string) => done(await (await import('./cancel.js')).cancelCommand(name)));
+  program
     .command('status <name>')
     .description('what a VM is doing')
     .option('--json', 'print one JSON object')

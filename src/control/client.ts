@@ -35,6 +35,8 @@ const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 const NO_ANSWER = 'ETIMEDOUT';
 const OK = 200;
 
+type Method = 'GET' | 'POST' | 'DELETE';
+
 /** Codes of connect(2) when no process listens on the socket. */
 const NOBODY_THERE = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR']);
 
@@ -85,6 +87,11 @@ export class VmClient {
     throw this.#diedMigrating(last);
   }
 
+  /** Resolves when the migration has ended and the guest goes on here; WRONG_STATE if there is none, or it is too late. */
+  async cancelMigration(): Promise<void> {
+    await this.#json('DELETE', MIGRATE_PATH, ACTION_TIMEOUT_MS);
+  }
+
   /** A console of the guest, both directions. The caller closes it. */
   async console(port: ConsolePort = 'serial'): Promise<Duplex> {
     const asked = this.#ask('GET', `${CONSOLE_PATH}?port=${port}`, STATUS_TIMEOUT_MS, {
@@ -109,12 +116,12 @@ export class VmClient {
     this.#agent.destroy();
   }
 
-  async #json(method: 'GET' | 'POST', path: string, timeoutMs: number, body: object = {}): Promise<unknown> {
+  async #json(method: Method, path: string, timeoutMs: number, body: object = {}): Promise<unknown> {
     return this.#body(await this.#request(method, path, timeoutMs, method === 'POST' ? body : undefined));
   }
 
   /** Throws the error of an answer that is one. */
-  async #request(method: 'GET' | 'POST', path: string, timeoutMs: number, body?: object): Promise<IncomingMessage> {
+  async #request(method: Method, path: string, timeoutMs: number, body?: object): Promise<IncomingMessage> {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
     const asked = this.#ask(method, path, timeoutMs, headers);
     asked.end(body === undefined ? undefined : JSON.stringify(body));

@@ -117,6 +117,11 @@ function paths(): object {
         },
         errors: ['HOST_LACKS'],
       }),
+      delete: operation({
+        operationId: 'cancelMigration',
+        summary: 'Ends a migration that has not handed the VM over; answered when the guest goes on here',
+        answers: { 200: done() },
+      }),
     },
     [CONSOLE_PATH]: { get: operation(CONSOLE) },
     [OPENAPI_PATH]: {

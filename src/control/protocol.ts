@@ -7,6 +7,7 @@
  *   POST /v1/vm/stop      StopRequest; answered when the VM has ended, the process ends after that
  *   POST /v1/vm/migrate   MigrateRequest; the answer is a stream of lines (NDJSON): MigrationProgress, ..., and last
  *                         {"summary": MigrationSummary} or {"error": {"code", "message", "facts"}}
+ *   DELETE /v1/vm/migrate {}; ends a migration that has not handed the VM over
  *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console, or the
  *                         one of ?port=virtio
  *

@@ -71,6 +71,7 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
   server.post(MIGRATE_PATH, { schema: { body: migrateRequestSchema } }, (request, reply) =>
     answerMigrate(vm(), request.body as MigrateRequest, reply),
   );
+  server.delete(MIGRATE_PATH, async () => (await vm().cancelMigration(), {}));
   // Loaded only here: it takes its time, and is asked for seldom.
   server.get(OPENAPI_PATH, async () => (await import('./openapi.js')).openApiDocument());
   server.get(CONSOLE_PATH, (_request, reply) =>

@@ -9,7 +9,13 @@ import { awaitsOf } from './status.js';
 
 type Asked = Request<Holdings>['type'];
 
-const WISHES: Record<Asked, string> = { pause: 'paused', resume: 'resumed', migrate: 'migrated', stop: 'stopped' };
+const WISHES: Record<Asked, string> = {
+  pause: 'paused',
+  resume: 'resumed',
+  migrate: 'migrated',
+  stop: 'stopped',
+  cancel: 'kept',
+};
 
 export function refusalError(name: string, state: State, asked: Asked, refusal: Refusal): PostcopyError {
   const { text, facts } = problemOfRefusal(name, state, asked, refusal);
@@ -36,6 +42,10 @@ function refusalText(name: string, state: State, asked: Asked, refusal: Refusal)
       return `${name} is still arriving from ${peer}: wait until all of it is here`;
     case 'runs-there':
       return `${name} runs at ${peer}, which still pulls its memory from here: to end this process now would destroy it`;
+    case 'not-migrating':
+      return `${name} is not migrating`;
+    case 'handed-over':
+      return `${name} has been handed over already, and cannot be kept here`;
     case 'cannot-react':
       return `${name} has no guest that can react: cut its power`;
     case 'not-whole': {

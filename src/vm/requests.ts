@@ -7,6 +7,8 @@ export type Request<T extends Things> =
   /** `force`: also one in doubt. */
   | { type: 'resume'; force: boolean }
   | { type: 'migrate'; order: T['order'] }
+  /** `why`: what the migration fails with. */
+  | { type: 'cancel'; why: string }
   /** Without `force` the guest is asked. */
   | { type: 'stop'; force: boolean; over: Final };
 
@@ -17,6 +19,9 @@ export type Refusal =
   | { reason: 'is-over' }
   | { reason: 'still-arriving' }
   | { reason: 'runs-there' }
+  | { reason: 'not-migrating' }
+  /** It is too late to cancel the migration. */
+  | { reason: 'handed-over' }
   /** There is no guest that can react to its power button. */
   | { reason: 'cannot-react' }
   /** Of a guest that is to go on by force. `over`: what happened to its machine here. */
@@ -38,6 +43,8 @@ export function ask<T extends Things>(state: State<T>, request: Request<T>): Ans
       return request.force ? resumeByForce(state) : resume(state);
     case 'migrate':
       return migrate(state, request.order);
+    case 'cancel':
+      return cancel(state, request.why);
     case 'stop':
       return request.force ? cutPower(state, request.over) : stop(state, request.over);
   }
@@ -104,6 +111,17 @@ function migrate<T extends Things>(state: State<T>, order: T['order']): Answer<T
       return { type: 'later' };
     default:
       return needs(state, 'running');
+  }
+}
+
+function cancel<T extends Things>(state: State<T>, why: string): Answer<T> {
+  switch (state.type) {
+    case 'leaving':
+      return granted(stays(state, { type: 'cancel', send: state.send, why }));
+    case 'away':
+      return refused({ reason: 'handed-over' });
+    default:
+      return refused({ reason: 'not-migrating' });
   }
 }
 

@@ -68,6 +68,11 @@ export interface VmService {
   stop(request?: StopRequest): Promise<void>;
   /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
+  /**
+   * Ends a migration that has not handed the VM over: resolves when the guest has gone on here, and throws WRONG_STATE if
+   * there is none, or it is too late.
+   */
+  cancelMigration(): Promise<void>;
   /** Joins a stream to a console of the guest, both directions; several at a time; detached when it closes. */
   attachConsole(stream: Duplex, port: ConsolePort): void;
 }

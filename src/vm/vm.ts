@@ -22,7 +22,7 @@ import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
 import { EventStream } from '../watch/stream.js';
 import { Arrival } from './arrival.js';
-import { arrivalOf, guestOf, hostDevicesOf } from './holdings.js';
+import { arrivalOf, guestOf, hostDevicesOf, lifeOf } from './holdings.js';
 import type { Action, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
 import { step, type SendResult } from './life.js';
 import { heldProblem } from './migration-problems.js';
@@ -126,8 +126,23 @@ export class Vm implements VmService {
     });
   }
 
+  async cancelMigration(): Promise<void> {
+    const request = { type: 'cancel', why: 'it was cancelled' } as const;
+    await this.#ask(request);
+    while (this.#state.type === 'leaving') await this.#changed();
+    // COMMIT may have been on its way out; behind it nothing ends the migration.
+    if (lifeOf(this.#state).type === 'away') {
+      throw refusalError(this.name, this.#state, request.type, { reason: 'handed-over' });
+    }
+  }
+
   attachConsole(stream: Duplex, port: ConsolePort): void {
     this.consoles[port].addConsole(stream);
+  }
+
+  /** Resolves when the state has changed. */
+  #changed(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Resolves to the state in which it was granted; throws what speaks against it. */
@@ -136,7 +151,7 @@ export class Vm implements VmService {
       const answer = ask(this.#state, request);
       if (answer.type === 'refused') throw refusalError(this.name, this.#state, request.type, answer.refusal);
       if (answer.type === 'later') {
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        await this.#changed();
         continue;
       }
       await this.#take(answer.step);

@@ -40,7 +40,7 @@ describe('Listener', () => {
     const listener = listen('127.0.0.1');
     const coming = next(listener);
     const client = connect(listener.port);
-    const preamble = encodePreamble('bulk', 3, ID);
+    const preamble = encodePreamble(7, 'bulk', 3, ID);
     client.send(preamble, 0, 10);
     client.send(preamble, 10, PREAMBLE_BYTES - 10);
     const { peer, socketHandle, preamble: heard } = await coming;
@@ -60,7 +60,7 @@ describe('Listener', () => {
     const coming = next(listener);
     const stranger = connect(listener.port);
     stranger.send(new Uint8Array(PREAMBLE_BYTES).fill(0xa5), 0, PREAMBLE_BYTES);
-    connect(listener.port).send(encodePreamble('control', 0, ID), 0, PREAMBLE_BYTES);
+    connect(listener.port).send(encodePreamble(7, 'control', 0, ID), 0, PREAMBLE_BYTES);
     const { preamble, socketHandle } = await coming;
     sockets.push(new native.Socket(null, socketHandle));
     expect(preamble.channel).toBe('control');

@@ -43,6 +43,7 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
     ['scripts/bench', 'parsed'],
     ['postcopy bench', 'vm'],
   ],
+  'postcopy-cancel.1': [['postcopy cancel web', 'parsed']],
   'postcopy-console.1': [
     ['postcopy console web\n', 'vm'],
     ['postcopy console web --port virtio', 'vm'],

@@ -47,7 +47,16 @@ export interface SendOptions {
 
 type Control = Pick<
   ControlConnection,
-  'on' | 'send' | 'ping' | 'caughtUp' | 'close' | 'open' | 'version' | 'bytesSent' | 'roundTripMicros' | 'bearLongSilence'
+  | 'on'
+  | 'send'
+  | 'ping'
+  | 'caughtUp'
+  | 'close'
+  | 'open'
+  | 'version'
+  | 'bytesSent'
+  | 'roundTripMicros'
+  | 'bearLongSilence'
 >;
 type Channels = Pick<
   SourcePageChannels,

@@ -50,6 +50,7 @@ describe('usage', () => {
       'run',
       'receive',
       'migrate',
+      'cancel',
       'status',
       'list',
       'stop',

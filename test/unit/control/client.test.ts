@@ -40,7 +40,8 @@ describe('with a VM', () => {
     await client.pause();
     await client.resume();
     await client.stop();
-    expect(vm.calls).toEqual(['pause', 'resume', 'stop']);
+    await client.cancelMigration();
+    expect(vm.calls).toEqual(['pause', 'resume', 'stop', 'cancel']);
   });
 
   it('passes the error of the VM on', async () => {

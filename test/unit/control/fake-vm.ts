@@ -76,6 +76,10 @@ export class FakeVm implements VmService {
     return this.onMigrate(request, onProgress);
   }
 
+  cancelMigration(): Promise<void> {
+    return this.#act('cancel');
+  }
+
   attachConsole(stream: Duplex, port: ConsolePort): void {
     this.calls.push(`console ${port}`);
     this.onConsole(stream);

@@ -73,10 +73,25 @@ function always(check: (turn: Turn) => void): void {
   );
 }
 
+/** All states that any order of events and requests leads to. */
+function reachable(): State<Names>[] {
+  const found = new Map([[textOf(FIRST), FIRST]]);
+  for (const state of found.values()) {
+    for (const name of NAMES) {
+      const { after } = turnOf(state, name);
+      if (!found.has(textOf(after))) found.set(textOf(after), after);
+    }
+  }
+  return [...found.values()];
+}
+
+function textOf(state: State<Names>): string {
+  return JSON.stringify(state, (_, value: unknown) => (value instanceof Error ? value.message : value));
+}
+
 it('every state is come to', () => {
-  const seen = new Set<string>([FIRST.type]);
-  always(({ after }) => void seen.add(after.type));
-  expect([...seen].sort()).toEqual([...new Set(Object.values(STATES).map(({ type }) => type))].sort());
+  const types = (states: State<Names>[]): string[] => [...new Set(states.map(({ type }) => type))].sort();
+  expect(types(reachable())).toEqual(types(Object.values(STATES)));
 });
 
 it('never two owners: what was handed over runs here again only if it is given back, or somebody answers for it', () => {

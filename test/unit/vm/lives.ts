@@ -115,6 +115,7 @@ export const REQUESTS = {
   resume: { type: 'resume', force: false },
   'resume --force': { type: 'resume', force: true },
   migrate: { type: 'migrate', order: 'order' },
+  cancel: { type: 'cancel', why: 'it was cancelled' },
   stop: { type: 'stop', force: false, over: STOPPED },
   'stop --force': { type: 'stop', force: true, over: STOPPED },
 } satisfies Record<string, Request<Names>>;

@@ -15,6 +15,7 @@ import type { Socket } from '../../../../src/native.js';
 const PAGES = 256;
 const HELLO = {
   ...{ machine: 'threads', memoryBytes: PAGES * 4096, tscKhz: 1000, xsaveBytes: 832, bulkChannels: 1, epoch: 3 },
+  features: [] as string[],
 } as Hello;
 const STATE: Body<'state'> = {
   cpu: { machine: 'threads', vcpus: [{ regs: new Uint8Array(8), xsave: new Uint8Array(8) }] },
@@ -220,7 +221,7 @@ describe('ReceiveVm', () => {
     ['says HELLO again', () => control.says('hello', HELLO), 'the source sent hello out of turn, while checking'],
     [
       'sends what is ours',
-      () => control.says('accept', {}),
+      () => control.says('accept', { features: [] }),
       "the source sent accept, which is the destination's to send",
     ],
   ])('begins nothing if the source %s while a machine is built, and leaves none', async (_, happen, why) => {

@@ -39,11 +39,11 @@ const says = (verdict: Verdict) => (socket: Socket, preamble: Uint8Array) =>
 it('is connected when it is welcome, and hears what comes right behind', async () => {
   greet = (socket, preamble) => {
     const welcome = encodeVerdict(decodePreamble(preamble), 'welcome');
-    socket.write(Buffer.concat([welcome, encodeMessage('accept', {})]));
+    socket.write(Buffer.concat([welcome, encodeMessage('accept', { features: [] })]));
   };
   const control = await connectControl(address(), ID, new AbortController().signal);
   const [message] = await once(control, 'message');
-  expect(message).toEqual({ type: 'accept', body: {} });
+  expect(message).toEqual({ type: 'accept', body: { features: [] } });
   control.close();
 });
 

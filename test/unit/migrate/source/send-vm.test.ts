@@ -92,8 +92,8 @@ function fakeMachine(): Machine {
 function sending(): SendVm {
   const options: SendOptions = {
     machine: fakeMachine(),
-    hello: { bulkChannels: 1, epoch: EPOCH } as SendOptions['hello'],
-    ...{ host: 'there', port: 1, pageWorker: new Promise(() => {}) },
+    hello: { bulkChannels: 1, epoch: EPOCH, features: [] as string[] } as SendOptions['hello'],
+    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}) },
     onProgress: (progress) => onProgress(progress),
     onCommit: () => void log.push('committed'),
     onHeld: (reason) => void log.push(`held: ${reason.message}`),
@@ -123,7 +123,7 @@ async function untilState(): Promise<SendVm> {
   const send = sending();
   void send.run();
   await hasSent('hello');
-  control.says('accept', {});
+  control.says('accept', { features: [] });
   await hasSent('state');
   return send;
 }
@@ -239,7 +239,7 @@ describe('SendVm', () => {
     void send.run();
     await hasSent('hello');
     vi.useFakeTimers();
-    control.says('accept', {});
+    control.says('accept', { features: [] });
     await vi.advanceTimersByTimeAsync(ANSWER_TIMEOUT_MS);
     vi.useRealTimers();
     expect((await send.outcome).error?.message).toBe('the destination did not answer for 30 s while preparing');
@@ -258,7 +258,7 @@ describe('SendVm', () => {
     const send = sending();
     void send.run();
     await hasSent('hello');
-    control.says('accept', {});
+    control.says('accept', { features: [] });
     await until(() => expect(log).toEqual(['paused']));
     send.cancel(tooLate);
     await hasSent('abort'); // at once
@@ -274,7 +274,7 @@ describe('SendVm', () => {
     await hasSent('hello');
     // Only the deadlines: the rest of the way up to STATE takes real time.
     vi.useFakeTimers({ shouldAdvanceTime: true });
-    control.says('accept', {});
+    control.says('accept', { features: [] });
     await hasSent('state');
     await vi.advanceTimersByTimeAsync(HAND_OVER_TIMEOUT_MS);
     expect((await send.outcome).error?.message).toBe('the destination did not answer for 10 s while loading');
