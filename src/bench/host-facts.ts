@@ -16,8 +16,8 @@ export interface HostFacts {
   /** Modules behind /dev/kvm, like kvm_intel; empty if the kernel does not name them. */
   kvmModules: string[];
   /** First line of `--version`; missing without QEMU. */
-  qemu?: string;
-  qemuCpuModel?: string;
+  qemu?: string | undefined;
+  qemuCpuModel?: string | undefined;
   transparentHugePages: string;
   /** How the peak of memory was measured. */
   memoryMeter: 'cgroup-v1' | 'cgroup-v2' | 'samples';

@@ -97,7 +97,7 @@ export interface ScenarioResult {
   title: string;
   workload: Workload;
   link: string;
-  rttMs?: number;
+  rttMs?: number | undefined;
   runs: RunResult[];
   failed: FailedRun[];
   summaries: Partial<Record<SystemName, Summary>>;
@@ -108,7 +108,7 @@ export interface Target {
   title: string;
   against: 'qemu-preempt' | 'qemu' | 'fixed';
   /** A ratio of medians to the other system's, or the figure itself. Missing if it was not measured. */
-  value?: number;
+  value?: number | undefined;
   limit: number;
   unit: 'ratio' | 'ms' | 'times' | 'round trips';
   met?: boolean;

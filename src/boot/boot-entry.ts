@@ -3,7 +3,7 @@ export interface BootFiles {
   kernel: Uint8Array;
   kernelPath: string;
   initrd?: Uint8Array;
-  initrdPath?: string;
+  initrdPath?: string | undefined;
   cmdline: string;
 }
 

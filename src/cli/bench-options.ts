@@ -15,8 +15,8 @@ export interface BenchWords extends WorkloadWords {
   rounds: string;
   systems: string;
   qemu: string;
-  json?: string;
-  html?: string;
+  json?: string | undefined;
+  html?: string | undefined;
 }
 
 export interface BenchOptions {
@@ -25,8 +25,8 @@ export interface BenchOptions {
   rounds: number;
   systems: SystemName[];
   qemu: string;
-  json?: string;
-  html?: string;
+  json?: string | undefined;
+  html?: string | undefined;
 }
 
 export function parseBenchOptions(words: BenchWords): BenchOptions {

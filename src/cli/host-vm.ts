@@ -35,7 +35,7 @@ export interface HostVmOptions {
   lockFile: LockFile;
   stdio?: SerialOptions['stdio'];
   /** In the background. */
-  log?: DetachedLog;
+  log?: DetachedLog | undefined;
 }
 
 /** Runs the VM until it is over here, tells how it ended, and returns the exit code. */

@@ -8,7 +8,7 @@ export async function loadNative(): Promise<Native> {
   } catch (error) {
     // node-gyp-build's message has several lines, the first of which says it.
     const why = new Error(describeError(error).split('\n')[0]);
-    if (error instanceof Error) why.stack = error.stack;
+    if (error instanceof Error && error.stack !== undefined) why.stack = error.stack;
     throw new PostcopyError('HOST_LACKS', 'the native addon cannot be loaded: run "npm rebuild postcopy"', why);
   }
 }

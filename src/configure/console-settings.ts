@@ -14,7 +14,10 @@ const STDIO: SerialSetting = { kind: 'stdio' };
  * Fills in what was not said: the serial port has the terminal, unless the virtio console was given it, or the process
  * is in the background and has none. Throws BAD_CONFIG.
  */
-export function settleConsoles(given: Partial<ConsoleSettings>, background: boolean): ConsoleSettings {
+export function settleConsoles(
+  given: { [port in keyof ConsoleSettings]?: ConsoleSettings[port] | undefined },
+  background: boolean,
+): ConsoleSettings {
   const console = given.console ?? NOWHERE;
   const serial = given.serial ?? (background || console.kind === 'stdio' ? NOWHERE : STDIO);
   if (background && [serial, console].some(({ kind }) => kind === 'stdio')) {

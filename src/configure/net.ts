@@ -13,24 +13,24 @@ export interface NetConfig {
   /** That the guest was told of on the host where it was booted; that of the TAP device if it is booted here. */
   mtu?: number;
   /** The TAP device on this host; made if it does not exist. Without one the kernel picks a free name. */
-  tap?: string;
+  tap?: string | undefined;
   /** The bridge that the TAP device joins. */
-  bridge?: string;
+  bridge?: string | undefined;
 }
 
 /** A network interface as a user gives it. */
 export interface NetSetting {
-  tap?: string;
-  bridge?: string;
-  mac?: string;
-  id?: string;
+  tap?: string | undefined;
+  bridge?: string | undefined;
+  mac?: string | undefined;
+  id?: string | undefined;
 }
 
 /** What an interface of a VM that comes gets on this host. */
 export interface NetPlace {
   id: string;
-  tap?: string;
-  bridge?: string;
+  tap?: string | undefined;
+  bridge?: string | undefined;
 }
 
 /** With the disks' most and the other devices as many as there are virtio-mmio slots. */

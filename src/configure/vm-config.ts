@@ -15,7 +15,7 @@ export interface VmConfig {
   name: string;
   machine: MachineName;
   kernel: string;
-  initrd?: string;
+  initrd?: string | undefined;
   /** Kernel command line. */
   cmdline: string;
   /** Guest RAM, whole MiB. */

@@ -19,7 +19,7 @@ export interface SerialOptions {
   /** Ctrl-a x was typed at the terminal: the VM is to end. */
   onQuit?: () => void;
   /** In place of the process's own, for `stdio`. */
-  stdio?: Stdio;
+  stdio?: Stdio | undefined;
 }
 
 /** Opens what the setting names. Throws BAD_CONFIG or ADDRESS_IN_USE with nothing left behind. */

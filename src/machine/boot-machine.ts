@@ -13,7 +13,7 @@ import { Machine, MACHINE_KINDS, type MachineLines } from './machine.js';
 export interface BootPlan {
   machine: MachineName;
   kernel: string;
-  initrd?: string;
+  initrd?: string | undefined;
   cmdline: string;
   memoryBytes: number;
   cpus: number;

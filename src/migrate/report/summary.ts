@@ -11,7 +11,7 @@ export interface MigrationSummary {
   mode: 'post-copy';
   machine: MachineName;
   /** Set unless completed. */
-  error?: { code: string; message: string; facts?: readonly Fact[] };
+  error?: { code: string; message: string; facts?: readonly Fact[] | undefined };
   /**
    * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
    * destination knows whether it has run it. All of the guest is here still (see ResumeRequest).

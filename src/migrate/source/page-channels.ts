@@ -16,7 +16,7 @@ import { BlockRelease } from './release.js';
 
 interface PageChannel extends PlannedChannel {
   counters: Counters;
-  socket?: Socket;
+  socket?: Socket | undefined;
 }
 
 interface ChannelWorker {
