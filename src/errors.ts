@@ -14,7 +14,7 @@ export type ErrorCode =
   | 'BAD_PEER' // the other end is no postcopy, or another version, or broke the protocol
   | 'REFUSED' // the destination refuses the VM, and says why
   | 'WRONG_STATE' // not possible in the VM's present state
-  | 'MIGRATION_FAILED' // failed before COMMIT: the VM runs on at the source
+  | 'MIGRATION_FAILED' // before COMMIT, or given back behind it: the VM runs on at the source
   | 'LINK_LOST' // failed after COMMIT: the VM is at the destination, short of pages
   | 'GUEST_FAILED' // triple fault, internal error: the guest cannot go on
   | 'NO_REACTION' // the guest did not react to its power button in time

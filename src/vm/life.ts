@@ -19,7 +19,7 @@
  *   running, pausing, paused -- its pages do not come --> lost
  *   running, pausing, paused, leaving, away given back -- the guest is over --> restarting --> running, or ended
  *        the same while pages still come --> ending -- they are here, or never will be --> restarting, ended
- *   any but away -- `stop --force` --> ended
+ *   any but away -- `stop --force` --> ended; leaving once the migration has been cancelled
  *
  * A guest runs in running, pausing (its vCPUs are about to park) and leaving. In away it runs at the peer, and what is here
  * may be the only copy of its memory: nothing but the end of that migration ends the VM here. In inDoubt only the peer

@@ -9,6 +9,9 @@
  * and, if a user has a say in it, configure/KIND.ts with a field of the settings (configure/vm-config.ts). The compiler
  * asks for what is missing. Two tables, because two threads have one each: the main thread opens what a device needs and
  * tells the other host of it, the device worker builds the models and loads no code of the host's.
+ *
+ * Two limits. There are as many devices as slots, and the most that a user can have fill them all (VIRTIO_GSIS). And a host
+ * whose release lacks the kind refuses a VM that has it: devices of a VM are the same at both ends.
  */
 import type { z } from 'zod';
 import type { Problem } from '../../errors.js';

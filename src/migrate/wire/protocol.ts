@@ -19,12 +19,14 @@
  *          pages that hold data since RAM,
  *          pages that vCPUs touch first         ->    locks disks, loads it; may REQUEST pages from here on
  *                                               <-  LOADED
- *   COMMIT epoch                                ->    from here the source never runs this epoch again
+ *   COMMIT epoch                                ->    from here the source runs this epoch only if it is given back
  *                                               <-  RUNNING
  *                                               <-  REQUEST pages     (urgent)
  *   PAGE                                        ->                    (urgent)
  *   EXTENT of pages, ZERO                       ->                    (bulk)
  *                                               <-  RECEIVED, cumulative: the source frees up to here
+ *                                               <-  PROGRESS, ten times a second
+ *   END of a bulk channel                       ->                    (bulk)
  *                                               <-  COMPLETE
  *   BYE                                         ->
  *
