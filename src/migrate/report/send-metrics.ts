@@ -116,7 +116,7 @@ export class SendMetrics {
       status: ending.status,
       mode: 'post-copy',
       machine: this.#machine,
-      ...(ending.status === 'completed' ? {} : { error: errorOf(ending.reason) }),
+      ...(ending.status === 'completed' ? {} : { error: errorOf(ending.status, ending.reason) }),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
       downtimeMs: this.#downtime.totalMs,
       downtimeParts: this.#downtime.milliseconds,
@@ -154,8 +154,10 @@ export class SendMetrics {
   }
 }
 
-function errorOf(reason: Error): NonNullable<MigrationSummary['error']> {
-  const code = reason instanceof PostcopyError ? reason.code : 'MIGRATION_FAILED';
+function errorOf(status: MigrationSummary['status'], reason: Error): NonNullable<MigrationSummary['error']> {
+  const thrown = reason instanceof PostcopyError ? reason.code : 'MIGRATION_FAILED';
+  // LINK_LOST tells whoever reads only the code that the VM is at the destination.
+  const code = status === 'failed' && thrown === 'LINK_LOST' ? 'MIGRATION_FAILED' : thrown;
   const facts = factsOf(reason);
   return { code, message: describeError(reason), ...(facts.length === 0 ? {} : { facts }) };
 }

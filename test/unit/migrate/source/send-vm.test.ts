@@ -296,7 +296,10 @@ describe('SendVm', () => {
     const send = await untilState();
     lose();
     control.says('loaded', { afterMicros: 0 });
-    expect((await send.outcome).error).toEqual({ code: 'LINK_LOST', message: 'the link was lost before COMMIT' });
+    expect((await send.outcome).error).toEqual({
+      code: 'MIGRATION_FAILED', // the VM is here
+      message: 'the link was lost before COMMIT',
+    });
     expect(log).toEqual(['paused', 'goes on']);
   });
 
