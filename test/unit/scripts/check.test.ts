@@ -87,7 +87,9 @@ function check(files: Record<string, string>): { status: number | null; stdout: 
   }
   symlinkSync(join(packageRoot, 'node_modules'), join(directory, 'node_modules'));
   const script = join(packageRoot, 'scripts/check/run.mjs');
-  return spawnSync(process.execPath, [script, '--in', directory], { encoding: 'utf8' });
+  // CI has colours, which would come between the words.
+  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
+  return spawnSync(process.execPath, [script, '--in', directory], { encoding: 'utf8', env });
 }
 
 const verdicts = (stdout: string, verdict: string): string[] =>
