@@ -59,6 +59,8 @@ export class Incoming {
   #pageWorker: Promise<PageWorker<DestinationJob>> | undefined;
   #stopped: Promise<void> | undefined;
   #closing = false;
+  /** Why no other VM can come. */
+  #deafness: Error | undefined;
 
   constructor(host: string, port: number, hooks: IncomingHooks, parts = PARTS) {
     this.#host = host;
@@ -101,10 +103,10 @@ export class Incoming {
     await this.#stopListening();
   }
 
-  /** A VM that is here, or on its way, does not need the port any more. */
+  /** A VM that is here, or on its way, does not need the port any more; another would. */
   #deaf(error: Error): void {
-    if (this.#state.at !== 'waiting') return;
-    this.#fail(new PostcopyError('INTERNAL', 'can accept no more connections', error));
+    this.#deafness = new PostcopyError('INTERNAL', 'can accept no more connections', error);
+    if (this.#state.at === 'waiting') this.#fail(this.#deafness);
   }
 
   #fail(reason: Error): void {
@@ -112,14 +114,19 @@ export class Incoming {
   }
 
   async #takePageWorker(): Promise<PageWorker<DestinationJob>> {
-    const worker = await (this.#pageWorker ?? this.#parts.startPageWorker());
+    // One that could not be started is not kept for the next VM.
+    const worker = this.#pageWorker ?? this.#parts.startPageWorker();
     this.#pageWorker = undefined;
     return worker;
   }
 
   #stopListening(): Promise<void> {
-    this.#stopped ??= this.#listener.close().then(async () => (await this.#pageWorker)?.end());
+    this.#stopped ??= this.#listener.close().then(() => this.#endPageWorker());
     return this.#stopped;
+  }
+
+  async #endPageWorker(): Promise<void> {
+    await (await this.#pageWorker?.catch(() => undefined))?.end();
   }
 
   #admit({ preamble, socketHandle, peer }: AcceptedChannel): void {
@@ -157,6 +164,7 @@ export class Incoming {
     if (this.#closing) return;
     if (outcome.status === 'refused') this.#hooks.onRefused(outcome.reasons);
     else this.#hooks.onNotBegun(outcome.reason);
+    if (this.#deafness !== undefined) this.#fail(this.#deafness);
   }
 
   async #over(outcome: IncomingOutcome): Promise<void> {

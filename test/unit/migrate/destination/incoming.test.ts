@@ -60,22 +60,19 @@ let workers: { ended: number; end(): Promise<void> }[];
 let incoming: Incoming;
 let server: Socket;
 let clients: Socket[];
+/** Page workers that cannot be started yet. */
+let failures = 0;
 
-beforeEach(() => {
-  listener = new FakeListener();
-  vms = [];
-  log = [];
-  workers = [];
-  clients = [];
-  server = new native.Socket('listen', '127.0.0.1', 0);
+function made(): Incoming {
   const hooks: Partial<IncomingHooks> = {
     onIncoming: (peer) => void log.push(`incoming from ${peer}`),
     onRefused: (reasons) => void log.push(`refused: ${reasons.join()}`),
     onNotBegun: (reason) => void log.push(`not begun: ${reason.message}`),
   };
-  incoming = new Incoming('::1', 0, hooks as IncomingHooks, {
+  return new Incoming('::1', 0, hooks as IncomingHooks, {
     listen: () => listener as never,
     startPageWorker: async () => {
+      if (failures-- > 0) throw new Error('no more threads');
       const worker = { ended: 0, end: async () => void worker.ended++ };
       workers.push(worker);
       return worker as never;
@@ -86,6 +83,17 @@ beforeEach(() => {
       return vm;
     },
   });
+}
+
+beforeEach(() => {
+  listener = new FakeListener();
+  vms = [];
+  log = [];
+  workers = [];
+  clients = [];
+  server = new native.Socket('listen', '127.0.0.1', 0);
+  failures = 0;
+  incoming = made();
 });
 afterEach(() => {
   for (const { control } of vms) control.close();
@@ -133,6 +141,26 @@ describe('Incoming', () => {
     expect(answer(comes('urgent'))).toBe('welcome');
     expect(answer(comes('bulk', { index: 3 }))).toBe('welcome');
     expect(vm.attached).toEqual(['urgent 0', 'bulk 3']);
+  });
+
+  it('starts another page worker after one that could not be started, and ends well without one', async () => {
+    failures = 1;
+    listener = new FakeListener();
+    incoming = made();
+    const { hooks } = admitted();
+    await expect(hooks.takePageWorker()).rejects.toThrow('no more threads');
+    expect(await hooks.takePageWorker()).toBe(workers.at(-1));
+    failures = 1;
+    listener = new FakeListener();
+    await made().close();
+    expect(listener.closed).toBe(1);
+  });
+
+  it('waits for nobody once it accepts no more connections, whoever was on the way then', async () => {
+    const vm = admitted();
+    listener.emit('failed', new Error('too many open files'));
+    vm.ended.resolve(REFUSED);
+    expect(await incoming.outcome).toMatchObject({ status: 'failed', reason: { code: 'INTERNAL' } });
   });
 
   it('closes a page channel that was not agreed on', () => {
