@@ -62,7 +62,12 @@ export class Arrival {
       },
       onRunning: (machine, hello) => hooks.running(machine, hello),
     });
-    this.#idleDevices = new DeviceLink();
+    try {
+      this.#idleDevices = new DeviceLink();
+    } catch (error) {
+      void this.#incoming.close();
+      throw error;
+    }
     void this.#incoming.outcome.then((outcome) => hooks.over(outcome));
   }
 

@@ -29,6 +29,16 @@ interface ChannelWorker {
   channels: PageChannel[];
 }
 
+/** What takes a page worker over; it is ended if that cannot be made. */
+async function orEnd<T>(worker: PageWorker<DestinationJob>, make: () => T): Promise<T> {
+  try {
+    return make();
+  } catch (error) {
+    await worker.end();
+    throw error;
+  }
+}
+
 /** A page worker that has loaded its code and waits for a job: loading takes longer than all else a VM on its way needs. */
 export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
   return start(new URL('../workers/destination-worker.js', import.meta.url));
@@ -75,7 +85,7 @@ export class DestinationPageChannels {
     first: PageWorker<DestinationJob>,
     events: PageChannelEvents,
   ) {
-    const channels = new DestinationPageChannels(memory, pages, events);
+    const channels = await orEnd(first, () => new DestinationPageChannels(memory, pages, events));
     const [firstPlan, ...plan] = planWorkers(bulk, availableParallelism());
     channels.#add(first, firstPlan!);
     try {

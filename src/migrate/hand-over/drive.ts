@@ -4,8 +4,8 @@
  *
  *   push -> queue -> decide -> state, actions -> act -> the event that the last action leads to, which is looked at next
  *
- * An event that ends the hand-over does not wait for the action under way: that is told to stop by its AbortSignal, and
- * the machine gets the event at once, whether the action stops or not. An ending that must not overlap with it waits for
+ * An event that ends the hand-over does not wait for the action that is under way when it comes: that is told to stop by
+ * its AbortSignal, and the machine gets the event at once, whether the action stops or not. An ending that must not overlap with it waits for
  * `settled`. An ending is carried out to its end, whatever part of it fails, and whatever comes behind it is dropped.
  */
 import { EventQueue } from './event-queue.js';
@@ -138,11 +138,14 @@ export class Drive<State extends { phase: string }, Event, Action> {
         resolve({ event, interrupted: false });
       };
       acting.then(over, (error: unknown) => over(this.#end.failure(error as Error)));
-      stop.signal.addEventListener('abort', () => {
+      const interrupt = () => {
         this.#underWay = undefined;
         this.#settled = this.#givenBack(acting);
         resolve({ event: undefined, interrupted: true });
-      });
+      };
+      // The action itself may have told of the ending at once.
+      if (stop.signal.aborted) interrupt();
+      else stop.signal.addEventListener('abort', interrupt);
     });
   }
 
