@@ -29,8 +29,8 @@ export type Refusal =
 
 export type Answer<T extends Things> =
   | { type: 'granted'; step: Step<T> }
-  /** To be asked again when that has been carried out. */
-  | { type: 'wait'; step: Step<T> }
+  /** Granted if the state is `until` once while that is carried out; else to be asked again. */
+  | { type: 'wait'; step: Step<T>; until: Living<T>['type'] | 'ended' }
   /** To be asked again when the state has changed. */
   | { type: 'later' }
   | { type: 'refused'; refusal: Refusal };
@@ -56,7 +56,7 @@ function pause<T extends Things>(state: State<T>): Answer<T> {
     case 'retaking':
       return granted(stays(state));
     case 'running':
-      return wait(to({ ...state, type: 'pausing' }, { type: 'park', guest: state.guest }));
+      return wait('paused', to({ ...state, type: 'pausing' }, { type: 'park', guest: state.guest }));
     case 'pausing':
       return { type: 'later' };
     default:
@@ -72,7 +72,7 @@ function resume<T extends Things>(state: State<T>): Answer<T> {
     case 'retaking':
       return { type: 'later' };
     case 'paused':
-      return state.held === undefined ? granted(unpark(state)) : wait(retake(state.guest, state.held));
+      return state.held === undefined ? granted(unpark(state)) : wait('running', retake(state.guest, state.held));
     case 'restarting':
       return state.shown === 'running' ? granted(stays(state)) : needs(state, 'paused');
     default:
@@ -92,7 +92,7 @@ function retake<T extends Things>(guest: T['guest'], held: Error): Step<T> {
 function resumeByForce<T extends Things>(state: State<T>): Answer<T> {
   switch (state.type) {
     case 'inDoubt':
-      return wait(to({ ...state, type: 'settling' }, { type: 'take-disks', guest: state.guest }));
+      return wait('running', to({ ...state, type: 'settling' }, { type: 'take-disks', guest: state.guest }));
     case 'settling':
       return { type: 'later' };
     case 'lost':
@@ -159,7 +159,7 @@ function cutPower<T extends Things>(state: State<T>, over: Final): Answer<T> {
       return refused({ reason: 'runs-there' });
     case 'leaving': {
       const { state: next, actions } = cutShort(state, over);
-      return wait(to(next, ...actions, { type: 'limit-cancel', send: state.send, end: over.end }));
+      return wait('ended', to(next, ...actions, { type: 'limit-cancel', send: state.send, end: over.end }));
     }
     case 'ended':
       return granted(stays(state));
@@ -178,8 +178,8 @@ function granted<T extends Things>(step: Step<T>): Answer<T> {
   return { type: 'granted', step };
 }
 
-function wait<T extends Things>(step: Step<T>): Answer<T> {
-  return { type: 'wait', step };
+function wait<T extends Things>(until: Living<T>['type'] | 'ended', step: Step<T>): Answer<T> {
+  return { type: 'wait', step, until };
 }
 
 function refused<T extends Things>(refusal: Refusal): Answer<T> {

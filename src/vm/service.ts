@@ -69,7 +69,7 @@ export interface VmService {
   /** Resolves also when the migration fails; rejects only when it could not be tried (wrong state). */
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary>;
   /**
-   * Ends a migration that has not handed the VM over: resolves when the guest has gone on here, and throws WRONG_STATE if
+   * Ends a migration that has not handed the VM over: resolves when it has ended and the VM has stayed here, and throws WRONG_STATE if
    * there is none, or it is too late.
    */
   cancelMigration(): Promise<void>;

@@ -59,7 +59,9 @@ export class Vm implements VmService {
   readonly #readyToSend = new ReadyToSend();
   #state: State = { type: 'starting' };
   /** Told when the state has changed. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
+  /** Called in each new state. */
+  readonly #watching = new Set<() => void>();
   #settleEnded: (end: VmEnd) => void = () => {};
 
   constructor(
@@ -154,9 +156,25 @@ export class Vm implements VmService {
         await this.#changed();
         continue;
       }
-      await this.#take(answer.step);
-      if (answer.type === 'granted') return answer.step.state;
+      if (answer.type === 'granted') {
+        await this.#take(answer.step);
+        return answer.step.state;
+      }
+      if (await this.#comesTo(answer.until, answer.step)) return this.#state;
     }
+  }
+
+  /** Whether the VM was in that state while the step was carried out; somebody else may have led it on since. */
+  async #comesTo(until: State['type'], next: Step): Promise<boolean> {
+    let came = false;
+    const watch = (): void => void (came ||= this.#state.type === until);
+    this.#watching.add(watch);
+    try {
+      await this.#take(next);
+    } finally {
+      this.#watching.delete(watch);
+    }
+    return came;
   }
 
   #happened(event: Event): void {
@@ -173,7 +191,10 @@ export class Vm implements VmService {
     this.#state = next.state;
     const work = next.actions.map(async (action) => this.#act(action));
     for (const what of toldOf(this.name, before, event, next.state)) this.events.publish(what);
-    if (before !== next.state) for (const resolve of this.#waiting.splice(0)) resolve();
+    if (before !== next.state) {
+      for (const watch of this.#watching) watch();
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    }
     await Promise.all(work);
   }
 
@@ -348,6 +369,7 @@ export class Vm implements VmService {
     const over = vm.run().then((summary) => {
       unsubscribe();
       this.#happened({ type: 'sent', send, result: this.#resultOf(peer, summary) });
+      if (this.#state.type === 'running') void this.#prepareToSend(); // for the next try
       return summary;
     });
     const send: Departure = { vm, peer, over };
@@ -389,13 +411,26 @@ export class Vm implements VmService {
   async #tearDown(was: Living, end: VmEnd): Promise<void> {
     await nextTurn(); // the answer to whoever has asked for it goes out first
     const why = was.type === 'ending' ? `${was.over.what} there, and the destination was stopped` : undefined;
-    const came = await arrivalOf(was)?.close(why);
-    await this.#readyToSend.end();
+    const came = await this.#attempt(() => arrivalOf(was)?.close(why));
+    await this.#attempt(() => this.#readyToSend.end());
     const machine = guestOf(was)?.machine ?? came;
-    const closed = (await machine?.close()) ?? true;
+    const closed = machine === undefined || (await this.#attempt(() => machine.close())) === true;
     await nextTurn(); // the guest's last words, which its device worker has just written, are read
-    hostDevicesOf(was)?.close();
+    await this.#attempt(() => hostDevicesOf(was)?.close());
     this.#settleEnded({ ...end, stuck: !closed });
+  }
+
+  /** One step of the end, which the others do not depend on. */
+  async #attempt<T>(step: () => T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await step();
+    } catch (error) {
+      this.events.publish({
+        type: 'problem',
+        text: `not all of ${this.name} could be closed: ${describeError(error)}`,
+      });
+      return undefined;
+    }
   }
 }
 

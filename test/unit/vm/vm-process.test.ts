@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Deferred } from '../../../src/basics/deferred.js';
 import type { VmConfig } from '../../../src/configure/vm-config.js';
 import type { MigrationProgress, MigrationSummary } from '../../../src/migrate/report/summary.js';
 import type { Happening } from '../../../src/watch/events.js';
@@ -397,6 +398,28 @@ it('tells what happens to it, and the progress of a migration to whoever asked f
     'migrated',
   ]);
   expect(end).toMatchObject({ reason: 'migrated', message: 'vm has moved to there:1' });
+});
+
+it('is resumed by whoever asked for it while it was being paused', async () => {
+  const vm = await start();
+  const parked = new Deferred<number>();
+  machines[0]!.pause.mockReturnValueOnce(parked.promise);
+  const asked = [vm.pause(), vm.resume()];
+  parked.resolve(0);
+  await Promise.all(asked);
+  expect([vm.status().state, machines[0]!.pause.mock.calls.length]).toEqual(['running', 1]);
+});
+
+it('ends though not all of it can be closed, and closes the rest', async () => {
+  const vm = await start();
+  const problems: string[] = [];
+  vm.events.subscribe((it) => it.type === 'problem' && problems.push(it.text));
+  hostDevices.close.mockClear();
+  machines[0]!.close.mockRejectedValue(new Error('no such descriptor'));
+  await vm.stop({ force: true });
+  expect(await vm.ended).toMatchObject({ reason: 'stopped', stuck: true });
+  expect(hostDevices.close).toHaveBeenCalled();
+  expect(problems).toEqual(['not all of vm could be closed: no such descriptor']);
 });
 
 it('says no to a pause on whose way the guest has powered itself off, or reset itself', async () => {
