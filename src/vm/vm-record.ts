@@ -65,5 +65,6 @@ export function helloOf(
     bulkChannels: options.channels,
     prefetch: options.prefetch,
     features: [...FEATURES],
+    paused: false,
   };
 }

@@ -47,19 +47,19 @@ async function offerTo(settings: FakeSettings): Promise<{ version: number; hello
 
 interface Downgrading {
   address: { host: string; port: number };
-  /** Those that came in version 6. */
+  /** Those that came in version 7. */
   channels: string[];
 }
 
-/** Stands before a destination and takes nothing but version 6, as one of the release before would. */
+/** Stands before a destination and takes nothing but version 7, as one of the release before would. */
 async function downgrading(target: { host: string; port: number }): Promise<Downgrading> {
   const channels: string[] = [];
   const join = async (source: Socket) => {
-    const channel = new FakeChannel(source, 6);
+    const channel = new FakeChannel(source, 7);
     const bytes = await channel.take(PREAMBLE_BYTES);
     if (bytes === undefined) return;
     const preamble = decodePreamble(bytes);
-    if (preamble.version !== 6) return channel.refuse(preamble);
+    if (preamble.version !== 7) return channel.refuse(preamble);
     channels.push(preamble.channel);
     const destination = connect(target);
     onTestFinished(() => void destination.destroy());
@@ -78,23 +78,23 @@ async function downgrading(target: { host: string; port: number }): Promise<Down
 describe('a destination', () => {
   test('takes its own version and the one before, and says its own to others', async () => {
     const destination = await startDestination();
-    expect(await answerTo(5, destination)).toEqual([7, 'version']);
-    expect(await answerTo(8, destination)).toEqual([7, 'version']);
-    expect(await answerTo(7, destination)).toEqual([7, 'welcome']);
+    expect(await answerTo(6, destination)).toEqual([8, 'version']);
+    expect(await answerTo(9, destination)).toEqual([8, 'version']);
+    expect(await answerTo(8, destination)).toEqual([8, 'welcome']);
     await destination.vm.reach('waiting');
-    expect(await answerTo(6, destination)).toEqual([6, 'welcome']);
+    expect(await answerTo(7, destination)).toEqual([7, 'welcome']);
     await stillTakesAVm(destination);
   });
 
-  test('speaks version 6 to a source of version 6, on all channels', async () => {
+  test('speaks version 7 to a source of version 7, on all channels', async () => {
     const [hello, destination] = await Promise.all([realHello(), startDestination()]);
-    const { id, control } = await choiceOf(hello, destination, 6);
+    const { id, control } = await choiceOf(hello, destination, 7);
     for (const kind of ['urgent', 'bulk'] as const) {
       // One of another version is none of this migration.
-      expect(await greet(FakeChannel.open(destination.address, 7), kind, id)).toBe('stranger');
-      expect(await greet(FakeChannel.open(destination.address, 6), kind, id)).toBe('welcome');
+      expect(await greet(FakeChannel.open(destination.address, 8), kind, id)).toBe('stranger');
+      expect(await greet(FakeChannel.open(destination.address, 7), kind, id)).toBe('welcome');
     }
-    const others = FakeChannel.open(destination.address, 6);
+    const others = FakeChannel.open(destination.address, 7);
     expect(await greet(others, 'control', randomBytes(16))).toBe('busy');
     control.send('abort', { reason: 'it was only asked' });
     expect((await destination.vm.ended).stderr).toContain('it was only asked');
@@ -121,15 +121,15 @@ describe('a destination', () => {
 });
 
 describe('a source', () => {
-  test('speaks version 6 to a destination of version 6', async () => {
-    const { version, hello } = await offerTo({ version: 6 });
-    expect(version).toBe(6);
+  test('speaks version 7 to a destination of version 7', async () => {
+    const { version, hello } = await offerTo({ version: 7 });
+    expect(version).toBe(7);
     expect(hello).toMatchObject({ name: 'vm', bulkChannels: 1 });
   });
 
   test('offers its options and features to one of its own version', async () => {
     const { version, hello } = await offerTo({});
-    expect(version).toBe(7);
+    expect(version).toBe(8);
     expect(hello).toMatchObject({ bulkChannels: 1, prefetch: 'in-order', features: [] });
   });
 
@@ -146,7 +146,7 @@ describe('a source', () => {
   });
 });
 
-test('a VM moves in version 6, with its work under way, over several channels', async () => {
+test('a VM moves in version 7, with its work under way, over several channels', async () => {
   const [source, destination] = await Promise.all([startSource({ fillMib: 32 }), startDestination()]);
   const { address, channels } = await downgrading(destination.address);
   const summary = await source.vm.client.migrate({ ...address, channels: 2 }, () => {});

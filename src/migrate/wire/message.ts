@@ -15,7 +15,7 @@ const micros = z.number().nonnegative();
 const options = migrateOptionsSchema.shape;
 /** Of a feature or a policy; the other end need not know it, and may tell it to its operator. */
 const name = z.string().regex(/^[a-z0-9-]{1,64}$/);
-const features = z.array(name).max(FEATURES_MAX).default([]);
+const features = z.array(name).max(FEATURES_MAX);
 
 const file = z.object({
   role: z.enum(['kernel', 'initrd']),
@@ -47,9 +47,11 @@ const hello = z.object({
   devices: z.array(deviceDescription).max(VIRTIO_GSIS.length),
   bulkChannels: options.channels.unwrap(),
   /** The source's policy. The destination need not know it, so that a policy is no matter of versions. */
-  prefetch: name.default(options.prefetch.parse(undefined)),
+  prefetch: name,
   /** Those that the source offers. */
   features,
+  /** The guest stands still, and goes on when somebody says so. */
+  paused: z.boolean().default(false),
 });
 export type Hello = z.infer<typeof hello>;
 

@@ -1,5 +1,5 @@
 /**
- * The wire protocol of a migration, version 7.
+ * The wire protocol of a migration, version 8.
  *
  * One listening port at the destination takes all connections. Each begins with a preamble of 32 bytes that says which
  * channel it is and which migration it belongs to, and is answered by one (preamble.ts):
@@ -44,18 +44,17 @@
  * ignores names that it does not know, and neither end uses one that was not chosen. A message of an unknown type breaks the
  * protocol.
  *
- *   7  HELLO has `prefetch` and `features`, ACCEPT has `features`
- *   6  the oldest that is spoken
+ *   8  HELLO has `paused`
+ *   7  the oldest that is spoken
  */
-export const PROTOCOL_VERSIONS = [7, 6] as const;
+export const PROTOCOL_VERSIONS = [8, 7] as const;
 export type ProtocolVersion = (typeof PROTOCOL_VERSIONS)[number];
 /** The newest version. */
 export const PROTOCOL_VERSION = PROTOCOL_VERSIONS[0];
 
 /** Fields that messages have had since a version: an end that speaks an older one neither sends nor reads them. */
 export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string; fields: readonly string[] }[] = [
-  { version: 7, message: 'hello', fields: ['prefetch', 'features'] },
-  { version: 7, message: 'accept', fields: ['features'] },
+  { version: 8, message: 'hello', fields: ['paused'] },
 ];
 
 export function isSpoken(version: number): version is ProtocolVersion {

@@ -8,9 +8,8 @@ import { FIELDS_SINCE } from '../../../../src/migrate/wire/protocol.js';
 
 /** {sentAt: 1} as PING: length 9, tag 11, then a map of one with a text of six. */
 const PING = [9, 0, 0, 0, 11, 0, 0, 0, 0x81, 0xa6, 0x73, 0x65, 0x6e, 0x74, 0x41, 0x74, 0x01];
-/** {features: []}; in version 6 {} */
+/** {features: []} */
 const ACCEPT = [11, 0, 0, 0, 2, 0, 0, 0, 0x81, 0xa8, 0x66, 0x65, 0x61, 0x74, 0x75, 0x72, 0x65, 0x73, 0x90];
-const ACCEPT_6 = [1, 0, 0, 0, 2, 0, 0, 0, 0x80];
 /** {reason: "no"} */
 const ABORT = [11, 0, 0, 0, 13, 0, 0, 0, 0x81, 0xa6, 0x72, 0x65, 0x61, 0x73, 0x6f, 0x6e, 0xa2, 0x6e, 0x6f];
 /** {ramMap: bytes 05 03} */
@@ -90,6 +89,7 @@ const hello = {
   bulkChannels: 1,
   prefetch: 'in-order',
   features: ['one'],
+  paused: false,
 };
 const waits = { count: 3, mean: 1.5, p50: 1, p90: 2, p99: 3, max: 3 };
 
@@ -145,24 +145,22 @@ describe('encodeMessage', () => {
   });
 });
 
-describe('version 6', () => {
+describe('version 7', () => {
   /** What is in a frame, whatever version would read it. */
   const raw = (bytes: Uint8Array) => decode(bytes.subarray(8)) as Record<string, unknown>;
-  const { prefetch: _, features: __, ...hello6 } = hello;
+  const { paused: _, ...hello7 } = hello;
 
   it('has the fields of the newest without those that came later', () => {
-    expect(raw(encodeMessage('hello', hello, 6))).toEqual(hello6);
-    expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello);
-    expect([...encodeMessage('accept', { features: ['one'] }, 6)]).toEqual(ACCEPT_6);
-    expect([...encodeMessage('ping', { sentAt: 1 }, 6)]).toEqual(PING);
+    expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello7);
+    expect(raw(encodeMessage('hello', hello, 8))).toEqual(hello);
+    expect([...encodeMessage('ping', { sentAt: 1 }, 7)]).toEqual(PING);
   });
 
   it('is read with their defaults, also when they are there', () => {
-    const read = [{ type: 'hello', body: { ...hello6, prefetch: 'in-order', features: [] } }];
-    expect(new FrameDecoder(6).push(frame(1, encode(hello6)))).toEqual(read);
-    expect(new FrameDecoder(6).push(frame(1, encode({ ...hello, features: 'what' })))).toEqual(read);
-    expect(new FrameDecoder(6).push(Uint8Array.from(ACCEPT_6))).toEqual([{ type: 'accept', body: { features: [] } }]);
-    badPeer(() => new FrameDecoder(6).push(frame(2, encode([]))));
+    const read = [{ type: 'hello', body: { ...hello7, paused: false } }];
+    expect(new FrameDecoder(7).push(frame(1, encode(hello7)))).toEqual(read);
+    expect(new FrameDecoder(7).push(frame(1, encode({ ...hello, paused: 'what' })))).toEqual(read);
+    badPeer(() => new FrameDecoder(7).push(frame(2, encode([]))));
   });
 
   it('lacks fields that there are, and each of them has a default', () => {

@@ -11,21 +11,21 @@ import {
 
 const ID = Uint8Array.from({ length: 16 }, (_, i) => 0xf0 + i);
 const POSTCOPY = [0x50, 0x4f, 0x53, 0x54, 0x43, 0x4f, 0x50, 0x59];
-const VERSION = [7, 0];
+const VERSION = [8, 0];
 const BULK_3 = [...POSTCOPY, ...VERSION, 2, 3, 0, 0, 0, 0, ...ID];
 
 describe('preamble', () => {
   it('is 32 bytes', () => {
-    expect([...encodePreamble(7, 'control', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 0, 0, 0, 0, 0, 0, ...ID]);
-    expect([...encodePreamble(7, 'urgent', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 1, 0, 0, 0, 0, 0, ...ID]);
-    expect([...encodePreamble(7, 'bulk', 3, ID)]).toEqual(BULK_3);
-    expect([...encodePreamble(6, 'bulk', 3, ID)]).toEqual(BULK_3.with(8, 6));
+    expect([...encodePreamble(8, 'control', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 0, 0, 0, 0, 0, 0, ...ID]);
+    expect([...encodePreamble(8, 'urgent', 0, ID)]).toEqual([...POSTCOPY, ...VERSION, 1, 0, 0, 0, 0, 0, ...ID]);
+    expect([...encodePreamble(8, 'bulk', 3, ID)]).toEqual(BULK_3);
+    expect([...encodePreamble(7, 'bulk', 3, ID)]).toEqual(BULK_3.with(8, 7));
   });
 
   it('is read back, also out of the middle of a buffer, and copied', () => {
     const buffer = Uint8Array.from([9, 9, 9, ...BULK_3, 9]);
     const preamble = decodePreamble(buffer.subarray(3, 35));
-    expect(preamble).toEqual({ version: 7, channel: 'bulk', index: 3, id: ID });
+    expect(preamble).toEqual({ version: 8, channel: 'bulk', index: 3, id: ID });
     buffer.fill(0);
     expect([...preamble.id]).toEqual([...ID]);
   });
@@ -68,39 +68,39 @@ describe('verdict', () => {
   });
 
   it.each([
-    [5, 7],
-    [6, 6],
+    [6, 8],
     [7, 7],
-    [8, 7],
+    [8, 8],
+    [9, 8],
   ])('answers what was asked in version %d in version %d', (version, answered) => {
     for (const verdict of VERDICTS) expect(encodeVerdict({ ...asked, version }, verdict)[8]).toBe(answered);
   });
 
-  it.each([6, 7] as const)('lets a welcome pass in version %d, that which was asked in', (version) => {
+  it.each([7, 8] as const)('lets a welcome pass in version %d, that which was asked in', (version) => {
     expect(() => checkVerdict(encodeVerdict({ ...asked, version }, 'welcome'), 'host:1', version)).not.toThrow();
   });
 
   it.each<[Verdict, string, string]>([
-    ['version', 'BAD_PEER', 'host:1 speaks version 7'],
+    ['version', 'BAD_PEER', 'host:1 speaks version 8'],
     ['stranger', 'BAD_PEER', 'host:1 does not know this migration'],
     ['busy', 'REFUSED', 'host:1 is taking another VM already'],
   ])('%s is %s', (verdict, code, message) => {
-    const check = () => checkVerdict(encodeVerdict(asked, verdict), 'host:1', 7);
+    const check = () => checkVerdict(encodeVerdict(asked, verdict), 'host:1', 8);
     expect(check).toThrow(expect.objectContaining({ code }));
     expect(check).toThrow(message);
   });
 
   it('takes no welcome in another version, and no verdict it does not know', () => {
     const other = encodeVerdict(asked, 'welcome');
-    for (const version of [5, 6, 8]) {
+    for (const version of [6, 7, 9]) {
       other[8] = version;
-      expect(() => checkVerdict(other, 'host:1', 7)).toThrow(
-        `version ${version} of the postcopy protocol, this end versions 7 and 6: install the same release`,
+      expect(() => checkVerdict(other, 'host:1', 8)).toThrow(
+        `version ${version} of the postcopy protocol, this end versions 8 and 7: install the same release`,
       );
     }
     const unknown = encodeVerdict(asked, 'welcome');
     unknown[11] = 4;
-    expect(() => checkVerdict(unknown, 'host:1', 7)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
+    expect(() => checkVerdict(unknown, 'host:1', 8)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
   });
 });
 
@@ -110,19 +110,19 @@ describe('the version to fall back to', () => {
     return Uint8Array.from(BULK_3).with(8, version).with(11, VERDICTS.indexOf(verdict));
   }
 
-  it.each<[string, number, Verdict, 6 | 7, 6 | undefined]>([
-    ['the one before', 6, 'version', 7, 6],
-    ['one too old', 5, 'version', 7, undefined],
-    ['a newer one', 8, 'version', 7, undefined],
-    ['the one that was asked in', 7, 'version', 7, undefined],
-    ['the one before, a second time', 6, 'version', 6, undefined],
-    ['the newest, though the older was asked in', 7, 'version', 6, undefined],
-    ['the one before, with a welcome', 6, 'welcome', 7, undefined],
+  it.each<[string, number, Verdict, 7 | 8, 7 | undefined]>([
+    ['the one before', 7, 'version', 8, 7],
+    ['one too old', 6, 'version', 8, undefined],
+    ['a newer one', 9, 'version', 8, undefined],
+    ['the one that was asked in', 8, 'version', 8, undefined],
+    ['the one before, a second time', 7, 'version', 7, undefined],
+    ['the newest, though the older was asked in', 8, 'version', 7, undefined],
+    ['the one before, with a welcome', 7, 'welcome', 8, undefined],
   ])('where the answer is of %s', (_, version, verdict, asked, expected) => {
     expect(versionToFallBackTo(answer(version, verdict), asked)).toBe(expected);
   });
 
   it('is none of something that is no postcopy', () => {
-    expect(() => versionToFallBackTo(new Uint8Array(32), 7)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
+    expect(() => versionToFallBackTo(new Uint8Array(32), 8)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
   });
 });

@@ -87,6 +87,7 @@ describe('objectionsTo', () => {
     bulkChannels: 1,
     prefetch: 'in-order',
     features: [],
+    paused: false,
   };
   const withFile = (change: Partial<Hello['files'][number]>): Hello => ({
     ...hello,
