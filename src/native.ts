@@ -111,6 +111,14 @@ export const DISK_WRITE_ZEROES = 5;
 /** The same, and the disk may give the blocks back. */
 export const DISK_WRITE_ZEROES_UNMAP = 6;
 
+/** What begin() asks the storage of a disk for. DISK_SYNC: fdatasync(2) of what was written before; its errors are no flush's. */
+export const DISK_SYNC = 0;
+/** An open-file-description lock on all of it, shared for a read-only disk. EAGAIN: somebody else holds it. */
+export const DISK_LOCK = 1;
+export const DISK_UNLOCK = 2;
+/** Writes back, then forgets what is cached: what another host has written is seen from now on. */
+export const DISK_DROP_CACHE = 3;
+
 /**
  * A raw image or block device. Requests are done by threads of its own, in any order, straight between the disk and
  * guest RAM; they wait for a guest page that is missing as a vCPU does.
@@ -121,15 +129,13 @@ export interface NativeDisk {
   readonly fd: number;
   /** When it was opened. */
   readonly bytes: number;
-  /** An open-file-description lock on all of it, shared for a read-only disk. False if somebody else holds it. */
-  lock(): boolean;
-  unlock(): void;
-  /** fdatasync(2) of what was written before, on a thread of the disk's; its number. Errors of it are no flush's. */
-  beginSync(): number;
-  /** False if that one has not ended in time; throws if it, or one before it, failed. */
-  synced(number: number, timeoutMs: number): boolean;
-  /** Writes back, then forgets what is cached: what another host has written is seen from now on. */
-  dropCache(): void;
+  /**
+   * DISK_SYNC, DISK_LOCK, ...: done by a thread of the disk's, in order; syncs have one of their own. Its number, for
+   * ended().
+   */
+  begin(call: number): number;
+  /** False if that one has not ended in time; throws, once, what it failed with. A sync fails for good once one has. */
+  ended(call: number, number: number, timeoutMs: number): boolean;
   /**
    * DISK_READ, DISK_WRITE, ...: the `length` bytes at `offset`, to or from the first `count` segments ([ramOffset, length]
    * pairs, `length` bytes together; none of them for what moves no data).

@@ -45,8 +45,22 @@ std::vector<iovec> PartsOf(Napi::Env env, const Ram& ram, Napi::Float64Array seg
   return parts;
 }
 
-void ThrowIf(Napi::Env env, int error, const char* syscall, const char* detail) {
-  if (error != 0) throw SystemError(env, error, syscall, detail);
+DiskCall CallArg(const Napi::CallbackInfo& info) {
+  return static_cast<DiskCall>(UintArg(info, 0, "call", kDiskCalls - 1));
+}
+
+// The system call that a failure is one of.
+const char* NameOf(DiskCall call, const DiskFile& file) {
+  switch (call) {
+    case DiskCall::kSync:
+      return "fdatasync";
+    case DiskCall::kLock:
+    case DiskCall::kUnlock:
+      return "fcntl";
+    case DiskCall::kDropCache:
+      return file.IsBlockDevice() ? "BLKFLSBUF" : "posix_fadvise";
+  }
+  return "disk";
 }
 
 }  // namespace
@@ -78,25 +92,13 @@ Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).File().Bytes()));
 }
 
-// lock(): false if somebody else holds it.
-Napi::Value Disk::Lock(const Napi::CallbackInfo& info) {
-  int error = ref_.Get(info.Env()).File().Lock();
-  if (error == EAGAIN) return Napi::Boolean::New(info.Env(), false);
-  ThrowIf(info.Env(), error, "fcntl", "F_OFD_SETLK");
-  return Napi::Boolean::New(info.Env(), true);
-}
-
-Napi::Value Disk::Unlock(const Napi::CallbackInfo& info) {
-  ThrowIf(info.Env(), ref_.Get(info.Env()).File().Unlock(), "fcntl", "F_OFD_SETLK");
-  return info.Env().Undefined();
-}
-
-// beginSync(): its number, for synced().
-Napi::Value Disk::BeginSync(const Napi::CallbackInfo& info) {
+// begin(call): its number, for ended().
+Napi::Value Disk::Begin(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
+  const DiskCall call = CallArg(info);
   uint64_t number;
   try {
-    number = ref_.Get(env).Sync().Begin();
+    number = ref_.Get(env).Calls(call).Begin(call);
   } catch (const std::system_error& error) {
     throw SystemError(env, error.code().value(), "pthread_create", "disk thread");
   }
@@ -104,18 +106,15 @@ Napi::Value Disk::BeginSync(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(number));
 }
 
-// synced(number, timeoutMs): false if it has not ended by then.
-Napi::Value Disk::Synced(const Napi::CallbackInfo& info) {
+// ended(call, number, timeoutMs): false if it has not ended by then.
+Napi::Value Disk::Ended(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const DiskCall call = CallArg(info);
+  RequestPool& pool = ref_.Get(env);
   int error;
-  const bool ended = ref_.Get(info.Env()).Sync().Wait(UintArg(info, 0, "number"), WaitArg(info, 1), error);
-  ThrowIf(info.Env(), error, "fdatasync", "disk");
-  return Napi::Boolean::New(info.Env(), ended);
-}
-
-Napi::Value Disk::DropCache(const Napi::CallbackInfo& info) {
-  DiskFile& file = ref_.Get(info.Env()).File();
-  ThrowIf(info.Env(), file.DropCache(), file.IsBlockDevice() ? "BLKFLSBUF" : "posix_fadvise", "drop the cache");
-  return info.Env().Undefined();
+  const bool ended = pool.Calls(call).Wait(UintArg(info, 1, "number"), WaitArg(info, 2), error);
+  if (error != 0) throw SystemError(env, error, NameOf(call, pool.File()), "disk");
+  return Napi::Boolean::New(env, ended);
 }
 
 // submit(id, kind, memory, segments: Float64Array of [ramOffset, length] pairs, count, offset, length)
@@ -166,26 +165,19 @@ Napi::Value Disk::Detach(const Napi::CallbackInfo& info) {
 Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
   std::chrono::milliseconds timeout = WaitArg(info, 0);
   bool ended = true;
-  if (ref_.Shared() != nullptr) {
-    RequestPool& pool = *ref_.Shared();
-    ended = pool.Stop(timeout);
-    // Other objects may keep the file open for a while. What is still being written needs the lock.
-    if (ended) pool.File().Unlock();
-  }
+  if (ref_.Shared() != nullptr) ended = ref_.Shared()->Stop(timeout);
   ref_.Close();
   return Napi::Boolean::New(info.Env(), ended);
 }
 
 void Disk::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Disk",
-              DefineClass(env, "Disk",
-                          {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                           InstanceAccessor<&Disk::Bytes>("bytes"), InstanceMethod<&Disk::Lock>("lock"),
-                           InstanceMethod<&Disk::Unlock>("unlock"), InstanceMethod<&Disk::BeginSync>("beginSync"),
-                           InstanceMethod<&Disk::Synced>("synced"), InstanceMethod<&Disk::DropCache>("dropCache"),
-                           InstanceMethod<&Disk::Submit>("submit"), InstanceMethod<&Disk::Completions>("completions"),
-                           InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
-                           InstanceMethod<&Disk::Close>("close")}));
+  exports.Set("Disk", DefineClass(env, "Disk",
+                                  {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
+                                   InstanceAccessor<&Disk::Bytes>("bytes"), InstanceMethod<&Disk::Begin>("begin"),
+                                   InstanceMethod<&Disk::Ended>("ended"), InstanceMethod<&Disk::Submit>("submit"),
+                                   InstanceMethod<&Disk::Completions>("completions"),
+                                   InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
+                                   InstanceMethod<&Disk::Close>("close")}));
 }
 
 }  // namespace postcopy

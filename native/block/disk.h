@@ -16,11 +16,8 @@ class Disk : public Napi::ObjectWrap<Disk> {
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
-  Napi::Value Lock(const Napi::CallbackInfo& info);
-  Napi::Value Unlock(const Napi::CallbackInfo& info);
-  Napi::Value BeginSync(const Napi::CallbackInfo& info);
-  Napi::Value Synced(const Napi::CallbackInfo& info);
-  Napi::Value DropCache(const Napi::CallbackInfo& info);
+  Napi::Value Begin(const Napi::CallbackInfo& info);
+  Napi::Value Ended(const Napi::CallbackInfo& info);
   Napi::Value Submit(const Napi::CallbackInfo& info);
   Napi::Value Completions(const Napi::CallbackInfo& info);
   Napi::Value WaitIdle(const Napi::CallbackInfo& info);

@@ -12,7 +12,8 @@
 
 namespace postcopy {
 
-RequestPool::RequestPool(std::shared_ptr<DiskFile> file) : state_(std::make_shared<State>()), sync_(file) {
+RequestPool::RequestPool(std::shared_ptr<DiskFile> file)
+    : state_(std::make_shared<State>()), syncs_(file, "disk-sync"), claims_(file, "disk-lock") {
   state_->file = std::move(file);
   state_->completion_fd = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state_->completion_fd.Valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -99,8 +100,13 @@ bool RequestPool::Stop(std::chrono::milliseconds timeout) {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) EndDiskThread(thread, ended);
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-  return sync_.Stop(std::max(left, std::chrono::milliseconds(0))) && ended;
+  const auto left = [deadline] {
+    const auto time = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    return std::max(time, std::chrono::milliseconds(0));
+  };
+  ended = syncs_.Stop(left()) && ended;
+  // Other objects may keep the file open for a while.
+  return claims_.Stop(left(), ended ? std::optional(DiskCall::kUnlock) : std::nullopt) && ended;
 }
 
 }  // namespace postcopy

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "block/background_sync.h"
+#include "block/disk_calls.h"
 #include "block/disk_file.h"
 #include "block/request.h"
 #include "util/descriptor.h"
@@ -28,7 +28,8 @@ class RequestPool {
   ~RequestPool() { Stop(std::chrono::milliseconds(0)); }
 
   DiskFile& File() const { return *state_->file; }
-  BackgroundSync& Sync() { return sync_; }
+  // Syncs have a thread of their own: one that hangs must not keep the lock from coming or going.
+  DiskCalls& Calls(DiskCall call) { return call == DiskCall::kSync ? syncs_ : claims_; }
   // An eventfd that is readable while there are completions.
   int CompletionFd() const { return state_->completion_fd.Get(); }
 
@@ -38,7 +39,8 @@ class RequestPool {
   size_t Take(int32_t* pairs, size_t count);
   // Until no request is in flight; completions may wait to be taken. False if that takes too long.
   bool WaitIdle(std::chrono::milliseconds timeout);
-  // Finishes what is in flight and ends the threads. False if that takes too long: what was not begun is dropped.
+  // Finishes what is in flight, ends the threads and gives up the lock. False if that takes too long: what was not
+  // begun is dropped, and the lock stays until the last thread has ended: what is still being written needs it.
   bool Stop(std::chrono::milliseconds timeout);
 
  private:
@@ -68,7 +70,8 @@ class RequestPool {
   void StartThreadIfNeeded();
 
   std::shared_ptr<State> state_;
-  BackgroundSync sync_;
+  DiskCalls syncs_;
+  DiskCalls claims_;
   std::vector<std::thread> threads_;  // under state_->mutex
 };
 

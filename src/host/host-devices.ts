@@ -2,6 +2,7 @@
  * What a VM's virtio devices need of this host: disks, TAP devices. Opened before the machine is built, kept while the VM
  * lives here, through resets of the guest.
  */
+import { Deadline } from '../basics/deadline.js';
 import { PostcopyError, type Problem } from '../errors.js';
 import type { WhoUses } from './disk-errors.js';
 import type { HostDisks } from './host-disks.js';
@@ -18,6 +19,10 @@ import {
 
 /** A disk's lock follows its VM: so long the other side may take to let go of it. */
 const LOCK_WAIT_MS = 2000;
+/** For storage to forget what this host knows of it, while a guest stands still; little is left of it then. */
+const FORGET_WAIT_MS = 3000;
+/** The same while the guest still runs at the other host, where this host may know gigabytes of it. */
+const FORGET_AHEAD_MS = 15_000;
 
 export class HostDevices {
   readonly #open: OpenByKind;
@@ -64,13 +69,21 @@ export class HostDevices {
 
   /** The other host having let go: takes the disks' locks, and forgets what this host knew of their content; both or none. */
   async takeOver(): Promise<void> {
-    await this.disks.relock(LOCK_WAIT_MS);
+    await this.disks.relock(LOCK_WAIT_MS, LOCK_WAIT_MS);
     try {
-      this.disks.dropCaches();
+      await this.disks.dropCaches(Deadline.in(FORGET_WAIT_MS));
     } catch (error) {
-      this.disks.unlock();
+      await this.disks.unlock().catch(() => {}); // what went wrong first is what is told
       throw error;
     }
+  }
+
+  /**
+   * So that little is left of it for takeOver(), while the guest stands still; and storage that does not answer here is found
+   * out. Rejects with HOST_LACKS, or with what `signal` was aborted with.
+   */
+  async forgetAhead(signal: AbortSignal): Promise<void> {
+    await this.disks.dropCaches(Deadline.in(FORGET_AHEAD_MS), signal);
   }
 
   close(): void {

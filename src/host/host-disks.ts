@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskConfig } from '../configure/disk.js';
 import { Deadline } from '../basics/deadline.js';
-import { native, type NativeDisk } from '../native.js';
+import { DISK_DROP_CACHE, DISK_SYNC, native, type NativeDisk } from '../native.js';
 import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
 import { cannotLock, cannotOpen, diskError, diskInUse, type WhoUses } from './disk-errors.js';
+import { callDisk, DiskLock, NoStorageError } from './disk-lock.js';
+import type { PostcopyError } from '../errors.js';
 import { isSameFile } from './same-file.js';
 
 /** The other side lets go within milliseconds, if it does. */
@@ -13,8 +15,11 @@ const SHORT_SYNC_MS = 100;
 const PRESYNCS_MAX = 5;
 /** The guest runs meanwhile; much that it has written, to a slow disk, takes its time. */
 const PRESYNC_LIMIT_MS = 10 * 60_000;
-const SYNC_POLL_MS = 2;
 const CLOSE_WAIT_MS = 2000;
+/** A server that has started anew lets nobody lock for as long as its old clients may come back: 90 s, as a rule (NFS). */
+const LOCK_ANSWER_MS = 100_000;
+/** One that does not answer to this does not keep who has to tell of another failure. */
+const UNLOCK_ANSWER_MS = 1000;
 
 /** A disk, as the other host is told of it. */
 export interface DiskDescription extends DiskConfig {
@@ -31,6 +36,7 @@ export interface DiskStatus {
 interface OpenDisk {
   config: DiskConfig;
   disk: NativeDisk;
+  lock: DiskLock;
 }
 
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
@@ -64,20 +70,36 @@ export class HostDisks {
     return this.open.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
   }
 
-  /** All or none. Rejects with DISK_IN_USE, which says by whom if that is a VM of this host; HOST_LACKS without locks. */
+  /**
+   * All or none. Rejects with DISK_IN_USE, which says by whom if that is a VM of this host; HOST_LACKS without locks, or if
+   * the storage does not answer.
+   */
   lock(): Promise<void> {
     return this.relock(0);
   }
 
-  unlock(): void {
-    for (const { disk } of this.open) disk.unlock();
+  /** Rejects with MIGRATION_FAILED if the storage has not answered by then: what is not unlocked is as soon as it does. */
+  async unlock(until = Deadline.in(UNLOCK_ANSWER_MS)): Promise<void> {
+    await Promise.all(
+      this.open.map(async ({ config, lock }) => {
+        try {
+          await lock.giveUp(until);
+        } catch (error) {
+          throw diskError('MIGRATION_FAILED', config, `cannot be unlocked${seeStorage(error)}`, error);
+        }
+      }),
+    );
   }
 
-  /** As lock(), trying again for so long: until the other side has let go. What is locked already is no obstacle. */
-  async relock(timeoutMs: number): Promise<void> {
+  /**
+   * As lock(), trying again for so long: until the other side has let go. What is locked already is no obstacle. Storage
+   * that does not answer is waited for until both times have passed.
+   */
+  async relock(timeoutMs: number, answerMs = LOCK_ANSWER_MS): Promise<void> {
     const deadline = Deadline.in(timeoutMs);
+    const answer = Deadline.in(Math.max(timeoutMs, answerMs));
     for (;;) {
-      const taken = this.#lockAll();
+      const taken = await this.#lockAll(answer);
       if (taken === undefined) return;
       if (deadline.leftMs === 0) throw await diskInUse(taken, this.whoUses);
       await delay(RELOCK_INTERVAL_MS);
@@ -102,15 +124,22 @@ export class HostDisks {
     return this.open.filter(({ disk }) => !disk.waitIdle(0)).map(({ config }) => config);
   }
 
-  /** After the locks have come: what another host has written is what is read from here on. */
-  dropCaches(): void {
-    for (const { config, disk } of this.open) {
-      try {
-        disk.dropCache();
-      } catch (error) {
-        throw diskError('HOST_LACKS', config, 'is cached on this host, and the cache cannot be dropped', error);
-      }
-    }
+  /**
+   * After the locks have come: what another host has written is what is read from here on. Rejects with HOST_LACKS if that
+   * cannot be had by then, and with what `signal` was aborted with.
+   */
+  async dropCaches(until: Deadline, signal?: AbortSignal): Promise<void> {
+    await Promise.all(
+      this.open.map(async ({ config, disk }) => {
+        try {
+          await callDisk(disk, DISK_DROP_CACHE, until, signal);
+        } catch (error) {
+          signal?.throwIfAborted();
+          const why = `is cached on this host, and the cache cannot be dropped${seeStorage(error)}`;
+          throw diskError('HOST_LACKS', config, why, error);
+        }
+      }),
+    );
   }
 
   /** After the device worker has let go of them. A disk with requests in flight stays open, and locked, until they end. */
@@ -119,24 +148,30 @@ export class HostDisks {
   }
 
   /** The first that somebody else has, with none locked then; undefined if all are ours. */
-  #lockAll(): DiskConfig | undefined {
-    for (const { config, disk } of this.open) {
+  async #lockAll(until: Deadline): Promise<DiskConfig | undefined> {
+    for (const { config, lock } of this.open) {
       try {
-        if (disk.lock()) continue;
+        if (await lock.take(until)) continue;
       } catch (error) {
-        this.unlock();
-        throw cannotLock(config, error);
+        await this.#unlockIfPossible();
+        throw error instanceof NoStorageError ? noAnswer(config, error) : cannotLock(config, error);
       }
-      this.unlock();
+      await this.#unlockIfPossible();
       return config;
     }
     return undefined;
+  }
+
+  /** There is something worse to tell. */
+  async #unlockIfPossible(): Promise<void> {
+    await this.unlock().catch(() => {});
   }
 }
 
 function openDisk(config: DiskConfig): OpenDisk {
   try {
-    return { config, disk: new native.Disk(config.path, config.readonly) };
+    const disk = new native.Disk(config.path, config.readonly);
+    return { config, disk, lock: new DiskLock(disk) };
   } catch (error) {
     throw cannotOpen(config, error);
   }
@@ -165,19 +200,20 @@ function requireSectors(config: DiskConfig, bytes: number): void {
 /** A disk that could not be written once cannot from then on: another host would read what was there before, for good. */
 async function syncInBackground({ config, disk }: OpenDisk, deadline: Deadline, cancelled: AbortSignal): Promise<void> {
   if (config.readonly) return;
-  const number = disk.beginSync();
-  while (!hasSynced({ config, disk }, number)) {
+  try {
+    await callDisk(disk, DISK_SYNC, deadline, cancelled);
+  } catch (error) {
     cancelled.throwIfAborted();
-    if (deadline.leftMs === 0)
-      throw diskError('MIGRATION_FAILED', config, 'is not written back: see whether its storage answers');
-    await delay(SYNC_POLL_MS);
+    if (error instanceof NoStorageError)
+      throw diskError('MIGRATION_FAILED', config, `is not written back${seeStorage(error)}`);
+    throw diskError('MIGRATION_FAILED', config, 'cannot be written', error);
   }
 }
 
-function hasSynced({ config, disk }: OpenDisk, number: number): boolean {
-  try {
-    return disk.synced(number, 0);
-  } catch (error) {
-    throw diskError('MIGRATION_FAILED', config, 'cannot be written', error);
-  }
+function noAnswer(config: DiskConfig, error: unknown): PostcopyError {
+  return diskError('HOST_LACKS', config, `is not locked${seeStorage(error)}`, error);
+}
+
+function seeStorage(error: unknown): string {
+  return error instanceof NoStorageError ? ': see whether its storage answers' : '';
 }

@@ -191,7 +191,7 @@ export class Machine {
     try {
       await paused;
       const state = await saved;
-      this.hostDevices.disks.unlock();
+      await this.hostDevices.disks.unlock(deadline);
       return state;
     } catch (error) {
       throw error instanceof NoAnswerError ? this.#tooLate(error.message) : error;

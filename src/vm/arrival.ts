@@ -46,7 +46,7 @@ export class Arrival {
     this.#incoming = new Incoming(options.host, options.port, {
       machine: options.machine,
       createMachine: (hello) => this.#createMachine(hello),
-      openDevices: (hello) => this.#openDevices(hello),
+      openDevices: (hello, signal) => this.#openDevices(hello, signal),
       onIncoming: (peer) => {
         this.#peer = peer;
         this.#refusal = undefined;
@@ -109,10 +109,11 @@ export class Arrival {
   }
 
   /** What is in the way of opening what the VM that comes needs of this host. */
-  #openDevices(hello: Hello): string[] {
+  async #openDevices(hello: Hello, signal: AbortSignal): Promise<string[]> {
     try {
       this.#hostDevices = HostDevices.open(localDevices(hello.devices, this.#options), this.#options.whoUses);
       requireSameDevices(hello.devices, this.#hostDevices.descriptions());
+      await this.#hostDevices.forgetAhead(signal);
       return [];
     } catch (error) {
       this.#refusal = error;

@@ -212,7 +212,7 @@ export class Vm implements VmService {
       case 'take-disks':
         return this.#takeDisks(action.guest);
       case 'give-disks-up':
-        return action.guest.machine.hostDevices.disks.unlock();
+        return this.#attempt(() => action.guest.machine.hostDevices.disks.unlock());
       case 'go-on':
         return this.#goOn(action.guest);
       case 'new-epoch':

@@ -2,41 +2,41 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { DISK_FLUSH, DISK_WRITE, native } from '../../src/native.js';
-import { KIB, makeImage, makeMemory, openDisk, pattern, submit } from './disks.js';
-import { readable, runNode } from './threads.js';
+import { KIB, lock, makeImage, makeMemory, openDisk, pattern, submit, unlock } from './disks.js';
+import { PATIENCE_MS, readable, runNode } from './threads.js';
 
 describe('locks', () => {
   it('one writer', () => {
     const path = makeImage(pattern(KIB));
     const [mine, other, reader] = [openDisk(path), openDisk(path), openDisk(path, true)];
-    expect(mine.lock()).toBe(true);
-    expect(mine.lock()).toBe(true);
-    expect(other.lock()).toBe(false);
-    expect(reader.lock()).toBe(false);
-    mine.unlock();
-    mine.unlock();
-    expect(other.lock()).toBe(true);
-    expect(mine.lock()).toBe(false);
+    expect(lock(mine)).toBe(true);
+    expect(lock(mine)).toBe(true);
+    expect(lock(other)).toBe(false);
+    expect(lock(reader)).toBe(false);
+    unlock(mine);
+    unlock(mine);
+    expect(lock(other)).toBe(true);
+    expect(lock(mine)).toBe(false);
   });
 
   it('or several readers', () => {
     const path = makeImage(pattern(KIB));
     const [writer, a, b] = [openDisk(path), openDisk(path, true), openDisk(path, true)];
-    expect([a.lock(), b.lock()]).toEqual([true, true]);
-    expect(writer.lock()).toBe(false);
-    a.unlock();
-    expect(writer.lock()).toBe(false);
-    b.unlock();
-    expect(writer.lock()).toBe(true);
+    expect([lock(a), lock(b)]).toEqual([true, true]);
+    expect(lock(writer)).toBe(false);
+    unlock(a);
+    expect(lock(writer)).toBe(false);
+    unlock(b);
+    expect(lock(writer)).toBe(true);
   });
 
   it('end with close(), also where another thread still has an object', () => {
     const path = makeImage(pattern(KIB));
     const [mine, other] = [openDisk(path), openDisk(path)];
     const attached = new native.Disk(null, mine.handle);
-    expect(mine.lock()).toBe(true);
-    expect(mine.close(0)).toBe(true);
-    expect(other.lock()).toBe(true);
+    expect(lock(mine)).toBe(true);
+    expect(mine.close(PATIENCE_MS)).toBe(true);
+    expect(lock(other)).toBe(true);
     expect(() => attached.submit(1, DISK_FLUSH, makeMemory(), new Float64Array(0), 0, 0, 0)).toThrow('after close()');
     attached.detach();
   });
@@ -44,7 +44,7 @@ describe('locks', () => {
   it('are not for other opens of the same process only', () => {
     const path = makeImage(pattern(KIB));
     const disk = openDisk(path);
-    expect(disk.lock()).toBe(true);
+    expect(lock(disk)).toBe(true);
     const other = `
       import fcntl, struct, sys
       f = open(sys.argv[1], 'r+b')
@@ -52,7 +52,7 @@ describe('locks', () => {
     expect(() =>
       execFileSync('python3', ['-c', other.replaceAll('\n      ', '\n'), path], { stdio: 'pipe' }),
     ).toThrow();
-    disk.unlock();
+    unlock(disk);
     execFileSync('python3', ['-c', other.replaceAll('\n      ', '\n'), path]);
   });
 });
@@ -113,14 +113,14 @@ describe('the end', () => {
     const faults = new native.Userfaultfd(memory);
     faults.register(3, 1, false);
     const [disk, other] = [openDisk(path), openDisk(path)];
-    expect(disk.lock()).toBe(true);
+    expect(lock(disk)).toBe(true);
     submit(disk, 1, DISK_WRITE, memory, [[3 * 4096, 4096]], 0);
     await readable(faults.fd);
     expect(disk.close(10)).toBe(false);
     expect(disk.close(10)).toBe(true);
-    expect(other.lock()).toBe(false);
+    expect(lock(other)).toBe(false);
     faults.zero(3, 1);
-    await expect.poll(() => other.lock(), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => lock(other), { timeout: 10_000 }).toBe(true);
     faults.close();
   });
 

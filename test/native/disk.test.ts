@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import {
   DISK_DISCARD,
+  DISK_DROP_CACHE,
   DISK_FLUSH,
   DISK_READ,
   DISK_WRITE,
@@ -14,7 +15,7 @@ import {
   native,
 } from '../../src/native.js';
 import { finish, KIB, makeDirectory, makeImage, makeMemory, MIB, openDisk, pattern } from './disks.js';
-import { readMemory, run, submit, sync, type Segments } from './disks.js';
+import { call, readMemory, run, submit, sync, type Segments } from './disks.js';
 import { next, readable, startWorker } from './threads.js';
 
 const { EIO, EBADF } = os.errno;
@@ -114,7 +115,7 @@ describe('transfers', () => {
     const disk = openDisk(makeImage(pattern(KIB)));
     expect(run(disk, DISK_FLUSH, makeMemory(), [], 0)).toBe(0);
     sync(disk);
-    disk.dropCache();
+    call(disk, DISK_DROP_CACHE);
   });
 
   it('does many at once, each whole', async () => {
@@ -284,7 +285,7 @@ describe('the cache', () => {
     const disk = openDisk(path);
     const memory = makeMemory();
     expect(run(disk, DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
-    disk.dropCache();
+    call(disk, DISK_DROP_CACHE);
     expect(cachedPages(path)).toBe(0);
     writeFileSync(path, pattern(8 * KIB, 99));
     appendFileSync(path, 'grown');

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { native, type NativeDisk, type NativeMemory } from '../../src/native.js';
+import { DISK_LOCK, DISK_SYNC, DISK_UNLOCK, native, type NativeDisk, type NativeMemory } from '../../src/native.js';
 import { PATIENCE_MS } from './threads.js';
 
 export const KIB = 1024;
@@ -85,6 +85,26 @@ export function run(
   return finish(disk).get(1)!;
 }
 
+/** DISK_SYNC, DISK_DROP_CACHE, ..., waited for. */
+export function call(disk: NativeDisk, what: number): void {
+  if (!disk.ended(what, disk.begin(what), PATIENCE_MS)) throw new Error('the disk does not answer');
+}
+
 export function sync(disk: NativeDisk): void {
-  if (!disk.synced(disk.beginSync(), PATIENCE_MS)) throw new Error('it is not written back');
+  call(disk, DISK_SYNC);
+}
+
+/** False if somebody else has it. */
+export function lock(disk: NativeDisk): boolean {
+  try {
+    call(disk, DISK_LOCK);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+    throw error;
+  }
+}
+
+export function unlock(disk: NativeDisk): void {
+  call(disk, DISK_UNLOCK);
 }

@@ -2,9 +2,10 @@ import { readdirSync, symlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk.js';
+import { Deadline } from '../../src/basics/deadline.js';
 import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
 import { HostDisks } from '../../src/host/host-disks.js';
-import { KIB, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
+import { KIB, lock, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
 
 const handlesOf = (disks: HostDisks) => disks.open.map(({ disk }) => disk.handle);
 const disk = (id: string, path: string, readonly = false): DiskConfig => ({ id, path, readonly });
@@ -16,6 +17,7 @@ function open(...configs: DiskConfig[]): HostDisks {
 }
 
 const NEVER = new AbortController().signal;
+const soon = () => Deadline.in(5000);
 const openFds = () => readdirSync('/proc/self/fd').length;
 
 describe('opening', () => {
@@ -33,7 +35,7 @@ describe('opening', () => {
     const disks = open();
     await disks.lock();
     await disks.presync(NEVER);
-    disks.dropCaches();
+    await disks.dropCaches(soon());
     expect([disks.open, disks.describe()]).toEqual([[], []]);
   });
 
@@ -73,13 +75,13 @@ describe('locks', () => {
   it('all or none', async () => {
     const [a, b] = [makeImage(pattern(KIB)), makeImage(pattern(KIB))];
     const holder = openDisk(b);
-    holder.lock();
+    lock(holder);
     const disks = open(disk('a', a), disk('b', b));
     await expect(disks.lock()).rejects.toMatchObject({
       code: 'DISK_IN_USE',
       message: expect.stringContaining(`disk b: ${b} is in use by another process, here or on another host`),
     });
-    expect(openDisk(a).lock()).toBe(true); // closed, and so unlocked, at the end only
+    expect(lock(openDisk(a))).toBe(true); // closed, and so unlocked, at the end only
   });
 
   it('can be given up, and come back once the other side lets go', async () => {
@@ -90,7 +92,7 @@ describe('locks', () => {
     await expect(destination.relock(20)).rejects.toMatchObject({ code: 'DISK_IN_USE' });
     const coming = destination.relock(10_000);
     await delay(30);
-    source.unlock();
+    await source.unlock();
     await coming;
     await expect(source.relock(0)).rejects.toMatchObject({ code: 'DISK_IN_USE' });
     destination.close();
@@ -106,7 +108,7 @@ describe('locks', () => {
 
   it('name the VM of this host that has the disk', async () => {
     const path = makeImage(pattern(KIB));
-    openDisk(path).lock();
+    lock(openDisk(path));
     const disks = HostDisks.open([disk('root', path)], async (asked) => (asked === path ? 'web' : undefined));
     onTestFinished(() => disks.close());
     await expect(disks.lock()).rejects.toMatchObject({
@@ -122,16 +124,16 @@ describe('a move', () => {
     const path = makeImage(pattern(8 * KIB));
     const [source, destination] = [open(disk('a', path)), open(disk('a', path))];
     await source.presync(NEVER);
-    source.unlock();
+    await source.unlock();
     await destination.relock(0);
-    destination.dropCaches();
+    await destination.dropCaches(soon());
     const memory = makeMemory();
     expect(run(new native.Disk(null, handlesOf(destination)[0]!), DISK_READ, memory, [[0, 8192]], 0)).toBe(0);
   });
 
   it('is cancelled, or has a limit, where the disk is not written back in time', async () => {
     vi.spyOn(native, 'Disk').mockImplementation(function () {
-      return { bytes: KIB, beginSync: () => 1, synced: () => false, close: () => true } as unknown as NativeDisk;
+      return { bytes: KIB, begin: () => 1, ended: () => false, close: () => true } as unknown as NativeDisk;
     });
     onTestFinished(() => void vi.restoreAllMocks());
     const disks = open(disk('a', 'never'));

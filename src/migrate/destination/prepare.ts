@@ -15,7 +15,7 @@ import type { DestinationPageChannels, PageChannelEvents } from './page-channels
 
 export interface PrepareHooks {
   /** Opens what the VM's devices need of this host; what stands against that. */
-  openDevices(hello: Hello): string[];
+  openDevices(hello: Hello, signal: AbortSignal): Promise<string[]>;
   /** What it can be. */
   machine: MachineName;
   /** Builds the machine that the VM will live in. */
@@ -70,7 +70,8 @@ export async function prepare(
   try {
     const objections = await parts.objectionsTo(hello, hooks.machine);
     signal.throwIfAborted();
-    objections.push(...hooks.openDevices(hello));
+    objections.push(...(await hooks.openDevices(hello, signal)));
+    signal.throwIfAborted();
     if (objections.length > 0) return objections;
     return await build(hello, hooks, parts, events, signal);
   } catch (error) {

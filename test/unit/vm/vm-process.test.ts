@@ -294,7 +294,7 @@ describe('a guest that is over while its pages still arrive', () => {
     machines.push(machine);
     vi.mocked(HostDevices.open).mockReturnValue(hostDevices as unknown as HostDevices);
     hooks.onIncoming('there:1');
-    hooks.openDevices({ devices: [] } as never);
+    void hooks.openDevices({ devices: [] } as never, new AbortController().signal);
     hooks.onRunning(machine, hello as never);
     const complete = (): void => {
       incoming.complete = true;

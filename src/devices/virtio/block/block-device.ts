@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Deadline } from '../../../basics/deadline.js';
 import { PostcopyError } from '../../../errors.js';
-import { POLLIN, type NativeDisk, type NativeMemory } from '../../../native.js';
+import { DISK_SYNC, POLLIN, type NativeDisk, type NativeMemory } from '../../../native.js';
 import type { PollSource } from '../../poll-source.js';
 import { writeSegments } from '../segment.js';
 import type { DeviceQueue, Driver, VirtioDevice } from '../virtio-device.js';
@@ -108,7 +108,7 @@ export class BlockDevice implements VirtioDevice {
     const { disk, id } = this.#options;
     let ended: boolean;
     try {
-      ended = disk.synced(disk.beginSync(), deadline.leftMs);
+      ended = disk.ended(DISK_SYNC, disk.begin(DISK_SYNC), deadline.leftMs);
     } catch (error) {
       throw new PostcopyError('MIGRATION_FAILED', `disk ${id}: what the guest wrote cannot be written back`, error);
     }

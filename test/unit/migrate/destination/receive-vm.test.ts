@@ -99,7 +99,7 @@ beforeEach(() => {
   machine = fakeMachine();
   hooks = {
     machine: 'threads',
-    openDevices: () => [],
+    openDevices: async () => [],
     createMachine: async () => machine as unknown as Machine,
     takePageWorker: async () => 'a page worker' as never,
     onRunning: () => void log.push('(told)'),
@@ -185,7 +185,7 @@ describe('ReceiveVm', () => {
 
   it('tells all objections at once, and builds nothing', async () => {
     parts.objectionsTo = async () => ['too large'];
-    hooks.openDevices = () => ['no such disk'];
+    hooks.openDevices = async () => ['no such disk'];
     hooks.createMachine = async () => Promise.reject(new Error('not to be asked'));
     receive();
     control.says('hello', HELLO);
@@ -226,10 +226,11 @@ describe('ReceiveVm', () => {
     ],
   ])('begins nothing if the source %s while a machine is built, and leaves none', async (_, happen, why) => {
     const made = new Deferred<Machine>();
-    hooks.createMachine = () => made.promise;
+    const making = vi.fn(() => made.promise);
+    hooks.createMachine = making;
     receive();
     control.says('hello', HELLO);
-    await Promise.resolve();
+    await until(() => expect(making).toHaveBeenCalled());
     happen();
     await until(() => expect(log).toEqual(['ABORT'])); // at once
     made.resolve(machine as unknown as Machine);

@@ -1,6 +1,7 @@
 import {
   DISK_DISCARD,
   DISK_READ,
+  DISK_SYNC,
   DISK_WRITE,
   DISK_WRITE_THROUGH,
   DISK_WRITE_ZEROES,
@@ -25,10 +26,10 @@ export class FakeDisk implements NativeDisk {
   readonly content: Uint8Array;
   readonly waiting: Submitted[] = [];
   calls: string[] = [];
-  /** What waitIdle() and synced() were to wait for, in milliseconds. */
+  /** What waitIdle() and ended() were to wait for, in milliseconds. */
   readonly waits: number[] = [];
   syncEnds = true;
-  /** Thrown by submit() and synced(). */
+  /** Thrown by submit() and ended(). */
   submitError: Error | undefined;
   syncError: Error | undefined;
   /** What waitIdle() does about those that wait; false: they do not end. */
@@ -83,20 +84,18 @@ export class FakeDisk implements NativeDisk {
     return this.onWaitIdle();
   }
 
-  beginSync(): number {
+  begin(call: number): number {
+    if (call !== DISK_SYNC) throw new Error('the device worker syncs, and no more');
     this.calls.push('sync');
     return this.calls.length;
   }
 
-  synced(_number: number, timeoutMs: number): boolean {
+  ended(_call: number, _number: number, timeoutMs: number): boolean {
     this.waits.push(timeoutMs);
     if (this.syncError !== undefined) throw this.syncError;
     return this.syncEnds;
   }
 
-  lock = (): boolean => true;
-  unlock(): void {}
-  dropCache(): void {}
   detach(): void {}
   close = (): boolean => true;
 
