@@ -51,19 +51,34 @@ export function firstState(vcpu: NativeVcpu, machine: MachineName): FirstState {
   return { regs: vcpu.getState('regs'), sregs: vcpu.getState('sregs'), msrs: vcpu.getMsrs(FIRST_MSRS) };
 }
 
-/** Page numbers of guest RAM, each once, of a VM whose vCPUs stand still. */
+/** A vCPU that still has pages to name, and how many of them may go along. */
+interface Turn {
+  pages: Iterator<number>;
+  left: number;
+}
+
+/**
+ * Page numbers of guest RAM, each once, of a VM whose vCPUs stand still. The vCPUs take turns, so that of many each has its
+ * share: the surest pages of the last one are worth more than the doubtful ones of the first.
+ */
 export function firstPages(ram: RamBytes, vcpus: readonly FirstState[]): number[] {
   const all = new Set<number>();
-  for (const vcpu of vcpus) {
-    let left = VCPU_PAGES;
-    for (const page of 'sregs' in vcpu ? pagesOf(ram, vcpu) : pagesOfThread(ram, vcpu.regs)) {
-      if (all.has(page)) continue;
-      if (left-- === 0) break;
-      all.add(page);
-      if (all.size === FIRST_PAGES_MAX) return [...all];
-    }
-  }
+  let turns = vcpus.map((vcpu): Turn => ({
+    pages: 'sregs' in vcpu ? pagesOf(ram, vcpu) : pagesOfThread(ram, vcpu.regs),
+    left: VCPU_PAGES,
+  }));
+  while (turns.length > 0) turns = turns.filter((turn) => all.size < FIRST_PAGES_MAX && takeNew(turn, all));
   return [...all];
+}
+
+/** Adds the next page that nobody has named yet. False if the vCPU has no other turn. */
+function takeNew(turn: Turn, all: Set<number>): boolean {
+  for (let next = turn.pages.next(); next.done !== true; next = turn.pages.next()) {
+    if (all.has(next.value)) continue;
+    all.add(next.value);
+    return --turn.left > 0;
+  }
+  return false;
 }
 
 /** Of one vCPU, the surest first; some of them again and again. */

@@ -168,6 +168,12 @@ describe('firstPages', () => {
     );
     expect(all.length).toBe(128);
     expect(new Set(all).size).toBe(128);
+    // Each has its share of them, the surest ones: its code, its stack and the page below.
+    vcpus.forEach((_, vcpu) => {
+      const [code, stack] = [16, 6].map((register) => 1000 * (vcpu + 1) + 3 * register) as [number, number];
+      expect(all).toEqual(expect.arrayContaining([code, stack, stack - 1]));
+      expect(all.filter((page) => Math.floor(page / 1000) === vcpu + 1).length).toBeGreaterThanOrEqual(10);
+    });
   });
 
   it('are found by whatever a guest has put there', () => {
