@@ -68,7 +68,7 @@ export interface Socket {
   readonly fd: number;
   /** Local port. */
   readonly port: number;
-  /** host:port of the other end. */
+  /** host:port of the other end, [host]:port of an IPv6 address. */
   readonly peer: string;
   /** Descriptor of a new connection; -1 if none waits. */
   accept(): number;

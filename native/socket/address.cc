@@ -31,6 +31,11 @@ AddressList Resolve(Napi::Env env, const std::string& host, uint16_t port, int f
   return AddressList(found, freeaddrinfo);
 }
 
+// As it can be given to a command: an IPv6 address in brackets.
+std::string FormatAddress(const std::string& host, const std::string& port) {
+  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
+}
+
 // 0 or an errno value.
 int ConnectOne(int fd, const addrinfo& address, int timeout_ms) {
   if (connect(fd, address.ai_addr, address.ai_addrlen) == 0) return 0;
@@ -65,7 +70,7 @@ Descriptor ConnectTo(Napi::Env env, const std::string& host, uint16_t port, int 
     error = ConnectOne(fd.Get(), *address, timeout_ms);
     if (error == 0) return fd;
   }
-  throw SystemError(env, error, "connect", host + ":" + std::to_string(port));
+  throw SystemError(env, error, "connect", FormatAddress(host, std::to_string(port)));
 }
 
 std::string PeerName(int fd) {
@@ -78,7 +83,7 @@ std::string PeerName(int fd) {
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return "unknown";
   }
-  return std::string(host) + ":" + port;
+  return FormatAddress(host, port);
 }
 
 int LocalPort(int fd) {

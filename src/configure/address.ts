@@ -1,4 +1,4 @@
-import { isIP, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { PostcopyError } from '../errors.js';
 
 export interface Address {
@@ -20,8 +20,21 @@ export function isHost(text: string): boolean {
   return HOST_NAME.test(text) && !ONLY_DIGITS_AND_DOTS.test(text);
 }
 
+const UNSPECIFIED = new BlockList();
+UNSPECIFIED.addAddress('0.0.0.0', 'ipv4');
+UNSPECIFIED.addAddress('::', 'ipv6');
+
+/** Why nobody can be reached there: it is what listens on all addresses. Connecting to it reaches this host. */
+export const NO_TARGET = 'it means all addresses of the host that listens: give one of those that the other host has';
+
+/** 0.0.0.0 or ::, in any form. */
+export function isUnspecified(host: string): boolean {
+  return isIP(host) !== 0 && UNSPECIFIED.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}
+
 /**
- * Parses `HOST:PORT` and `[IPv6]:PORT`. Port 0 (the system chooses one) only to listen. Throws BAD_CONFIG.
+ * Parses `HOST:PORT` and `[IPv6]:PORT`. Port 0 (the system chooses one) and the addresses that
+ * mean all of a host's only to listen. Throws BAD_CONFIG.
  */
 export function parseAddress(text: string, use: 'connect' | 'listen'): Address {
   const parts = /^\[([^\]]*)\]:(.*)$/.exec(text) ?? /^([^:]*):([^:]*)$/.exec(text);
@@ -29,6 +42,7 @@ export function parseAddress(text: string, use: 'connect' | 'listen'): Address {
   const [, host = '', portText = ''] = parts;
   const bracketed = text.startsWith('[');
   if (bracketed ? !isIPv6(host) : !isHost(host)) throw badAddress(text, hostProblem(host, bracketed));
+  if (use === 'connect' && isUnspecified(host)) throw badAddress(text, NO_TARGET);
   const port = parsePort(portText, use === 'listen' ? 0 : 1);
   if (port === undefined) throw badAddress(text, `'${portText}' is no port number`);
   return { host, port };

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { migrateOptionsSchema } from '../migrate/options.js';
-import { isHost, PORT_MAX } from '../configure/address.js';
+import { isHost, isUnspecified, NO_TARGET, PORT_MAX } from '../configure/address.js';
 
 const PORT_RULE = `must be a number from 1 to ${PORT_MAX}`;
 
 /** Body of POST /v1/vm/migrate. */
 export const migrateRequestSchema = z.strictObject({
-  host: z.string('must be text').refine(isHost, { error: 'is no host name or IP address' }),
+  host: z
+    .string('must be text')
+    .refine(isHost, { error: 'is no host name or IP address' })
+    .refine((host) => !isUnspecified(host), { error: `names nobody: ${NO_TARGET}` }),
   port: z.int(PORT_RULE).min(1, PORT_RULE).max(PORT_MAX, PORT_RULE),
   ...migrateOptionsSchema.shape,
 });

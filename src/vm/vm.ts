@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatAddress } from '../configure/address.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import type { ConsolePort } from '../console/console-port.js';
@@ -352,7 +353,7 @@ export class Vm implements VmService {
 
   #send(guest: Guest, { host, port, options, onProgress, answer }: Order): void {
     const { machine, record } = guest;
-    const peer = `${host}:${port}`;
+    const peer = formatAddress({ host, port });
     const vm = new SendVm({
       machine,
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options),

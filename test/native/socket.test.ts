@@ -32,6 +32,14 @@ describe('Socket', () => {
     expect(listener.accept()).toBe(-1);
   });
 
+  it('says an IPv6 address as it can be given to a command', () => {
+    const listener = new native.Socket('listen', '::1', 0);
+    const client = new native.Socket('connect', '::1', listener.port, PATIENCE_MS);
+    expect(client.peer).toBe(`[::1]:${listener.port}`);
+    listener.close();
+    client.close();
+  });
+
   it('sends a part of an array, and receives into a part of one', async () => {
     const { client, server } = await connected();
     client.send(Uint8Array.of(1, 2, 3, 4, 5), 1, 3);

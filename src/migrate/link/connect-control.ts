@@ -1,10 +1,13 @@
 /** Opens the control channel to a destination. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { whileWanted } from '../../basics/while-wanted.js';
 import { within } from '../../basics/within.js';
+import { formatAddress, type Address } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { ControlConnection } from './control-connection.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, versionToFallBackTo } from '../wire/preamble.js';
-import { CONNECT_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../wire/protocol.js';
+import { FIRST_ANSWER_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../wire/protocol.js';
+import { connectTo } from './connect-to.js';
 
 /**
  * Asks in `version`, and again in an older one if the destination wants that. Throws UNREACHABLE if nobody answers, BAD_PEER
@@ -12,25 +15,21 @@ import { CONNECT_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../w
  * `signal` is aborted.
  */
 export async function connectControl(
-  address: { host: string; port: number },
+  address: Address,
   id: Uint8Array,
   signal: AbortSignal,
   version: ProtocolVersion = PROTOCOL_VERSION,
 ): Promise<ControlConnection> {
-  const { host, port } = address;
-  const peer = `${host}:${port}`;
-  const socket = connect({ host, port });
+  const peer = formatAddress(address);
+  const socket = await connectTo(address, signal);
   try {
-    await inTime(signal, `${peer} does not answer`, (done, failed) => {
-      socket.once('connect', done);
-      socket.once('error', failed);
-    });
     socket.write(encodePreamble(version, 'control', 0, id));
-    const answer = await readExactly(socket, PREAMBLE_BYTES, signal);
+    const answer = await readExactly(socket, PREAMBLE_BYTES, peer, signal);
     const older = versionToFallBackTo(answer, version);
     if (older !== undefined) {
+      const remote = { host: socket.remoteAddress ?? address.host, port: address.port };
       socket.destroy();
-      return await connectControl(address, id, signal, older);
+      return await connectControl(remote, id, signal, older);
     }
     checkVerdict(answer, peer, version);
     return new ControlConnection(socket, peer, version);
@@ -38,15 +37,14 @@ export async function connectControl(
     socket.on('error', () => {}); // late ones, of a connection that no longer matters
     socket.destroy();
     if (error instanceof PostcopyError) throw error;
-    const why = `cannot reach ${peer}: see whether a VM is waited for there`;
-    throw new PostcopyError('UNREACHABLE', why, error, [{ kind: 'nobody-waits' }]);
+    throw new PostcopyError('UNREACHABLE', `the connection to ${peer} broke before it answered`, error);
   }
 }
 
-async function readExactly(socket: Socket, bytes: number, signal: AbortSignal): Promise<Uint8Array> {
+async function readExactly(socket: Socket, bytes: number, peer: string, signal: AbortSignal): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let have = 0;
-  await inTime(signal, 'no answer', (done, failed) => {
+  const answered = new Promise<void>((done, failed) => {
     socket.on('data', (chunk: Buffer) => {
       parts.push(chunk);
       have += chunk.length;
@@ -54,36 +52,30 @@ async function readExactly(socket: Socket, bytes: number, signal: AbortSignal): 
     });
     socket.once('error', failed);
     socket.once('close', () =>
-      failed(new PostcopyError('BAD_PEER', 'the other end closed the connection without an answer: it is no postcopy')),
+      failed(new PostcopyError('BAD_PEER', `${peer} closed the connection without an answer: it is no postcopy`)),
     );
-  }).finally(() => {
+  });
+  try {
+    await whileWanted(
+      signal,
+      within(answered, FIRST_ANSWER_TIMEOUT_MS, () => noAnswer(peer)),
+    );
+  } finally {
     socket.removeAllListeners('data');
     socket.removeAllListeners('close');
     socket.removeAllListeners('error');
     socket.pause();
-  });
+  }
   const all = Buffer.concat(parts);
   if (all.length > bytes) socket.unshift(all.subarray(bytes)); // the first PING, perhaps
   return new Uint8Array(all.subarray(0, bytes));
 }
 
-async function inTime(
-  signal: AbortSignal,
-  tooLate: string,
-  start: (done: () => void, failed: (error: Error) => void) => void,
-): Promise<void> {
-  signal.throwIfAborted();
-  let abort = () => {};
-  const started = new Promise<void>((resolve, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort);
-    start(resolve, reject);
-  });
-  try {
-    await within(started, CONNECT_TIMEOUT_MS, () => {
-      throw new PostcopyError('UNREACHABLE', tooLate);
-    });
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
+/** The main thread of a busy host may take long to its answer: that a connection is taken means that somebody is there. */
+function noAnswer(peer: string): never {
+  throw new PostcopyError(
+    'UNREACHABLE',
+    `${peer} took the connection, and has not answered for ${FIRST_ANSWER_TIMEOUT_MS / 1000} s: something else than ` +
+      'postcopy listens there, or that host is too busy to answer',
+  );
 }

@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Address } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native } from '../../native.js';
 import { encodeMessage, FrameDecoder } from '../wire/frame.js';
@@ -33,6 +34,8 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   /** Pings whose answer somebody waits for. */
   #awaited: { sentAt: number; resolve(): void }[] = [];
   #closed = false;
+  /** The address at the other end, whatever its name means by now: page channels go to the same. */
+  readonly remote: Address;
 
   /** The socket's preamble is behind it. */
   constructor(
@@ -43,6 +46,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   ) {
     super();
     this.#socket = socket;
+    this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.#decoder = new FrameDecoder(version);
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#receive(chunk));

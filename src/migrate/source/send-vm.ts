@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatAddress } from '../../configure/address.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../report/summary.js';
 import { Deferred } from '../../basics/deferred.js';
 import { describeError, PostcopyError } from '../../errors.js';
@@ -53,6 +54,7 @@ type Control = Pick<
   | 'caughtUp'
   | 'close'
   | 'open'
+  | 'remote'
   | 'version'
   | 'bytesSent'
   | 'roundTripMicros'
@@ -248,10 +250,10 @@ export class SendVm {
 
   /** Everything else that takes time and can be done while the guest still runs. */
   async #openChannels(control: Control, signal: AbortSignal): Promise<Event> {
-    const { host, port, machine } = this.#options;
+    const { machine } = this.#options;
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) control.ping();
-    await this.#channels.open({ host, port, id: this.#id, version: control.version });
+    await this.#channels.open({ ...control.remote, id: this.#id, version: control.version });
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = machine.memory.dataExtents(0, pagesFor(machine.memory.bytes));
@@ -315,7 +317,7 @@ export class SendVm {
   #explained(reason: Error): Error {
     if (!(reason instanceof source.RefusedError)) return reason;
     const { host, port } = this.#options;
-    return new PostcopyError('REFUSED', `${host}:${port} refuses the VM: ${reason.message}`);
+    return new PostcopyError('REFUSED', `${formatAddress({ host, port })} refuses the VM: ${reason.message}`);
   }
 }
 

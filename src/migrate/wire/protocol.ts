@@ -86,6 +86,8 @@ export const PROGRESS_INTERVAL_MS = 100;
 
 /** Longest wait for the other side in each phase before COMMIT, and for RUNNING after it. */
 export const CONNECT_TIMEOUT_MS = 5000;
+/** Of a connection that was taken; the host that took it may be busy, and nothing is lost by waiting. */
+export const FIRST_ANSWER_TIMEOUT_MS = 30_000;
 export const ANSWER_TIMEOUT_MS = 30_000;
 export const HAND_OVER_TIMEOUT_MS = 10_000;
 

@@ -33,6 +33,10 @@ describe('parseAddress', () => {
     ['[]:1', "'' is no IPv6 address"],
     [`${'a'.repeat(64)}:1`, 'is no host name'],
     ['http://host:1', 'needs brackets'],
+    ['0.0.0.0:7000', 'it means all addresses of the host that listens'],
+    ['[::]:7000', 'it means all addresses of the host that listens'],
+    ['[0:0::0]:7000', 'it means all addresses of the host that listens'],
+    ['[::ffff:0.0.0.0]:7000', 'it means all addresses of the host that listens'],
   ])('refuses %j', (text, why) => {
     expect(() => parseAddress(text, 'connect')).toThrow(expect.objectContaining({ code: 'BAD_CONFIG' }));
     expect(() => parseAddress(text, 'connect')).toThrow(why);

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { connectControl } from '../../../../src/migrate/link/connect-control.js';
 import { encodeMessage } from '../../../../src/migrate/wire/frame.js';
 import { decodePreamble, encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../../../../src/migrate/wire/preamble.js';
-import { CONNECT_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
+import { FIRST_ANSWER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
 
 const ID = new Uint8Array(16).fill(7);
 
@@ -42,6 +42,7 @@ it('is connected when it is welcome, and hears what comes right behind', async (
     socket.write(Buffer.concat([welcome, encodeMessage('accept', { features: [] })]));
   };
   const control = await connectControl(address(), ID, new AbortController().signal);
+  expect(control.remote).toEqual(address());
   const [message] = await once(control, 'message');
   expect(message).toEqual({ type: 'accept', body: { features: [] } });
   control.close();
@@ -64,7 +65,8 @@ it('says who cannot be reached', async () => {
   await new Promise((resolve) => server.close(resolve));
   await expect(connectControl({ host, port }, ID, new AbortController().signal)).rejects.toMatchObject({
     code: 'UNREACHABLE',
-    message: expect.stringContaining(`cannot reach 127.0.0.1:${port}`),
+    message: `cannot reach 127.0.0.1:${port}: nobody listens there`,
+    facts: [{ kind: 'nobody-waits' }],
   });
 });
 
@@ -72,9 +74,13 @@ it('waits for an answer no longer than it should', async () => {
   const greeted = new Promise<void>((resolve) => (greet = () => resolve()));
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const connecting = connectControl(address(), ID, new AbortController().signal);
-  const failing = expect(connecting).rejects.toMatchObject({ code: 'UNREACHABLE', message: 'no answer' });
+  const { port } = address();
+  const failing = expect(connecting).rejects.toMatchObject({
+    code: 'UNREACHABLE',
+    message: `127.0.0.1:${port} took the connection, and has not answered for 30 s: something else than postcopy listens there, or that host is too busy to answer`,
+  });
   await greeted;
-  await vi.advanceTimersByTimeAsync(CONNECT_TIMEOUT_MS);
+  await vi.advanceTimersByTimeAsync(FIRST_ANSWER_TIMEOUT_MS);
   await failing;
 });
 

@@ -17,6 +17,7 @@ class FakeControl extends EventEmitter {
   open = true;
   bytesSent = 5000;
   roundTripMicros = 200;
+  remote = { host: '192.0.2.7', port: 1 };
   closed = 0;
   ping = () => {};
   caughtUp = async () => {};
@@ -40,7 +41,11 @@ class FakeChannels {
   pushing = false;
   opening = Promise.resolve();
   failed: (reason: PostcopyError) => void = () => {};
-  open = () => this.opening;
+  openedAt: unknown;
+  open = (address: unknown) => {
+    this.openedAt = address;
+    return this.opening;
+  };
   offer = () => {};
   takeFirst = () => [];
   startPush = () => void (this.pushing = true);
@@ -164,6 +169,8 @@ describe('SendVm', () => {
     expect(control.bodies.commit).toMatchObject({ epoch: EPOCH });
     expect(log).toEqual(['paused', 'committed']);
     expect([control.closed, channels.closed]).toEqual([1, 1]);
+    // To the address that answered, whatever its name was.
+    expect(channels.openedAt).toMatchObject({ host: '192.0.2.7', port: 1 });
   });
 
   it('says that it writes back as long as it does, then that it connects', async () => {
