@@ -18,9 +18,10 @@ export const EXITS: Record<ErrorCode, Exit> = {
   HOST_LACKS: { code: 3, meaning: 'host lacks something' },
   BAD_KERNEL: { code: 4, meaning: 'bad kernel' },
   NAME_IN_USE: { code: 5, meaning: 'name in use' },
+  // `migrate`: the VM ended here meanwhile.
   NO_SUCH_VM: { code: 6, meaning: 'no such VM' },
   ADDRESS_IN_USE: { code: 7, meaning: 'address in use' },
-  // The other host, or the VM's process; `migrate`: the VM ended meanwhile.
+  // The other host, or the VM's process.
   UNREACHABLE: { code: 8, meaning: 'unreachable' },
   BAD_PEER: { code: 9, meaning: 'bad peer' },
   REFUSED: { code: 10, meaning: 'refused' },
@@ -44,10 +45,17 @@ export function exitCodeOfError(error: unknown): number {
   return exitCodeOf(error instanceof PostcopyError ? error.code : 'INTERNAL');
 }
 
-/** Whatever the reason: what a script has to know is on which host the VM is. */
-export function exitCodeOfMigration(status: MigrationSummary['status']): number {
+/** What of a migration that failed is the destination's: another host may take the VM, where this one will not. */
+const ANOTHER_HOST: ReadonlySet<string> = new Set<ErrorCode>(['UNREACHABLE', 'BAD_PEER', 'REFUSED']);
+
+/**
+ * What a script has to know: whether the VM is still here (not so with LINK_LOST), and whether to try the same host again
+ * (MIGRATION_FAILED) or another one.
+ */
+export function exitCodeOfMigration({ status, error }: Pick<MigrationSummary, 'status' | 'error'>): number {
   if (status === 'completed') return EXIT_OK;
-  return exitCodeOf(status === 'failed' ? 'MIGRATION_FAILED' : 'LINK_LOST');
+  if (status === 'link-lost') return exitCodeOf('LINK_LOST');
+  return exitCodeOf(ANOTHER_HOST.has(error?.code ?? '') ? (error?.code as ErrorCode) : 'MIGRATION_FAILED');
 }
 
 export function exitCodeOfSignal(signalNumber: number): number {

@@ -45,9 +45,7 @@ export async function migrateCommand(
   // Of a migration that never handed over there are no figures worth a table.
   else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
   if (summary.status !== 'completed') say(output, failureLine(name, summary, fate));
-  return summary.status === 'failed' && fate === 'over'
-    ? exitCodeOf('UNREACHABLE')
-    : exitCodeOfMigration(summary.status);
+  return summary.status === 'failed' && fate === 'over' ? exitCodeOf('NO_SUCH_VM') : exitCodeOfMigration(summary);
 }
 
 async function migrate(name: string, request: MigrateRequest, live: boolean): Promise<Outcome> {

@@ -70,7 +70,10 @@ export class VmClient {
     await this.#json('POST', STOP_PATH, guestMs + ACTION_TIMEOUT_MS, request);
   }
 
-  /** Resolves also when the migration fails: see the summary's status. UNREACHABLE if the VM's process dies meanwhile. */
+  /**
+   * Resolves also when the migration fails: see the summary's status. If the VM's process dies meanwhile, NO_SUCH_VM, and
+   * LINK_LOST if the VM may be at the destination by then.
+   */
   async migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
     const answer = await this.#request('POST', MIGRATE_PATH, NO_TIMEOUT, request);
     let last: MigrationProgress | undefined;
@@ -194,8 +197,13 @@ export class VmClient {
     const when =
       last === undefined ? 'before it said anything' : `in phase ${last.phase}, ${last.pagesLeft} pages left`;
     const message = `the process of the VM ${this.#name} ended during the migration (${when})`;
-    return new PostcopyError('UNREACHABLE', message, cause);
+    return new PostcopyError(handedOver(last) ? 'LINK_LOST' : 'NO_SUCH_VM', message, cause);
   }
+}
+
+/** By what was told last: of a process that dies in the hand-over, only the other host knows more. */
+function handedOver(last: MigrationProgress | undefined): boolean {
+  return last?.phase === 'handing-over' || last?.phase === 'pulling' || last?.phase === 'complete';
 }
 
 function noSuchVm(name: string): PostcopyError {

@@ -145,7 +145,7 @@ describe('the link breaks after COMMIT', () => {
   test('the source is killed: the destination halts the guest and says so', async () => {
     const [source, link] = await Promise.all([startSource({ fillMib: 32 }), openLink()]);
     link.proxy.onPushed(PUSHED, springOf('source killed', link, source));
-    await expect(source.vm.client.migrate(link.proxy.address, () => {})).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    await expect(source.vm.client.migrate(link.proxy.address, () => {})).rejects.toMatchObject({ code: 'LINK_LOST' });
     await destinationLostToo(link);
     await stops(link.destination.vm);
     await link.proxy.close();

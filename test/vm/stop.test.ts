@@ -10,7 +10,7 @@ import { complaints, postcopy } from '../support/postcopy.js';
 
 useCleanRoom();
 
-const EXIT = { unreachable: 8, wrongState: 11, failed: 12, noReaction: 15 };
+const EXIT = { noSuchVm: 6, wrongState: 11, failed: 12, noReaction: 15 };
 
 test('the guest shuts down, and its name is free then', async () => {
   const { vm } = await startSource();
@@ -69,7 +69,7 @@ test('while a migration is being prepared: the guest shuts down here, the destin
   expect(await postcopy(['stop', 'vm'], { runtimeDirectory })).toMatchObject({ code: 0, stderr: '' });
   const powerOff = expect.stringContaining('powered itself off');
   const ended = expect.stringContaining('the migration failed, and vm has ended here: the guest powered itself off');
-  expect(await migration).toMatchObject({ code: EXIT.unreachable, stderr: ended });
+  expect(await migration).toMatchObject({ code: EXIT.noSuchVm, stderr: ended });
   expect(await source.vm.ended).toMatchObject({ code: 0, stderr: powerOff });
   expect((await to.vm.ended).code).toBe(EXIT.failed);
   await proxy.close();

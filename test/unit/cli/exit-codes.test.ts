@@ -33,9 +33,14 @@ it('maps what is thrown', () => {
 });
 
 it('maps how a migration ended', () => {
-  expect(exitCodeOfMigration('completed')).toBe(0);
-  expect(exitCodeOfMigration('failed')).toBe(12);
-  expect(exitCodeOfMigration('link-lost')).toBe(13);
+  expect(exitCodeOfMigration({ status: 'completed' })).toBe(0);
+  const failed = (code: string) => exitCodeOfMigration({ status: 'failed', error: { code, message: '' } });
+  expect(['UNREACHABLE', 'BAD_PEER', 'REFUSED'].map(failed)).toEqual([8, 9, 10]);
+  // The other host has nothing to do with these, or would take the VM the next time.
+  expect(['MIGRATION_FAILED', 'DISK_IN_USE', 'INTERNAL', 'NEW_CODE'].map(failed)).toEqual([12, 12, 12, 12]);
+  expect(exitCodeOfMigration({ status: 'failed' })).toBe(12);
+  // Whatever the reason: the VM is there.
+  expect(exitCodeOfMigration({ status: 'link-lost', error: { code: 'BAD_PEER', message: '' } })).toBe(13);
 });
 
 it('maps signals as shells do', () => expect(exitCodeOfSignal(15)).toBe(143));

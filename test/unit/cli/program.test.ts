@@ -222,7 +222,7 @@ describe('migrate', () => {
   });
 
   it.each([
-    ['failed' as const, 12, 'postcopy: the migration failed, vm1 runs on here: no room\n'],
+    ['failed' as const, 10, 'postcopy: the migration failed, vm1 runs on here: no room\n'],
     [
       'link-lost' as const,
       13,
@@ -247,7 +247,7 @@ describe('migrate', () => {
 
   it.each([
     ['paused' as const, 12, 'vm1 is paused here ("postcopy resume vm1" lets it go on)'],
-    ['stopped' as const, 8, 'and vm1 has ended here'],
+    ['stopped' as const, 6, 'and vm1 has ended here'],
   ])('does not say of a VM that is %s then that it runs on', async (state, exitCode, fate) => {
     vm.onMigrate = async () => {
       vm.current = { ...STATUS, state };
@@ -260,7 +260,7 @@ describe('migrate', () => {
   it('shows no table of a migration that failed', async () => {
     vm.onMigrate = async () => ({ ...SUMMARY, status: 'failed', error: { code: 'REFUSED', message: 'no room' } });
     expect(await call('migrate', 'vm1', 'host2:7000')).toEqual({
-      code: 12,
+      code: 10,
       stdout: '',
       stderr: 'postcopy: the migration failed, vm1 runs on here: no room\n',
     });

@@ -166,7 +166,7 @@ describe('with something else on the socket', () => {
       answer.write(`${JSON.stringify(PROGRESS)}\n`, () => setTimeout(() => answer.destroy(), 20));
     });
     await expect(client.migrate(TO, () => {})).rejects.toMatchObject({
-      code: 'UNREACHABLE',
+      code: 'LINK_LOST',
       message: 'the process of the VM vm1 ended during the migration (in phase pulling, 1024 pages left)',
     });
   });
@@ -177,7 +177,7 @@ describe('with something else on the socket', () => {
   ])('takes the end after %s for no success', async (_what, text, why) => {
     await serve((_request, answer) => answer.end(text));
     await expect(client.migrate(TO, () => {})).rejects.toMatchObject({
-      code: 'UNREACHABLE',
+      code: 'NO_SUCH_VM',
       message: expect.stringContaining(why),
     });
   });
