@@ -1,6 +1,7 @@
 #include <napi.h>
 
 #include "block/disk.h"
+#include "confine/confine.h"
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -16,6 +17,7 @@
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new postcopy::EnvData());
   postcopy::InitProcess(env, exports);
+  postcopy::InitConfine(env, exports);
   postcopy::GuestMemory::Init(env, exports);
   postcopy::Userfaultfd::Init(env, exports);
   postcopy::Socket::Init(env, exports);

@@ -341,6 +341,19 @@ export interface Native {
   /** Name (15 bytes at most, as top -H shows it) and priority of the calling thread; false if that is not permitted. */
   setThread(name: string, nice: number): boolean;
 
+  /**
+   * The process makes no system call any more that the process of a VM does not need (native/confine/call_filter.h), nor
+   * does a program that it would start gain rights: on all threads, for good. EINVAL on a kernel without seccomp filters.
+   */
+  refuseCalls(): void;
+  /**
+   * Takes all capabilities but those with these numbers from all threads, for good. Returns how many have not dropped them
+   * yet, because they wait in the kernel: call it again after a while.
+   */
+  keepCapabilities(numbers: Uint32Array): number;
+  /** Whether the kernel can encrypt TCP connections itself (kTLS); its module is loaded by that, if the process may. */
+  loadTlsModule(): boolean;
+
   kvmProbe(path?: string): KvmProbe;
   /** Packed struct kvm_cpuid_entry2 of what this host's KVM can give a guest. */
   kvmSupportedCpuid(path?: string): Uint8Array;

@@ -21,7 +21,7 @@ const HOUSE = [
   ['migrate/wire'],
   ['migrate/options'],
   ['machine'],
-  ['host', 'console', 'threads'],
+  ['host', 'console', 'threads', 'confine'],
   ['devices', 'boot', 'configure', 'watch'],
   ['acpi'],
   ['memory'],

@@ -9,6 +9,7 @@ import type { Consoles } from '../machine/console-lines.js';
 import type { VmProcess } from '../vm/vm-process.js';
 import { Cleanup } from '../basics/cleanup.js';
 import { advised } from './advice.js';
+import { Confinement } from './confinement.js';
 import type { DetachedLog } from './detached-log.js';
 import { leaveThreadsBehind } from './end-process.js';
 import { EndRequest } from './end-request.js';
@@ -34,6 +35,8 @@ export interface HostVmOptions {
   logLevel: LogLevel;
   lockFile: LockFile;
   stdio?: SerialOptions['stdio'];
+  /** False with --no-confine. */
+  confine: boolean;
   /** In the background. */
   log?: DetachedLog | undefined;
 }
@@ -48,6 +51,7 @@ class HostProcess {
   readonly #cleanup = new Cleanup();
   readonly #end: EndRequest;
   readonly #lastResort: LastResort;
+  readonly #confinement: Confinement;
   #vm: VmProcess | undefined;
   /** Of a VM that is over. */
   #result: VmEnd | undefined;
@@ -57,6 +61,7 @@ class HostProcess {
     readonly options: HostVmOptions,
   ) {
     this.#end = new EndRequest((why) => this.#say(why));
+    this.#confinement = new Confinement(options.confine, (text) => this.#say(text));
     this.#lastResort = new LastResort(
       () => this.#vm?.status().state,
       (text) => this.#say(text),
@@ -117,12 +122,14 @@ class HostProcess {
   /** From here on the log of a process in the background is the VM's, and stays if its end was an error. */
   async #start(consoles: Consoles, logger: Logger): Promise<VmProcess> {
     const { name } = this.hosted;
+    await this.#confinement.forSetUp();
     const vm = await Promise.race([this.hosted.start(consoles), this.#lastResort.ended]);
     this.#vm = vm;
     this.options.log?.take(name);
     this.#cleanup.add(() => {
       if (this.#result !== undefined && this.#result.code === undefined) this.options.log?.remove(name);
     });
+    this.#confinement.forLife(vm);
     this.#end.vmIsThere(vm);
     this.hosted.started?.(vm);
     logger.info({ vm: name }, 'VM process ready');

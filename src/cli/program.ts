@@ -23,6 +23,7 @@ const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own gue
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
 const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
 const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
+const CONFINE_HELP = 'leave the process all its rights, for who debugs it; see postcopy-confinement(7)';
 const REPEATABLE = ' (any number of times)';
 const KEYS_HELP =
   'Keys: with --serial stdio on a terminal, Ctrl-a x ends the VM and Ctrl-a a types Ctrl-a; Ctrl-] leaves "console".';
@@ -114,6 +115,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID]${REPEATABLE}`, collect)
     .option('--net <setting>', `a network interface: tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
+    .option('--no-confine', CONFINE_HELP)
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { runCommand } = await import('./run.js');
@@ -133,6 +135,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
       `what an interface of the VM gets on this host: id=ID,tap=NAME[,bridge=NAME]${REPEATABLE}`,
       collect,
     )
+    .option('--no-confine', CONFINE_HELP)
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');

@@ -21,6 +21,8 @@ export interface ReceiveCommandOptions {
   serial?: string;
   console?: string;
   detach?: boolean;
+  /** False with --no-confine. */
+  confine: boolean;
   disk?: string[];
   net?: string[];
   logLevel: LogLevel;
@@ -54,7 +56,7 @@ export async function receiveCommand(options: ReceiveCommandOptions, words: stri
         ),
       started: (vm) => say(output, `${name} waits for a VM on ${vm.status().listen ?? formatAddress(address)}`),
     },
-    { output, logLevel: options.logLevel, lockFile, log },
+    { output, logLevel: options.logLevel, confine: options.confine, lockFile, log },
   );
 }
 

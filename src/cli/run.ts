@@ -26,6 +26,8 @@ export interface RunOptions {
   net?: string[];
   /** False with --no-reboot. */
   reboot: boolean;
+  /** False with --no-confine. */
+  confine: boolean;
   logLevel: LogLevel;
 }
 
@@ -50,7 +52,7 @@ export async function runCommand(options: RunOptions, words: string[], output: O
           say(output, 'Ctrl-a x ends the VM, Ctrl-a a types Ctrl-a');
       },
     },
-    { output, logLevel: options.logLevel, lockFile, log },
+    { output, logLevel: options.logLevel, confine: options.confine, lockFile, log },
   );
 }
 
@@ -61,7 +63,16 @@ async function withOwnGuest(options: RunOptions): Promise<RunOptions> {
   return { ...options, kernel: guestBinary() };
 }
 
-function configOf({ config, logLevel: _logLevel, reboot, detach, disk, net, ...flags }: RunOptions): VmConfig {
+function configOf({
+  config,
+  logLevel: _logLevel,
+  confine: _confine,
+  reboot,
+  detach,
+  disk,
+  net,
+  ...flags
+}: RunOptions): VmConfig {
   // The flag can only say no; without it the file decides.
   return loadVmConfig(
     config,

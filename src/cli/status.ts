@@ -1,3 +1,4 @@
+import type { ProcessRights } from '../confine/process-rights.js';
 import type { VmStatus } from '../vm/service.js';
 import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -38,6 +39,13 @@ export function statusText(status: VmStatus): string {
       `${disk.path}${disk.readonly ? ', read-only' : ''}`,
     ]),
     ...(status.nets ?? []).map((net): [string, string] => [`net ${net.id}`, `${net.mac} on ${net.tap}`]),
+    ['rights', status.rights && rightsText(status.rights)],
     ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
   ]);
+}
+
+/** Of the process, on its host. */
+function rightsText({ noNewPrivileges, callFilter, capabilities }: ProcessRights): string {
+  if (!noNewPrivileges || !callFilter) return 'not confined';
+  return `confined, ${capabilities.length === 0 ? 'no capabilities' : `with ${capabilities.join(', ')}`}`;
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
+import type { ProcessRights } from '../confine/process-rights.js';
 import type { VmStatus } from '../vm/service.js';
 import type { DiskStatus } from '../host/host-disks.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -109,6 +110,14 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
 const diskSchema = z.object<Shape<DiskStatus>>({ id: z.string(), path: z.string(), readonly: z.boolean() });
 const netSchema = z.object<Shape<NetStatus>>({ id: z.string(), mac: z.string(), tap: z.string() });
 
+const rightsSchema = z
+  .object<Shape<ProcessRights>>({
+    noNewPrivileges: z.boolean().meta({ description: 'On all threads: no program that it starts gains rights.' }),
+    callFilter: z.boolean().meta({ description: 'On all threads: system calls go through a filter.' }),
+    capabilities: z.array(z.string()).meta({ description: 'In lower case, without CAP_.' }),
+  })
+  .meta({ description: 'What the process may still do on its host.' });
+
 export const statusSchema = z.object<Shape<VmStatus>>({
   name: z.string(),
   pid: z.int(),
@@ -143,6 +152,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   migration: progressSchema.optional(),
   disks: z.array(diskSchema).optional(),
   nets: z.array(netSchema).optional(),
+  rights: rightsSchema.optional(),
 });
 
 export const migrateLineSchema = z.union([progressSchema, z.object({ summary: summarySchema }), errorSchema]).meta({

@@ -45,6 +45,15 @@ export const STATUS: LightSchema = {
         required: ['id', 'mac', 'tap'],
       },
     },
+    rights: {
+      type: 'object',
+      properties: {
+        noNewPrivileges: { type: 'boolean' },
+        callFilter: { type: 'boolean' },
+        capabilities: { type: 'array', items: { type: 'string' } },
+      },
+      required: ['noNewPrivileges', 'callFilter', 'capabilities'],
+    },
   },
   required: ['name', 'pid', 'version', 'machine', 'state', 'memoryBytes', 'cpus', 'uptimeMs'],
 };

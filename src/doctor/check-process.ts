@@ -6,7 +6,7 @@ import type { Probes } from './probes.js';
 const OPEN_FILES_ENOUGH = 1024;
 
 export function checkProcess(probes: Probes): Check[] {
-  return [checkUser(probes), checkRuntimeDirectory(probes), ...checkLimits(probes)];
+  return [checkUser(probes), checkRuntimeDirectory(probes), checkConfinement(probes), ...checkLimits(probes)];
 }
 
 function checkUser({ uid }: Probes): Check {
@@ -20,6 +20,17 @@ function checkRuntimeDirectory({ runtimeDirectory: directory, canWrite }: Probes
     'runtime directory',
     `${directory} cannot be written`,
     'run as root, or set POSTCOPY_RUNTIME_DIR to a directory of your own',
+  );
+}
+
+/** What seccomp filters can answer here, as seccomp(2) has it. */
+function checkConfinement({ read }: Probes): Check {
+  const answers = read('/proc/sys/kernel/seccomp/actions_avail') ?? '';
+  if (/\berrno\b/.test(answers)) return ok('confinement', 'system calls can be filtered');
+  return warn(
+    'confinement',
+    'system calls cannot be filtered: VMs run with all of them',
+    'use a kernel with CONFIG_SECCOMP_FILTER (Linux 4.14 or later)',
   );
 }
 

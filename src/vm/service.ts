@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { MachineName } from '../configure/machine-setting.js';
+import type { ProcessRights } from '../confine/process-rights.js';
 import type { ErrorCode, Fact } from '../errors.js';
 import type { DeviceStatus } from '../host/kinds/table.js';
 import type { ConsolePort } from '../console/console-port.js';
@@ -29,6 +30,8 @@ export interface VmStatus extends Partial<DeviceStatus> {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
+  /** What the process may still do on this host. */
+  rights?: ProcessRights;
 }
 
 export interface MigrateRequest extends GivenMigrateOptions {

@@ -1,5 +1,6 @@
 /** The state of a VM in the words of `postcopy status`. */
 import type { MachineName } from '../configure/machine-setting.js';
+import type { ProcessRights } from '../confine/process-rights.js';
 import type { Problem } from '../errors.js';
 import { VERSION } from '../version.js';
 import { arrivalOf, guestOf, hostDevicesOf, lifeOf, peerOf, type State } from './holdings.js';
@@ -14,9 +15,10 @@ export interface Identity {
   name: string;
   machine: MachineName;
   uptimeMs: number;
+  rights: ProcessRights;
 }
 
-export function statusOf({ name, machine, uptimeMs }: Identity, state: State): VmStatus {
+export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: State): VmStatus {
   const record = guestOf(state)?.record;
   const devices = hostDevicesOf(state);
   return {
@@ -32,6 +34,7 @@ export function statusOf({ name, machine, uptimeMs }: Identity, state: State): V
     uptimeMs,
     ...given({ listen: listenOf(state), peer: peerOf(state), migration: progressOf(state) }),
     ...{ disks: [], nets: [], ...devices?.status() },
+    rights,
   };
 }
 

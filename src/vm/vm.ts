@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress } from '../configure/address.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
+import { processRights } from '../confine/process-rights.js';
 import type { ConsolePort } from '../console/console-port.js';
 import { describeError, factsOf, PostcopyError } from '../errors.js';
 import type { WhoUses } from '../host/disk-errors.js';
@@ -103,7 +104,7 @@ export class Vm implements VmService {
 
   status(): VmStatus {
     const uptimeMs = (native.monotonicMicros() - this.#startedAt) / 1000;
-    return statusOf({ name: this.name, machine: this.machine, uptimeMs }, this.#state);
+    return statusOf({ name: this.name, machine: this.machine, uptimeMs, rights: processRights() }, this.#state);
   }
 
   async pause(): Promise<void> {

@@ -19,6 +19,7 @@ const FILES: Record<string, string> = {
   '/proc/meminfo':
     'MemAvailable:    8388608 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n',
   '/proc/self/limits': LIMITS,
+  '/proc/sys/kernel/seccomp/actions_avail': 'kill_process kill_thread trap errno user_notif trace log allow\n',
   '/sys/devices/system/clocksource/clocksource0/current_clocksource': 'tsc\n',
   '/sys/kernel/mm/transparent_hugepage/enabled': 'always [madvise] never\n',
   '/sys/kernel/mm/transparent_hugepage/shmem_enabled': 'always within_size advise [never] deny force\n',
@@ -98,6 +99,7 @@ it('a good host is all ok', async () => {
     ['transparent huge pages', 'anonymous madvise, shmem never'],
     ['user', 'root'],
     ['runtime directory', '/run/postcopy'],
+    ['confinement', 'system calls can be filtered'],
     ['open files', '1048576'],
     ['locked memory', 'unlimited'],
     ['guest runs', 'it answered'],
@@ -208,6 +210,13 @@ it.each<[string, Host, Level, string, string]>([
   ['pagemap scan', { kernelRelease: '6.6.99' }, 'warn', 'not in this kernel', 'Linux 6.7 has it'],
   ['user', { uid: 1000 }, 'warn', 'uid 1000, not root', 'run as root'],
   ['runtime directory', { canWrite: () => false }, 'fail', '/run/postcopy cannot be written', 'POSTCOPY_RUNTIME_DIR'],
+  [
+    'confinement',
+    { files: { '/proc/sys/kernel/seccomp/actions_avail': undefined } },
+    'warn',
+    'cannot be filtered',
+    'CONFIG_SECCOMP_FILTER',
+  ],
   [
     'open files',
     { files: { '/proc/self/limits': LIMITS.replaceAll('1048576', '256') } },

@@ -154,9 +154,10 @@ interface HostOptions {
   net?: string[];
   config?: string;
   detach?: boolean;
+  confine: boolean;
 }
 
-function checkRun({ disk, net, config, detach, ...flags }: HostOptions): void {
+function checkRun({ disk, net, config, detach, confine: _confine, ...flags }: HostOptions): void {
   // What a file says is settings.test.ts's; on a machine of threads the kernel has a default.
   const rest = { kernel: 'vmlinuz', ...(config === undefined ? {} : { name: 'web' }), ...flags };
   loadVmConfig(undefined, { ...rest, disks: disk, nets: net }, detach);
