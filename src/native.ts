@@ -23,6 +23,10 @@ export interface NativeMemory {
   write(offset: number, from: Uint8Array): void;
   /** [first page, pages] pairs of the runs among these pages that hold data, in order; found without reading RAM. */
   dataExtents(first: number, count: number): Uint32Array;
+  /** The same of all pages that are in none of these pairs, which are ascending: fast also where they are thousands. */
+  dataExtentsOutside(known: Uint32Array): Uint32Array;
+  /** dataExtents() of all pages, found on another thread: with much RAM it takes seconds. */
+  findDataExtents(): Promise<Uint32Array>;
   /** Gives pages back to the host; they read as zero from then on. */
   release(first: number, count: number): void;
   /** Pages from `first` on that are alike: n if these n read zero, -n if they do not. Reads them. */

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "memory/pagemap_scan.h"
 #include "memory/ram.h"
@@ -47,65 +48,79 @@ uint64_t ZeroFrame(int pagemap) {
 
 }  // namespace
 
+// Looks through one range of pages after the other, in order, with the descriptor and the buffer of the first: there may
+// be thousands of ranges, and a guest stands still meanwhile.
 class ExtentFinder {
  public:
-  ExtentFinder(const Ram& ram, uint64_t first, uint64_t count) : ram_(ram), first_(first), end_(first + count) {}
+  explicit ExtentFinder(const Ram& ram) : ram_(ram) {}
 
-  std::vector<Ram::Extent> Find() {
+  void Find(uint64_t first, uint64_t count) {
+    if (count == 0) return;
+    first_ = first;
+    end_ = first + count;
     if (ram_.backing_ == Backing::kMemfd) return BySeek();
-    Descriptor pagemap = OpenPagemap();
-    return ByScan(pagemap.Get()) ? extents_ : ByPagemap(pagemap.Get());
+    if (!pagemap_.Valid()) pagemap_ = OpenPagemap();
+    if (!can_scan_ || !ByScan()) ByPagemap();
   }
+
+  std::vector<Ram::Extent> Take() { return std::move(extents_); }
 
  private:
   // One pass of the kernel over its page tables; false where the kernel has no PAGEMAP_SCAN (before 6.7).
-  bool ByScan(int pagemap) {
-    std::vector<page_region> regions(1024);
+  bool ByScan() {
+    if (regions_.empty()) regions_.resize(1024);
     pm_scan_arg scan{};
     scan.size = sizeof scan;
     scan.start = reinterpret_cast<uint64_t>(ram_.Page(first_));
     scan.end = reinterpret_cast<uint64_t>(ram_.Page(end_));
-    scan.vec = reinterpret_cast<uint64_t>(regions.data());
-    scan.vec_len = regions.size();
+    scan.vec = reinterpret_cast<uint64_t>(regions_.data());
+    scan.vec_len = regions_.size();
     scan.category_inverted = PAGE_IS_PFNZERO;
     scan.category_mask = PAGE_IS_PFNZERO;
     scan.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
     scan.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
     while (scan.start < scan.end) {
-      int found = ioctl(pagemap, PAGEMAP_SCAN, &scan);
+      int found = ioctl(pagemap_.Get(), PAGEMAP_SCAN, &scan);
       if (found < 0) {
-        if (errno == ENOTTY || errno == EINVAL) return false;
-        Fail("PAGEMAP_SCAN");
+        if (errno != ENOTTY && errno != EINVAL) Fail("PAGEMAP_SCAN");
+        can_scan_ = false;
+        return false;
       }
       for (int i = 0; i < found; i++) {
-        uint64_t first = (regions[i].start - reinterpret_cast<uint64_t>(ram_.Base())) / kPageSize;
-        Append(extents_, first, (regions[i].end - regions[i].start) / kPageSize);
+        uint64_t first = (regions_[i].start - reinterpret_cast<uint64_t>(ram_.Base())) / kPageSize;
+        Append(extents_, first, (regions_[i].end - regions_[i].start) / kPageSize);
       }
       scan.start = scan.walk_end;
     }
     return true;
   }
 
-  std::vector<Ram::Extent> ByPagemap(int pagemap) {
-    uint64_t zero_frame = ZeroFrame(pagemap);
+  void ByPagemap() {
+    if (entries_.empty()) {
+      entries_.resize(64 * 1024);
+      zero_frame_ = ZeroFrame(pagemap_.Get());
+    }
     uint64_t first_entry = reinterpret_cast<uintptr_t>(ram_.Base()) / kPageSize;
-    std::vector<uint64_t> entries(64 * 1024);
     for (uint64_t page = first_; page < end_;) {
-      size_t wanted = std::min<uint64_t>(entries.size(), end_ - page) * sizeof(uint64_t);
-      ssize_t got = pread(pagemap, entries.data(), wanted, static_cast<off_t>((first_entry + page) * sizeof(uint64_t)));
+      size_t wanted = std::min<uint64_t>(entries_.size(), end_ - page) * sizeof(uint64_t);
+      off_t at = static_cast<off_t>((first_entry + page) * sizeof(uint64_t));
+      ssize_t got = pread(pagemap_.Get(), entries_.data(), wanted, at);
       if (got <= 0) Fail("read /proc/self/pagemap");
       size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
       for (size_t i = 0; i < count; i++) {
-        bool is_zero_page = zero_frame != 0 && (entries[i] & kPagemapFrame) == zero_frame;
-        bool mapped = (entries[i] & kPagemapPresent) != 0 && !is_zero_page;
-        if (mapped || (entries[i] & kPagemapSwapped) != 0) Append(extents_, page + i, 1);
+        if (HoldsData(entries_[i])) Append(extents_, page + i, 1);
       }
       page += count;
     }
-    return extents_;
   }
 
-  std::vector<Ram::Extent> BySeek() {
+  bool HoldsData(uint64_t entry) const {
+    if ((entry & kPagemapSwapped) != 0) return true;
+    const bool is_zero_page = zero_frame_ != 0 && (entry & kPagemapFrame) == zero_frame_;
+    return (entry & kPagemapPresent) != 0 && !is_zero_page;
+  }
+
+  void BySeek() {
     off_t end = static_cast<off_t>(end_ * kPageSize);
     for (off_t at = static_cast<off_t>(first_ * kPageSize); at < end;) {
       off_t data = lseek(ram_.memfd_.Get(), at, SEEK_DATA);
@@ -118,17 +133,35 @@ class ExtentFinder {
       Append(extents_, data / kPageSize, (hole - data) / kPageSize);
       at = hole;
     }
-    return extents_;
   }
 
   const Ram& ram_;
-  uint64_t first_;
-  uint64_t end_;
+  Descriptor pagemap_;
+  bool can_scan_ = true;
+  std::vector<page_region> regions_;
+  std::vector<uint64_t> entries_;
+  uint64_t zero_frame_ = 0;
+  // The range that is looked through.
+  uint64_t first_ = 0;
+  uint64_t end_ = 0;
   std::vector<Ram::Extent> extents_;
 };
 
 std::vector<Ram::Extent> Ram::DataExtents(uint64_t first, uint64_t count) const {
-  return ExtentFinder(*this, first, count).Find();
+  ExtentFinder finder(*this);
+  finder.Find(first, count);
+  return finder.Take();
+}
+
+std::vector<Ram::Extent> Ram::DataExtentsOutside(const std::vector<Extent>& known) const {
+  ExtentFinder finder(*this);
+  uint64_t end = 0;
+  for (const Extent& extent : known) {
+    finder.Find(end, extent.first - end);
+    end = uint64_t{extent.first} + extent.count;
+  }
+  finder.Find(end, Pages() - end);
+  return finder.Take();
 }
 
 }  // namespace postcopy

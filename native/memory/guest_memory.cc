@@ -3,6 +3,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "memory/extent_search.h"
 #include "util/args.h"
 #include "util/env_data.h"
 #include "util/errors.h"
@@ -97,13 +98,37 @@ Napi::Value GuestMemory::DataExtents(const Napi::CallbackInfo& info) {
   uint64_t count = UintArg(info, 1, "count");
   if (!ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
   try {
-    std::vector<Ram::Extent> extents = ram.DataExtents(first, count);
-    Napi::Uint32Array result = Napi::Uint32Array::New(info.Env(), extents.size() * 2);
-    if (!extents.empty()) memcpy(result.Data(), extents.data(), extents.size() * sizeof(Ram::Extent));
-    return result;
+    return ExtentPairs(info.Env(), ram.DataExtents(first, count));
   } catch (const std::system_error& error) {
-    throw SystemError(info.Env(), error.code().value(), "pagemap", "which pages hold data");
+    throw ExtentError(info.Env(), error);
   }
+}
+
+// dataExtentsOutside(known: Uint32Array): the same of all pages outside of these [first page, pages] pairs.
+Napi::Value GuestMemory::DataExtentsOutside(const Napi::CallbackInfo& info) {
+  Ram& ram = ref_.Get(info.Env());
+  Napi::Uint32Array pairs = Uint32sArg(info, 0, "known");
+  if (pairs.ElementLength() % 2 != 0) throw Napi::RangeError::New(info.Env(), "known must be pairs");
+  std::vector<Ram::Extent> known(pairs.ElementLength() / 2);
+  uint64_t end = 0;
+  for (size_t i = 0; i < known.size(); i++) {
+    known[i] = {pairs[i * 2], pairs[i * 2 + 1]};
+    if (known[i].first < end || !ram.HasPages(known[i].first, known[i].count)) {
+      throw Napi::RangeError::New(info.Env(), "known extents must be ascending and within guest RAM");
+    }
+    end = uint64_t{known[i].first} + known[i].count;
+  }
+  try {
+    return ExtentPairs(info.Env(), ram.DataExtentsOutside(known));
+  } catch (const std::system_error& error) {
+    throw ExtentError(info.Env(), error);
+  }
+}
+
+// findDataExtents(): a promise of dataExtents() of all pages, found on another thread.
+Napi::Value GuestMemory::FindDataExtents(const Napi::CallbackInfo& info) {
+  ref_.Get(info.Env());
+  return ExtentSearch::Start(info.Env(), ref_.Shared());
 }
 
 Napi::Value GuestMemory::Release(const Napi::CallbackInfo& info) {
@@ -149,6 +174,8 @@ void GuestMemory::Init(Napi::Env env, Napi::Object exports) {
       {InstanceAccessor<&GuestMemory::Handle>("handle"), InstanceAccessor<&GuestMemory::Bytes>("bytes"),
        InstanceAccessor<&GuestMemory::BackingName>("backing"), InstanceMethod<&GuestMemory::Read>("read"),
        InstanceMethod<&GuestMemory::Write>("write"), InstanceMethod<&GuestMemory::DataExtents>("dataExtents"),
+       InstanceMethod<&GuestMemory::DataExtentsOutside>("dataExtentsOutside"),
+       InstanceMethod<&GuestMemory::FindDataExtents>("findDataExtents"),
        InstanceMethod<&GuestMemory::Release>("release"), InstanceMethod<&GuestMemory::ZeroRun>("zeroRun"),
        InstanceMethod<&GuestMemory::Collapse>("collapse"), InstanceMethod<&GuestMemory::Close>("close")});
   EnvData::Of(env).guest_memory = Napi::Persistent(constructor);

@@ -24,6 +24,8 @@ class GuestMemory : public Napi::ObjectWrap<GuestMemory> {
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value DataExtents(const Napi::CallbackInfo& info);
+  Napi::Value DataExtentsOutside(const Napi::CallbackInfo& info);
+  Napi::Value FindDataExtents(const Napi::CallbackInfo& info);
   Napi::Value Release(const Napi::CallbackInfo& info);
   Napi::Value ZeroRun(const Napi::CallbackInfo& info);
   Napi::Value Collapse(const Napi::CallbackInfo& info);

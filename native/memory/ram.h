@@ -48,6 +48,8 @@ class Ram {
   };
   // Runs of pages that hold data among these, in order, found without reading a byte of RAM. Throws std::system_error.
   std::vector<Extent> DataExtents(uint64_t first, uint64_t count) const;
+  // The same of all pages that are in none of these extents, which are ascending and within RAM.
+  std::vector<Extent> DataExtentsOutside(const std::vector<Extent>& known) const;
 
  private:
   uint8_t* base_ = nullptr;

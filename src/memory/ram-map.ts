@@ -3,8 +3,6 @@
  * end of the run before it and the pages in it. Pages in no run were never written and read as zero.
  */
 import { PostcopyError } from '../errors.js';
-import type { NativeMemory } from '../native.js';
-import { pagesFor } from './page-size.js';
 
 /** `extents`: [first page, pages] pairs, ascending, not touching each other. */
 export function encodeRamMap(extents: Uint32Array): Uint8Array {
@@ -44,25 +42,6 @@ export function pagesIn(extents: Uint32Array): number {
   let pages = 0;
   for (let i = 1; i < extents.length; i += 2) pages += extents[i]!;
   return pages;
-}
-
-/** What holds data now outside of `known`. Cheap where little is: the kernel passes over what was never touched. */
-export function newExtents(memory: NativeMemory, known: Uint32Array): Uint32Array {
-  const found: Uint32Array[] = [];
-  const pages = pagesFor(memory.bytes);
-  let end = 0;
-  for (let i = 0; i <= known.length; i += 2) {
-    const next = known[i] ?? pages;
-    if (next > end) found.push(memory.dataExtents(end, next - end));
-    end = next + (known[i + 1] ?? 0);
-  }
-  const all = new Uint32Array(found.reduce((total, extents) => total + extents.length, 0));
-  let at = 0;
-  for (const extents of found) {
-    all.set(extents, at);
-    at += extents.length;
-  }
-  return all;
 }
 
 function writeNumber(bytes: Uint8Array, at: number, value: number): number {

@@ -38,3 +38,19 @@ for (const [kind, open] of [
     share: 0.1,
   });
 }
+
+/** A guest that has given pages back: huge pages with holes between them. */
+const HOLES = isRehearsal ? 4 : 2000;
+const HOLE_PAGES = 8;
+{
+  const known = Uint32Array.from({ length: 2 * HOLES }, (_, i) => {
+    const each = PAGES / HOLES;
+    return i % 2 === 0 ? Math.floor((i / 2) * each) : Math.floor(each) - HOLE_PAGES;
+  });
+  let memory: NativeMemory;
+  stage(`dataExtentsOutside: 1 GiB, ${HOLES} holes`, {
+    open: () => void (memory = openEmpty()),
+    run: () => void memory.dataExtentsOutside(known),
+    share: 0.1,
+  });
+}

@@ -63,6 +63,31 @@ describe.each(BACKINGS)('GuestMemory, %s', (backing) => {
     expect([...memory.dataExtents(PAGES, 0)]).toEqual([]);
   });
 
+  it('looks everywhere but at what is known', () => {
+    const memory = create(backing);
+    touch(memory, 0, 3, 4, 10, PAGES - 1);
+    const outside = (...known: number[]) => [...memory.dataExtentsOutside(Uint32Array.of(...known))];
+    expect(outside()).toEqual([0, 1, 3, 2, 10, 1, PAGES - 1, 1]);
+    expect(outside(4, 7)).toEqual([0, 1, 3, 1, PAGES - 1, 1]);
+    expect(outside(0, 1, PAGES - 1, 1)).toEqual([3, 2, 10, 1]);
+    expect(outside(0, 3, 3, 1, 11, 1)).toEqual([4, 1, 10, 1, PAGES - 1, 1]);
+    expect(outside(0, PAGES)).toEqual([]);
+  });
+
+  it.each([[[1]], [[5, 2, 6, 1]], [[5, 1, 4, 1]], [[PAGES - 1, 2]]])('takes no known pages like %j', (known) => {
+    const memory = create(backing);
+    expect(() => memory.dataExtentsOutside(Uint32Array.from(known))).toThrow(RangeError);
+  });
+
+  it('finds pages that hold data on another thread, also for one who has closed it', async () => {
+    const memory = create(backing);
+    touch(memory, 3, 4, 10);
+    const found = memory.findDataExtents();
+    memory.close();
+    expect([...(await found)]).toEqual([3, 2, 10, 1]);
+    expect(() => memory.findDataExtents()).toThrow('used after close()');
+  });
+
   it('finds a page that holds zeroes because the guest wrote them', () => {
     const memory = create(backing);
     memory.write(8 * PAGE, new Uint8Array(PAGE));

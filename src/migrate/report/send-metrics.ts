@@ -21,8 +21,6 @@ export interface ChannelSums {
 export interface SendMetricsOptions {
   machine: MachineName;
   totalPages: number;
-  /** Pages of guest RAM that hold data at the beginning. */
-  dataPages: number;
   channels: ChannelSums;
 }
 
@@ -35,10 +33,12 @@ export class SendMetrics {
   readonly #totalPages: number;
   readonly #channels: ChannelSums;
   readonly #startedAt = native.monotonicMicros();
-  readonly #meter: MemoryMeter;
+  /** Once guest RAM is counted: before, it cannot be told from other memory. */
+  #meter: MemoryMeter | undefined;
   readonly #sampler: NodeJS.Timeout;
   #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
-  #dataPages: number;
+  #dataPages = 0;
+
   #inFlightPages = 0;
   #control: { readonly bytesSent: number } = { bytesSent: 0 };
   #hasStopped = false;
@@ -47,12 +47,10 @@ export class SendMetrics {
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
 
-  constructor({ machine, totalPages, dataPages, channels }: SendMetricsOptions) {
+  constructor({ machine, totalPages, channels }: SendMetricsOptions) {
     this.#machine = machine;
     this.#totalPages = totalPages;
-    this.#dataPages = dataPages;
     this.#channels = channels;
-    this.#meter = new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
     this.#sampler = setInterval(() => harmlessly('figures of a migration', () => this.#sample()), SAMPLE_INTERVAL_MS);
     this.#sample();
   }
@@ -62,10 +60,20 @@ export class SendMetrics {
     this.#control = control;
   }
 
+  /** Pages that hold data while the guest still runs. */
+  found(dataPages: number): void {
+    if (!this.#hasStopped) this.#counted(dataPages);
+  }
+
   /** Pages that hold data, once the guest has stopped. */
   stopped(dataPages: number): void {
-    this.#dataPages = dataPages;
     this.#hasStopped = true;
+    this.#counted(dataPages);
+  }
+
+  #counted(dataPages: number): void {
+    this.#dataPages = dataPages;
+    this.#meter ??= new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
   }
 
   downtime(laps: DowntimeLaps): void {
@@ -77,7 +85,7 @@ export class SendMetrics {
   }
 
   #sample(): void {
-    this.#meter.sample();
+    this.#meter?.sample();
     this.#inFlightPages = Math.max(this.#inFlightPages, this.#sent() - this.#released());
   }
 
@@ -141,9 +149,9 @@ export class SendMetrics {
    * not be added, because guest RAM moves faster than clocks agree.
    */
   #memory(complete: Complete | undefined): MigrationSummary['memory'] {
-    const overheads = this.#meter.overhead + (complete?.overheadBytes ?? 0);
+    const overheads = (this.#meter?.overhead ?? 0) + (complete?.overheadBytes ?? 0);
     return {
-      sourcePeakBytes: this.#meter.peak,
+      sourcePeakBytes: this.#meter?.peak ?? 0,
       destinationPeakBytes: complete?.peakBytes ?? 0,
       sumPeakBytes: bytesOfPages(this.#dataPages + this.#inFlightPages) + overheads,
     };

@@ -1,6 +1,6 @@
 /** What the source does while the guest stands still, from the last vCPU stopped to STATE ready to be sent. */
 import { Deadline } from '../../basics/deadline.js';
-import { encodeRamMap, newExtents, pagesIn } from '../../memory/ram-map.js';
+import { encodeRamMap, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
 import { DowntimeLaps } from '../report/downtime.js';
@@ -36,7 +36,7 @@ export async function capture(
   signal.throwIfAborted();
   const { state, clockAt } = machine.save(devices);
   laps.lap('save', native.monotonicMicros());
-  const since = newExtents(machine.memory, offered);
+  const since = machine.memory.dataExtentsOutside(offered);
   channels.offer(since);
   const pages = channels.takeFirst(first);
   const firstContent = contentOf(machine.memory, pages);

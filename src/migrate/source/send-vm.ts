@@ -150,8 +150,8 @@ export class SendVm {
     });
     const broken = (reason: PostcopyError) => this.#drive.push({ type: 'channels-broken', reason });
     this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
-    const dataPages = pagesIn(memory.dataExtents(0, totalPages));
-    this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, dataPages, channels: this.#channels });
+    this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels });
+    harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
     this.#progressTimer = setInterval(() => this.#report(), PROGRESS_INTERVAL_MS);
   }
 
@@ -256,7 +256,7 @@ export class SendVm {
     await this.#channels.open({ ...control.remote, id: this.#id, version: control.version });
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
-    const offered = machine.memory.dataExtents(0, pagesFor(machine.memory.bytes));
+    const offered = await machine.memory.findDataExtents();
     this.#channels.offer(offered);
     control.send('ram', { ramMap: encodeRamMap(offered) });
     // Not while the guest stands still, which would wait for a core then.

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeRamMap, encodeRamMap, newExtents, pagesIn } from '../../../src/memory/ram-map.js';
-import type { NativeMemory } from '../../../src/native.js';
+import { decodeRamMap, encodeRamMap, pagesIn } from '../../../src/memory/ram-map.js';
 
 const runs = (...numbers: number[]) => Uint32Array.from(numbers);
 const badPeer = expect.objectContaining({ code: 'BAD_PEER' });
@@ -83,33 +82,5 @@ describe('RAM map', () => {
         expect(end).toBeLessThanOrEqual(5000);
       }),
     );
-  });
-});
-
-describe('newExtents', () => {
-  /** Every page holds data; remembers where it was asked. */
-  function memoryOf(pages: number): { memory: NativeMemory; asked: number[][] } {
-    const asked: number[][] = [];
-    const dataExtents = (first: number, count: number) => (asked.push([first, count]), runs(first, count));
-    return { memory: { bytes: pages * 4096, dataExtents } as unknown as NativeMemory, asked };
-  }
-
-  it.each([
-    ['nothing', [], [[0, 100]]],
-    [
-      'the middle',
-      [10, 5, 40, 10],
-      [
-        [0, 10],
-        [15, 25],
-        [50, 50],
-      ],
-    ],
-    ['both ends', [0, 10, 90, 10], [[10, 80]]],
-    ['all', [0, 100], []],
-  ])('looks everywhere but at what is known: %s', (_, known, gaps) => {
-    const { memory, asked } = memoryOf(100);
-    expect([...newExtents(memory, runs(...known))]).toEqual(gaps.flat());
-    expect(asked).toEqual(gaps);
   });
 });

@@ -23,7 +23,7 @@ describe('SendMetrics', () => {
 
   beforeEach(() => {
     vi.useFakeTimers();
-    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, dataPages: 0, channels });
+    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, channels });
     metrics.connected({ bytesSent: 4000 });
   });
   afterEach(() => {
@@ -99,7 +99,7 @@ describe('SendMetrics', () => {
   });
 
   it('counts the control channel once it is connected', () => {
-    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, dataPages: 0, channels });
+    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, channels });
     expect(alone.summary(DONE).wireBytes).toBe(500_000);
     const control = { bytesSent: 0 };
     alone.connected(control);

@@ -78,7 +78,11 @@ afterEach(() => vi.useRealTimers());
 function fakeMachine(): Machine {
   return {
     kind: { name: 'threads' },
-    memory: { bytes: 1 << 20, dataExtents: () => Uint32Array.of(0, 4) },
+    memory: {
+      bytes: 1 << 20,
+      findDataExtents: async () => Uint32Array.of(0, 4),
+      dataExtentsOutside: () => new Uint32Array(0),
+    },
     vcpus: [],
     hostDevices: { disks: { presync: (cancelled: AbortSignal) => presync(cancelled) } },
     pause: async (deadline: unknown, signal: AbortSignal) => {
