@@ -9,6 +9,7 @@
  * It lives until close() on any of the objects; garbage collection never closes it.
  */
 import { createRequire } from 'node:module';
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 
 /** threads: anonymous, executable and at GUEST_BASE (memory/layout.ts), once in a process: code EEXIST. */
@@ -375,6 +376,18 @@ export const POLLHUP = 16;
 /** Where package.json is: one up from dist/ or src/. */
 export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
 
-const load = createRequire(import.meta.url)('node-gyp-build') as (directory: string) => Native;
+/** Workers load the file that the main thread has loaded, whatever is on disk by then: the linker knows it by its path. */
+const ADDON = 'postcopy:addon';
 
-export const native: Native = load(packageRoot);
+function loadAddon(): Native {
+  let path = getEnvironmentData(ADDON) as string | undefined;
+  if (path === undefined) {
+    const { resolve } = createRequire(import.meta.url)('node-gyp-build') as { resolve(directory: string): string };
+    setEnvironmentData(ADDON, (path = resolve(packageRoot)));
+  }
+  const addon = { exports: {} };
+  process.dlopen(addon, path);
+  return addon.exports as Native;
+}
+
+export const native: Native = loadAddon();

@@ -5,6 +5,7 @@ import { within } from '../basics/within.js';
 import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
 import { PostcopyError } from '../errors.js';
 import { native, type NativeMemory, type NativeVm } from '../native.js';
+import { WorkerCode } from '../threads/worker-code.js';
 import { WorkerHandle } from '../threads/worker-handle.js';
 import type { DeviceJob, DeviceNews, DeviceRequest, VirtioSpec } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
@@ -30,6 +31,8 @@ export interface Served {
   virtio: VirtioSpec[];
 }
 
+const CODE = new WorkerCode(new URL('./device-worker.js', import.meta.url));
+
 /** A device worker that does not answer by then waits in the kernel for a page that does not come. */
 const CLOSE_WAIT_MS = 2000;
 /** A worker whose devices could not pause in time is on its way to say why, which is more than can be said here. */
@@ -50,7 +53,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   /** Starts the worker, which loads its code and waits for a machine. */
   constructor() {
     super();
-    this.#worker = new WorkerHandle(new URL('./device-worker.js', import.meta.url), 'device worker');
+    this.#worker = new WorkerHandle(CODE, 'device worker');
     this.#worker
       .on('answer', ({ state }) => this.#waiting.shift()?.resolve(state))
       .on('refused', ({ code, message }) => this.#waiting.shift()?.reject(new PostcopyError(code, message)))

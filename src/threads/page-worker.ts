@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { describeError, PostcopyError } from '../errors.js';
 import type { Tell } from './messages.js';
 import { serveJob } from './serve-job.js';
+import type { WorkerCode } from './worker-code.js';
 import { WorkerHandle } from './worker-handle.js';
 
 /** What page workers tell the main thread. */
@@ -23,8 +24,8 @@ export type PageWorker<Job> = WorkerHandle<Job, PageNews>;
 setFlagsFromString('--min-semi-space-size=16');
 
 /** Resolves when the worker has loaded its code. */
-export async function startPageWorker<Job>(module: URL): Promise<PageWorker<Job>> {
-  const worker = new WorkerHandle<Job, PageNews>(module, 'page worker');
+export async function startPageWorker<Job>(code: WorkerCode): Promise<PageWorker<Job>> {
+  const worker = new WorkerHandle<Job, PageNews>(code, 'page worker');
   await worker.loaded;
   return worker;
 }

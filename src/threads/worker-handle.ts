@@ -1,8 +1,9 @@
 /** A worker thread, as the main thread has it. serve-job.ts is its other side. */
 import { EventEmitter } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { PostcopyError } from '../errors.js';
 import { isFailure, type FromWorker, type Tagged } from './messages.js';
+import type { WorkerCode } from './worker-code.js';
 
 /**
  * `Job`: what the worker is given, once. `News`: what it tells, a union of tagged messages. `Request`: what it may be told
@@ -19,10 +20,10 @@ export class WorkerHandle<Job, News extends Tagged, Request = never> {
 
   /** `name`: as errors call it. */
   constructor(
-    module: URL,
+    code: Pick<WorkerCode, 'start'>,
     readonly name: string,
   ) {
-    const worker = new Worker(module);
+    const worker = code.start();
     this.#worker = worker;
     this.exited = new Promise((resolve) => worker.once('exit', () => resolve()));
     this.loaded = new Promise((resolve, reject) => {

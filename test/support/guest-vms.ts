@@ -21,6 +21,8 @@ export interface SourceOptions {
   reboot?: boolean;
   kernel?: string;
   words?: string[];
+  /** What the process is started through. */
+  launcher?: string[];
 }
 
 export interface LoadedVm {
@@ -31,11 +33,16 @@ export interface LoadedVm {
 /** `postcopy run` with the guest at work. */
 export async function startSource(options: SourceOptions = {}): Promise<LoadedVm> {
   const { name = 'vm', memory = '128M', cpus = 1, fillMib = 8, kernel = guestBinary() } = options;
-  const vm = spawnVm('run', name, [
-    ...['--kernel', kernel, '--memory', memory, '--cpus', String(cpus)],
-    ...(options.reboot === true ? [] : ['--no-reboot']),
-    ...(options.words ?? ['--serial', 'null']),
-  ]);
+  const vm = spawnVm(
+    'run',
+    name,
+    [
+      ...['--kernel', kernel, '--memory', memory, '--cpus', String(cpus)],
+      ...(options.reboot === true ? [] : ['--no-reboot']),
+      ...(options.words ?? ['--serial', 'null']),
+    ],
+    options.launcher,
+  );
   await vm.reach('running');
   yieldCores(vm.pid);
   const guest = await vm.guest();
@@ -46,9 +53,9 @@ export async function startSource(options: SourceOptions = {}): Promise<LoadedVm
   return { vm, guest };
 }
 
-function spawnVm(command: 'run' | 'receive', name: string, words: string[]): SpawnedVm {
+function spawnVm(command: 'run' | 'receive', name: string, words: string[], launcher: string[] = []): SpawnedVm {
   const [, ...all] = onMachine([command, ...words]);
-  const vm = new SpawnedVm(command, name, all);
+  const vm = new SpawnedVm(command, name, all, launcher);
   onTestFinished(() => vm.dispose());
   return vm;
 }
@@ -67,8 +74,8 @@ export interface WaitingVm {
 }
 
 /** `postcopy receive`, ready for a VM. */
-export async function startDestination(name = 'vm', words: string[] = []): Promise<WaitingVm> {
-  const vm = spawnVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null', ...words]);
+export async function startDestination(name = 'vm', words: string[] = [], launcher: string[] = []): Promise<WaitingVm> {
+  const vm = spawnVm('receive', name, ['--listen', '127.0.0.1:0', '--serial', 'null', ...words], launcher);
   const { listen } = await vm.reach('waiting');
   const [host, port] = listen!.split(':');
   return { vm, address: { host: host!, port: Number(port) } };

@@ -9,6 +9,7 @@ import { allOpen } from '../link/all-open.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
+import { WorkerCode } from '../../threads/worker-code.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
@@ -39,9 +40,11 @@ async function orEnd<T>(worker: PageWorker<DestinationJob>, make: () => T): Prom
   }
 }
 
+const CODE = new WorkerCode(new URL('../workers/destination-worker.js', import.meta.url));
+
 /** A page worker that has loaded its code and waits for a job: loading takes longer than all else a VM on its way needs. */
 export function startPageWorker(): Promise<PageWorker<DestinationJob>> {
-  return start(new URL('../workers/destination-worker.js', import.meta.url));
+  return start(CODE);
 }
 
 /** Workers that install nothing for so long have nothing to install. */

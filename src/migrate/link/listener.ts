@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
+import { WorkerCode } from '../../threads/worker-code.js';
 import { WorkerHandle } from '../../threads/worker-handle.js';
 import type { AcceptedChannel, AcceptorJob, AcceptorNews } from './accepted-channel.js';
 
@@ -11,6 +12,8 @@ interface ListenerEvents {
   /** It accepts no more. */
   failed: [error: Error];
 }
+
+const CODE = new WorkerCode(new URL('../workers/acceptor.js', import.meta.url));
 
 export class Listener extends EventEmitter<ListenerEvents> {
   readonly #socket: Socket;
@@ -23,7 +26,7 @@ export class Listener extends EventEmitter<ListenerEvents> {
     super();
     this.#socket = listen(host, port);
     this.port = this.#socket.port;
-    this.#acceptor = new WorkerHandle(new URL('../workers/acceptor.js', import.meta.url), 'acceptor');
+    this.#acceptor = new WorkerHandle(CODE, 'acceptor');
     this.#acceptor.on('channel', ({ channel }) => this.emit('channel', channel));
     this.#acceptor.onFailed((error) => this.emit('failed', error));
     this.#acceptor.run({ listenerHandle: this.#socket.handle, stop: this.#stop.buffer });

@@ -9,6 +9,7 @@ import { FaultTrail } from '../prefetch/fault-trail.js';
 import { Counters, type CounterName } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
+import { WorkerCode } from '../../threads/worker-code.js';
 import type { MigrationAddress } from '../link/open-channel.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import type { SourceJob } from './job.js';
@@ -24,9 +25,11 @@ interface ChannelWorker {
   channels: PageChannel[];
 }
 
+const CODE = new WorkerCode(new URL('../workers/source-worker.js', import.meta.url));
+
 /** A page worker that is ready for a job. */
 export function startPageWorker(): Promise<PageWorker<SourceJob>> {
-  return start(new URL('../workers/source-worker.js', import.meta.url));
+  return start(CODE);
 }
 
 export class SourcePageChannels {

@@ -1,3 +1,4 @@
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import { WorkerHandle } from '../../../src/threads/worker-handle.js';
 
@@ -6,7 +7,8 @@ type News = { type: 'sum'; of: number[]; sum: number } | { type: 'asked'; what: 
 /** A worker that is plain JavaScript: it says that it is loaded, and does what the test wants with `port`. */
 function start(code: string): WorkerHandle<number[], News, string> {
   const module = `import { parentPort as port } from 'node:worker_threads'; ${code}`;
-  return new WorkerHandle(new URL(`data:text/javascript,${encodeURIComponent(module)}`), 'adder');
+  const url = new URL(`data:text/javascript,${encodeURIComponent(module)}`);
+  return new WorkerHandle({ start: () => new Worker(url) }, 'adder');
 }
 
 const READY = `port.postMessage({ type: 'ready' });`;
