@@ -123,6 +123,8 @@ export const DISK_LOCK = 1;
 export const DISK_UNLOCK = 2;
 /** Writes back, then forgets what is cached: what another host has written is seen from now on. */
 export const DISK_DROP_CACHE = 3;
+/** Takes nothing; fails with EAGAIN if a lock of somebody else's is in the way of a write. Needs no right to write. */
+export const DISK_TEST_LOCK = 4;
 
 /**
  * A raw image or block device. Requests are done by threads of its own, in any order, straight between the disk and

@@ -56,6 +56,7 @@ const char* NameOf(DiskCall call, const DiskFile& file) {
       return "fdatasync";
     case DiskCall::kLock:
     case DiskCall::kUnlock:
+    case DiskCall::kTestLock:
       return "fcntl";
     case DiskCall::kDropCache:
       return file.IsBlockDevice() ? "BLKFLSBUF" : "posix_fadvise";

@@ -17,6 +17,8 @@ int Do(DiskFile& file, DiskCall call) {
       return file.Unlock();
     case DiskCall::kDropCache:
       return file.DropCache();
+    case DiskCall::kTestLock:
+      return file.TestLock();
   }
   return 0;
 }

@@ -45,10 +45,20 @@ DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly)
   if (block_device_ && ioctl(Fd(), BLKGETSIZE64, &bytes_) < 0) Fail(errno, "BLKGETSIZE64");
 }
 
-int DiskFile::SetLock(short type) {
+namespace {
+
+// From 0, with a length of 0: to the end, wherever that moves.
+struct flock WholeFile(short type) {
   struct flock lock{};
   lock.l_type = type;
-  lock.l_whence = SEEK_SET;  // from 0, with l_len 0: to the end, wherever that moves
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+}  // namespace
+
+int DiskFile::SetLock(short type) {
+  struct flock lock = WholeFile(type);
   if (fcntl(Fd(), F_OFD_SETLK, &lock) == 0) return 0;
   return errno == EACCES ? EAGAIN : errno;
 }
@@ -56,6 +66,12 @@ int DiskFile::SetLock(short type) {
 int DiskFile::Lock() { return SetLock(readonly_ ? F_RDLCK : F_WRLCK); }
 
 int DiskFile::Unlock() { return SetLock(F_UNLCK); }
+
+int DiskFile::TestLock() const {
+  struct flock lock = WholeFile(F_WRLCK);
+  if (fcntl(Fd(), F_OFD_GETLK, &lock) < 0) return errno;
+  return lock.l_type == F_UNLCK ? 0 : EAGAIN;
+}
 
 int DiskFile::Flush() const { return DataSync(Fd()); }
 

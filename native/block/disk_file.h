@@ -25,6 +25,8 @@ class DiskFile {
   // Shared for a read-only disk. EAGAIN: somebody else has it.
   int Lock();
   int Unlock();
+  // EAGAIN: a write would be kept out by a lock of somebody else's. Takes nothing, and needs no right to write.
+  int TestLock() const;
 
   // Persists what was written. An error of writing back is told once for each open file description: Flush() tells it
   // the guest, and Sync(), which has a description of its own, whoever moves the VM; neither takes it from the other.

@@ -13,6 +13,7 @@ export const ADVICE: Record<Fact['kind'], string> = {
   'disk-missing': '--disk says where it is',
   'disk-used': '`postcopy stop {vm}` stops it',
   'disk-differs': 'receive --disk id={id},path=FILE gives it',
+  'disk-unproven': 'receive --disk id={id},path=FILE,unproven takes it all the same',
   'disk-unplaced': 'receive --disk id={id},path=FILE says it',
   'net-unplaced': 'receive --net id={id}[,tap=NAME][,bridge=NAME] says it',
   'host-unfit': 'See `postcopy doctor` for how to get it',

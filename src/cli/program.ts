@@ -112,7 +112,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--cpus <number>', 'vCPUs, 1 to 16, as threads to 64 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
-    .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID]${REPEATABLE}`, collect)
+    .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID][,format=raw]${REPEATABLE}`, collect)
     .option('--net <setting>', `a network interface: tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
     .option('--no-confine', CONFINE_HELP)
@@ -129,7 +129,11 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .addOption(machineOption())
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
-    .option('--disk <setting>', `where a disk of the VM is on this host: id=ID,path=FILE${REPEATABLE}`, collect)
+    .option(
+      '--disk <setting>',
+      `where a disk of the VM is on this host: id=ID,path=FILE[,unproven]${REPEATABLE}`,
+      collect,
+    )
     .option(
       '--net <setting>',
       `what an interface of the VM gets on this host: id=ID,tap=NAME[,bridge=NAME]${REPEATABLE}`,

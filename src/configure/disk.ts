@@ -11,12 +11,12 @@ export interface DiskConfig {
   /** A raw image or a block device. */
   path: string;
   readonly: boolean;
+  /** The file is raw although it begins as an image of another format does. */
+  format?: 'raw';
 }
 
 /** A disk as a user gives it. */
-export interface DiskSetting {
-  path: string;
-  readonly: boolean;
+export interface DiskSetting extends Omit<DiskConfig, 'id'> {
   id?: string;
 }
 
@@ -24,12 +24,15 @@ export interface DiskSetting {
 export interface DiskPlace {
   id: string;
   path: string;
+  /** The operator takes it for the VM's disk although nothing shows that it is. */
+  unproven?: true;
 }
 
 /** As many as the guest has room for, next to its other devices. */
 export const DISKS_MAX = 10;
 
-const DISK_FORM = 'path=FILE[,readonly][,id=ID]';
+const DISK_FORM = 'path=FILE[,readonly][,id=ID][,format=raw]';
+const PLACE_FORM = 'id=ID,path=FILE[,unproven]';
 
 /** In a configuration file; paths are absolute or relative to the working directory. */
 const diskObjectSchema = z.strictObject({
@@ -39,6 +42,7 @@ const diskObjectSchema = z.strictObject({
     .transform((path) => resolve(path)),
   readonly: z.boolean('must be true or false').default(false),
   id: deviceIdSchema.optional(),
+  format: z.literal('raw', 'must be raw: other formats are not understood').optional(),
 });
 
 /** The disks of a VM, in the order in which the guest finds them; disk0, disk1, ... for those without an id. */
@@ -54,22 +58,27 @@ export const disksSchema = z
     return named;
   });
 
-/** Parses `path=FILE[,readonly][,id=ID]`; relative paths begin at `base`. Throws BAD_CONFIG. */
+/** Parses `path=FILE[,readonly][,id=ID][,format=raw]`; relative paths begin at `base`. Throws BAD_CONFIG. */
 export function parseDiskSetting(text: string, base: string = process.cwd()): DiskSetting {
-  const { path, id, readonly } = splitSetting(text);
-  if (path === undefined || path === '') throw badDisk(text, `give ${DISK_FORM}`);
-  if (id !== undefined && !DEVICE_ID.test(id)) {
-    throw badDisk(text, `the id '${id}' is not 1 to 20 letters, digits, dots, hyphens and underscores`);
-  }
-  return { path: resolve(base, path), readonly: readonly !== undefined, ...(id === undefined ? {} : { id }) };
+  const fields = splitSetting(text, DISK_FORM, ['path=', 'id=', 'readonly', 'format=']);
+  const format = fields.get('format=');
+  if (format !== undefined && format !== 'raw')
+    throw badDisk(text, `the format '${format}' is not understood, only raw is`);
+  return {
+    ...pathAndId(text, fields, DISK_FORM, base),
+    readonly: fields.has('readonly'),
+    ...(format === undefined ? {} : { format }),
+  };
 }
 
-/** Parses what `receive` is given, `id=ID,path=FILE`. Throws BAD_CONFIG. */
+/** Parses what `receive` is given, `id=ID,path=FILE[,unproven]`. Throws BAD_CONFIG. */
 function parseDiskPlace(text: string): DiskPlace {
-  const { id, path, readonly } = parseDiskSetting(text);
+  const fields = splitSetting(text, PLACE_FORM, ['path=', 'id=', 'readonly', 'format=', 'unproven']);
+  const { id, path } = pathAndId(text, fields, PLACE_FORM, process.cwd());
   if (id === undefined) throw badDisk(text, 'say which disk of the VM it is (id=ID,path=FILE)');
-  if (readonly) throw badDisk(text, 'whether it is read-only comes with the VM');
-  return { id, path };
+  if (fields.has('readonly')) throw badDisk(text, 'whether it is read-only comes with the VM');
+  if (fields.has('format=')) throw badDisk(text, 'its format comes with the VM');
+  return { id, path, ...(fields.has('unproven') ? { unproven: true } : {}) };
 }
 
 /** Several of them. Throws BAD_CONFIG. */
@@ -95,20 +104,30 @@ export function withDiskPathFrom(base: string, disk: unknown): unknown {
   return typeof path === 'string' && path !== '' ? { ...(disk as object), path: resolve(base, path) } : disk;
 }
 
-type Fields = Record<'path' | 'id' | 'readonly', string | undefined>;
+/** Of what was given: key, with its `=` if it has one, to value. */
+type Fields = ReadonlyMap<string, string>;
 
 /** The parts between commas; two commas are one that belongs to a value, as QEMU has it. */
-function splitSetting(text: string): Fields {
-  const fields: Fields = { path: undefined, id: undefined, readonly: undefined };
+function splitSetting(text: string, form: string, keys: readonly string[]): Fields {
+  const fields = new Map<string, string>();
   if (text.includes('\0')) throw badDisk(text, 'it contains a NUL character');
   for (const part of text.replaceAll(',,', '\0').split(',')) {
-    const [, key, value = ''] = /^(path=|id=|readonly$)(.*)$/s.exec(part.replaceAll('\0', ',')) ?? [];
-    if (key === undefined) throw badDisk(text, `give ${DISK_FORM}, a comma in a path as two`);
-    const name = key.replace('=', '') as keyof Fields;
-    if (fields[name] !== undefined) throw badDisk(text, `${name} is given twice`);
-    fields[name] = value;
+    const whole = part.replaceAll('\0', ',');
+    const key = keys.find((name) => (name.endsWith('=') ? whole.startsWith(name) : whole === name));
+    if (key === undefined) throw badDisk(text, `give ${form}, a comma in a path as two`);
+    if (fields.has(key)) throw badDisk(text, `${key.replace('=', '')} is given twice`);
+    fields.set(key, whole.slice(key.length));
   }
   return fields;
+}
+
+function pathAndId(text: string, fields: Fields, form: string, base: string): { path: string; id?: string } {
+  const [path, id] = [fields.get('path='), fields.get('id=')];
+  if (path === undefined || path === '') throw badDisk(text, `give ${form}`);
+  if (id !== undefined && !DEVICE_ID.test(id)) {
+    throw badDisk(text, `the id '${id}' is not 1 to 20 letters, digits, dots, hyphens and underscores`);
+  }
+  return { path: resolve(base, path), ...(id === undefined ? {} : { id }) };
 }
 
 function badDisk(text: string, why: string): PostcopyError {

@@ -21,12 +21,19 @@ const OPEN_PROBLEMS: Record<string, Problem> = {
   EROFS: ['HOST_LACKS', 'is on a read-only file system: give the disk as read-only (readonly), or move it'],
 };
 
-export function cannotOpen(config: DiskConfig, error: unknown): PostcopyError {
-  const [code, why, facts]: Problem = OPEN_PROBLEMS[String((error as NodeJS.ErrnoException).code)] ?? [
-    'HOST_LACKS',
-    'cannot be opened',
-  ];
-  return diskError(code, config, why, error, facts);
+/** A VM that comes brings what it has written to its disk: an empty file would be another one. */
+const MISSING_AT_DESTINATION: Problem = [
+  'BAD_CONFIG',
+  'does not exist on this host: say where the disk is here that both hosts share',
+];
+
+/** `coming`: it is the disk of a VM that comes from another host. */
+export function cannotOpen(config: DiskConfig, error: unknown, coming: boolean): PostcopyError {
+  const errno = String((error as NodeJS.ErrnoException).code);
+  const missing = coming && errno === 'ENOENT';
+  const known = missing ? MISSING_AT_DESTINATION : OPEN_PROBLEMS[errno];
+  const [code, why, facts]: Problem = known ?? ['HOST_LACKS', 'cannot be opened'];
+  return diskError(code, config, why, error, missing ? [{ kind: 'disk-differs', id: config.id }] : facts);
 }
 
 export function cannotLock(config: DiskConfig, error: unknown): PostcopyError {

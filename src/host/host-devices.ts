@@ -86,8 +86,38 @@ export class HostDevices {
     await this.disks.dropCaches(Deadline.in(FORGET_AHEAD_MS), signal);
   }
 
+  /**
+   * Throws REFUSED, with all that differs, unless these are those of a VM that comes; the source still has them. `sameHost`:
+   * it comes from a process of this host. Rejects with what `signal` was aborted with.
+   */
+  async requireSame(wanted: readonly DeviceDescription[], sameHost: boolean, signal: AbortSignal): Promise<void> {
+    const here = this.descriptions();
+    const problems = wanted.flatMap((device, slot) => kindProblem(device, here[slot]));
+    if (problems.length === 0 && here.length !== wanted.length) {
+      const text = `it has ${wanted.length} virtio devices; this release makes ${here.length} of them`;
+      problems.push({ text, facts: [] });
+    }
+    if (problems.length === 0) problems.push(...(await this.#objections(wanted, sameHost, signal)));
+    if (problems.length === 0) return;
+    const text = problems.map((problem) => problem.text).join('; ');
+    throw new PostcopyError(
+      'REFUSED',
+      text,
+      undefined,
+      problems.flatMap(({ facts }) => facts),
+    );
+  }
+
   close(): void {
     for (const devices of this.#bySlot()) devices.close();
+  }
+
+  async #objections(wanted: readonly DeviceDescription[], sameHost: boolean, signal: AbortSignal): Promise<Problem[]> {
+    const found = Object.entries(this.#open).map(([name, devices]) =>
+      // Each kind gets those of its own: the compiler cannot follow that.
+      devices.objections(wanted.filter(({ kind }) => kind === name) as never, sameHost, signal),
+    );
+    return (await Promise.all(found)).flat();
   }
 
   #bySlot(): OpenByKind[KindName][] {
@@ -95,25 +125,8 @@ export class HostDevices {
   }
 }
 
-/** What this host's devices must match: throws PostcopyError with what differs. */
-export function requireSameDevices(wanted: DeviceDescription[], here: DeviceDescription[]): void {
-  const differing = wanted.flatMap((device, slot) => differences(device, here[slot]));
-  if (differing.length > 0) {
-    const facts = differing.flatMap((difference) => difference.facts);
-    throw new PostcopyError('REFUSED', differing.map(({ text }) => text).join('; '), undefined, facts);
-  }
-  if (here.length !== wanted.length) {
-    throw new PostcopyError(
-      'REFUSED',
-      `it has ${wanted.length} virtio devices; this release makes ${here.length} of them`,
-    );
-  }
-}
-
-function differences(wanted: DeviceDescription, here: DeviceDescription | undefined): Problem[] {
-  if (here?.kind !== wanted.kind) {
-    return [{ text: `its device ${wanted.kind} is ${here?.kind ?? 'missing'} in this release`, facts: [] }];
-  }
-  // Both are of this kind: the compiler cannot follow that.
-  return HOST_KINDS[wanted.kind].differences(wanted as never, here as never);
+/** What in its kind stands against a device here in the place of the one that comes. */
+function kindProblem(wanted: DeviceDescription, here: DeviceDescription | undefined): Problem[] {
+  if (here?.kind === wanted.kind) return [];
+  return [{ text: `its device ${wanted.kind} is ${here?.kind ?? 'missing'} in this release`, facts: [] }];
 }

@@ -1,11 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskConfig } from '../configure/disk.js';
 import { Deadline } from '../basics/deadline.js';
+import type { PostcopyError, Problem } from '../errors.js';
 import { DISK_DROP_CACHE, DISK_SYNC, native, type NativeDisk } from '../native.js';
 import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
+import { requireRaw } from './disk-format.js';
+import { diskIdentity } from './disk-identity.js';
+import { objectionTo } from './disk-objections.js';
 import { cannotLock, cannotOpen, diskError, diskInUse, type WhoUses } from './disk-errors.js';
 import { callDisk, DiskLock, NoStorageError } from './disk-lock.js';
-import type { PostcopyError } from '../errors.js';
+import type { DiskDescription, HostDiskConfig } from './disk-types.js';
 import { isSameFile } from './same-file.js';
 
 /** The other side lets go within milliseconds, if it does. */
@@ -21,11 +25,6 @@ const LOCK_ANSWER_MS = 100_000;
 /** One that does not answer to this does not keep who has to tell of another failure. */
 const UNLOCK_ANSWER_MS = 1000;
 
-/** A disk, as the other host is told of it. */
-export interface DiskDescription extends DiskConfig {
-  bytes: number;
-}
-
 export interface DiskStatus {
   id: string;
   /** On this host. */
@@ -34,9 +33,11 @@ export interface DiskStatus {
 }
 
 interface OpenDisk {
-  config: DiskConfig;
+  config: HostDiskConfig;
   disk: NativeDisk;
   lock: DiskLock;
+  /** As the guest knows it. */
+  bytes: number;
 }
 
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
@@ -48,12 +49,12 @@ export class HostDisks {
   ) {}
 
   /** Opens all of them and locks none. Throws PostcopyError (BAD_CONFIG, HOST_LACKS) with nothing left open. */
-  static open(configs: readonly DiskConfig[], whoUses: WhoUses = async () => undefined): HostDisks {
+  static open(configs: readonly HostDiskConfig[], whoUses: WhoUses = async () => undefined): HostDisks {
     requireDistinct(configs);
     const disks: OpenDisk[] = [];
     try {
       for (const config of configs) disks.push(openDisk(config));
-      for (const { config, disk } of disks) requireSectors(config, disk.bytes);
+      for (const { config, disk } of disks) requireUsable(config, disk.bytes);
     } catch (error) {
       closeAll(disks);
       throw error;
@@ -62,12 +63,24 @@ export class HostDisks {
   }
 
   describe(): DiskDescription[] {
-    return this.open.map(({ config, disk }) => ({ ...config, bytes: disk.bytes }));
+    return this.open.map(({ config: { coming: _, ...config }, bytes }) => {
+      const identity = diskIdentity(config.path);
+      return { ...config, bytes, ...(identity === undefined ? {} : { identity }) };
+    });
   }
 
   /** As `postcopy status` shows them. */
   status(): DiskStatus[] {
     return this.open.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
+  }
+
+  /**
+   * Why these are not those that a VM has which comes, in the same order; the source still has its locks. Rejects with what
+   * `signal` was aborted with.
+   */
+  async objections(wanted: readonly DiskDescription[], sameHost: boolean, signal: AbortSignal): Promise<Problem[]> {
+    const found = this.open.map(({ config, disk }, i) => objectionTo(config, disk, wanted[i]!, sameHost, signal));
+    return (await Promise.all(found)).flat();
   }
 
   /**
@@ -168,12 +181,12 @@ export class HostDisks {
   }
 }
 
-function openDisk(config: DiskConfig): OpenDisk {
+function openDisk(config: HostDiskConfig): OpenDisk {
   try {
     const disk = new native.Disk(config.path, config.readonly);
-    return { config, disk, lock: new DiskLock(disk) };
+    return { config, disk, lock: new DiskLock(disk), bytes: config.coming?.bytes ?? disk.bytes };
   } catch (error) {
-    throw cannotOpen(config, error);
+    throw cannotOpen(config, error, config.coming !== undefined);
   }
 }
 
@@ -189,6 +202,13 @@ function requireDistinct(configs: readonly DiskConfig[]): void {
       throw diskError('BAD_CONFIG', config, `is disk ${earlier.id} too: only two read-only disks can be one file`);
     }
   }
+}
+
+/** The disk of a VM that comes is held against the one that it has (disk-proof.ts, kinds/block.ts). */
+function requireUsable(config: HostDiskConfig, bytes: number): void {
+  if (config.coming !== undefined) return;
+  requireSectors(config, bytes);
+  requireRaw(config);
 }
 
 function requireSectors(config: DiskConfig, bytes: number): void {

@@ -41,8 +41,8 @@ const MODELS: { [Name in KindName]: Build<Name> } = {
     device: new VirtioBalloon(memory, new ReportedPages(memory, releaseFlag)),
   }),
 
-  block: ({ id, readonly, handle }, { memory }) => ({
-    device: new BlockDevice({ memory, disk: new native.Disk(null, handle), id, readonly }),
+  block: ({ id, readonly, bytes, handle }, { memory }) => ({
+    device: new BlockDevice({ memory, disk: new native.Disk(null, handle), id, readonly, bytes }),
   }),
 
   net({ mac, mtu, handle }, { memory }) {

@@ -1,8 +1,9 @@
 /** A VM that this process waits for: the port it comes on, and what it needs of this host. */
 import type { MachineName } from '../configure/machine-setting.js';
 import { describeError, factsOf, type Fact } from '../errors.js';
+import { bootId } from '../host/boot-id.js';
 import type { WhoUses } from '../host/disk-errors.js';
-import { HostDevices, requireSameDevices } from '../host/host-devices.js';
+import { HostDevices } from '../host/host-devices.js';
 import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
 import { openLines, type Consoles } from '../machine/console-lines.js';
 import { DeviceLink } from '../machine/device-link.js';
@@ -112,7 +113,7 @@ export class Arrival {
   async #openDevices(hello: Hello, signal: AbortSignal): Promise<string[]> {
     try {
       this.#hostDevices = HostDevices.open(localDevices(hello.devices, this.#options), this.#options.whoUses);
-      requireSameDevices(hello.devices, this.#hostDevices.descriptions());
+      await this.#hostDevices.requireSame(hello.devices, hello.bootId === bootId(), signal);
       await this.#hostDevices.forgetAhead(signal);
       return [];
     } catch (error) {

@@ -1,16 +1,17 @@
-import { readdirSync, symlinkSync } from 'node:fs';
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk.js';
 import { Deadline } from '../../src/basics/deadline.js';
 import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
+import type { HostDiskConfig } from '../../src/host/disk-types.js';
 import { HostDisks } from '../../src/host/host-disks.js';
 import { KIB, lock, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
 
 const handlesOf = (disks: HostDisks) => disks.open.map(({ disk }) => disk.handle);
 const disk = (id: string, path: string, readonly = false): DiskConfig => ({ id, path, readonly });
 
-function open(...configs: DiskConfig[]): HostDisks {
+function open(...configs: HostDiskConfig[]): HostDisks {
   const disks = HostDisks.open(configs);
   onTestFinished(() => disks.close());
   return disks;
@@ -119,6 +120,53 @@ describe('locks', () => {
   });
 });
 
+describe('against the disk of a VM that comes', () => {
+  const wanted = { id: 'root', path: '/there', readonly: false, bytes: 4 * KIB };
+  const coming = (path: string, unproven = false): HostDisks =>
+    open({ ...disk('root', path), coming: { bytes: wanted.bytes, unproven } });
+  const texts = async (disks: HostDisks, sameHost = true): Promise<string[]> =>
+    (await disks.objections([wanted], sameHost, NEVER)).map(({ text }) => text);
+
+  it.each([false, true])('the lock that the source has shows that it is the one (read-only: %s)', async (readonly) => {
+    const path = makeImage(pattern(4 * KIB));
+    const here = coming(path);
+    expect(await texts(here)).toEqual([
+      expect.stringMatching(/^disk root: .* is another one than the disk that the VM has/),
+    ]);
+    expect(await texts(here, false)).toEqual([
+      expect.stringMatching(/ is not locked here, where the source has a lock on it/),
+    ]);
+    await open(disk('root', path, readonly)).lock();
+    expect([await texts(here), await texts(here, false)]).toEqual([[], []]);
+  });
+
+  it('a copy is refused, unless it is said to be the one', async () => {
+    const [path, copy] = [makeImage(pattern(4 * KIB)), makeImage(pattern(4 * KIB))];
+    await open(disk('root', path)).lock();
+    expect(await texts(coming(copy))).toHaveLength(1);
+    expect(await texts(coming(copy, true))).toEqual([]);
+    writeFileSync(copy, 'QFI\xfb', { encoding: 'latin1', flag: 'r+' });
+    expect(await texts(coming(copy, true))).toEqual([expect.stringContaining('in the format qcow2')]);
+  });
+
+  it('may have grown, and is told of as the guest knows it; it may not be smaller', async () => {
+    const [path, small] = [makeImage(pattern(16 * KIB)), makeImage(pattern(KIB))];
+    await open(disk('root', path)).lock();
+    const here = coming(path);
+    expect(await texts(here)).toEqual([]);
+    expect(here.describe()).toEqual([{ ...disk('root', path), bytes: 4 * KIB }]);
+    expect(await texts(coming(small, true))).toEqual([
+      `disk root has 4096 bytes for its guest, ${small} has 1024 here: give the one that both hosts share`,
+    ]);
+  });
+
+  it('where there is none, nobody is told to make one', () => {
+    const missing = () => coming('/nowhere/disk.img');
+    expect(missing).toThrow('does not exist on this host: say where the disk is here that both hosts share');
+    expect(missing).not.toThrow('truncate');
+  });
+});
+
 describe('a move', () => {
   it('writes back while the guest runs, and reads anew where it comes to', async () => {
     const path = makeImage(pattern(8 * KIB));
@@ -136,7 +184,7 @@ describe('a move', () => {
       return { bytes: KIB, begin: () => 1, ended: () => false, close: () => true } as unknown as NativeDisk;
     });
     onTestFinished(() => void vi.restoreAllMocks());
-    const disks = open(disk('a', 'never'));
+    const disks = open({ ...disk('a', 'never'), format: 'raw' });
     const why = new Error('cancelled');
     await expect(disks.presync(AbortSignal.abort(why))).rejects.toBe(why);
     await expect(disks.presync(NEVER, 20)).rejects.toMatchObject({

@@ -2,7 +2,7 @@
  * What users give by mistake, hosts lack and other programs send: one clear line and the documented exit code, nothing
  * left behind, and a VM that was running keeps running.
  */
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -102,6 +102,13 @@ describe('run', () => {
     const [host, port] = listen!.split(':');
     await staysHere(source, { host: host!, port: Number(port) }, inUse, EXIT.failed);
     expect((await received).stderr).toMatch(inUse);
+  });
+
+  test('an image that is not raw', async () => {
+    const path = makeRawImage();
+    writeFileSync(path, 'QFI\xfb', { encoding: 'latin1', flag: 'r+' });
+    const words = run('--kernel', guestBinary(), '--disk', `path=${path},id=root`);
+    await fails(words, EXIT.usage, /disk root: .* is an image in the format qcow2, .*format=raw/);
   });
 
   test('no VM of that name', async () => {
@@ -262,5 +269,16 @@ describe('migrate to something that is no destination', () => {
     copyFileSync(guestBinary(), kernel);
     expect((await source.vm.client.migrate(destination.address, () => {})).status).toBe('completed');
     expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+  });
+
+  test('a destination with a copy of the disk refuses; the disk is taken, although it was made larger meanwhile', async () => {
+    const [own, copy] = [makeRawImage(), makeRawImage()];
+    const source = await startSource({ fillMib: 0, words: ['--serial', 'null', '--disk', `path=${own},id=root`] });
+    const wrong = await startDestination('vm', ['--disk', `id=root,path=${copy}`]);
+    const another = new RegExp(`refuses the VM: disk root: ${copy} is another one than the disk that the VM has`);
+    await staysHere(source, wrong.address, another, EXIT.refused);
+    truncateSync(own, 2 * statSync(own).size);
+    const right = await startDestination('vm', ['--disk', `id=root,path=${own}`]);
+    expect((await source.vm.client.migrate(right.address, () => {})).status).toBe('completed');
   });
 });

@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import type { DiskConfig, DiskPlace } from '../../configure/disk.js';
+import type { DiskPlace } from '../../configure/disk.js';
+import { IDENTITY_BYTES_MAX } from '../disk-identity.js';
+import { SECTOR_BYTES } from '../../devices/virtio/block/config-space.js';
+import type { HostDiskConfig } from '../disk-types.js';
 import { HostDisks } from '../host-disks.js';
 import { hostKind } from './kind.js';
 import { requireKnown, requirePlace } from './places.js';
@@ -12,17 +15,24 @@ export const blockKind = hostKind({
     /** At the source. */
     path: z.string(),
     readonly: z.boolean(),
-    bytes: z.number().int().nonnegative(),
+    format: z.literal('raw').optional(),
+    /** As the guest knows it. */
+    bytes: z.number().int().positive().multipleOf(SECTOR_BYTES),
+    /** disk-identity.ts: of a block device that has one. Peers before version 8 do not say. */
+    identity: z.string().max(IDENTITY_BYTES_MAX).optional(),
   }),
 
-  open({ disks: configs }: { disks: readonly DiskConfig[] }, { whoUses }) {
+  open({ disks: configs }: { disks: readonly HostDiskConfig[] }, { whoUses }) {
     const disks = HostDisks.open(configs, whoUses);
     return {
       disks,
       describe: () => disks.describe().map((disk) => ({ kind: 'block', ...disk })),
       backends: () =>
-        disks.open.map(({ config: { id, readonly }, disk: { handle } }) => ({ kind: 'block', id, readonly, handle })),
+        disks.open.map(({ config: { id, readonly }, bytes, disk: { handle } }) => {
+          return { kind: 'block', id, readonly, bytes, handle };
+        }),
       status: () => ({ disks: disks.status() }),
+      objections: (wanted, sameHost, signal) => disks.objections(wanted, sameHost, signal),
       close: () => disks.close(),
     };
   },
@@ -30,18 +40,11 @@ export const blockKind = hostKind({
   place(devices, { disks = [] }: { disks?: readonly DiskPlace[] }) {
     requireKnown('disk', disks, devices);
     return {
-      disks: devices.map(({ id, path, readonly }) => {
-        const what = `disk ${id} (${path} at the source)`;
-        return { ...requirePlace(disks, what, { kind: 'disk-unplaced', id }), readonly };
+      disks: devices.map(({ id, path: theirs, readonly, format, bytes }) => {
+        const what = `disk ${id} (${theirs} at the source)`;
+        const { path, unproven = false } = requirePlace(disks, what, { kind: 'disk-unplaced', id });
+        return { id, path, readonly, ...(format === undefined ? {} : { format }), coming: { bytes, unproven } };
       }),
     };
-  },
-
-  differences(wanted, here) {
-    if (wanted.bytes === here.bytes) return [];
-    const text =
-      `disk ${wanted.id} has ${wanted.bytes} bytes at the source, ${here.path} has ${here.bytes} here: ` +
-      'give the one that both hosts share';
-    return [{ text, facts: [{ kind: 'disk-differs', id: wanted.id }] }];
   },
 });

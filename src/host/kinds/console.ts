@@ -8,8 +8,8 @@ export const consoleKind = hostKind({
     describe: () => [{ kind: 'console' as const }],
     backends: ({ consoleFd }: DeviceLines) => [{ kind: 'console' as const, fd: consoleFd }],
     status: () => ({}),
+    objections: async () => [],
     close() {},
   }),
   place: (_, __: object) => ({}),
-  differences: () => [],
 });

@@ -38,6 +38,11 @@ export interface OpenDevices<Description extends { kind: string }> {
   backends(lines: DeviceLines): { kind: Description['kind'] }[];
   /** The rows of `postcopy status`, by their field in it. */
   status(): object;
+  /**
+   * Why those here cannot take the place of those of a VM that comes, which are as many; asked while the source still has
+   * them. `sameHost`: it comes from a process of this host. Rejects with what `signal` was aborted with.
+   */
+  objections(wanted: readonly Description[], sameHost: boolean, signal: AbortSignal): Promise<Problem[]>;
   /** After the device worker has let go of them. */
   close(): void;
 }
@@ -51,8 +56,6 @@ export interface HostKind<Schema extends DescriptionSchema, Config, Places, Open
    * says nothing of one.
    */
   place(devices: readonly z.infer<Schema>[], places: Places): Config;
-  /** Why a device here cannot take the place of the one that comes. */
-  differences(wanted: z.infer<Schema>, here: z.infer<Schema>): Problem[];
 }
 
 /** Infers the types of a kind, and checks that it is whole. */

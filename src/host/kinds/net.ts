@@ -21,6 +21,7 @@ export const netKind = hostKind({
       describe: () => nets.describe().map((net) => ({ kind: 'net', ...net })),
       backends: () => nets.open.map(({ mac, mtu, tap: { handle } }) => ({ kind: 'net', mac, mtu, handle })),
       status: () => ({ nets: nets.status() }),
+      objections: async () => [],
       close: () => nets.close(),
     };
   },
@@ -33,6 +34,4 @@ export const netKind = hostKind({
       }),
     };
   },
-
-  differences: () => [],
 });

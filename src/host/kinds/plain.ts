@@ -9,9 +9,9 @@ export function plain<const Name extends string>(kind: Name) {
       describe: () => [{ kind }],
       backends: () => [{ kind }],
       status: () => ({}),
+      objections: async () => [],
       close() {},
     }),
     place: (_, __: object) => ({}),
-    differences: () => [],
   });
 }

@@ -51,7 +51,7 @@ function diskArguments(disk: HostDisk, index: number): string[] {
   const id = `disk${index}`;
   // What one host has written, this machine's page cache has, and so the other hosts: flushing it further is of no use.
   const access = disk.shared ? 'cache=unsafe,file.locking=off' : 'snapshot=on';
-  const device = `virtio-blk-pci,drive=${id}${disk.shared ? ',share-rw=on' : ''}`;
+  const device = `virtio-blk-pci,drive=${id}${disk.shared ? `,share-rw=on,serial=${id}` : ''}`;
   return ['-drive', `if=none,id=${id},format=raw,file=${disk.file},${access}`, '-device', device];
 }
 

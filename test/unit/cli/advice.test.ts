@@ -15,6 +15,7 @@ const FACTS: { [Kind in Fact['kind']]: Extract<Fact, { kind: Kind }> } = {
   'disk-missing': { kind: 'disk-missing' },
   'disk-used': { kind: 'disk-used', vm: 'db' },
   'disk-differs': { kind: 'disk-differs', id: 'root' },
+  'disk-unproven': { kind: 'disk-unproven', id: 'root' },
   'disk-unplaced': { kind: 'disk-unplaced', id: 'root' },
   'net-unplaced': { kind: 'net-unplaced', id: 'net0' },
   'host-unfit': { kind: 'host-unfit' },

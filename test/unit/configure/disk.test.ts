@@ -21,6 +21,7 @@ describe('path=FILE[,readonly][,id=ID]', () => {
     ['path=/a,,,id=x', { path: '/a,', readonly: false, id: 'x' }],
     ['path=/a=b,,,,c', { path: '/a=b,,c', readonly: false }],
     ['path=/a\nb', { path: '/a\nb', readonly: false }],
+    ['path=/a,format=raw', { path: '/a', readonly: false, format: 'raw' }],
     [`path=/a,id=${'x'.repeat(20)}`, { path: '/a', readonly: false, id: 'x'.repeat(20) }],
   ])('%j', (text, setting) => expect(parseDiskSetting(text)).toEqual(setting));
 
@@ -36,7 +37,8 @@ describe('path=FILE[,readonly][,id=ID]', () => {
     ['path=/a,', 'give path=FILE'],
     [',path=/a', 'give path=FILE'],
     ['path=/a,readonly=on', 'give path=FILE'],
-    ['path=/a,format=qcow2', 'give path=FILE'],
+    ['path=/a,unproven', 'give path=FILE'],
+    ['path=/a,format=qcow2', "the format 'qcow2' is not understood, only raw is"],
     ['path=/a,b', 'a comma in a path as two'],
     ['path=/a,path=/b', 'path is given twice'],
     ['path=/a,readonly,readonly', 'readonly is given twice'],
@@ -58,11 +60,13 @@ describe('where a disk is on the destination', () => {
       { id: 'root', path: '/a' },
       { id: 'disk1', path: resolve('b') },
     ]);
+    expect(parseDiskPlaces(['id=root,path=/a,unproven'])).toEqual([{ id: 'root', path: '/a', unproven: true }]);
   });
 
   it.each([
     [['path=/a'], 'say which disk of the VM it is'],
-    [['id=x'], 'give path=FILE'],
+    [['id=x'], 'give id=ID,path=FILE[,unproven]'],
+    [['id=x,path=/a,format=raw'], 'its format comes with the VM'],
     [['id=x,path=/a,readonly'], 'whether it is read-only comes with the VM'],
     [['id=x,path=/a', 'id=x,path=/b'], "'id=x,path=/b' is no disk setting: disk x has a place already"],
   ])('%j is refused', (texts, why) => {
@@ -96,7 +100,8 @@ describe('the list', () => {
     [[{ path: '' }], '0.path: is no path'],
     [[{ path: '/a', readonly: 'yes' }], '0.readonly: must be true or false'],
     [[{ path: '/a', id: 'a b' }], '0.id: use 1 to 20 letters, digits, dots, hyphens and underscores'],
-    [[{ path: '/a', format: 'raw' }], '0.format: there is no such setting'],
+    [[{ path: '/a', format: 'vdi' }], '0.format: must be raw: other formats are not understood'],
+    [[{ path: '/a', unproven: true }], '0.unproven: there is no such setting'],
     [['path=/a,id=x', 'path=/b,id=x'], "1.id: 'x' is the id of another disk"],
     [['path=/a,id=disk1', 'path=/b'], "1.id: 'disk1' is the id of another disk"],
     [new Array<string>(DISKS_MAX + 1).fill('path=/a'), 'a VM has at most 10 disks'],

@@ -11,7 +11,7 @@ const DEVICES: DeviceDescription[] = [
 ];
 const DISKS = [
   { id: 'data', path: '/dev/vdb' },
-  { id: 'root', path: '/dev/vda' },
+  { id: 'root', path: '/dev/vda', unproven: true as const },
 ];
 const NETS = [{ id: 'net0', tap: 'tap3', bridge: 'br0' }];
 
@@ -19,8 +19,8 @@ describe('localDevices', () => {
   it('takes places from this host; order, mode, MAC and MTU from the VM', () => {
     expect(localDevices(DEVICES, { disks: DISKS, nets: NETS })).toEqual({
       disks: [
-        { id: 'root', path: '/dev/vda', readonly: false },
-        { id: 'data', path: '/dev/vdb', readonly: true },
+        { id: 'root', path: '/dev/vda', readonly: false, coming: { bytes: 4096, unproven: true } },
+        { id: 'data', path: '/dev/vdb', readonly: true, coming: { bytes: 512, unproven: false } },
       ],
       nets: [{ id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000, tap: 'tap3', bridge: 'br0' }],
     });

@@ -41,6 +41,8 @@ export interface BlockDeviceOptions {
   disk: NativeDisk;
   id: string;
   readonly: boolean;
+  /** As the guest knows it: the disk may have grown since. */
+  bytes: number;
 }
 
 /**
@@ -60,7 +62,7 @@ export class BlockDevice implements VirtioDevice {
 
   constructor(options: BlockDeviceOptions) {
     this.#options = options;
-    this.#sectors = Math.floor(options.disk.bytes / SECTOR_BYTES);
+    this.#sectors = Math.floor(options.bytes / SECTOR_BYTES);
     this.#inFlight = new InFlight(options.disk, options.memory);
     this.features = blockFeatures(options.readonly);
     this.sources = [{ fd: options.disk.fd, events: POLLIN, run: () => this.#finishAndGoOn() }];

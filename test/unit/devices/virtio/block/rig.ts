@@ -31,7 +31,7 @@ export class Rig {
 
   constructor(options: { readonly?: boolean; features?: bigint; id?: string } = {}) {
     const { readonly = false, id = 'disk0' } = options;
-    this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly });
+    this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly, bytes: SECTORS * 512 });
     this.device.start(new FakeDriver([this.queue], options.features ?? this.device.features));
   }
 
