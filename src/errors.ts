@@ -29,6 +29,7 @@ export type Fact =
   | { kind: 'no-kernel' } // and here its kernel
   | { kind: 'no-terminal'; port: 'serial' | 'console' } // a process in the background was to use one
   | { kind: 'memory-short' } // for the RAM of a guest
+  | { kind: 'cpu-above'; highest: string } // that of the host, which can give a guest `highest`
   | { kind: 'kernel-for-kvm' } // and not for a machine of threads
   | { kind: 'disk-missing' } // there is no such file
   | { kind: 'disk-used'; vm: string } // by that VM of this host

@@ -53,7 +53,7 @@ export function encodeCpuid(entries: CpuidEntry[]): Uint8Array {
 }
 
 /** The entry for a leaf and subleaf, or undefined: such a leaf reads as zeros. */
-export function findLeaf(entries: CpuidEntry[], leaf: number, subleaf = 0): CpuidEntry | undefined {
+export function findLeaf(entries: readonly CpuidEntry[], leaf: number, subleaf = 0): CpuidEntry | undefined {
   return entries.find((entry) => {
     if (entry.function !== leaf) return false;
     return (entry.flags & SIGNIFICANT_INDEX) === 0 || entry.index === subleaf;
@@ -61,7 +61,7 @@ export function findLeaf(entries: CpuidEntry[], leaf: number, subleaf = 0): Cpui
 }
 
 /** The twelve letters of leaf 0: EBX, EDX, ECX. */
-export function cpuVendor(entries: CpuidEntry[]): string {
+export function cpuVendor(entries: readonly CpuidEntry[]): string {
   const leaf = findLeaf(entries, 0);
   if (leaf === undefined) return '';
   const letters = (value: number): string =>

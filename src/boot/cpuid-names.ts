@@ -1,4 +1,8 @@
-/** Names of feature bits as /proc/cpuinfo has them, by `leaf.subleaf.register` and bit; '' where there is none. */
+/**
+ * Names of feature bits as /proc/cpuinfo has them, by `leaf.subleaf.register` and bit; '' where there is none. A register that
+ * is not here is not made of features.
+ */
+import type { CpuidEntry, CpuidRegister } from './cpuid-entries.js';
 
 const names = (text: string): string[] => text.split(' ').map((name) => (name === '-' ? '' : name));
 
@@ -26,8 +30,9 @@ export const FEATURE_NAMES: Readonly<Record<string, string[]>> = {
   ),
   '7.1.eax': names(
     'sha512 sm3 sm4 rao_int avx_vnni avx512_bf16 lass cmpccxadd arch_perfmon_ext - fzrm fsrs fsrc - - - ' +
-      '- fred lkgs wrmsrns nmi_src amx_fp16 hreset avx_ifma - - lam',
+      '- fred lkgs wrmsrns nmi_src amx_fp16 hreset avx_ifma - - lam - - - - movrs',
   ),
+  '7.1.ecx': names('- - - - - msr_imm'),
   '7.1.edx': names(
     '- - - - avx_vnni_int8 avx_ne_convert - - amx_complex - avx_vnni_int16 - - - prefetchiti - - - cet_sss avx10',
   ),
@@ -55,6 +60,7 @@ export const FEATURE_NAMES: Readonly<Record<string, string[]>> = {
     'fpu vme de pse tsc msr pae mce cx8 apic - syscall mtrr pge mca cmov ' +
       'pat pse36 - mp nx - mmxext mmx fxsr fxsr_opt pdpe1gb rdtscp - lm 3dnowext 3dnow',
   ),
+  '80000007.0.ebx': names('overflow_recov succor - smca'),
   '80000007.0.edx': names('- - - - - - - - constant_tsc'),
   '80000008.0.ebx': names(
     'clzero irperf xsaveerptr - rdpru - - - - wbnoinvd - - ibpb - ibrs amd_stibp ' +
@@ -62,6 +68,62 @@ export const FEATURE_NAMES: Readonly<Record<string, string[]>> = {
   ),
   '80000021.0.eax': names(
     'no_nested_data_bp fsgs_non_serializing lfence_rdtsc - - verw_clear null_sel_clr_base - autoibrs no_smm_ctl_msr fsrs fsrc - prefetch_ctl_msr - - ' +
-      '- - - - - - - - - - - sbpb ibpb_brtype srso_no srso_user_kernel_no srso_msr_fix',
+      '- - - - prefetchi - - - eraps - - sbpb ibpb_brtype srso_no srso_user_kernel_no srso_msr_fix',
   ),
+  '80000021.0.ecx': names('- tsa_sq_no tsa_l1_no'),
 };
+
+/** Names of features by register, in one text each: what a guest may have, or what it must. */
+export type FeatureSet = Readonly<Record<string, string>>;
+
+/** A register made of feature bits. */
+export interface FeatureRegister {
+  key: string;
+  leaf: number;
+  subleaf: number;
+  register: CpuidRegister;
+}
+
+export const FEATURE_REGISTERS: readonly FeatureRegister[] = Object.keys(FEATURE_NAMES).map((key) => {
+  const [leaf, subleaf, register] = key.split('.');
+  return {
+    key,
+    leaf: parseInt(leaf ?? '', 16),
+    subleaf: parseInt(subleaf ?? '', 16),
+    register: register as CpuidRegister,
+  };
+});
+
+/** The key of FEATURE_NAMES for a register of an entry. */
+export function keyOf({ function: leaf, index }: CpuidEntry, register: CpuidRegister): string {
+  return `${leaf.toString(16)}.${index.toString(16)}.${register}`;
+}
+
+/** The bits of each register that the names stand for. Throws for a name that its register does not have. */
+export function masksOf(set: FeatureSet): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(set).map(([key, text]) => [key, maskOf(key, text.split(' '))]));
+}
+
+function maskOf(key: string, features: string[]): number {
+  let mask = 0;
+  for (const feature of features) {
+    const bit = FEATURE_NAMES[key]?.indexOf(feature) ?? -1;
+    if (bit < 0) throw new Error(`no feature of ${key} is called ${feature}`);
+    mask = (mask | (1 << bit)) >>> 0;
+  }
+  return mask;
+}
+
+const REGISTER_BITS = 32;
+
+/** Bits of a register in words, as `0x7.ebx.16 (avx512f)`. */
+export function describeBits({ key, leaf, subleaf, register }: FeatureRegister, bits: number): string[] {
+  const place = `0x${leaf.toString(16)}${subleaf === 0 ? '' : `.${subleaf.toString(16)}`}.${register}`;
+  return Array.from({ length: REGISTER_BITS }, (_, bit) => bit)
+    .filter((bit) => ((bits >>> bit) & 1) === 1)
+    .map((bit) => `${place}.${bit}${inBrackets(FEATURE_NAMES[key]?.[bit])}`);
+}
+
+function inBrackets(name: string | undefined): string {
+  return name === undefined || name === '' ? '' : ` (${name})`;
+}

@@ -9,6 +9,7 @@ export const ADVICE: Record<Fact['kind'], string> = {
   'no-kernel': '--kernel FILE says which',
   'no-terminal': '--{port} says where it goes, and without --detach there is a terminal',
   'memory-short': '--memory SIZE says how much',
+  'cpu-above': '--cpu {highest} boots it here',
   'kernel-for-kvm': '--machine kvm runs other kernels, and `postcopy demo` boots its own',
   'disk-missing': '--disk says where it is',
   'disk-used': '`postcopy stop {vm}` stops it',

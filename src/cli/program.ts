@@ -14,12 +14,14 @@ import {
   type Output,
 } from './output.js';
 import { migrateFlags } from './migrate-flags.js';
+import { CPUS } from '../configure/cpu-setting.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
 import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
 import type { GivenMigrateOptions } from '../migrate/options.js';
 import { VERSION } from '../version.js';
 
 const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own guest: for tests and measurements";
+const CPU_HELP = 'what the guest is shown of the CPU: host, or a level for mixed hosts (default host)';
 const SERIAL_HELP = 'where the serial port goes: stdio, null, file:PATH or unix:PATH (a listening socket)';
 const CONSOLE_HELP = 'where the virtio console (hvc0) goes, like --serial (default null)';
 const DETACH_HELP = 'leave it in the background once it is there; see "console" and "stop"';
@@ -109,6 +111,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--initrd <file>', 'initial RAM disk')
     .option('--cmdline <text>', 'kernel command line')
     .option('--memory <size>', 'guest RAM, like 512M (default 1G)')
+    .addOption(new Option('--cpu <cpu>', CPU_HELP).choices(CPUS))
     .option('--cpus <number>', 'vCPUs, 1 to 16, as threads to 64 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)

@@ -18,6 +18,7 @@ export interface RunOptions {
   initrd?: string;
   cmdline?: string;
   memory?: string;
+  cpu?: string;
   cpus?: string;
   serial?: string;
   console?: string;

@@ -30,6 +30,7 @@ export function statusText(status: VmStatus): string {
     ['process', `${status.pid}, postcopy ${status.version}`],
     // `receive` knows the VM's shape when it has come.
     ['memory', status.memoryBytes === 0 ? undefined : formatSize(status.memoryBytes)],
+    ['CPU', status.cpu],
     ['vCPUs', status.cpus === 0 ? undefined : String(status.cpus)],
     ['up for', formatDuration(status.uptimeMs)],
     ['listens on', status.listen],

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PostcopyError, type Fact } from '../errors.js';
 import { MEMORY_BYTES_MIN } from '../memory/layout.js';
 import { GIB, MIB } from '../memory/page-size.js';
+import { cpuProblem, CPUS, DEFAULT_CPU, type CpuName } from './cpu-setting.js';
 import { CPUS_MAX, cpusProblem, DEFAULT_MACHINE, MACHINES, type MachineName } from './machine-setting.js';
 import { settleConsoles } from './console-settings.js';
 import { disksSchema, type DiskConfig } from './disk.js';
@@ -20,6 +21,8 @@ export interface VmConfig {
   cmdline: string;
   /** Guest RAM, whole MiB. */
   memoryBytes: number;
+  /** What the guest is shown of the host's CPU. */
+  cpu: CpuName;
   cpus: number;
   serial: SerialSetting;
   /** Where the virtio console goes. */
@@ -75,6 +78,13 @@ export const vmSettingsSchema = z.strictObject({
     .meta({
       description: `Guest RAM, like "512M" or "1.5G": whole MiB, ${formatSize(MEMORY_BYTES_MIN)} to ${formatSize(MEMORY_BYTES_MAX)}.`,
     }),
+  cpu: z
+    .enum(CPUS, `must be one of ${CPUS.join(', ')}`)
+    .default(DEFAULT_CPU)
+    .meta({
+      description:
+        'What the guest is shown of the CPU: host, all that can move, or a level of the x86-64 psABI, which moves between all hosts of the same vendor that have it.',
+    }),
   cpus: z
     .union(
       [
@@ -120,6 +130,8 @@ export function checkVmSettings(settings: unknown, background = false): VmConfig
   const { $schema: _, memory, serial, console, ...rest } = result.data;
   const problem = cpusProblem(rest.machine, rest.cpus);
   if (problem !== undefined) throw new PostcopyError('BAD_CONFIG', `cpus: ${problem}`);
+  const cpu = cpuProblem(rest.machine, rest.cpu);
+  if (cpu !== undefined) throw new PostcopyError('BAD_CONFIG', `cpu: ${cpu}`);
   return { ...rest, memoryBytes: memory, ...settleConsoles({ serial, console }, background) };
 }
 

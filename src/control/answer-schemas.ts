@@ -3,6 +3,7 @@
  * them by `npm run schema`. A field that comes later is optional: processes of VMs outlive a change of release.
  */
 import { z } from 'zod';
+import { CPUS } from '../configure/cpu-setting.js';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { ProcessRights } from '../confine/process-rights.js';
@@ -145,6 +146,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   facts: factsSchema,
   awaits: z.string().optional().meta({ description: 'While ending: what happened, and what is awaited.' }),
   memoryBytes: count.meta({ description: '0 until a VM has come.' }),
+  cpu: z.enum(CPUS).optional().meta({ description: 'What the guest is shown of the CPU, once there is one.' }),
   cpus: count.meta({ description: '0 until a VM has come.' }),
   uptimeMs: milliseconds,
   listen: z.string().optional().meta({ description: 'Where `receive` listens.' }),

@@ -8,6 +8,8 @@ import type { KvmProbe, Native } from '../native.js';
 export interface Probes {
   /** Throws what the system call said, with `code`. */
   kvm(): KvmProbe;
+  /** Packed struct kvm_cpuid_entry2; throws likewise. */
+  supportedCpuid(): Uint8Array;
   userfaultfd(): { path: 'device' | 'syscall'; features: number };
   /** The file's text; undefined if it cannot be read. */
   read(path: string): string | undefined;
@@ -23,6 +25,7 @@ export interface Probes {
 export function hostProbes(native: Native): Probes {
   return {
     kvm: () => native.kvmProbe(),
+    supportedCpuid: () => native.kvmSupportedCpuid(),
     userfaultfd: () => native.userfaultfdProbe(),
     read,
     exists: existsSync,

@@ -1,6 +1,7 @@
 import { describeError } from '../errors.js';
 import { fail, ok, type Check } from './check.js';
 import { checkCpu } from './check-cpu.js';
+import { checkGuestCpu } from './check-guest-cpu.js';
 import { checkKernel } from './check-kernel.js';
 import { checkKvm } from './check-kvm.js';
 import { checkMemory } from './check-memory.js';
@@ -13,8 +14,8 @@ export type TryGuest = () => Promise<{ ok: boolean; detail: string }>;
 
 /** Everything this host has and lacks. A guest is tried only where nothing stands against it. */
 export async function runChecks(probes: Probes, tryGuest: TryGuest): Promise<Check[]> {
-  const checks = [checkKernel, checkCpu, checkKvm, checkUserfaultfd, checkMemory, checkProcess].flatMap((check) =>
-    check(probes),
+  const checks = [checkKernel, checkCpu, checkKvm, checkGuestCpu, checkUserfaultfd, checkMemory, checkProcess].flatMap(
+    (check) => check(probes),
   );
   return canRunVms(checks) ? [...checks, await checkGuest(tryGuest)] : checks;
 }

@@ -23,6 +23,7 @@ export async function tryGuest(): Promise<{ ok: boolean; detail: string }> {
       kernel: guestBinary(),
       cmdline: '',
       memoryBytes: MEMORY_BYTES_MIN,
+      cpu: 'host' as const,
       cpus: 1,
     };
     const quiet = { kind: 'null' } as const;

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeAcpiTables } from '../acpi/write-tables.js';
+import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { PostcopyError } from '../errors.js';
 import { GuestMemory } from '../memory/guest-memory.js';
@@ -16,6 +17,7 @@ export interface BootPlan {
   initrd?: string | undefined;
   cmdline: string;
   memoryBytes: number;
+  cpu: CpuName;
   cpus: number;
 }
 
@@ -42,7 +44,7 @@ export async function bootMachine(
   const kernel = await readBootFile('kernel', plan.kernel);
   const initrd = plan.initrd === undefined ? undefined : await readBootFile('initrd', plan.initrd);
   const kind = MACHINE_KINDS[plan.machine];
-  const cpuid = kind.cpuid(plan.cpus);
+  const cpuid = kind.cpuid(plan);
   const machine = await Machine.create(kind, { memoryBytes: plan.memoryBytes, cpuid }, openLines(), hostDevices);
   try {
     const memory = new GuestMemory(machine.memory);

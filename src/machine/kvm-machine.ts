@@ -31,13 +31,13 @@ export const kvmMachine: MachineKind = {
     return { memory, vm, vcpus };
   },
 
-  cpuid(cpus) {
+  cpuid({ cpu, cpus, memoryBytes }) {
     const supported = native.kvmSupportedCpuid();
     const tscDeadlineTimer = (native.kvmProbe().capabilities['tscDeadlineTimer'] ?? 0) > 0;
     const tscKhz = kvmTscKhz();
-    return Array.from({ length: cpus }, (_, cpuIndex) =>
-      guestCpuid(supported, { cpuIndex, cpus, tscKhz, tscDeadlineTimer }),
-    );
+    const { guestAddress, bytes } = ramRegions(memoryBytes).at(-1)!;
+    const common = { cpu, cpus, ramEnd: guestAddress + bytes, tscKhz, tscDeadlineTimer };
+    return Array.from({ length: cpus }, (_, cpuIndex) => guestCpuid(supported, { ...common, cpuIndex }));
   },
 
   load({ vcpus }, memory, files, rsdpAddress) {

@@ -4,6 +4,7 @@
  */
 import type { Cleanup } from '../basics/cleanup.js';
 import type { BootFiles } from '../boot/boot-entry.js';
+import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import type { NativeMemory, NativeVcpu, NativeVm } from '../native.js';
@@ -13,6 +14,13 @@ export interface MachineShape {
   memoryBytes: number;
   /** Packed CPUID entries, one array a vCPU. */
   cpuid: Uint8Array[];
+}
+
+/** What a machine is to be, before its CPUID is known. */
+export interface CpuPlan {
+  cpu: CpuName;
+  cpus: number;
+  memoryBytes: number;
 }
 
 export interface MachineParts {
@@ -25,8 +33,8 @@ export interface MachineKind {
   readonly name: MachineName;
   /** `cleanup` gets what takes back each step, also of one that throws later. */
   build(shape: MachineShape, cleanup: Cleanup): MachineParts;
-  /** One array a vCPU, empty where the guest has the host's own. */
-  cpuid(cpus: number): Uint8Array[];
+  /** One array a vCPU, empty where the guest has the host's own. Throws HOST_LACKS if this host has not that CPU. */
+  cpuid(plan: CpuPlan): Uint8Array[];
   /** Puts a kernel into RAM, and the first vCPU (or all) at its entry. Throws PostcopyError. */
   load(parts: MachineParts, memory: GuestMemory, files: BootFiles, rsdpAddress: number): void;
   /** The guest's TSC frequency, asked while vCPUs are parked; 0 if unknown. */

@@ -30,7 +30,7 @@ export const threadMachine: MachineKind = {
     return { memory, vm, vcpus: createVcpus(vm, shape.cpuid.length, cleanup) };
   },
 
-  cpuid: (cpus) => Array.from({ length: cpus }, () => new Uint8Array(0)),
+  cpuid: ({ cpus }) => Array.from({ length: cpus }, () => new Uint8Array(0)),
 
   load({ vcpus }, memory, files, rsdpAddress) {
     const cmdline = `${files.cmdline} tsc_khz=${native.hostTscKhz()}`.trimStart();

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { ProcessRights } from '../confine/process-rights.js';
 import type { ErrorCode, Fact } from '../errors.js';
@@ -24,6 +25,8 @@ export interface VmStatus extends Partial<DeviceStatus> {
   /** While `ending`: what happened, and what is awaited, in clear text. */
   awaits?: string;
   memoryBytes: number;
+  /** What the guest is shown of the CPU; not known until a VM has come. */
+  cpu?: CpuName;
   cpus: number;
   uptimeMs: number;
   /** Where `receive` listens, or where the VM came from / went to. */

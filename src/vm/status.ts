@@ -30,6 +30,7 @@ export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: S
     ...problemFields(problemOf(name, state)),
     ...given({ awaits: awaitsOf(state) }),
     memoryBytes: record?.plan.memoryBytes ?? 0,
+    ...given({ cpu: record?.plan.cpu }),
     cpus: record?.plan.cpus ?? 0,
     uptimeMs,
     ...given({ listen: listenOf(state), peer: peerOf(state), migration: progressOf(state) }),

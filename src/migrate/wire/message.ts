@@ -1,5 +1,6 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
+import { CPUS, DEFAULT_CPU } from '../../configure/cpu-setting.js';
 import { MACHINES } from '../../configure/machine-setting.js';
 import { deviceDescription } from '../../host/device-description.js';
 import { forEachChip } from '../../machine/machine-state.js';
@@ -34,6 +35,8 @@ const hello = z.object({
   /** Of the source's boot (/proc/sys/kernel/random/boot_id): a machine of threads moves within it. */
   bootId: z.string().max(64),
   memoryBytes: count,
+  /** What a reset of the guest gives it again. */
+  cpu: z.enum(CPUS).default(DEFAULT_CPU),
   /** Packed struct kvm_cpuid_entry2, one array a vCPU; empty for one that is a thread. */
   cpuid: z.array(bytes).min(1).max(4096),
   tscKhz: count,

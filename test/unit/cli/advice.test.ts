@@ -11,6 +11,7 @@ const FACTS: { [Kind in Fact['kind']]: Extract<Fact, { kind: Kind }> } = {
   'no-kernel': { kind: 'no-kernel' },
   'no-terminal': { kind: 'no-terminal', port: 'console' },
   'memory-short': { kind: 'memory-short' },
+  'cpu-above': { kind: 'cpu-above', highest: 'x86-64-v3' },
   'kernel-for-kvm': { kind: 'kernel-for-kvm' },
   'disk-missing': { kind: 'disk-missing' },
   'disk-used': { kind: 'disk-used', vm: 'db' },

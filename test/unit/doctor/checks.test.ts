@@ -3,6 +3,7 @@ import { doctorText } from '../../../src/cli/doctor.js';
 import type { Check, Level } from '../../../src/doctor/check.js';
 import { parseCpuInfo } from '../../../src/doctor/cpuinfo.js';
 import type { Probes } from '../../../src/doctor/probes.js';
+import { INTEL, pack, V1_LEAF_80000001, V2_LEAF_1, type Row } from '../boot/cpuid-tables.js';
 import { canRunVms, runChecks } from '../../../src/doctor/run-checks.js';
 
 const CPUINFO = [0, 1]
@@ -47,6 +48,14 @@ const CAPABILITIES = Object.fromEntries(
   ].map((name) => [name, 1]),
 );
 
+const HOST_CPUID = pack([
+  INTEL,
+  V2_LEAF_1.with(4, V2_LEAF_1[4]! | 0x20) as Row,
+  [7, 0, 0, 0, 0x80, 0],
+  [0xa, 0, 0x07300402, 0, 0, 0],
+  V1_LEAF_80000001.with(4, 1) as Row,
+]);
+
 interface Host extends Omit<Partial<Probes>, 'read'> {
   files?: Record<string, string | undefined>;
 }
@@ -55,6 +64,7 @@ function probes({ files = {}, ...change }: Host = {}): Probes {
   const all: Record<string, string | undefined> = { ...FILES, ...files };
   return {
     kvm: () => ({ apiVersion: 12, capabilities: CAPABILITIES }),
+    supportedCpuid: () => HOST_CPUID,
     userfaultfd: () => ({ path: 'device', features: 0x1ffff }),
     read: (path) => all[path],
     exists: () => false,
@@ -90,6 +100,7 @@ it('a good host is all ok', async () => {
     ['tsc', 'constant, nonstop; clock source tsc'],
     ['kvm', '/dev/kvm, API version 12'],
     ['kvm capabilities', 'all 13 that are needed'],
+    ['guest cpu', 'x86-64-v2; guests do not get 0x1.ecx.5 (vmx), 0x7.ecx.7 (shstk), leaf 0xa'],
     [
       'userfaultfd',
       '/dev/userfaultfd; features 0x1ffff: missing, write-protect, missing on shmem, thread id, minor on shmem, exact address, move',

@@ -1,5 +1,5 @@
 /** Everything that makes this host refuse a VM, all of it at once, before the guest is stopped at the source. */
-import { missingFeatures } from '../../../boot/cpuid.js';
+import { cpuObjections } from '../../../boot/cpuid-compare.js';
 import { CPUS_MAX, type MachineName } from '../../../configure/machine-setting.js';
 import { MEMORY_BYTES_MIN } from '../../../memory/layout.js';
 import { availableBytes } from '../../../memory/meminfo.js';
@@ -36,9 +36,7 @@ function shapeObjections(hello: Hello): string[] {
 
 function kvmObjections(hello: Hello): string[] {
   const objections = cpusObjections(hello, native.kvmProbe().capabilities['maxVcpus'] ?? 1);
-  const missing = missingFeatures(hello.cpuid[0]!, native.kvmSupportedCpuid());
-  if (missing.length > 0) objections.push(`this host's CPU lacks ${missing.join(', ')}`);
-  return objections;
+  return [...objections, ...cpuObjections(hello.cpuid[0]!, native.kvmSupportedCpuid())];
 }
 
 /** Its guest has the host's own CPU and TSC. */

@@ -75,6 +75,7 @@ const hello = {
   machine: 'kvm' as const,
   bootId: '0f6b3b5e-3b0c-4f53-9b54-5f2c8f0a9c11',
   memoryBytes: 2 ** 40,
+  cpu: 'x86-64-v3' as const,
   cpuid: [part],
   tscKhz: 2_000_000,
   xsaveBytes: 4096,
@@ -148,7 +149,7 @@ describe('encodeMessage', () => {
 describe('version 7', () => {
   /** What is in a frame, whatever version would read it. */
   const raw = (bytes: Uint8Array) => decode(bytes.subarray(8)) as Record<string, unknown>;
-  const { paused: _, ...hello7 } = hello;
+  const { paused: _paused, cpu: _cpu, ...hello7 } = hello;
 
   it('has the fields of the newest without those that came later', () => {
     expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello7);
@@ -157,7 +158,7 @@ describe('version 7', () => {
   });
 
   it('is read with their defaults, also when they are there', () => {
-    const read = [{ type: 'hello', body: { ...hello7, paused: false } }];
+    const read = [{ type: 'hello', body: { ...hello7, paused: false, cpu: 'host' } }];
     expect(new FrameDecoder(7).push(frame(1, encode(hello7)))).toEqual(read);
     expect(new FrameDecoder(7).push(frame(1, encode({ ...hello, paused: 'what' })))).toEqual(read);
     badPeer(() => new FrameDecoder(7).push(frame(2, encode([]))));

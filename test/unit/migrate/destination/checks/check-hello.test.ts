@@ -77,6 +77,7 @@ describe('objectionsTo', () => {
     machine: 'kvm',
     bootId: bootId(),
     memoryBytes: 64 * 2 ** 20,
+    cpu: 'host',
     cpuid: [vendorLeaf('GenuineIntel')],
     tscKhz: 0,
     xsaveBytes: 4096,
