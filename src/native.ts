@@ -137,6 +137,11 @@ export interface NativeDisk {
   /** When it was opened. */
   readonly bytes: number;
   /**
+   * Locks reach this file or device as well, from the next one on: `length` bytes of it from `start` on, to its end if the
+   * length is 0. `shared`: others may have it too, but not for themselves alone. Before begin().
+   */
+  lockAlso(path: string, start: number, length: number, shared: boolean): void;
+  /**
    * DISK_SYNC, DISK_LOCK, ...: done by a thread of the disk's, in order; syncs have one of their own. Its number, for
    * ended().
    */

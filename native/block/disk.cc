@@ -93,6 +93,21 @@ Napi::Value Disk::Bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ref_.Get(info.Env()).File().Bytes()));
 }
 
+// lockAlso(path, start, length, shared): before begin().
+Napi::Value Disk::LockAlso(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const std::string path = StringArg(info, 0, "path");
+  const uint64_t start = UintArg(info, 1, "start");
+  const uint64_t length = UintArg(info, 2, "length");
+  const bool shared = BoolArg(info, 3, "shared");
+  try {
+    ref_.Get(env).File().LockAlso(path, start, length, shared);
+  } catch (const std::system_error& error) {
+    throw SystemError(env, error.code().value(), "open", path);
+  }
+  return env.Undefined();
+}
+
 // begin(call): its number, for ended().
 Napi::Value Disk::Begin(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -174,7 +189,8 @@ Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
 void Disk::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Disk", DefineClass(env, "Disk",
                                   {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                                   InstanceAccessor<&Disk::Bytes>("bytes"), InstanceMethod<&Disk::Begin>("begin"),
+                                   InstanceAccessor<&Disk::Bytes>("bytes"),
+                                   InstanceMethod<&Disk::LockAlso>("lockAlso"), InstanceMethod<&Disk::Begin>("begin"),
                                    InstanceMethod<&Disk::Ended>("ended"), InstanceMethod<&Disk::Submit>("submit"),
                                    InstanceMethod<&Disk::Completions>("completions"),
                                    InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),

@@ -16,6 +16,7 @@ class Disk : public Napi::ObjectWrap<Disk> {
   Napi::Value Handle(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
+  Napi::Value LockAlso(const Napi::CallbackInfo& info);
   Napi::Value Begin(const Napi::CallbackInfo& info);
   Napi::Value Ended(const Napi::CallbackInfo& info);
   Napi::Value Submit(const Napi::CallbackInfo& info);

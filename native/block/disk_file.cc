@@ -47,30 +47,63 @@ DiskFile::DiskFile(const std::string& path, bool readonly) : readonly_(readonly)
 
 namespace {
 
-// From 0, with a length of 0: to the end, wherever that moves.
-struct flock WholeFile(short type) {
+// A length of 0 is to the end, wherever that moves.
+struct flock LockOf(short type, uint64_t start = 0, uint64_t length = 0) {
   struct flock lock{};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(start);
+  lock.l_len = static_cast<off_t>(length);
   return lock;
+}
+
+int SetLock(int fd, struct flock lock) {
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
+  return errno == EACCES ? EAGAIN : errno;
+}
+
+int TestWriteLock(int fd, uint64_t start = 0, uint64_t length = 0) {
+  struct flock lock = LockOf(F_WRLCK, start, length);
+  if (fcntl(fd, F_OFD_GETLK, &lock) < 0) return errno;
+  return lock.l_type == F_UNLCK ? 0 : EAGAIN;
 }
 
 }  // namespace
 
-int DiskFile::SetLock(short type) {
-  struct flock lock = WholeFile(type);
-  if (fcntl(Fd(), F_OFD_SETLK, &lock) == 0) return 0;
-  return errno == EACCES ? EAGAIN : errno;
+void DiskFile::LockAlso(const std::string& path, uint64_t start, uint64_t length, bool shared) {
+  shared = shared || readonly_;
+  Descriptor file(open(path.c_str(), (shared ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY));
+  if (!file.Valid()) Fail(errno, "open");
+  beneath_.push_back({std::move(file), start, length, shared});
 }
 
-int DiskFile::Lock() { return SetLock(readonly_ ? F_RDLCK : F_WRLCK); }
+int DiskFile::Lock() {
+  int error = SetLock(Fd(), LockOf(readonly_ ? F_RDLCK : F_WRLCK));
+  for (const Reach& reach : beneath_) {
+    if (error != 0) break;
+    error = SetLock(reach.file.Get(), LockOf(reach.shared ? F_RDLCK : F_WRLCK, reach.start, reach.length));
+  }
+  if (error != 0) Unlock();
+  return error;
+}
 
-int DiskFile::Unlock() { return SetLock(F_UNLCK); }
+int DiskFile::Unlock() {
+  int first = SetLock(Fd(), LockOf(F_UNLCK));
+  for (const Reach& reach : beneath_) {
+    const int error = SetLock(reach.file.Get(), LockOf(F_UNLCK, reach.start, reach.length));
+    if (first == 0) first = error;
+  }
+  return first;
+}
 
+// What others may have as well says nothing about who has the disk.
 int DiskFile::TestLock() const {
-  struct flock lock = WholeFile(F_WRLCK);
-  if (fcntl(Fd(), F_OFD_GETLK, &lock) < 0) return errno;
-  return lock.l_type == F_UNLCK ? 0 : EAGAIN;
+  int error = TestWriteLock(Fd());
+  for (const Reach& reach : beneath_) {
+    if (error != 0) break;
+    if (!reach.shared || readonly_) error = TestWriteLock(reach.file.Get(), reach.start, reach.length);
+  }
+  return error;
 }
 
 int DiskFile::Flush() const { return DataSync(Fd()); }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "util/descriptor.h"
 
@@ -19,6 +20,11 @@ class DiskFile {
   bool IsBlockDevice() const { return block_device_; }
   uint64_t Bytes() const { return bytes_; }
   bool HasBytes(uint64_t offset, uint64_t length) const { return offset <= bytes_ && length <= bytes_ - offset; }
+
+  // Locks reach it as well from the next one on: bytes [start, start + length) of what is beneath the disk, to the end if
+  // the length is 0. `shared`: others may have it too, but not for themselves alone. Before any other thread has the disk.
+  // Throws std::system_error.
+  void LockAlso(const std::string& path, uint64_t start, uint64_t length, bool shared);
 
   // A lock on the whole file, owned by this open file description (fcntl(2), "Open file description locks"): it ends
   // with the descriptor, works between hosts that share the file by NFS, and keeps QEMU out, which locks the same way.
@@ -39,10 +45,18 @@ class DiskFile {
 
  private:
   int SyncFd() const { return sync_file_.Get(); }
-  int SetLock(short type);
+
+  // What a lock reaches.
+  struct Reach {
+    Descriptor file;
+    uint64_t start;
+    uint64_t length;
+    bool shared;
+  };
 
   Descriptor file_;
   Descriptor sync_file_;
+  std::vector<Reach> beneath_;
   bool readonly_;
   bool block_device_ = false;
   uint64_t bytes_ = 0;

@@ -1,4 +1,4 @@
-import { isSameFile } from '../host/same-file.js';
+import { sharesBytes } from '../host/disk-layers.js';
 import { VmClient } from './client.js';
 import { listNames } from './runtime-directory.js';
 
@@ -16,7 +16,7 @@ async function usesFile(name: string, path: string): Promise<boolean> {
   const timer = setTimeout(() => void client.close(), ANSWER_WAIT_MS);
   try {
     const { pid, disks = [] } = await client.status();
-    return pid !== process.pid && disks.some((disk) => isSameFile(disk.path, path));
+    return pid !== process.pid && disks.some((disk) => sharesBytes(disk.path, path));
   } catch {
     return false; // gone, or just starting
   } finally {

@@ -6,11 +6,11 @@ import { DISK_DROP_CACHE, DISK_SYNC, native, type NativeDisk } from '../native.j
 import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
 import { requireRaw } from './disk-format.js';
 import { diskIdentity } from './disk-identity.js';
+import { layersBeneath, sharesBytes } from './disk-layers.js';
 import { objectionTo } from './disk-objections.js';
 import { cannotLock, cannotOpen, diskError, diskInUse, type WhoUses } from './disk-errors.js';
 import { callDisk, DiskLock, NoStorageError } from './disk-lock.js';
 import type { DiskDescription, HostDiskConfig } from './disk-types.js';
-import { isSameFile } from './same-file.js';
 
 /** The other side lets go within milliseconds, if it does. */
 const RELOCK_INTERVAL_MS = 5;
@@ -182,12 +182,20 @@ export class HostDisks {
 }
 
 function openDisk(config: HostDiskConfig): OpenDisk {
+  let disk: NativeDisk;
   try {
-    const disk = new native.Disk(config.path, config.readonly);
-    return { config, disk, lock: new DiskLock(disk), bytes: config.coming?.bytes ?? disk.bytes };
+    disk = new native.Disk(config.path, config.readonly);
   } catch (error) {
     throw cannotOpen(config, error, config.coming !== undefined);
   }
+  try {
+    for (const { path, start, length, shared } of layersBeneath(config.path))
+      disk.lockAlso(path, start, length, shared);
+  } catch (error) {
+    disk.close(CLOSE_WAIT_MS);
+    throw diskError('HOST_LACKS', config, 'lies on something that cannot be locked with it', error);
+  }
+  return { config, disk, lock: new DiskLock(disk), bytes: config.coming?.bytes ?? disk.bytes };
 }
 
 function closeAll(disks: readonly OpenDisk[]): void {
@@ -198,7 +206,7 @@ function closeAll(disks: readonly OpenDisk[]): void {
 function requireDistinct(configs: readonly DiskConfig[]): void {
   for (const [i, config] of configs.entries()) {
     for (const earlier of configs.slice(0, i)) {
-      if ((config.readonly && earlier.readonly) || !isSameFile(config.path, earlier.path)) continue;
+      if ((config.readonly && earlier.readonly) || !sharesBytes(config.path, earlier.path)) continue;
       throw diskError('BAD_CONFIG', config, `is disk ${earlier.id} too: only two read-only disks can be one file`);
     }
   }

@@ -96,6 +96,7 @@ export class FakeDisk implements NativeDisk {
     return this.syncEnds;
   }
 
+  lockAlso(): void {}
   detach(): void {}
   close = (): boolean => true;
 
