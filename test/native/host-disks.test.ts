@@ -184,7 +184,7 @@ describe('a move', () => {
       return { bytes: KIB, begin: () => 1, ended: () => false, close: () => true } as unknown as NativeDisk;
     });
     onTestFinished(() => void vi.restoreAllMocks());
-    const disks = open({ ...disk('a', 'never'), format: 'raw' });
+    const disks = open(disk('a', makeImage(pattern(KIB))));
     const why = new Error('cancelled');
     await expect(disks.presync(AbortSignal.abort(why))).rejects.toBe(why);
     await expect(disks.presync(NEVER, 20)).rejects.toMatchObject({
