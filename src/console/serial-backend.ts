@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { SerialSetting } from '../configure/serial-setting.js';
 import { openFileTarget } from './serial-file.js';
-import { SerialHub } from './serial-hub.js';
+import { SerialHub, type RecentBytes } from './serial-hub.js';
 import { openUnixTarget } from './serial-socket.js';
 import { openStdioTarget, type SerialTarget, type Stdio } from './serial-stdio.js';
 
@@ -11,6 +11,10 @@ export interface SerialBackend {
   attach(port: Duplex): void;
   /** A client of the console, both directions: sees the last 64 KiB, then what comes; detached when it closes. */
   addConsole(stream: Duplex): void;
+  /** What who attaches now would see. */
+  recentOutput(): RecentBytes;
+  /** Output of the guest on the host that it comes from, before there is any here. */
+  remember(bytes: Uint8Array): void;
   /** Writes out what is left, ends all clients, restores the terminal and removes the socket. Never fails. */
   close(): Promise<void>;
 }
@@ -32,6 +36,8 @@ export async function openSerialBackend(setting: SerialSetting, options: SerialO
       target.attached?.();
     },
     addConsole: (stream) => hub.addConsole(stream),
+    recentOutput: () => hub.recentOutput(),
+    remember: (bytes) => hub.remember(bytes),
     async close() {
       hub.close();
       await target.close();

@@ -14,6 +14,13 @@ const LAST_OUTPUT_MS = 500;
 /** Typed input beyond this, which the guest has not read, is dropped. */
 export const INPUT_BACKLOG_BYTES = 64 * 1024;
 
+export interface RecentBytes {
+  /** A copy, oldest byte first. */
+  bytes: Buffer;
+  /** Number of the byte behind the last one, of all that the guest has written. */
+  end: number;
+}
+
 export class SerialHub {
   readonly #recent = new RecentOutput(RECENT_OUTPUT_BYTES);
   readonly #readers = new Set<Writable>();
@@ -67,6 +74,16 @@ export class SerialHub {
     const recent = this.#recent.snapshot();
     if (recent.length > 0) stream.write(recent);
     this.addReader(stream);
+  }
+
+  /** What who attaches now would see, and how much there has been in all. */
+  recentOutput(): RecentBytes {
+    return { bytes: this.#recent.snapshot(), end: this.#recent.total };
+  }
+
+  /** Output of the guest on another host. Who reads now does not get it: it is none of this one's. */
+  remember(bytes: Uint8Array): void {
+    this.#recent.add(bytes);
   }
 
   /** Input that must not be held back (keys typed at a terminal, among which the escape must stay readable). */

@@ -1,5 +1,6 @@
 /** A VM that this process waits for: the port it comes on, and what it needs of this host. */
 import type { MachineName } from '../configure/machine-setting.js';
+import { rememberOutput } from '../console/moving-output.js';
 import { describeError, factsOf, type Fact } from '../errors.js';
 import { bootId } from '../host/boot-id.js';
 import type { WhoUses } from '../host/disk-errors.js';
@@ -62,6 +63,7 @@ export class Arrival {
         hooks.notTaken([describeError(reason)], false, []);
       },
       onRunning: (machine, hello) => hooks.running(machine, hello),
+      onOutput: (output) => rememberOutput(consoles, output),
     });
     try {
       this.#idleDevices = new DeviceLink();

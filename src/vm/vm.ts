@@ -9,6 +9,7 @@ import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import { processRights } from '../confine/process-rights.js';
 import type { ConsolePort } from '../console/console-port.js';
+import { MovingOutput } from '../console/moving-output.js';
 import { describeError, factsOf, PostcopyError } from '../errors.js';
 import type { WhoUses } from '../host/disk-errors.js';
 import { HostDevices } from '../host/host-devices.js';
@@ -360,6 +361,7 @@ export class Vm implements VmService {
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
+      output: new MovingOutput(this.consoles),
       host,
       port,
       onProgress: this.#progressTeller(),

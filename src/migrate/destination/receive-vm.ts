@@ -2,6 +2,7 @@
  * Takes a VM from another host: drives the hand-over (hand-over/destination.ts decides, this acts) on the main thread's
  * event loop, while page workers receive and install the pages.
  */
+import type { ConsoleOutput } from '../../console/moving-output.js';
 import { Deadline } from '../../basics/deadline.js';
 import { Deferred } from '../../basics/deferred.js';
 import { describeError, PostcopyError } from '../../errors.js';
@@ -28,6 +29,8 @@ import { letGo, prepare, type Arrival, type PrepareHooks, type PrepareParts } fr
 export interface ReceiveHooks extends PrepareHooks {
   /** The VM runs here. */
   onRunning(machine: Machine, hello: Hello): void;
+  /** What the guest's consoles showed at the source; before it runs here. */
+  onOutput(output: ConsoleOutput): void;
 }
 
 export type ReceiveOutcome =
@@ -92,7 +95,11 @@ export class ReceiveVm {
       giveBack,
     });
     this.#meter = new MemoryMeter(() => bytesOfPages(this.#arrival?.channels.sum('installed') ?? 0));
-    control.on('message', (message) => this.#drive.push(eventOf(message)));
+    control.on('message', (message) => {
+      if (message.type === 'output')
+        harmlessly('remembering the output of consoles', () => hooks.onOutput(message.body));
+      else this.#drive.push(eventOf(message));
+    });
     control.on('broken', (reason) => this.#drive.push(failure(reason)));
   }
 

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress } from '../../configure/address.js';
+import type { MovingOutput } from '../../console/moving-output.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../report/summary.js';
 import { Deferred } from '../../basics/deferred.js';
 import { describeError, PostcopyError } from '../../errors.js';
@@ -21,7 +22,7 @@ import type { PrefetchName } from '../options.js';
 import { problemOfChoice } from '../wire/features.js';
 import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../wire/protocol.js';
+import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, RECENT_OUTPUT } from '../wire/protocol.js';
 import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
 import { connectControl } from '../link/connect-control.js';
 import type { PageWorker } from '../../threads/page-worker.js';
@@ -39,6 +40,8 @@ export interface SendOptions {
   port: number;
   /** A page worker started before; this migration's from now on. */
   pageWorker: Promise<PageWorker<SourceJob>>;
+  /** What the guest's consoles have shown lately. */
+  output: Pick<MovingOutput, 'take'>;
   onProgress(progress: MigrationProgress): void;
   /** COMMIT is about to go out: from here on the VM is not ours any more. */
   onCommit(): void;
@@ -130,6 +133,7 @@ export class SendVm {
   #rehearsal: Promise<void> = Promise.resolve();
   /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
   #askedBeforeCommit = 0;
+  #takesOutput = false;
 
   constructor(options: SendOptions, parts = PARTS) {
     this.#options = options;
@@ -245,6 +249,7 @@ export class SendVm {
 
   #accepted(chosen: string[]): Event {
     const problem = problemOfChoice(this.#options.hello.features, chosen);
+    this.#takesOutput = chosen.includes(RECENT_OUTPUT);
     return problem === undefined ? { type: 'accept' } : failure(problem);
   }
 
@@ -258,6 +263,7 @@ export class SendVm {
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
     this.#channels.offer(offered);
+    this.#sendOutput(control);
     control.send('ram', { ramMap: encodeRamMap(offered) });
     // Not while the guest stands still, which would wait for a core then.
     await control.caughtUp(CATCH_UP_MS);
@@ -272,6 +278,7 @@ export class SendVm {
 
   #sendCommit({ control, capture, loaded }: Extract<Action, { type: 'send-commit' }>): void {
     const { laps, clockAt } = capture;
+    this.#sendOutput(control);
     this.#options.onCommit();
     this.#askedBeforeCommit = this.#asked;
     const now = native.monotonicMicros();
@@ -280,6 +287,12 @@ export class SendVm {
     laps.lap('transfer', now);
     laps.split('transfer', 'load', loaded.afterMicros);
     laps.add('commit', oneWayMicros);
+  }
+
+  /** Ahead of what the guest writes there. Of what it has written last, nothing is left on the way from its devices by now. */
+  #sendOutput(control: Control): void {
+    const output = this.#takesOutput ? this.#options.output.take() : undefined;
+    if (output !== undefined) control.send('output', output);
   }
 
   #startPush({ control, capture, running }: Extract<Action, { type: 'start-push' }>): void {

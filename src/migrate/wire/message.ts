@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CPUS, DEFAULT_CPU } from '../../configure/cpu-setting.js';
 import { MACHINES } from '../../configure/machine-setting.js';
+import { RECENT_OUTPUT_BYTES } from '../../console/serial-hub.js';
 import { deviceDescription } from '../../host/device-description.js';
 import { forEachChip } from '../../machine/machine-state.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
@@ -17,6 +18,11 @@ const options = migrateOptionsSchema.shape;
 /** Of a feature or a policy; the other end need not know it, and may tell it to its operator. */
 const name = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const features = z.array(name).max(FEATURES_MAX);
+
+const recentOutput = bytes.refine(
+  ({ length }) => length <= RECENT_OUTPUT_BYTES,
+  `at most ${RECENT_OUTPUT_BYTES} bytes`,
+);
 
 const file = z.object({
   role: z.enum(['kernel', 'initrd']),
@@ -115,6 +121,8 @@ export const MESSAGES = {
   /** ram-map.ts: pages that hold data while the guest still runs at the source. */
   ram: { tag: 14, body: z.object({ ramMap: bytes }) },
   lost: { tag: 15, body: z.object({ reason: z.string() }) },
+  /** What the guest has written to its consoles lately, and what has come since the last of these. */
+  output: { tag: 20, body: z.object({ serial: recentOutput, virtio: recentOutput }) },
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

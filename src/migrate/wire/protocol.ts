@@ -13,12 +13,14 @@
  *          options, features that it offers     ->    checks all of it, opens disks and TAPs
  *                                               <-  ACCEPT with the features chosen, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
+ *   OUTPUT of the consoles, if chosen           ->    who attaches to one there sees it
  *   RAM    map of pages that hold data          ->
  *   stops the vCPUs, drains devices, unlocks disks
  *   STATE  CPU, chips, clock, devices,
  *          pages that hold data since RAM,
  *          pages that vCPUs touch first         ->    locks disks, loads it; may REQUEST pages from here on
  *                                               <-  LOADED
+ *   OUTPUT that has come since, if any          ->
  *   COMMIT epoch                                ->    from here the source runs this epoch only if it is given back
  *                                               <-  RUNNING
  *                                               <-  REQUEST pages     (urgent)
@@ -69,8 +71,10 @@ export function fieldsBeyond(version: ProtocolVersion, message: string): readonl
   );
 }
 
-/** What this release can do beyond its version, if the other end can as well. There is nothing yet. */
-export const FEATURES: readonly string[] = [];
+/** The destination takes OUTPUT: what the guest has written to its consoles lately. */
+export const RECENT_OUTPUT = 'recent-output';
+/** What this release can do beyond its version, if the other end can as well. */
+export const FEATURES: readonly string[] = [RECENT_OUTPUT];
 /** Features that HELLO offers at most. */
 export const FEATURES_MAX = 64;
 

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
@@ -103,6 +103,7 @@ beforeEach(() => {
     createMachine: async () => machine as unknown as Machine,
     takePageWorker: async () => 'a page worker' as never,
     onRunning: () => void log.push('(told)'),
+    onOutput: ({ serial }) => void log.push(`(${Buffer.from(serial).toString()})`),
   };
   parts = {
     objectionsTo: async () => [],
@@ -171,6 +172,20 @@ describe('ReceiveVm', () => {
     await untilAccept();
     control.says('ram', { ramMap: encodeRamMap(Uint32Array.of(0, 4)) });
     expect(vm.pagesMissing).toBe(4);
+  });
+
+  it('remembers what the consoles have shown, and takes the VM also if it cannot', async () => {
+    await untilAccept();
+    control.says('output', { serial: Buffer.from('words'), virtio: new Uint8Array(0) });
+    expect(log.at(-1)).toBe('(words)');
+    hooks.onOutput = () => {
+      throw new Error('no room');
+    };
+    const warning = once(process, 'warning');
+    control.says('output', { serial: Buffer.from('words'), virtio: new Uint8Array(0) });
+    expect(String(await warning)).toMatch(/PostcopyWarning: remembering the output of consoles failed.*no room/);
+    control.says('state', STATE);
+    await until(() => expect(log).toContain('LOADED'));
   });
 
   it('has all of a guest whose last page came before it runs', async () => {

@@ -61,6 +61,7 @@ let connect: SendParts['connect'];
 let pause: (deadline: unknown, signal: AbortSignal) => Promise<number>;
 let goOn: () => Promise<void>;
 let onProgress: SendOptions['onProgress'];
+let features: string[];
 
 beforeEach(() => {
   control = new FakeControl();
@@ -71,6 +72,7 @@ beforeEach(() => {
   pause = async () => native.monotonicMicros();
   goOn = async () => {};
   onProgress = () => {};
+  features = [];
 });
 afterEach(() => vi.useRealTimers());
 
@@ -101,9 +103,10 @@ function fakeMachine(): Machine {
 function sending(): SendVm {
   const options: SendOptions = {
     machine: fakeMachine(),
-    hello: { bulkChannels: 1, epoch: EPOCH, features: [] as string[] } as SendOptions['hello'],
+    hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
     ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}) },
     onProgress: (progress) => onProgress(progress),
+    output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
     onCommit: () => void log.push('committed'),
     onHeld: (reason) => void log.push(`held: ${reason.message}`),
   };
@@ -132,7 +135,7 @@ async function untilState(): Promise<SendVm> {
   const send = sending();
   void send.run();
   await hasSent('hello');
-  control.says('accept', { features: [] });
+  control.says('accept', { features });
   await hasSent('state');
   return send;
 }
@@ -175,6 +178,15 @@ describe('SendVm', () => {
     expect([control.closed, channels.closed]).toEqual([1, 1]);
     // To the address that answered, whatever its name was.
     expect(channels.openedAt).toMatchObject({ host: '192.0.2.7', port: 1 });
+  });
+
+  it('sends what the consoles have shown to a destination that takes it, before RAM and before COMMIT', async () => {
+    features = ['recent-output'];
+    const send = await untilCommit();
+    expect(control.sent).toEqual(['hello', 'output', 'ram', 'state', 'output', 'commit']);
+    expect(control.bodies.output).toEqual({ serial: Buffer.from('words'), virtio: new Uint8Array(0) });
+    control.says('abort', { reason: 'enough' });
+    await send.outcome;
   });
 
   it('says that it writes back as long as it does, then that it connects', async () => {

@@ -120,6 +120,7 @@ describe('encodeMessage', () => {
     { type: 'abort', body: { reason: '' } },
     { type: 'ram', body: { ramMap: new Uint8Array(0) } },
     { type: 'lost', body: { reason: 'stopped' } },
+    { type: 'output', body: { serial: Uint8Array.of(104, 105), virtio: new Uint8Array(65536) } },
   ] as Message[])('$type comes back as it was', (message) => {
     const frames = encodeMessage(message.type, message.body as never);
     expect(new FrameDecoder().push(frames)).toEqual([message]);
@@ -238,6 +239,7 @@ describe('FrameDecoder', () => {
     ['a missing field', 11, {}],
     ['text for a number', 11, { sentAt: '1' }],
     ['NaN', 11, { sentAt: NaN }],
+    ['output beyond what is kept', 20, { serial: new Uint8Array(65537), virtio: new Uint8Array(0) }],
     ['infinity', 6, { epoch: 1, sinceClockMicros: Infinity }],
     ['a negative time', 6, { epoch: 1, sinceClockMicros: -1 }],
     ['a negative count', 6, { epoch: -1, sinceClockMicros: 1 }],
