@@ -6,11 +6,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ensureRuntimeDirectory, logPath } from '../control/runtime-directory.js';
 import { exitCodeOf, exitCodeOfSignal, EXIT_OK } from './exit-codes.js';
-import { LOG_VARIABLE } from './detached-log.js';
+import { LOG_VARIABLE, TOLD_FD } from './detached-log.js';
 import { say, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 import { withClient } from './with-client.js';
@@ -27,11 +28,14 @@ export async function runDetached(name: string, words: string[], output: Output,
   try {
     const child = spawn(program[0]!, [...program.slice(1), ...words], {
       detached: true,
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, 'pipe'],
       env: { ...process.env, [LOG_VARIABLE]: path },
     });
+    const said = heard(child.stdio[TOLD_FD] as Readable);
     const exitCode = await untilReady(name, child, output);
-    output.err(textOf(log));
+    const text = textOf(log);
+    // Where there is no room for a log, what it lacks was told nevertheless.
+    output.err(text.includes(said()) ? text : text + said());
     if (exitCode !== EXIT_OK) removeIfOurs(logPath(name), log);
     child.unref();
     return exitCode;
@@ -45,7 +49,7 @@ export async function runDetached(name: string, words: string[], output: Output,
 async function untilReady(name: string, child: ChildProcess, output: Output): Promise<number> {
   let asked: EndSignal | undefined;
   const forget = onEndSignals((signal) => child.kill((asked = signal)));
-  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   exited.catch(() => {}); // told below
   try {
     for (;;) {
@@ -69,6 +73,13 @@ function exitCodeOfChild([code, signal]: [number | null, NodeJS.Signals | null],
 async function answers(name: string, pid: number): Promise<boolean> {
   const status = await withClient(name, (client) => client.status()).catch(() => undefined);
   return status?.pid === pid;
+}
+
+/** What has come so far. */
+function heard(stream: Readable): () => string {
+  let text = '';
+  stream.on('data', (chunk: Buffer) => (text += chunk.toString())).on('error', () => {});
+  return () => text;
 }
 
 function textOf(log: number): string {

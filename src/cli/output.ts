@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { plain } from '../basics/plain.js';
 import { describeError, factsOf, PostcopyError } from '../errors.js';
 import { advised } from './advice.js';
+import { tellStarter } from './detached-log.js';
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -22,7 +23,10 @@ let resultLost: NodeJS.ErrnoException | undefined;
 
 export const processOutput: Output = {
   out: (text) => void process.stdout.write(text, (error) => (resultLost ??= error ?? undefined)),
-  err: (text) => void process.stderr.write(text),
+  err(text) {
+    tellStarter(text);
+    process.stderr.write(text);
+  },
 };
 
 /**

@@ -3,6 +3,7 @@
  * seconds.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { namingExhausted } from './exhausted.js';
 import { EXIT_OK, EXIT_USAGE, exitCodeOfError, exitCodesText } from './exit-codes.js';
 import {
   DEFAULT_LOG_LEVEL,
@@ -50,8 +51,9 @@ export async function runProgram(words: string[], output: Output = processOutput
   } catch (error) {
     // --help and --version end this way too, with exit code 0; everything else commander throws is wrong usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
-    reportError(output, error, program.opts<{ logLevel?: LogLevel }>().logLevel ?? DEFAULT_LOG_LEVEL);
-    return exitCodeOfError(error);
+    const told = namingExhausted(error);
+    reportError(output, told, program.opts<{ logLevel?: LogLevel }>().logLevel ?? DEFAULT_LOG_LEVEL);
+    return exitCodeOfError(told);
   }
 }
 

@@ -67,10 +67,15 @@ export class SpawnedVm {
       if (this.#over) throw new PostcopyError('INTERNAL', `${this.name} ended: ${this.#stderr.trim()}`);
       const status = await this.client.status().catch(() => undefined);
       if (status !== undefined && states.includes(status.state)) return status;
-      if (Date.now() > deadline)
-        throw new PostcopyError('INTERNAL', `${this.name} is ${status?.state}, not ${states[0]}`);
+      if (Date.now() > deadline) throw this.#tooSlow(states[0]!, status);
       await delay(POLL_MS);
     }
+  }
+
+  #tooSlow(wanted: VmState, status: VmStatus | undefined): PostcopyError {
+    const is = status === undefined ? 'does not answer' : `is ${status.state}, not ${wanted}`;
+    const text = `the process of ${this.name} (${this.pid}) ${is} after ${START_TIMEOUT_MS / 1000} s: see what else this host is busy with`;
+    return new PostcopyError('HOST_LACKS', text);
   }
 
   /** The console of postcopy's own guest, ready for commands. */

@@ -70,3 +70,11 @@ it('passes a signal on', async () => {
   expect(output.stderr).toBe('asked\n');
   expect(readdirSync(directory)).toEqual([]);
 });
+
+it('passes on what was said where there was no room for a log', async () => {
+  const script = `
+    (await import('node:fs')).writeSync(3, 'postcopy: no kernel\\n');
+    process.exit(4);`;
+  expect(await detach(script)).toBe(4);
+  expect(output.stderr).toBe('postcopy: no kernel\n');
+});
