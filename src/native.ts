@@ -291,6 +291,10 @@ export interface NativeVcpu {
   getTscKhz(): number;
   /** False if KVM refuses it. Where it cannot scale (tscControl) it takes a higher one than the host's all the same. */
   setTscKhz(khz: number): boolean;
+  /** What is added to the host's TSC, scaled, for the guest's; undefined where KVM does not say (before Linux 5.16). */
+  getTscOffset(): bigint | undefined;
+  /** False if KVM takes none. The guest's TSC is this and the host's from then on, to the tick. */
+  setTscOffset(offset: bigint): boolean;
   /** KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. False if it has no kvmclock. */
   notePaused(): boolean;
   /** False if the thread did not end in time (it waits for a page in the kernel); nothing is freed then. */

@@ -12,6 +12,22 @@
 #include "util/errors.h"
 
 namespace postcopy {
+namespace {
+
+// False where there is no such attribute: Linux before 5.16, or headers of that time.
+bool TscOffset(int vcpu, unsigned long request, uint64_t& offset) {
+#ifdef KVM_VCPU_TSC_CTRL
+  kvm_device_attr attribute{};
+  attribute.group = KVM_VCPU_TSC_CTRL;
+  attribute.attr = KVM_VCPU_TSC_OFFSET;
+  attribute.addr = reinterpret_cast<uintptr_t>(&offset);
+  return ioctl(vcpu, request, &attribute) == 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
 
 // new Vcpu(vm, index): its thread starts parked.
 Vcpu::Vcpu(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vcpu>(info) {
@@ -120,6 +136,19 @@ Napi::Value Vcpu::SetTscKhz(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), ioctl(ParkedKvm(info.Env()).Fd(), KVM_SET_TSC_KHZ, khz) == 0);
 }
 
+// getTscOffset(): what KVM adds to the host's TSC, scaled, for this vCPU's; undefined if it does not say.
+Napi::Value Vcpu::GetTscOffset(const Napi::CallbackInfo& info) {
+  uint64_t offset = 0;
+  if (!TscOffset(ParkedKvm(info.Env()).Fd(), KVM_GET_DEVICE_ATTR, offset)) return info.Env().Undefined();
+  return Napi::BigInt::New(info.Env(), static_cast<int64_t>(offset));
+}
+
+// setTscOffset(offset: bigint): false if KVM takes none.
+Napi::Value Vcpu::SetTscOffset(const Napi::CallbackInfo& info) {
+  uint64_t offset = static_cast<uint64_t>(Int64Arg(info, 0, "offset"));
+  return Napi::Boolean::New(info.Env(), TscOffset(ParkedKvm(info.Env()).Fd(), KVM_SET_DEVICE_ATTR, offset));
+}
+
 // notePaused(): tells a guest with a kvmclock that it was stopped (KVM_KVMCLOCK_CTRL), so that its watchdogs do not
 // bark. False if the guest has none.
 Napi::Value Vcpu::NotePaused(const Napi::CallbackInfo& info) {
@@ -145,6 +174,7 @@ void Vcpu::Init(Napi::Env env, Napi::Object exports) {
                            InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
                            InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
                            InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
+                           InstanceMethod<&Vcpu::GetTscOffset>("getTscOffset"), InstanceMethod<&Vcpu::SetTscOffset>("setTscOffset"),
                            InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
 }
 

@@ -28,6 +28,8 @@ class Vcpu : public Napi::ObjectWrap<Vcpu> {
   Napi::Value SetCpuid(const Napi::CallbackInfo& info);
   Napi::Value GetTscKhz(const Napi::CallbackInfo& info);
   Napi::Value SetTscKhz(const Napi::CallbackInfo& info);
+  Napi::Value GetTscOffset(const Napi::CallbackInfo& info);
+  Napi::Value SetTscOffset(const Napi::CallbackInfo& info);
   Napi::Value NotePaused(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

@@ -26,6 +26,17 @@ inline uint64_t UintArg(const Napi::CallbackInfo& info, size_t index, const char
   return static_cast<uint64_t>(value);
 }
 
+// A bigint that fits into 64 bits, with its sign.
+inline int64_t Int64Arg(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (index >= info.Length() || !info[index].IsBigInt()) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a bigint");
+  }
+  bool fits = false;
+  const int64_t value = info[index].As<Napi::BigInt>().Int64Value(&fits);
+  if (!fits) throw Napi::RangeError::New(info.Env(), std::string(name) + " must be of 64 bits");
+  return value;
+}
+
 // Milliseconds to wait, also parts of one; -1 for ever.
 inline double TimeoutArg(const Napi::CallbackInfo& info, size_t index, const char* name) {
   constexpr double kMost = 0x7fffffff;

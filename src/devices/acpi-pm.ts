@@ -73,11 +73,13 @@ export class AcpiPm {
     this.#updateSci();
   }
 
-  save(): AcpiPmState {
-    return { status: this.#status, enable: this.#enable, control: this.#control, timerTicks: this.#readTimer() };
+  /** With the timer as it was then, or will be. */
+  save(atMicros: number): AcpiPmState {
+    const timerTicks = this.#timerAt(atMicros);
+    return { status: this.#status, enable: this.#enable, control: this.#control, timerTicks };
   }
 
-  /** The timer goes on from the saved value: the time of the hand-over does not exist for the guest. */
+  /** The timer goes on from the saved value, until startClocks() says when it had that. */
   restore(state: AcpiPmState): void {
     this.#status = state.status & STATUS_BITS;
     this.#enable = state.enable;
@@ -87,9 +89,14 @@ export class AcpiPm {
     this.#sci.restore(this.#sciLevel());
   }
 
-  #readTimer(): number {
-    const micros = this.#surroundings.nowMicros() - this.#timerStart;
-    return (this.#timerTicks + Math.floor((micros * PM_TIMER_HZ) / MICROS_PER_SECOND)) % TIMER_VALUES;
+  /** The timer had the restored value at that moment, and has run on since. */
+  startClocks(atMicros: number): void {
+    this.#timerStart = atMicros;
+  }
+
+  #timerAt(micros: number): number {
+    const ticks = this.#timerTicks + Math.floor(((micros - this.#timerStart) * PM_TIMER_HZ) / MICROS_PER_SECOND);
+    return ((ticks % TIMER_VALUES) + TIMER_VALUES) % TIMER_VALUES;
   }
 
   #sciLevel(): boolean {
@@ -132,7 +139,10 @@ export class AcpiPm {
   #timer(): BusDevice {
     return {
       accessBytes: PM_TIMER_PORTS,
-      read: (offset, size) => Math.floor(this.#readTimer() / 2 ** (BYTE_BITS * offset)) % 2 ** (BYTE_BITS * size),
+      read: (offset, size) => {
+        const ticks = this.#timerAt(this.#surroundings.nowMicros());
+        return Math.floor(ticks / 2 ** (BYTE_BITS * offset)) % 2 ** (BYTE_BITS * size);
+      },
       write: () => undefined, // read-only
     };
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readBetween } from '../basics/read-between.js';
 import { CMOS_PORT, CMOS_PORTS, RTC_GSI } from '../memory/layout.js';
 import type { Bus } from './bus.js';
 import type { Surroundings } from './surroundings.js';
@@ -31,6 +32,7 @@ const INDEX_MASK = CMOS_BYTES - 1;
 const NOBODY_DRIVES = 0xff;
 
 const SECOND_MS = 1000;
+const MICROS_PER_MS = 1000;
 /** UIP announces an update 244 us before it begins, and an update takes 1,984 us; in whole milliseconds. */
 const UPDATE_MS = 3;
 /** "The first update cycle begins one-half second" after the dividers leave their reset: drivers set the time with that. */
@@ -51,7 +53,8 @@ export type CmosRtcState = z.infer<typeof cmosRtcStateSchema>;
 /**
  * Real-time clock and CMOS memory of a PC (MC146818A): the host's wall clock, in UTC, and an offset from when the guest
  * sets it. Alarm and update interrupts come; the periodic interrupt and the square wave do not (Linux uses timers of its
- * own for them). A VM that moves follows the wall clock of its new host.
+ * own for them). A VM that moves keeps its time, whatever the wall clock of its new host says, as do all clocks of its
+ * guest; from then on it runs as that clock does.
  *
  * The time registers are computed when they are read, except while SET stops the clock: then they hold what was written.
  */
@@ -118,6 +121,21 @@ export class CmosRtc {
     this.#offsetMs = state.offsetMs;
     this.#second = Math.floor(state.second);
     this.#irq.restore(this.#interrupts);
+  }
+
+  /**
+   * The wall clock of the guest's last host was `wallClockMs` at `atMicros` (nowMicros()); where that is not known, the
+   * clock goes on by the one here.
+   */
+  startClocks(atMicros: number, wallClockMs: number | undefined): void {
+    if (wallClockMs === undefined) return;
+    const host = this.#surroundings;
+    const now = readBetween(
+      () => host.nowMicros(),
+      () => host.wallClockMs(),
+    );
+    const there = wallClockMs + (now.atMicros - atMicros) / MICROS_PER_MS;
+    this.#offsetMs += Math.round(there - now.value);
   }
 
   get #b(): number {

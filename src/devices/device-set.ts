@@ -104,16 +104,28 @@ export class DeviceSet {
     this.#cmosRtc.runTimers();
   }
 
-  /** Changes nothing: the devices can go on if the migration fails. */
-  save(): DeviceState {
+  /**
+   * With clocks as they were at that moment (Surroundings.nowMicros()). Changes nothing: the devices can go on if the
+   * migration fails.
+   */
+  save(atMicros: number): DeviceState {
     return {
       version: STATE_VERSION,
       serial: this.#serial.save(),
-      acpiPm: this.#acpiPm.save(),
+      acpiPm: this.#acpiPm.save(atMicros),
       resetControl: this.#resetControl.save(),
       cmosRtc: this.#cmosRtc.save(),
       virtio: this.#virtio.map((transport) => transport.save()),
     };
+  }
+
+  /**
+   * After restore(): the clocks had the saved values at `atMicros` (Surroundings.nowMicros()), when the wall clock of the
+   * guest's last host was `wallClockMs`, which may be unknown. They go on as if they had run ever since.
+   */
+  startClocks({ atMicros, wallClockMs }: { atMicros: number; wallClockMs: number | undefined }): void {
+    this.#acpiPm.startClocks(atMicros);
+    this.#cmosRtc.startClocks(atMicros, wallClockMs);
   }
 
   /**

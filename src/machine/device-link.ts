@@ -9,6 +9,7 @@ import { WorkerCode } from '../threads/worker-code.js';
 import { WorkerHandle } from '../threads/worker-handle.js';
 import type { DeviceJob, DeviceNews, DeviceRequest, VirtioSpec } from './device-messages.js';
 import type { VcpuStop } from './exit-dispatch.js';
+import type { ClocksMoment } from './machine-state.js';
 
 interface DeviceEvents {
   notice: [text: string];
@@ -92,15 +93,20 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 
   /**
-   * The devices' state; vCPUs must be parked, or it may change meanwhile. Rejects with NoAnswerError if the worker does
-   * not answer by then.
+   * The devices' state, with clocks as they were then (monotonicMicros()); vCPUs must be parked, or it may change
+   * meanwhile. Rejects with NoAnswerError if the worker does not answer by the deadline.
    */
-  save(deadline: Deadline): Promise<unknown> {
-    return inTime(this.#request({ type: 'save' }), deadline.leftMs);
+  save(deadline: Deadline, atMicros: number): Promise<unknown> {
+    return inTime(this.#request({ type: 'save', atMicros }), deadline.leftMs);
   }
 
   async restore(state: unknown): Promise<void> {
     await this.#request({ type: 'restore', state });
+  }
+
+  /** After restore(), and before a vCPU runs: it reads none of the devices' clocks before they are right. */
+  async startClocks({ atMicros, wallClockMs }: ClocksMoment): Promise<void> {
+    await this.#request({ type: 'start-clocks', atMicros, wallClockMs });
   }
 
   /** The guest shuts down if it cares to. */

@@ -26,8 +26,11 @@ export interface DeviceJob {
 
 /** Main thread to device worker; each is answered, in order. */
 export type DeviceRequest =
-  | { type: 'save' }
+  /** With clocks as they were at that moment (monotonicMicros()). */
+  | { type: 'save'; atMicros: number }
   | { type: 'restore'; state: unknown }
+  /** The clocks had the values of what was restored at that moment: DeviceSet.startClocks(). */
+  | { type: 'start-clocks'; atMicros: number; wallClockMs: number | undefined }
   /**
    * Finishes what the devices have in flight, by that moment (monotonicMicros()); they begin nothing new until 'resume'.
    */

@@ -33,6 +33,8 @@ class DeviceWorker {
   readonly #tell: Tell<DeviceNews>;
   readonly #errors: BearableErrors;
   #closing = false;
+  /** The guest's state is saved or being loaded: what comes for it waits, and its timers do. */
+  #held = false;
   /** The guest has powered itself off, reset itself or failed. */
   #guestIsOver = false;
 
@@ -69,7 +71,19 @@ class DeviceWorker {
       (stop) => this.#over({ type: 'vcpu-stopped', stop }),
       this.#errors,
     );
-    this.#sources = [...this.#exitSources(), this.#serialSource(), this.#requestSource()];
+    // Requests first: a vCPU that runs reads clocks that have been started.
+    this.#sources = [this.#requestSource(), ...this.#exitSources(), this.#serialSource()];
+  }
+
+  /** Nothing interrupts a guest whose state is being loaded: what it would find out by that would be lost. */
+  #hold(): void {
+    this.#held = true;
+    this.#virtio.hold();
+  }
+
+  #resume(): void {
+    this.#held = false;
+    this.#virtio.resume();
   }
 
   /** Until the main thread asks it to close. */
@@ -95,9 +109,9 @@ class DeviceWorker {
   }
 
   #turn(loop: PollLoop): void {
-    const wait = Math.min(LONGEST_WAIT_MS, this.#devices.msToTimer(), this.#line.msToFlush());
-    loop.turn(this.#allSources(), wait);
-    this.#devices.runTimers();
+    const timer = this.#held ? Infinity : this.#devices.msToTimer();
+    loop.turn(this.#allSources(), Math.min(LONGEST_WAIT_MS, timer, this.#line.msToFlush()));
+    if (!this.#held) this.#devices.runTimers();
     this.#line.flushIfDue();
   }
 
@@ -114,15 +128,16 @@ class DeviceWorker {
   #serialSource(): PollSource {
     const line = this.#line;
     const devices = this.#devices;
+    const space = (): number => (this.#held ? 0 : devices.serialInputSpace());
     return {
       fd: this.#job.serialFd,
       get events() {
-        const wantsInput = line.open && devices.serialInputSpace() > 0;
+        const wantsInput = line.open && space() > 0;
         return (wantsInput ? POLLIN : 0) | (line.open && line.blocked ? POLLOUT : 0);
       },
       run() {
         line.flush();
-        const input = line.read(devices.serialInputSpace());
+        const input = line.read(space());
         if (input !== undefined) devices.serialInput(input);
       },
     };
@@ -151,15 +166,18 @@ class DeviceWorker {
       case 'save':
         this.#dispatch.drain();
         this.#line.flush();
-        return this.#devices.save();
+        return this.#devices.save(request.atMicros);
       case 'restore':
-        this.#virtio.hold();
+        this.#hold();
         return this.#devices.restore(request.state);
+      case 'start-clocks':
+        return this.#devices.startClocks(request);
       case 'pause':
         this.#dispatch.drain();
+        this.#held = true;
         return this.#virtio.pause(new Deadline(request.untilMicros));
       case 'resume':
-        return this.#guestIsOver ? undefined : this.#virtio.resume();
+        return this.#guestIsOver ? undefined : this.#resume();
       case 'announce':
         return this.#virtio.announce();
       case 'power-button':

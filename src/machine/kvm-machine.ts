@@ -7,7 +7,8 @@ import { PostcopyError } from '../errors.js';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory/layout.js';
 import { native } from '../native.js';
 import type { MachineKind } from './machine-kind.js';
-import { restoreKvmState, saveKvmState, startClocks, type CpuState, type KvmState } from './machine-state.js';
+import { readClocks, startClocks } from './clocks.js';
+import { restoreKvmState, saveKvmState, type CpuState, type KvmState } from './machine-state.js';
 import { MTRRS } from './vcpu-state.js';
 import { CLOSE_WAIT_MS, createVcpus } from './vcpus.js';
 
@@ -54,14 +55,16 @@ export const kvmMachine: MachineKind = {
 
   setTscKhz: ({ vcpus }, khz) => vcpus.every((vcpu) => vcpu.setTscKhz(khz)),
 
-  save({ vm, vcpus }) {
+  readClocks: ({ vm, vcpus }) => readClocks(vm, vcpus),
+
+  save({ vm, vcpus }, clocks) {
     indices ??= Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
-    return saveKvmState(vm, vcpus, indices);
+    return saveKvmState(vm, vcpus, indices, clocks);
   },
 
   restore: ({ vm, vcpus }, cpu) => restoreKvmState(vm, vcpus, ofKvm(cpu)),
 
-  startClocks: ({ vm, vcpus }, cpu, sinceMicros, tscKhz) => startClocks(vm, vcpus, ofKvm(cpu), sinceMicros, tscKhz),
+  startClocks: ({ vm, vcpus }, cpu, atMicros, tscKhz) => startClocks(vm, vcpus, ofKvm(cpu), atMicros, tscKhz),
 };
 
 function ofKvm(cpu: CpuState): KvmState {

@@ -8,7 +8,7 @@ import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import type { NativeMemory, NativeVcpu, NativeVm } from '../native.js';
-import type { CpuState } from './machine-state.js';
+import type { Clocks, CpuState } from './machine-state.js';
 
 export interface MachineShape {
   memoryBytes: number;
@@ -43,10 +43,12 @@ export interface MachineKind {
   scalesTsc(): boolean;
   /** False if the host cannot give the guest this one. */
   setTscKhz(parts: MachineParts, khz: number): boolean;
-  /** Of parked vCPUs. `clockAt`: monotonicMicros() when the clocks were read. */
-  save(parts: MachineParts): { cpu: CpuState; clockAt: number };
+  /** Of parked vCPUs. */
+  readClocks(parts: MachineParts): Clocks;
+  /** Of parked vCPUs, with the clocks that were read when they parked. */
+  save(parts: MachineParts, clocks: Clocks): CpuState;
   /** Everything but time. Throws BAD_PEER for the state of another kind of machine. */
   restore(parts: MachineParts, cpu: CpuState): void;
-  /** The clocks go on at their saved value plus the time since. */
-  startClocks(parts: MachineParts, cpu: CpuState, sinceMicros: number, tscKhz: number): void;
+  /** The clocks go on where they would be by now; `atMicros`: ClocksMoment's. Nothing interrupts the guest before. */
+  startClocks(parts: MachineParts, cpu: CpuState, atMicros: number, tscKhz: number): void;
 }

@@ -17,7 +17,7 @@ import type { HostDevices } from '../host/host-devices.js';
 import type { DeviceLines } from '../host/kinds/kind.js';
 import { kvmMachine } from './kvm-machine.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
-import type { MachineState } from './machine-state.js';
+import type { Clocks, ClocksMoment, MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
 import { CLOSE_WAIT_MS, closeVcpus } from './vcpus.js';
 
@@ -166,10 +166,14 @@ export class Machine {
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
-  /** Of a paused machine, with the state of its devices. `clockAt`: monotonicMicros() when its clocks were read. */
-  save(devices: unknown): { state: MachineState; clockAt: number } {
-    const { cpu, clockAt } = this.kind.save(this.#parts);
-    return { state: { cpu, devices }, clockAt };
+  /** Of a paused machine: all of its clocks, in one moment; they run on. */
+  readClocks(): Clocks {
+    return this.kind.readClocks(this.#parts);
+  }
+
+  /** Of a paused machine, with its clocks, and the state of its devices of the same moment. */
+  save(clocks: Clocks, devices: unknown): MachineState {
+    return { cpu: this.kind.save(this.#parts, clocks), devices };
   }
 
   /** Everything but time. */
@@ -181,12 +185,13 @@ export class Machine {
 
   /**
    * Of a paused machine: devices finish what they have in flight, and its disks are any host's from here on. Resolves to
-   * the devices' state. Rejects, with the disks locked still, if a device cannot by then.
+   * the devices' state, with clocks as they were at that moment. Rejects, with the disks locked still, if a device cannot
+   * by then.
    */
-  async releaseDevices(deadline: Deadline): Promise<unknown> {
+  async releaseDevices(deadline: Deadline, { atMicros }: ClocksMoment): Promise<unknown> {
     // Asked at once: each answer takes two wake-ups.
     const paused = this.devices.pause(deadline);
-    const saved = this.devices.save(deadline);
+    const saved = this.devices.save(deadline, atMicros);
     saved.catch(() => {}); // a device that cannot pause says why
     try {
       await paused;
@@ -204,9 +209,11 @@ export class Machine {
     this.#goOn();
   }
 
-  /** Clocks go on where they stood, plus the time since they were read; then the vCPUs run. */
-  resumeAfter(state: MachineState, sinceMicros: number): void {
-    this.kind.startClocks(this.#parts, state.cpu, sinceMicros, this.tscKhz);
+  /** All clocks go on where they would be if they had run on since that moment; then the vCPUs run. */
+  resumeAfter(state: MachineState, moment: ClocksMoment): void {
+    this.kind.startClocks(this.#parts, state.cpu, moment.atMicros, this.tscKhz);
+    // The worker does what it was asked before anything that a vCPU wants; who has failed says so itself.
+    this.devices.startClocks(moment).catch(() => {});
     this.#goOn();
     for (const ms of ANNOUNCE_AT_MS) setTimeout(() => void this.devices.announce().catch(() => {}), ms).unref();
   }

@@ -9,6 +9,7 @@
  * this process. It has no ring 0, no interrupts, no local APIC, no clock of its own (it reads the host's TSC: such a guest
  * moves only between processes of one host), and its virtio devices cannot be reached by it.
  */
+import { readBetween } from '../basics/read-between.js';
 import { KVM_REGS_BYTES, RIP_OFFSET, threadRegisters } from '../boot/cpu-registers.js';
 import { loadThreadGuest } from '../boot/thread-guest.js';
 import { PostcopyError } from '../errors.js';
@@ -44,9 +45,14 @@ export const threadMachine: MachineKind = {
   scalesTsc: () => true,
   setTscKhz: () => true,
 
+  readClocks() {
+    const { value: wallClockMs, atMicros } = readBetween(native.monotonicMicros, Date.now);
+    return { moment: { atMicros, wallClockMs }, tscs: [], kvmclock: new Uint8Array(0) };
+  },
+
   save({ vcpus }) {
     const states = vcpus.map((vcpu) => ({ regs: vcpu.getState('regs'), xsave: vcpu.getState('xsave') }));
-    return { cpu: { machine: 'threads', vcpus: states }, clockAt: native.monotonicMicros() };
+    return { machine: 'threads', vcpus: states };
   },
 
   restore({ memory, vcpus }, cpu) {
@@ -58,7 +64,7 @@ export const threadMachine: MachineKind = {
     });
   },
 
-  /** Its clock is the host's. */
+  /** Its TSC is the host's. */
   startClocks() {},
 };
 

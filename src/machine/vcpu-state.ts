@@ -5,6 +5,7 @@
 import { PostcopyError } from '../errors.js';
 import { viewOf } from '../memory/byte-view.js';
 import { VCPU_STATES, type NativeVcpu } from '../native.js';
+import { withTimerStopped } from './lapic-timer.js';
 
 /** In the order of reading. msrs: packed struct kvm_msr_entry. */
 const PARTS = [...VCPU_STATES, 'msrs'] as const;
@@ -40,6 +41,9 @@ export const MTRRS = [
   ...Array.from({ length: 16 }, (_, i) => 0x200 + i),
 ];
 
+/** In ticks: hours, at any frequency. */
+const FAR_AWAY = 1n << 46n;
+
 const SET_AT_COMMIT = new Set([MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE]);
 const NEVER_SET = new Set([MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK_NEW]);
 
@@ -48,7 +52,7 @@ export function saveVcpu(vcpu: NativeVcpu, msrIndices: Uint32Array): VcpuState {
 }
 
 /**
- * Puts a vCPU back as it was, but for its time (restoreTime). CPUID must be set. The order matters: sregs hold the APIC
+ * Puts a vCPU back as it was, but for its time (clocks.ts): the timer of its LAPIC stands still. CPUID must be set. The order matters: sregs hold the APIC
  * base that the LAPIC needs and CR4/XCR0 bits that XSAVE needs; debug registers and events come last, so that nothing
  * before clears them.
  */
@@ -58,26 +62,51 @@ export function restoreVcpu(vcpu: NativeVcpu, state: VcpuState): void {
     vcpu,
     selectMsrs(state.msrs, (index) => !SET_AT_COMMIT.has(index) && !NEVER_SET.has(index)),
   );
-  for (const part of ['lapic', 'debugregs', 'mpState', 'vcpuEvents'] as const) vcpu.setState(part, state[part]);
+  vcpu.setState('lapic', withTimerStopped(state.lapic));
+  for (const part of ['debugregs', 'mpState', 'vcpuEvents'] as const) vcpu.setState(part, state[part]);
 }
 
-/** Puts the TSC as it is now into the state. */
-export function rereadTsc(vcpu: NativeVcpu, state: VcpuState): void {
-  const now = vcpu.getMsrs(Uint32Array.of(MSR_IA32_TSC));
-  for (let at = 0; at < state.msrs.length && now.length > 0; at += MSR_ENTRY_BYTES) {
-    if (viewOf(state.msrs).getUint32(at, true) === MSR_IA32_TSC) state.msrs.set(now, at);
+/** The TSC of a parked vCPU, now; undefined if it has none. */
+export function readTsc(vcpu: NativeVcpu): bigint | undefined {
+  return valueNow(vcpu, MSR_IA32_TSC);
+}
+
+export function savedTsc({ msrs }: VcpuState): bigint | undefined {
+  return savedMsr(msrs, MSR_IA32_TSC);
+}
+
+/** Puts a TSC that was read at another time than the rest into the state. */
+export function putTsc({ msrs }: VcpuState, tsc: bigint): void {
+  const view = viewOf(msrs);
+  for (let at = 0; at < msrs.length; at += MSR_ENTRY_BYTES) {
+    if (view.getUint32(at, true) === MSR_IA32_TSC) view.setBigUint64(at + 8, tsc, true);
   }
 }
 
-/** Sets the TSC to its saved value plus `ticks`, then the deadline of the LAPIC timer, which is relative to it. */
-export function restoreTime(vcpu: NativeVcpu, state: VcpuState, ticks: bigint): void {
-  const entries = selectMsrs(state.msrs, (index) => SET_AT_COMMIT.has(index));
-  const view = viewOf(entries);
-  for (let at = 0; at < entries.length; at += MSR_ENTRY_BYTES) {
-    if (view.getUint32(at, true) !== MSR_IA32_TSC) continue;
-    view.setBigUint64(at + 8, BigInt.asUintN(64, view.getBigUint64(at + 8, true) + ticks), true);
-  }
-  setMsrs(vcpu, entries);
+/**
+ * Sets the TSC by its MSR, where KVM takes no offset (before Linux 5.16): KVM then guesses what is meant. It takes a value
+ * that is less than a second from what the last TSC written has come to for that same TSC: so all vCPUs get one. Before
+ * Linux 6.7 it counts the creation of the vCPU as such a write, of 0, so that a guest that is as old as its new machine
+ * would be given that one's TSC: for the `first` vCPU a value that is far from both comes in between.
+ */
+export function writeTsc(vcpu: NativeVcpu, tsc: bigint, first: boolean): void {
+  if (first) setMsrs(vcpu, tscEntry(tsc ^ FAR_AWAY));
+  setMsrs(vcpu, tscEntry(tsc));
+}
+
+/** Sets the deadline of the LAPIC's timer, a value of the TSC: behind that. */
+export function restoreDeadline(vcpu: NativeVcpu, state: VcpuState): void {
+  setMsrs(
+    vcpu,
+    selectMsrs(state.msrs, (index) => index === MSR_IA32_TSC_DEADLINE),
+  );
+}
+
+function tscEntry(tsc: bigint): Uint8Array {
+  const entry = new Uint8Array(MSR_ENTRY_BYTES);
+  viewOf(entry).setUint32(0, MSR_IA32_TSC, true);
+  viewOf(entry).setBigUint64(8, BigInt.asUintN(64, tsc), true);
+  return entry;
 }
 
 /** The value of one of the MSRs of a saved vCPU; undefined if it is none of them. */

@@ -192,10 +192,11 @@ export class ReceiveVm {
 
   #runGuest({ arrival, state, commit }: Extract<Action, { type: 'run-guest' }>): Event | undefined {
     const { machine, channels, hello } = arrival;
-    const sinceClock = commit.body.sinceClockMicros + native.monotonicMicros() - commit.at;
+    const { sinceClockMicros, wallClockMs } = commit.body;
+    const clocksAt = { atMicros: commit.at - sinceClockMicros, wallClockMs };
     this.#control.bearLongSilence();
     raiseGuest(machine.vcpus);
-    machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, sinceClock);
+    machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - commit.at });
     lowerMainThread();
     this.#hooks.onRunning(machine, hello);

@@ -8,7 +8,9 @@ import { again, stateOfSize } from '../wire/rehearse-codec.js';
 /** Saves the fresh machine's own state, sends it through the codec, and loads it again. */
 export async function rehearseLoading(machine: Machine): Promise<void> {
   await again(async () => {
-    const { state: saved } = machine.save(await machine.devices.save(Deadline.in(STOPPED_LIMIT_MS)));
+    const clocks = machine.readClocks();
+    const devices = await machine.devices.save(Deadline.in(STOPPED_LIMIT_MS), clocks.moment.atMicros);
+    const saved = machine.save(clocks, devices);
     const [message] = new FrameDecoder().push(encodeMessage('state', { ...stateOfSize(0, 0), ...saved }));
     if (message?.type === 'state') await machine.restore(message.body as MachineState);
   });

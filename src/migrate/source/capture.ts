@@ -2,6 +2,7 @@
 import { Deadline } from '../../basics/deadline.js';
 import { encodeRamMap, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
+import type { Clocks, ClocksMoment } from '../../machine/machine-state.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
 import { DowntimeLaps } from '../report/downtime.js';
 import type { Body } from '../wire/message.js';
@@ -11,8 +12,8 @@ import type { SourcePageChannels } from './page-channels.js';
 /** What the guest was when it stopped. */
 export interface Capture {
   state: Body<'state'>;
-  /** monotonicMicros() when the guest's clocks were read. */
-  clockAt: number;
+  /** When the guest's clocks were read. */
+  clocksAt: ClocksMoment;
   /** Pages of guest RAM that hold data. */
   dataPages: number;
   laps: DowntimeLaps;
@@ -32,9 +33,10 @@ export async function capture(
   const laps = new DowntimeLaps();
   laps.begin(await machine.pause(deadline, signal));
   laps.lap('stop', native.monotonicMicros());
-  const [first, devices] = await releaseDevices(machine, deadline);
+  const clocks = machine.readClocks();
+  const [first, devices] = await releaseDevices(machine, deadline, clocks);
   signal.throwIfAborted();
-  const { state, clockAt } = machine.save(devices);
+  const state = machine.save(clocks, devices);
   laps.lap('save', native.monotonicMicros());
   const since = machine.memory.dataExtentsOutside(offered);
   channels.offer(since);
@@ -43,12 +45,16 @@ export async function capture(
   const ramMap = encodeRamMap(since);
   laps.lap('map', native.monotonicMicros());
   const dataPages = pagesIn(offered) + pagesIn(since);
-  return { state: { ...state, ramMap, firstPages: pages, firstContent }, clockAt, dataPages, laps };
+  return { state: { ...state, ramMap, firstPages: pages, firstContent }, clocksAt: clocks.moment, dataPages, laps };
 }
 
 /** The pages that vCPUs touch first are found while the device worker is at it. */
-async function releaseDevices(machine: Machine, deadline: Deadline): Promise<[first: number[], devices: unknown]> {
-  const devices = machine.releaseDevices(deadline);
+async function releaseDevices(
+  machine: Machine,
+  deadline: Deadline,
+  clocks: Clocks,
+): Promise<[first: number[], devices: unknown]> {
+  const devices = machine.releaseDevices(deadline, clocks.moment);
   try {
     const first = machine.vcpus.map((vcpu) => firstState(vcpu, machine.kind.name));
     return [firstPages(machine.memory, first), await devices];

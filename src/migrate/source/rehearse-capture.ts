@@ -6,6 +6,7 @@ import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
 import { HIGH_MEMORY_START, ZERO_PAGE_ADDRESS } from '../../memory/layout.js';
 import { encodeMessage, FrameDecoder } from '../wire/frame.js';
 import { again, stateOfSize } from '../wire/rehearse-codec.js';
+import { native } from '../../native.js';
 import { contentOf, firstPages } from './first-pages.js';
 
 /** A vCPU that pages. */
@@ -30,7 +31,7 @@ export async function rehearseCapture(machine: Machine): Promise<void> {
 /** The devices run on, and nobody keeps this: what goes wrong here fails no migration, unless they do not even answer. */
 async function rehearseSave({ devices }: Machine): Promise<void> {
   try {
-    await devices.save(Deadline.in(STOPPED_LIMIT_MS));
+    await devices.save(Deadline.in(STOPPED_LIMIT_MS), native.monotonicMicros());
   } catch (error) {
     if (error instanceof NoAnswerError) throw error;
   }

@@ -277,13 +277,18 @@ export class SendVm {
   }
 
   #sendCommit({ control, capture, loaded }: Extract<Action, { type: 'send-commit' }>): void {
-    const { laps, clockAt } = capture;
+    const { laps, clocksAt } = capture;
     this.#sendOutput(control);
     this.#options.onCommit();
     this.#askedBeforeCommit = this.#asked;
     const now = native.monotonicMicros();
     const oneWayMicros = control.roundTripMicros / 2;
-    control.send('commit', { epoch: this.#options.hello.epoch, sinceClockMicros: now - clockAt + oneWayMicros });
+    const sinceClockMicros = now - clocksAt.atMicros + oneWayMicros;
+    control.send('commit', {
+      epoch: this.#options.hello.epoch,
+      sinceClockMicros,
+      wallClockMs: clocksAt.wallClockMs,
+    });
     laps.lap('transfer', now);
     laps.split('transfer', 'load', loaded.afterMicros);
     laps.add('commit', oneWayMicros);

@@ -88,6 +88,18 @@ const state = z.object({
 });
 export type State = z.infer<typeof state>;
 
+/** Far from what arithmetic with it could not bear: eleven days, and the year 5138. */
+const SINCE_CLOCK_MAX = 1e12;
+const WALL_CLOCK_MAX = 1e14;
+
+const commit = z.object({
+  epoch: count,
+  /** How long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
+  sinceClockMicros: micros.max(SINCE_CLOCK_MAX),
+  /** The source's wall clock when they were, milliseconds since 1970. */
+  wallClockMs: z.number().min(-WALL_CLOCK_MAX).max(WALL_CLOCK_MAX).optional(),
+});
+
 const waits = z.object({ count, mean: micros, p50: micros, p90: micros, p99: micros, max: micros });
 
 const complete = z.object({
@@ -108,8 +120,7 @@ export const MESSAGES = {
   state: { tag: 4, body: state },
   /** afterMicros: from STATE's arrival to this. */
   loaded: { tag: 5, body: z.object({ afterMicros: micros }) },
-  /** sinceClockMicros: how long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
-  commit: { tag: 6, body: z.object({ epoch: count, sinceClockMicros: micros }) },
+  commit: { tag: 6, body: commit },
   /** afterMicros: from COMMIT's arrival to the first vCPU's entry into the guest. */
   running: { tag: 7, body: z.object({ afterMicros: micros }) },
   progress: { tag: 8, body: z.object({ pagesInstalled: count, faultsWaiting: count }) },

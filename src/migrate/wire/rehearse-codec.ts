@@ -28,7 +28,7 @@ export function rehearseCodec(): void {
     decoder.push(encodeMessage('ram', { ramMap: encodeRamMap(decodeRamMap(encodeRamMap(EXTENTS), PAGES)) }));
     decoder.push(encodeMessage('state', state));
     decoder.push(encodeMessage('loaded', { afterMicros: run }));
-    decoder.push(encodeMessage('commit', { epoch: run, sinceClockMicros: run }));
+    decoder.push(encodeMessage('commit', { epoch: run, sinceClockMicros: run, wallClockMs: run }));
     decoder.push(encodeMessage('running', { afterMicros: run }));
     decoder.push(encodeMessage('ping', { sentAt: run }));
   }

@@ -7,7 +7,8 @@ import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../../src/memory/l
 import { PAGE_SIZE } from '../../../src/memory/page-size.js';
 import { encodeMessage, FrameDecoder } from '../../../src/migrate/wire/frame.js';
 import { native, type NativeVcpu, type NativeVm } from '../../../src/native.js';
-import { restoreKvmState, saveKvmState, startClocks, type KvmState } from '../../../src/machine/machine-state.js';
+import { readClocks, startClocks } from '../../../src/machine/clocks.js';
+import { restoreKvmState, saveKvmState, type KvmState } from '../../../src/machine/machine-state.js';
 import { MTRRS } from '../../../src/machine/vcpu-state.js';
 import { closeLater, stage } from '../stage.js';
 import { PATIENCE_MS } from '../workers.js';
@@ -28,9 +29,13 @@ beforeAll(() => {
   vcpu = new native.Vcpu(vm, 0);
   closeLater({ close: () => void vcpu.close(PATIENCE_MS) });
   vcpu.setCpuid(native.kvmSupportedCpuid());
-  cpu = saveKvmState(vm, [vcpu], indices).cpu;
+  cpu = save();
   frame = encodeState();
 });
+
+function save(): KvmState {
+  return saveKvmState(vm, [vcpu], indices, readClocks(vm, [vcpu]));
+}
 
 function encodeState(): Uint8Array {
   const firstPages = Array.from({ length: FIRST_PAGES }, (_, page) => page);
@@ -39,7 +44,7 @@ function encodeState(): Uint8Array {
 }
 
 stage('hand-over: KVM state of a vCPU and its machine read', {
-  run: () => void saveKvmState(vm, [vcpu], indices),
+  run: () => void save(),
 });
 
 stage('hand-over: KVM state set', {
@@ -47,7 +52,7 @@ stage('hand-over: KVM state set', {
 });
 
 stage('hand-over: clocks set', {
-  run: () => startClocks(vm, [vcpu], cpu, 0, vcpu.getTscKhz()),
+  run: () => startClocks(vm, [vcpu], cpu, native.monotonicMicros(), vcpu.getTscKhz()),
 });
 
 stage(`hand-over: STATE with ${FIRST_PAGES} pages encoded`, {

@@ -249,6 +249,35 @@ describe('save and restore', () => {
     expect(get(0x40, moved.bus)).toBe(7);
   });
 
+  it('keeps its time on a host whose clock says another, and the alarm comes when it is due by that', () => {
+    set(SECONDS_ALARM, 0x01);
+    set(MINUTES_ALARM, ANY);
+    set(HOURS_ALARM, ANY);
+    set(CONTROL, AIE | H24);
+    const there = new FakeSurroundings();
+    there.wallMs = host.wallMs + 3_600_000;
+    there.micros = 5_000_000;
+    const moved = machine(there);
+    moved.rtc.restore(cmosRtcStateSchema.parse(rtc.save()));
+    moved.rtc.startClocks(4_000_000, host.wallMs); // a second ago
+    expect(time(moved.bus)).toBe('20 24 07 03 04 21 59 00');
+    moved.rtc.runTimers();
+    expect(there.irqs).toEqual([]);
+    expect(moved.rtc.msToTimer()).toBe(750);
+    there.wallMs += 750;
+    moved.rtc.runTimers();
+    expect(there.irqs).toEqual(['8:1']);
+  });
+
+  it('goes on by the clock of its new host if its last one did not say what time it was', () => {
+    const there = new FakeSurroundings();
+    there.wallMs = host.wallMs + 5000;
+    const moved = machine(there);
+    moved.rtc.restore(cmosRtcStateSchema.parse(rtc.save()));
+    moved.rtc.startClocks(0, undefined);
+    expect(time(moved.bus)).toBe('20 24 07 03 04 21 59 04');
+  });
+
   it('raises a line that was high', () => {
     set(CONTROL, UIE | H24);
     host.wallMs += 1000;

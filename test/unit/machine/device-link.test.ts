@@ -65,7 +65,7 @@ describe('the end of the device worker', () => {
     const late = link.pressPowerButton();
     await expect(late).rejects.toEqual(ended);
     expect(await closing).toBe(true);
-    await expect(link.save(SOON)).rejects.toEqual(ended);
+    await expect(link.save(SOON, 0)).rejects.toEqual(ended);
   });
 
   it('leaves nothing open, whether it was asked for or not', async () => {
@@ -74,7 +74,7 @@ describe('the end of the device worker', () => {
     await link.close();
     expect(closeFd).toHaveBeenCalledTimes(1);
     const { link: other, worker } = await serving();
-    const save = other.save(SOON);
+    const save = other.save(SOON, 0);
     worker.emit('error', new Error('it broke'));
     worker.emit('exit', 1);
     await expect(save).rejects.toMatchObject({ code: 'INTERNAL', cause: new Error('it broke') });
@@ -101,7 +101,7 @@ describe('a device worker that waits for storage', () => {
       message: 'the devices do not answer',
     });
     const resumed = link.resume();
-    const saved = link.save(SOON);
+    const saved = link.save(SOON, 0);
     worker.emit('message', { type: 'refused', code: 'MIGRATION_FAILED', message: 'disk root: too late' });
     worker.emit('message', { type: 'answer' });
     worker.emit('message', { type: 'answer', state: 'saved' });

@@ -19,6 +19,9 @@ export function msrsOf(entries: Uint8Array): [index: number, value: bigint][] {
   ]);
 }
 
+/** struct kvm_lapic_state. */
+export const LAPIC_BYTES = 1024;
+
 /** Keeps what is set, and the order in which it was. */
 export class FakeVcpu {
   /** `set NAME`, `get NAME`, `msr INDEX`, `notePaused`. */
@@ -30,7 +33,7 @@ export class FakeVcpu {
 
   getState(name: string): Uint8Array {
     this.log.push(`get ${name}`);
-    return this.state.get(name) ?? new TextEncoder().encode(name);
+    return this.state.get(name) ?? (name === 'lapic' ? new Uint8Array(LAPIC_BYTES) : new TextEncoder().encode(name));
   }
 
   setState(name: string, bytes: Uint8Array): void {
@@ -53,6 +56,19 @@ export class FakeVcpu {
       set++;
     }
     return set;
+  }
+
+  /** Of the TSC: undefined where KVM takes none. */
+  offset: bigint | undefined;
+
+  getTscOffset(): bigint | undefined {
+    return this.offset;
+  }
+
+  setTscOffset(offset: bigint): boolean {
+    this.log.push('TSC offset');
+    this.offset = offset;
+    return true;
   }
 
   notePaused(): boolean {

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { restoreTime, restoreVcpu, saveVcpu, type VcpuState } from '../../../src/machine/vcpu-state.js';
-import { FakeVcpu, msrEntries, msrsOf } from './fake-vcpu.js';
+import {
+  putTsc,
+  readTsc,
+  restoreDeadline,
+  restoreVcpu,
+  savedTsc,
+  saveVcpu,
+  writeTsc,
+  type VcpuState,
+} from '../../../src/machine/vcpu-state.js';
+import { FakeVcpu, LAPIC_BYTES, msrEntries, msrsOf } from './fake-vcpu.js';
 
 const TSC = 0x10;
 const WALL_CLOCK = 0x11;
@@ -13,7 +22,7 @@ const EFER = 0xc000_0080;
 function stateWith(...msrs: [number, bigint][]): VcpuState {
   const parts = ['regs', 'sregs', 'debugregs', 'xcrs', 'xsave', 'mpState', 'vcpuEvents', 'lapic'] as const;
   const bytes = Object.fromEntries(parts.map((part, i) => [part, Uint8Array.of(i)]));
-  return { ...bytes, msrs: msrEntries(...msrs) } as VcpuState;
+  return { ...bytes, lapic: new Uint8Array(LAPIC_BYTES), msrs: msrEntries(...msrs) } as VcpuState;
 }
 
 describe('saveVcpu', () => {
@@ -46,7 +55,7 @@ describe('restoreVcpu', () => {
       'set mpState',
       'set vcpuEvents',
     ]);
-    for (const [name, bytes] of vcpu.state) expect(bytes).toBe(state[name as keyof VcpuState]);
+    for (const [name, bytes] of vcpu.state) expect(bytes).toEqual(state[name as keyof VcpuState]);
   });
 
   it('leaves time for later, and the wall clock alone', () => {
@@ -105,22 +114,39 @@ describe('restoreVcpu', () => {
   });
 });
 
-describe('restoreTime', () => {
-  it('moves the TSC on, and sets the deadline after it, as it was', () => {
-    const vcpu = new FakeVcpu();
-    restoreTime(vcpu.asVcpu(), stateWith([TSC_DEADLINE, 5000n], [EFER, 1n], [TSC, 1000n]), 234n);
-    expect(vcpu.log).toEqual(['msr 10', 'msr 6e0']);
-    expect([...vcpu.msrs]).toEqual([
-      [TSC, 1234n],
-      [TSC_DEADLINE, 5000n],
+describe('the TSC', () => {
+  it('is set as it was read, in a state that was read before', () => {
+    const state = stateWith([EFER, 1n], [TSC, 1000n]);
+    putTsc(state, 2n ** 64n - 5n);
+    expect(savedTsc(state)).toBe(2n ** 64n - 5n);
+    expect(msrsOf(state.msrs)).toEqual([
+      [EFER, 1n],
+      [TSC, 2n ** 64n - 5n],
     ]);
+    expect(savedTsc(stateWith([EFER, 1n]))).toBeUndefined();
   });
 
-  it('wraps as the counter does, and changes nothing in the saved state', () => {
+  it('is written where KVM cannot take it for another one that it knows', () => {
     const vcpu = new FakeVcpu();
-    const state = stateWith([TSC, 2n ** 64n - 1n]);
-    restoreTime(vcpu.asVcpu(), state, 3n);
-    expect(vcpu.msrs.get(TSC)).toBe(2n);
-    expect(msrsOf(state.msrs)).toEqual([[TSC, 2n ** 64n - 1n]]);
+    const written: bigint[] = [];
+    const { setMsrs } = vcpu;
+    vcpu.setMsrs = (entries) => {
+      written.push(...msrsOf(entries).map(([, value]) => value));
+      return setMsrs.call(vcpu, entries);
+    };
+    writeTsc(vcpu.asVcpu(), 5_000_000_000n, true);
+    expect(written).toHaveLength(2);
+    expect(written[0]! - written[1]!).toBeGreaterThan(3600n * 5_000_000_000n); // an hour, at 5 GHz
+    expect(readTsc(vcpu.asVcpu())).toBe(5_000_000_000n);
+    writeTsc(vcpu.asVcpu(), 2n ** 64n + 7n, false); // wraps, as the counter does
+    expect(written.slice(2)).toEqual([7n]);
+  });
+});
+
+describe('restoreDeadline', () => {
+  it('sets the deadline alone', () => {
+    const vcpu = new FakeVcpu();
+    restoreDeadline(vcpu.asVcpu(), stateWith([TSC_DEADLINE, 5000n], [EFER, 1n], [TSC, 1000n]));
+    expect([...vcpu.msrs]).toEqual([[TSC_DEADLINE, 5000n]]);
   });
 });

@@ -92,7 +92,8 @@ function fakeMachine(): Machine {
       return pause(deadline, signal);
     },
     releaseDevices: async () => 'the devices',
-    save: (devices: unknown) => ({ state: { cpu: { machine: 'threads', vcpus: [] }, devices }, clockAt: 0 }),
+    readClocks: () => ({ moment: { atMicros: 0, wallClockMs: 0 }, tscs: [], kvmclock: new Uint8Array(0) }),
+    save: (_: unknown, devices: unknown) => ({ cpu: { machine: 'threads', vcpus: [] }, devices }),
     goOn: async () => {
       log.push('goes on');
       return goOn();
