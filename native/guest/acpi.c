@@ -106,6 +106,7 @@ static void read_fadt(struct acpi *acpi, const uint8_t *fadt) {
     DSDT = 40,
     PM1A_EVENT = 56,
     PM1A_CONTROL = 64,
+    PM_TIMER = 76,
     X_DSDT = 140,
     SLEEP_CONTROL = 244,
     GAS_ADDRESS = 4,
@@ -113,10 +114,12 @@ static void read_fadt(struct acpi *acpi, const uint8_t *fadt) {
   };
   enum { SYSTEM_IO = 1, MAX_PORT = 0xffff };
   const uint32_t bytes = table_bytes(fadt);
-  if (bytes < PM1A_CONTROL + 4) return;
+  if (bytes < PM_TIMER + 4) return;
   const uint64_t event = read_le(fadt + PM1A_EVENT, 4), control = read_le(fadt + PM1A_CONTROL, 4);
   if (event <= MAX_PORT) acpi->pm1a_event_port = (uint16_t)event;
   if (control <= MAX_PORT) acpi->pm1a_control_port = (uint16_t)control;
+  const uint64_t timer = read_le(fadt + PM_TIMER, 4);
+  if (timer <= MAX_PORT) acpi->pm_timer_port = (uint16_t)timer;
   if (bytes >= SLEEP_CONTROL + GAS_BYTES && fadt[SLEEP_CONTROL] == SYSTEM_IO) {
     const uint64_t port = read_le(fadt + SLEEP_CONTROL + GAS_ADDRESS, 8);
     if (port <= MAX_PORT) acpi->sleep_control_port = (uint16_t)port;

@@ -14,6 +14,7 @@ struct acpi {
   /* 0 if the FADT has none (hardware-reduced ACPI). */
   uint16_t pm1a_event_port;
   uint16_t pm1a_control_port;
+  uint16_t pm_timer_port;
   /* SLEEP_CONTROL_REG as a port; 0 if there is none. */
   uint16_t sleep_control_port;
   uint8_t s5_sleep_type;

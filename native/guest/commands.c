@@ -4,6 +4,7 @@
 
 #include "bad-pages.h"
 #include "clock.h"
+#include "clocks.h"
 #include "cpuinfo.h"
 #include "cpus.h"
 #include "json.h"
@@ -128,6 +129,11 @@ static void tell_time(const char *args) {
   json_end();
 }
 
+static void clocks(const char *args) {
+  (void)args;
+  clocks_report(acpi);
+}
+
 static void stop(const char *args) {
   (void)args;
   stop_work();
@@ -241,6 +247,7 @@ static const struct command {
     {"reset", " ", reset},
     {"series", " last_ms ", series},
     {"clock", " ", tell_time},
+    {"clocks", " ", clocks},
     {"stop", " ", stop},
     {"verify", " outside ", verify},
     {"registers", " seed ", registers},

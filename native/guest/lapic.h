@@ -7,6 +7,11 @@
 void lapic_enable(void);
 /** The xAPIC id of the vCPU that calls. */
 uint8_t lapic_id(void);
+
+/** The timer counts down from the highest value, in ticks of 128 ns under KVM, over and over; not anew if it does. */
+void lapic_timer_start(void);
+
+uint32_t lapic_timer(void);
 /** INIT: the processor waits for a start-up message, whatever it did before. */
 void lapic_send_init(uint8_t apic_id);
 /** Start-up message: the processor begins in real mode at `page`, a multiple of 4 KiB below 1 MiB. */

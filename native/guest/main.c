@@ -34,6 +34,10 @@
  *   {"event":"series","interval_us":10000,"start_us":N,"now_us":N,"counts":[...],"longest_us":[...]}
  * clock
  *   {"event":"clock","now_us":N}
+ * clocks
+ *   All clocks of the machine, in one moment, apart_us from the first to the last of them: TSC, power-management timer
+ *   (3.579545 MHz, 32 bits), and under KVM the timer of vCPU 0's LAPIC, which counts down since the first such command.
+ *   {"event":"clocks","tsc_us":N,"apart_us":N,"pm_timer":N,"second_of_day":N,"lapic":N}
  * stop
  *   {"event":"stopped","accesses":N}
  * verify [outside=N]

@@ -21,6 +21,12 @@ static inline uint16_t in16(uint16_t port) {
   return value;
 }
 
+static inline uint32_t in32(uint16_t port) {
+  uint32_t value;
+  __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
+
 static inline void out16(uint16_t port, uint16_t value) { __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
 
 /** One exit to the VMM for all bytes, where the host does string I/O at once. There is none on threads. */

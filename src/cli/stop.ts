@@ -31,6 +31,6 @@ export async function stopCommand(name: string, { force = false, timeout }: Stop
 }
 
 async function nameIsFree(name: string): Promise<void> {
-  const deadline = Date.now() + LAST_STEPS_MS;
-  while (existsSync(lockPath(name)) && Date.now() < deadline) await delay(POLL_MS);
+  const deadline = performance.now() + LAST_STEPS_MS;
+  while (existsSync(lockPath(name)) && performance.now() < deadline) await delay(POLL_MS);
 }

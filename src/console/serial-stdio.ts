@@ -66,8 +66,8 @@ function processStdio(): Stdio {
 
 async function closeStreams({ input, output }: Stdio): Promise<void> {
   input.pause();
-  const deadline = Date.now() + FLUSH_MS;
-  while (output.writable && output.writableLength > 0 && Date.now() < deadline) {
+  const deadline = performance.now() + FLUSH_MS;
+  while (output.writable && output.writableLength > 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   // process.stdout is still needed for whatever the command has to say.

@@ -44,13 +44,13 @@ export class GuestConsole {
   /** Waits until the guest answers commands; drops what it said before. */
   async synchronize(): Promise<void> {
     const token = `sync-${process.pid}-${++this.#echoes}`;
-    const deadline = Date.now() + ANSWER_TIMEOUT_MS;
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
     // Said again and again, because a guest that still boots does not listen.
     for (;;) {
       const heard = this.#next((event) => event.event === 'echo' && event['text'] === token, 500);
       this.#stream.write(`echo ${token}\n`);
       if ((await heard) !== undefined) break;
-      if (Date.now() > deadline) throw new PostcopyError('GUEST_FAILED', 'the guest does not answer on its console');
+      if (performance.now() > deadline) throw new PostcopyError('GUEST_FAILED', 'the guest does not answer on its console');
     }
     this.trouble.length = 0;
   }

@@ -62,12 +62,12 @@ export class SpawnedVm {
 
   /** Waits for the state; throws if the process ends before. */
   async reach(...states: VmState[]): Promise<VmStatus> {
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = performance.now() + START_TIMEOUT_MS;
     for (;;) {
       if (this.#over) throw new PostcopyError('INTERNAL', `${this.name} ended: ${this.#stderr.trim()}`);
       const status = await this.client.status().catch(() => undefined);
       if (status !== undefined && states.includes(status.state)) return status;
-      if (Date.now() > deadline) throw this.#tooSlow(states[0]!, status);
+      if (performance.now() > deadline) throw this.#tooSlow(states[0]!, status);
       await delay(POLL_MS);
     }
   }

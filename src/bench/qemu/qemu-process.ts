@@ -71,12 +71,12 @@ export class QemuProcess {
   }
 
   async #open(path: string): Promise<Socket> {
-    const deadline = Date.now() + START_LIMIT_MS;
+    const deadline = performance.now() + START_LIMIT_MS;
     for (;;) {
       if (this.#over) throw new Error(`QEMU (${this.#name}) ended: ${this.#stderr.trim()}`);
       const socket = await tryConnect(path);
       if (socket !== undefined) return socket;
-      if (Date.now() > deadline) throw new Error(`QEMU (${this.#name}) does not open ${path}: ${this.#stderr.trim()}`);
+      if (performance.now() > deadline) throw new Error(`QEMU (${this.#name}) does not open ${path}: ${this.#stderr.trim()}`);
       await delay(POLL_MS);
     }
   }
