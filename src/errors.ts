@@ -40,6 +40,10 @@ export type Fact =
   | { kind: 'host-unfit' } // KVM or userfaultfd cannot be used
   | { kind: 'port-taken' }
   | { kind: 'nobody-waits' } // for a VM, at the address given
+  | { kind: 'unsecured' } // what leaves this host, or comes to it
+  | { kind: 'key-wanted' } // at the address given
+  | { kind: 'key-refused' } // there: it is another one
+  | { kind: 'no-tls' } // there, or nothing of ours
   | { kind: 'no-such-vm' }
   | { kind: 'can-be-cut'; name: string } // the power of a VM whose guest cannot react
   | { kind: 'can-be-given-up'; name: string } // what is here of a VM

@@ -11,6 +11,8 @@ import type { Notice } from './vm/vm-process.js';
 
 export { PostcopyError, describeError, factsOf, type ErrorCode, type Fact } from './errors.js';
 export { checkVmSettings, type VmSettings } from './configure/vm-config.js';
+export { newMigrationKey, type GivenSecurity, type TlsFiles } from './configure/security.js';
+export { readKeyFile, readTlsDirectory } from './configure/security-files.js';
 export type { NetConfig, NetPlace } from './configure/net.js';
 export { VmClient } from './control/client.js';
 export type { MigrateRequest, StopRequest, VmEnd, VmService, VmState, VmStatus } from './vm/service.js';

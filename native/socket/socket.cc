@@ -31,6 +31,13 @@ void SetIfGiven(Napi::Env env, Napi::Object options, const char* key, int fd, in
   SetOption(env, fd, level, name, static_cast<int>(number), key);
 }
 
+// One end of a socket pair has nothing of TCP: whoever relays what goes through it sets up the connection behind it.
+bool IsLocal(int fd) {
+  int domain = AF_UNSPEC;
+  socklen_t size = sizeof domain;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 }  // namespace
 
 // new Socket('listen', host, port) | new Socket('connect', host, port, timeoutMs) | new Socket('adopt', fd)
@@ -80,11 +87,12 @@ Napi::Value Socket::Accept(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-// configure({noDelay, sendBuffer, userTimeoutMs, congestion}): TCP options, those given.
+// configure({noDelay, sendBuffer, userTimeoutMs, congestion}): TCP options, those given; none of a local socket's.
 Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "options must be an object");
   Napi::Object options = info[0].As<Napi::Object>();
   int fd = ref_.Get(info.Env()).Get();
+  if (IsLocal(fd)) return info.Env().Undefined();
   SetIfGiven(info.Env(), options, "noDelay", fd, IPPROTO_TCP, TCP_NODELAY);
   SetIfGiven(info.Env(), options, "sendBuffer", fd, SOL_SOCKET, SO_SNDBUF);
   SetIfGiven(info.Env(), options, "userTimeoutMs", fd, IPPROTO_TCP, TCP_USER_TIMEOUT);

@@ -21,7 +21,7 @@ class PostcopyPair implements Pair {
 
   constructor(kind: MachineName, shape: GuestShape, site: Site) {
     const { host, port } = site.listen;
-    const listen = ['--machine', kind, '--listen', `${host}:${port}`, '--serial', 'null'];
+    const listen = ['--machine', kind, '--listen', `${host}:${port}`, '--plain', '--serial', 'null'];
     const boot = ['--kernel', guestBinary(), '--memory', `${Math.round(shape.memoryBytes / MIB)}M`];
     const machine = ['--machine', kind, '--cpus', String(shape.cpus), '--serial', 'null', '--no-reboot'];
     // A machine of threads tells its guest itself: it has the host's own.
@@ -50,7 +50,7 @@ class PostcopyPair implements Pair {
   }
 
   async migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated> {
-    const summary = await this.#source.client.migrate(this.#site.connect, (progress) =>
+    const summary = await this.#source.client.migrate({ ...this.#site.connect, plain: true }, (progress) =>
       onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
     );
     const completedAtMs = performance.now();

@@ -20,6 +20,12 @@ export const ADVICE: Record<Fact['kind'], string> = {
   'host-unfit': 'See `postcopy doctor` for how to get it',
   'port-taken': '--listen HOST:PORT says which',
   'nobody-waits': 'Is `postcopy receive` running there?',
+  unsecured:
+    '--key KEY gives the key that `receive` has printed there, --key-file FILE or --tls-dir DIR what both ends have, ' +
+    'and --plain at both ends sends it in the clear, to and from anybody',
+  'key-wanted': '`postcopy receive` has printed it there: --key KEY, or --key-file FILE or --tls-dir DIR, gives it',
+  'key-refused': '`postcopy receive` there prints another key each time: give the one that it printed last',
+  'no-tls': 'If `postcopy receive` waits there with --plain, or only for its own host, --plain is needed here as well',
   'no-such-vm': '`postcopy list` shows those that do',
   'can-be-cut': '`postcopy stop --force {name}` cuts it',
   'can-be-given-up': '`postcopy stop --force {name}` gives it up',

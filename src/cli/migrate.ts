@@ -8,9 +8,10 @@ import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine, printJson, say, type Output } from './output.js';
 import { givenMigrateOptions } from './migrate-flags.js';
 import { progressLine, summaryText } from './migration-text.js';
+import { givenSecurity, type SecurityFlags } from './security-flags.js';
 import { withClient } from './with-client.js';
 
-export interface MigrateCommandOptions extends GivenMigrateOptions {
+export interface MigrateCommandOptions extends GivenMigrateOptions, SecurityFlags {
   json?: boolean;
 }
 
@@ -38,7 +39,7 @@ export async function migrateCommand(
   const destination = parseAddress(to, 'connect');
   const { summary, fate } = await migrate(
     name,
-    { ...destination, ...givenMigrateOptions(options) },
+    { ...destination, ...givenSecurity(options), ...givenMigrateOptions(options) },
     options.json !== true,
   );
   if (options.json === true) printJson(output, summary);

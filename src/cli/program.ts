@@ -14,11 +14,12 @@ import {
   type LogLevel,
   type Output,
 } from './output.js';
+import type { MigrateCommandOptions } from './migrate.js';
 import { migrateFlags } from './migrate-flags.js';
 import { CPUS } from '../configure/cpu-setting.js';
+import { withSecurityFlags } from './security-flags.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
 import { CONSOLE_PORTS, type ConsolePort } from '../console/console-port.js';
-import type { GivenMigrateOptions } from '../migrate/options.js';
 import { VERSION } from '../version.js';
 
 const MACHINE_HELP = "kvm, or threads of the process that run postcopy's own guest: for tests and measurements";
@@ -126,7 +127,7 @@ function addHostCommands(program: Command, words: string[], output: Output, done
       const { runCommand } = await import('./run.js');
       done(await runCommand(command.optsWithGlobals(), words, output));
     });
-  program
+  const receive = program
     .command('receive')
     .description('wait for one VM from another host, run it and stay with it')
     .requiredOption('--name <name>', 'of the VM on this host')
@@ -144,7 +145,8 @@ function addHostCommands(program: Command, words: string[], output: Output, done
       `what an interface of the VM gets on this host: id=ID,tap=NAME[,bridge=NAME]${REPEATABLE}`,
       collect,
     )
-    .option('--no-confine', CONFINE_HELP)
+    .option('--no-confine', CONFINE_HELP);
+  withSecurityFlags(receive, 'what "migrate" has to give there too, instead of a new one that is printed')
     .option('--detach', DETACH_HELP)
     .action(async (_options: object, command: Command) => {
       const { receiveCommand } = await import('./receive.js');
@@ -153,10 +155,12 @@ function addHostCommands(program: Command, words: string[], output: Output, done
 }
 
 function addClientCommands(program: Command, output: Output, done: Done): void {
-  withMigrateFlags(program.command('migrate <name> <host:port>'))
+  withMigrateFlags(
+    withSecurityFlags(program.command('migrate <name> <host:port>'), 'the key that "receive" has printed there'),
+  )
     .description('move a VM to the host where "postcopy receive" waits')
     .option('--json', 'print the summary as one JSON object')
-    .action(async (name: string, to: string, options: { json?: boolean } & GivenMigrateOptions) => {
+    .action(async (name: string, to: string, options: MigrateCommandOptions) => {
       const { migrateCommand } = await import('./migrate.js');
       done(await migrateCommand(name, to, options, output));
     });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { migrateOptionsSchema } from '../migrate/options.js';
 import { isHost, isUnspecified, NO_TARGET, PORT_MAX } from '../configure/address.js';
+import { securitySchema } from '../configure/security.js';
 
 const PORT_RULE = `must be a number from 1 to ${PORT_MAX}`;
 
@@ -11,6 +12,7 @@ export const migrateRequestSchema = z.strictObject({
     .refine(isHost, { error: 'is no host name or IP address' })
     .refine((host) => !isUnspecified(host), { error: `names nobody: ${NO_TARGET}` }),
   port: z.int(PORT_RULE).min(1, PORT_RULE).max(PORT_MAX, PORT_RULE),
+  ...securitySchema.shape,
   ...migrateOptionsSchema.shape,
 });
 

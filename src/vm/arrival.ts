@@ -1,6 +1,7 @@
 /** A VM that this process waits for: the port it comes on, and what it needs of this host. */
 import type { MachineName } from '../configure/machine-setting.js';
 import { rememberOutput } from '../console/moving-output.js';
+import type { Security } from '../configure/security.js';
 import { describeError, factsOf, type Fact } from '../errors.js';
 import { bootId } from '../host/boot-id.js';
 import type { WhoUses } from '../host/disk-errors.js';
@@ -17,6 +18,7 @@ export interface ArrivalOptions extends DeviceOverrides {
   machine: MachineName;
   host: string;
   port: number;
+  security: Security;
   whoUses: WhoUses;
 }
 
@@ -47,6 +49,7 @@ export class Arrival {
     rehearseCodec();
     this.#incoming = new Incoming(options.host, options.port, {
       machine: options.machine,
+      security: options.security,
       createMachine: (hello) => this.#createMachine(hello),
       openDevices: (hello, signal) => this.#openDevices(hello, signal),
       onIncoming: (peer) => {

@@ -1,4 +1,5 @@
 /** What the states of a VM hold (life.ts), and where that is in them. */
+import type { Security } from '../configure/security.js';
 import type { Machine } from '../machine/machine.js';
 import type { HostDevices } from '../host/host-devices.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -27,6 +28,7 @@ export interface Departure {
 export interface Order {
   host: string;
   port: number;
+  security: Security;
   options: MigrateOptions;
   onProgress(progress: MigrationProgress): void;
   answer(summary: Promise<MigrationSummary>): void;

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { ProcessRights } from '../confine/process-rights.js';
+import type { GivenSecurity } from '../configure/security.js';
 import type { ErrorCode, Fact } from '../errors.js';
 import type { DeviceStatus } from '../host/kinds/table.js';
 import type { ConsolePort } from '../console/console-port.js';
@@ -37,7 +38,7 @@ export interface VmStatus extends Partial<DeviceStatus> {
   rights?: ProcessRights;
 }
 
-export interface MigrateRequest extends GivenMigrateOptions {
+export interface MigrateRequest extends GivenMigrateOptions, GivenSecurity {
   host: string;
   port: number;
 }

@@ -1,5 +1,6 @@
 /** VMs of this process, for its commands and for programs that embed it. */
 import { DEFAULT_MACHINE, type MachineName } from '../configure/machine-setting.js';
+import { settleSecurity, type GivenSecurity } from '../configure/security.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import type { VmEnd, VmService } from './service.js';
 import type { Consoles } from '../machine/console-lines.js';
@@ -21,6 +22,8 @@ export interface ReceiveOptions extends DeviceOverrides {
   machine?: MachineName;
   host: string;
   port: number;
+  /** Not needed where nobody but this host comes in. */
+  security?: GivenSecurity;
 }
 
 /** Told to the operator while the VM lives: resets, moves. */
@@ -49,11 +52,12 @@ export async function receiveVm(
   notice: Notice = () => {},
   whoUses: WhoUses = nobodyKnown,
 ): Promise<VmProcess> {
-  const { name, machine = DEFAULT_MACHINE, host, port, ...overrides } = options;
+  const { name, machine = DEFAULT_MACHINE, host, port, security = {}, ...overrides } = options;
+  const settled = settleSecurity(security, host);
   requireMachine(machine);
   requireUserfaultfd();
   const vm = newVm(name, machine, consoles, notice, whoUses);
-  vm.receive(host, port, overrides);
+  vm.receive(host, port, settled, overrides);
   return vm;
 }
 

@@ -45,6 +45,7 @@ import {
 import { shutDown } from './shut-down.js';
 import { statusOf } from './status.js';
 import { toldOf } from './tell.js';
+import { settleSecurity, type Security } from '../configure/security.js';
 import { checkMigrateOptions } from '../migrate/options.js';
 import { helloOf, recordOfBoot, recordOfHello } from './vm-record.js';
 
@@ -89,8 +90,8 @@ export class Vm implements VmService {
   }
 
   /** Waits for a VM. Throws with nothing left behind. */
-  receive(host: string, port: number, overrides: DeviceOverrides): void {
-    const options = { ...overrides, machine: this.machine, host, port, whoUses: this.whoUses };
+  receive(host: string, port: number, security: Security, overrides: DeviceOverrides): void {
+    const options = { ...overrides, machine: this.machine, host, port, security, whoUses: this.whoUses };
     const arrival = new Arrival(options, this.consoles, {
       announced: (peer) => this.#happened({ type: 'announced', peer }),
       notTaken: (reasons, refused, facts) => this.#happened({ type: 'not-taken', reasons, refused, facts }),
@@ -125,8 +126,9 @@ export class Vm implements VmService {
 
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
     return new Promise((answer, reject) => {
-      const { host, port, ...given } = request;
-      const order = { host, port, options: checkMigrateOptions(given), onProgress, answer };
+      const { host, port, plain, key, tls, ...given } = request;
+      const security = settleSecurity({ plain, key, tls }, host);
+      const order = { host, port, security, options: checkMigrateOptions(given), onProgress, answer };
       this.#ask({ type: 'migrate', order }).catch(reject);
     });
   }
@@ -353,7 +355,7 @@ export class Vm implements VmService {
     this.#happened({ type: 'gone-on', guest });
   }
 
-  #send(guest: Guest, { host, port, options, onProgress, answer }: Order): void {
+  #send(guest: Guest, { host, port, security, options, onProgress, answer }: Order): void {
     const { machine, record } = guest;
     const peer = formatAddress({ host, port });
     const vm = new SendVm({
@@ -364,6 +366,7 @@ export class Vm implements VmService {
       output: new MovingOutput(this.consoles),
       host,
       port,
+      security,
       onProgress: this.#progressTeller(),
       onCommit: () => this.#happened({ type: 'commit', send }),
       onHeld: (reason) => this.#happened({ type: 'held', send, reason }),

@@ -41,7 +41,7 @@ async function waitForPages(): Promise<ShortVm> {
   const vm = new GuestVm(`vm${++made}`);
   await vm.run(source, { cpus: 1, patternMib: 96, restUs: 5000 });
   const receiver = await vm.receive(destination, PORT + made);
-  source.spawn(`postcopy migrate ${vm.name} ${destination.address}:${PORT + made}`);
+  source.spawn(`postcopy migrate ${vm.name} ${destination.address}:${PORT + made} --key ${vm.key}`);
   await receiver.output(/has come from/, COME_LIMIT_MS);
   await sleep(MOVING_MS);
   vm.here.process.kill('SIGSTOP');

@@ -26,7 +26,7 @@ test('the destination process is killed before COMMIT: the guest runs on', async
   receiver.kill('SIGSTOP');
   const migration = lab
     .host(1)
-    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --json`, { timeoutMs: 120_000 });
+    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --key ${vm.key} --json`, { timeoutMs: 120_000 });
   await sleep(1000);
   receiver.kill('SIGKILL');
   expect((await migration).code).not.toBe(0);

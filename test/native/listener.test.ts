@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 function listen(host: string, port = 0): AListener {
-  const listener = new Listener(host, port);
+  const listener = new Listener(host, port, { kind: 'plain' });
   listeners.push(listener);
   return listener;
 }

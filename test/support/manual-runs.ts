@@ -64,13 +64,14 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
   ],
   'postcopy-list.1': [['postcopy list', 'vm']],
   'postcopy-migrate.1': [
-    ['postcopy migrate web 192.0.2.2:7000\n', 'vm'],
-    ['postcopy migrate web 192.0.2.2:7000 --json', 'vm'],
+    ['postcopy migrate web 192.0.2.2:7000 --key KEY\n', 'vm'],
+    ['postcopy migrate web 192.0.2.2:7000 --key KEY --json', 'vm'],
   ],
   'postcopy-pause.1': [['postcopy pause web', 'vm']],
   'postcopy-receive.1': [
     ['postcopy receive --detach --name web --listen 0.0.0.0:7000', 'vm'],
-    ['postcopy receive --detach --name web --listen 192.0.2.2:7000', 'vm'],
+    ['postcopy receive --detach --name web --listen 192.0.2.2:7000 \\', 'vm'],
+    ['postcopy receive --detach --name web --listen 192.0.2.2:7000 --key-file', 'parsed'],
   ],
   'postcopy-resume.1': [
     ['postcopy resume web', 'vm'],

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { newMigrationKey } from '../../src/configure/security.js';
 import { VmClient } from '../../src/control/client.js';
 import type { VmStatus } from '../../src/vm/service.js';
 import { guestBinary } from '../../src/trial/guest-binary.js';
@@ -122,6 +123,9 @@ class Host {
 const first = new Host('first');
 const second = new Host('second');
 const ANY_PORT = '127.0.0.1:0';
+const KEY = newMigrationKey();
+/** Within a host a key has to be asked for. */
+const WITH_KEY = `${ANY_PORT} --key ${KEY}`;
 
 test('a first migration, by README', async () => {
   await first.run(README, 'postcopy run --detach --name here');
@@ -144,10 +148,10 @@ test('two machines of threads', async () => {
 test('a VM with a disk, from one host to the other; seen, paused, and stopped there', async () => {
   await first.run('postcopy-run.1', 'postcopy run --detach --name web');
   expect(await first.status('web')).toMatchObject({ state: 'running', disks: [{ id: 'root' }] });
-  const here = { '192.0.2.2:7000': ANY_PORT, '/dev/san/web': '/srv/web/root.img' };
-  await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 192.0.2.2:7000', here);
-  const to = { '192.0.2.2:7000': await second.listens('web') };
-  const moved = await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000\n', to);
+  const here = { '192.0.2.2:7000': WITH_KEY, '/dev/san/web': '/srv/web/root.img' };
+  await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 192.0.2.2:7000 \\', here);
+  const to = { '192.0.2.2:7000': await second.listens('web'), KEY };
+  const moved = await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --key KEY\n', to);
   expect(moved.stdout).toMatch(/^web runs at 127\.0\.0\.1:\d+, moved completely/);
 
   expect((await second.run('postcopy-list.1', 'postcopy list')).stdout).toMatch(/^web +running /m);
@@ -171,10 +175,10 @@ test('a VM with a disk, from one host to the other; seen, paused, and stopped th
 test('in the foreground; figures of a move; back over the HTTP API', async () => {
   const foreground = first.try('postcopy-run.1', 'postcopy run --name try');
   await first.reaches('try', 'running');
-  const listen = { '0.0.0.0:7000': ANY_PORT };
+  const listen = { '0.0.0.0:7000': WITH_KEY };
   await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 0.0.0.0:7000', listen);
-  const to = { '192.0.2.2:7000': await second.listens('web'), 'migrate web': 'migrate try' };
-  await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --json', to);
+  const to = { '192.0.2.2:7000': await second.listens('web'), 'migrate web': 'migrate try', KEY };
+  await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --key KEY --json', to);
   const figures = join(files, '/var/tmp/web-moved.json');
   expect(JSON.parse(readFileSync(figures, 'utf8'))).toMatchObject({ status: 'completed', mode: 'post-copy' });
   expect(await foreground).toMatchObject({ code: 0 });
@@ -183,7 +187,7 @@ test('in the foreground; figures of a move; back over the HTTP API', async () =>
   expect(JSON.parse(openapi.stdout)).toMatchObject({ openapi: '3.1.1' });
   await first.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 0.0.0.0:7000', listen);
   const [host, port] = (await first.listens('web')).split(':');
-  const back = { '192.0.2.2': host!, '7000': port! };
+  const back = { '192.0.2.2': host!, '7000': port!, KEY };
   const lines = await second.run('postcopy-http-api.7', 'curl --unix-socket /run/postcopy/web.sock --no-buffer', back);
   expect(JSON.parse(lines.stdout.trimEnd().split('\n').at(-1)!)).toMatchObject({ summary: { status: 'completed' } });
   const stopped = await first.run('postcopy-http-api.7', 'curl --unix-socket /run/postcopy/web.sock \\');
@@ -198,7 +202,7 @@ test('what a file describes, until its power is cut at the latest', async () => 
 });
 
 test('the library boots a VM, moves it, and ends it there', async () => {
-  const listen = { '0.0.0.0:7000': ANY_PORT };
+  const listen = { '0.0.0.0:7000': WITH_KEY };
   await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 0.0.0.0:7000', listen);
   const [host, port] = (await second.listens('web')).split(':');
   const moved = await program(first, 'import { checkVmSettings', {
@@ -207,6 +211,7 @@ test('the library boots a VM, moves it, and ends it there', async () => {
     "memory: '2G'": "memory: '128M'",
     "'192.0.2.2'": `'${host}'`,
     'port: 7000': `port: ${port}`,
+    KEY,
   });
   expect(moved).toMatch(/^completed \d/m);
   expect(await program(second, 'import { VmClient', {})).toContain("state: 'running'");

@@ -5,6 +5,7 @@
 import { Socket as NodeSocket } from 'node:net';
 import { Deferred } from '../../basics/deferred.js';
 import { formatAddress } from '../../configure/address.js';
+import type { Security } from '../../configure/security.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { ControlConnection } from '../link/control-connection.js';
@@ -18,6 +19,8 @@ import type { DestinationJob } from './job.js';
 import { ReceiveVm, type ReceiveHooks, type ReceiveOutcome } from './receive-vm.js';
 
 export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorker'> {
+  /** Of every connection to here. */
+  security: Security;
   onIncoming(peer: string): void;
   onRefused(reasons: string[]): void;
   /** The VM that was announced does not come; it goes on waiting. */
@@ -28,7 +31,7 @@ export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' | 'not
 
 /** What it waits with; a test hands in others. */
 export interface IncomingParts {
-  listen(host: string, port: number): Pick<Listener, 'on' | 'port' | 'close'>;
+  listen(host: string, port: number, security: Security): Pick<Listener, 'on' | 'port' | 'close'>;
   startPageWorker(): Promise<PageWorker<DestinationJob>>;
   receive(control: ControlConnection, id: Uint8Array, hooks: ReceiveHooks): Reception;
 }
@@ -36,7 +39,7 @@ export interface IncomingParts {
 type Reception = Pick<ReceiveVm, 'id' | 'outcome' | 'pagesMissing' | 'attach' | 'cancel'>;
 
 const PARTS: IncomingParts = {
-  listen: (host, port) => new Listener(host, port),
+  listen: (host, port, security) => new Listener(host, port, security),
   startPageWorker,
   receive: (control, id, hooks) => new ReceiveVm(control, id, hooks),
 };
@@ -66,7 +69,7 @@ export class Incoming {
     this.#host = host;
     this.#hooks = hooks;
     this.#parts = parts;
-    this.#listener = parts.listen(host, port);
+    this.#listener = parts.listen(host, port, hooks.security);
     this.#listener.on('channel', (channel) => this.#admit(channel));
     this.#listener.on('failed', (error) => this.#deaf(error));
     this.#pageWorker = parts.startPageWorker();

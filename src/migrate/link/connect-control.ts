@@ -2,12 +2,11 @@
 import type { Socket } from 'node:net';
 import { whileWanted } from '../../basics/while-wanted.js';
 import { within } from '../../basics/within.js';
-import { formatAddress, type Address } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { ControlConnection } from './control-connection.js';
+import type { Dialer } from './dialer.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, versionToFallBackTo } from '../wire/preamble.js';
 import { FIRST_ANSWER_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from '../wire/protocol.js';
-import { connectTo } from './connect-to.js';
 
 /**
  * Asks in `version`, and again in an older one if the destination wants that. Throws UNREACHABLE if nobody answers, BAD_PEER
@@ -15,21 +14,20 @@ import { connectTo } from './connect-to.js';
  * `signal` is aborted.
  */
 export async function connectControl(
-  address: Address,
+  dialer: Dialer,
   id: Uint8Array,
   signal: AbortSignal,
   version: ProtocolVersion = PROTOCOL_VERSION,
 ): Promise<ControlConnection> {
-  const peer = formatAddress(address);
-  const socket = await connectTo(address, signal);
+  const { peer } = dialer;
+  const socket = await dialer.connect(signal);
   try {
     socket.write(encodePreamble(version, 'control', 0, id));
     const answer = await readExactly(socket, PREAMBLE_BYTES, peer, signal);
     const older = versionToFallBackTo(answer, version);
     if (older !== undefined) {
-      const remote = { host: socket.remoteAddress ?? address.host, port: address.port };
       socket.destroy();
-      return await connectControl(remote, id, signal, older);
+      return await connectControl(dialer, id, signal, older);
     }
     checkVerdict(answer, peer, version);
     return new ControlConnection(socket, peer, version);

@@ -1,6 +1,8 @@
 /** Connects one page channel to the destination. Runs on the channel's worker: it waits for the network. */
+import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
+import { askForRelay, type Route } from './dialer.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, type Channel } from '../wire/preamble.js';
 import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS, type ProtocolVersion } from '../wire/protocol.js';
 
@@ -11,9 +13,7 @@ import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS, type ProtocolVersion }
 const CONGESTION = 'cubic';
 
 /** A destination, and what it knows the migration by. */
-export interface MigrationAddress {
-  host: string;
-  port: number;
+export interface MigrationAddress extends Route {
   /** Migration id. */
   id: Uint8Array;
   version: ProtocolVersion;
@@ -24,18 +24,31 @@ export interface ChannelAddress extends MigrationAddress {
   index: number;
 }
 
-export function openChannel({ host, port, id, version, channel, index }: ChannelAddress): Socket {
-  const peer = `${host}:${port}`;
-  const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
+export function openChannel(address: ChannelAddress): Socket {
+  const { id, version, channel, index } = address;
+  const peer = formatAddress(address);
+  const socket = connect(address);
   try {
-    socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
-    preferCongestion(socket);
     socket.send(encodePreamble(version, channel, index, id), 0, PREAMBLE_BYTES);
     const answer = new Uint8Array(PREAMBLE_BYTES);
     if (socket.receive(answer, 0, PREAMBLE_BYTES, PREAMBLE_BYTES, CONNECT_TIMEOUT_MS) < PREAMBLE_BYTES) {
       throw new PostcopyError('UNREACHABLE', `${peer} closed the ${channel} channel`);
     }
     checkVerdict(answer, peer, version);
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/** A relay's TCP connection is the relay's to set up. */
+function connect({ host, port, line }: Route): Socket {
+  if (line !== undefined) return new native.Socket('adopt', askForRelay(line).mine);
+  const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
+  try {
+    socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
+    preferCongestion(socket);
     return socket;
   } catch (error) {
     socket.close();

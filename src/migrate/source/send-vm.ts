@@ -8,6 +8,7 @@ import { formatAddress } from '../../configure/address.js';
 import type { MovingOutput } from '../../console/moving-output.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../report/summary.js';
 import { Deferred } from '../../basics/deferred.js';
+import type { Security } from '../../configure/security.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { pagesFor } from '../../memory/page-size.js';
@@ -24,6 +25,7 @@ import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, RECENT_OUTPUT } from '../wire/protocol.js';
 import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
+import { Dialer } from '../link/dialer.js';
 import { connectControl } from '../link/connect-control.js';
 import type { PageWorker } from '../../threads/page-worker.js';
 import { capture, type Capture } from './capture.js';
@@ -38,6 +40,8 @@ export interface SendOptions {
   prefetch: PrefetchName;
   host: string;
   port: number;
+  /** Of every connection to there. */
+  security: Security;
   /** A page worker started before; this migration's from now on. */
   pageWorker: Promise<PageWorker<SourceJob>>;
   /** What the guest's consoles have shown lately. */
@@ -74,7 +78,7 @@ type Step = source.SourceStep<Control, Capture>;
 
 /** What a migration is made with; a test hands in others. */
 export interface SendParts {
-  connect(address: { host: string; port: number }, id: Uint8Array, signal: AbortSignal): Promise<Control>;
+  connect(dialer: Dialer, id: Uint8Array, signal: AbortSignal): Promise<Control>;
   createChannels(...options: ConstructorParameters<typeof SourcePageChannels>): Channels;
   rehearse(machine: Machine): Promise<void>;
 }
@@ -126,6 +130,7 @@ export class SendVm {
   readonly #parts: SendParts;
   readonly #id = new Uint8Array(randomBytes(MIGRATION_ID_BYTES));
   readonly #drive: Drive<State, Event, Action>;
+  readonly #dialer: Dialer;
   readonly #channels: Channels;
   readonly #metrics: SendMetrics;
   readonly #progressTimer: NodeJS.Timeout;
@@ -153,6 +158,7 @@ export class SendVm {
       giveBack,
     });
     const broken = (reason: PostcopyError) => this.#drive.push({ type: 'channels-broken', reason });
+    this.#dialer = new Dialer(options);
     this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
     this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels });
     harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
@@ -194,7 +200,7 @@ export class SendVm {
       case 'write-back':
         return this.#writeBack(signal);
       case 'connect':
-        return { type: 'connected', control: await this.#parts.connect(this.#options, this.#id, signal) };
+        return { type: 'connected', control: await this.#parts.connect(this.#dialer, this.#id, signal) };
       case 'send-hello':
         return void this.#greet(action.control);
       case 'open-channels':
@@ -258,7 +264,7 @@ export class SendVm {
     const { machine } = this.#options;
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) control.ping();
-    await this.#channels.open({ ...control.remote, id: this.#id, version: control.version });
+    await this.#channels.open({ ...this.#dialer.routeTo(control.remote), id: this.#id, version: control.version });
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
@@ -321,6 +327,7 @@ export class SendVm {
     const summary = this.#metrics.summary(ending);
     try {
       await this.#channels.close();
+      await this.#dialer.close();
     } finally {
       const inDoubt = ending.status === 'link-lost' && !ranThere && this.#asked <= this.#askedBeforeCommit;
       this.#done.resolve(inDoubt ? { ...summary, inDoubt } : summary);

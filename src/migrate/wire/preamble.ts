@@ -19,8 +19,11 @@ const MAGIC = new TextEncoder().encode('POSTCOPY');
 const CHANNELS = ['control', 'urgent', 'bulk'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
-/** welcome: go on; version: we speak another one (in the answer); stranger: no such migration here; busy: another VM comes. */
-export const VERDICTS = ['welcome', 'version', 'stranger', 'busy'] as const;
+/**
+ * welcome: go on; version: we speak another one (in the answer); stranger: no such migration here; busy: another VM comes;
+ * secured: only what comes through TLS is heard (link/tls.ts).
+ */
+export const VERDICTS = ['welcome', 'version', 'stranger', 'busy', 'secured'] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
 export interface Preamble {
@@ -81,6 +84,11 @@ export function checkVerdict(bytes: Uint8Array, peer: string, version: ProtocolV
       'BAD_PEER',
       `${peer} speaks version ${answer.version} of the postcopy protocol, this end versions ${PROTOCOL_VERSIONS.join(' and ')}: install the same release on both hosts`,
     );
+  }
+  if (verdict === 'secured') {
+    throw new PostcopyError('REFUSED', `${peer} takes no VM without the key that it waits with`, undefined, [
+      { kind: 'key-wanted' },
+    ]);
   }
   if (verdict === 'busy') throw new PostcopyError('REFUSED', `${peer} is taking another VM already`);
   if (verdict !== 'welcome') throw new PostcopyError('BAD_PEER', `${peer} does not know this migration`);

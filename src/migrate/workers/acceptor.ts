@@ -7,19 +7,25 @@ import type { Tell } from '../../threads/messages.js';
 import { PollSet } from '../../threads/poll-set.js';
 import { LONGEST_WAIT_MS, serveJob } from '../../threads/serve-job.js';
 import { decodePreamble, PREAMBLE_BYTES } from '../wire/preamble.js';
-import type { AcceptorJob, AcceptorNews } from '../link/accepted-channel.js';
+import { GREETING_TIMEOUT_MS, type AcceptorJob, type AcceptorNews } from '../link/accepted-channel.js';
+import { GreetingRoom, MOST_GREETING } from '../link/greeting-room.js';
 
-/** Connections whose preamble is not whole; more wait in the kernel's backlog. */
-const MOST_GREETING = 16;
 /** After accept(2) failed; the connection still waits, so poll(2) would not. */
 const ACCEPT_PAUSE_MS = 100;
-const GREETING_TIMEOUT_MICROS = 5_000_000;
 
-interface Greeting {
-  socket: Socket;
-  bytes: Uint8Array;
-  have: number;
-  deadline: number;
+class PlainGreeting {
+  readonly peer: string;
+  readonly bytes = new Uint8Array(PREAMBLE_BYTES);
+  readonly deadline = native.monotonicMicros() + GREETING_TIMEOUT_MS * 1000;
+  have = 0;
+
+  constructor(readonly socket: Socket) {
+    this.peer = socket.peer;
+  }
+
+  close(): void {
+    this.socket.close();
+  }
 }
 
 class Acceptor {
@@ -27,7 +33,7 @@ class Acceptor {
   readonly #stop: Int32Array;
   readonly #tell: Tell<AcceptorNews>;
   readonly #set = new PollSet();
-  #greetings: Greeting[] = [];
+  readonly #greetings = new GreetingRoom<PlainGreeting>();
 
   constructor({ listenerHandle, stop }: AcceptorJob, tell: Tell<AcceptorNews>) {
     this.#listener = new native.Socket(null, listenerHandle);
@@ -37,12 +43,15 @@ class Acceptor {
 
   run(): void {
     while (!this.#isStopped) {
-      const isReached = this.#wait();
-      this.#greetings = this.#greetings.filter((greeting, i) => this.#greet(greeting, this.#set.revents(i + 1) !== 0));
+      const waiting = this.#greetings.all;
+      const isReached = this.#wait(waiting);
+      for (const [i, greeting] of waiting.entries()) {
+        if (!this.#greet(greeting, this.#set.revents(i + 1) !== 0)) this.#greetings.delete(greeting);
+      }
       // Its end is told by a shutdown of the listening socket, which makes it readable as well.
       if (isReached && !this.#isStopped) this.#acceptAll();
     }
-    for (const greeting of this.#greetings) greeting.socket.close();
+    this.#greetings.closeAll();
   }
 
   get #isStopped(): boolean {
@@ -50,25 +59,20 @@ class Acceptor {
   }
 
   /** True if somebody connects. */
-  #wait(): boolean {
-    const isFull = this.#greetings.length >= MOST_GREETING;
+  #wait(greetings: readonly PlainGreeting[]): boolean {
     this.#set.clear();
-    this.#set.add(this.#listener.fd, isFull ? 0 : POLLIN);
-    for (const { socket } of this.#greetings) this.#set.add(socket.fd, POLLIN);
+    this.#set.add(this.#listener.fd, POLLIN);
+    for (const { socket } of greetings) this.#set.add(socket.fd, POLLIN);
     this.#set.wait(LONGEST_WAIT_MS);
     return this.#set.revents(0) !== 0;
   }
 
+  /** Not for ever: those who are here are heard in between. */
   #acceptAll(): void {
-    while (this.#greetings.length < MOST_GREETING) {
+    for (let i = 0; i < MOST_GREETING; i++) {
       const fd = this.#accept();
       if (fd < 0) return;
-      this.#greetings.push({
-        socket: new native.Socket('adopt', fd),
-        bytes: new Uint8Array(PREAMBLE_BYTES),
-        have: 0,
-        deadline: native.monotonicMicros() + GREETING_TIMEOUT_MICROS,
-      });
+      this.#greetings.add(new PlainGreeting(new native.Socket('adopt', fd)));
     }
   }
 
@@ -83,7 +87,7 @@ class Acceptor {
   }
 
   /** False when the connection has left this stage: handed on, or dropped. */
-  #greet(greeting: Greeting, isReadable: boolean): boolean {
+  #greet(greeting: PlainGreeting, isReadable: boolean): boolean {
     try {
       if (isReadable) receiveSome(greeting);
       if (greeting.have === PREAMBLE_BYTES) {
@@ -98,14 +102,14 @@ class Acceptor {
     }
   }
 
-  #handOn({ socket, bytes }: Greeting): void {
+  #handOn({ socket, bytes }: PlainGreeting): void {
     const preamble = decodePreamble(bytes);
     this.#tell({ type: 'channel', channel: { preamble, socketHandle: socket.handle, peer: socket.peer } });
     socket.detach();
   }
 }
 
-function receiveSome(greeting: Greeting): void {
+function receiveSome(greeting: PlainGreeting): void {
   const room = PREAMBLE_BYTES - greeting.have;
   const got = greeting.socket.receive(greeting.bytes, greeting.have, 0, room, 0);
   if (got === 0) throw new Error('closed');

@@ -24,7 +24,7 @@ test('the cable is pulled before COMMIT: the guest runs on', async () => {
   receiver.kill('SIGSTOP'); // keeps the hand-over before COMMIT
   const migration = lab
     .host(1)
-    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --json`, { timeoutMs: 180_000 });
+    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --key ${vm.key} --json`, { timeoutMs: 180_000 });
   await sleep(1000);
   await lab.host(1).setLink(false);
   try {
@@ -42,7 +42,7 @@ test('the destination host loses its power before COMMIT: the guest runs on', as
   receiver.kill('SIGSTOP');
   const migration = lab
     .host(1)
-    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --json`, { timeoutMs: 180_000 });
+    .exec(`postcopy migrate vm ${lab.host(2).address}:${PORT} --key ${vm.key} --json`, { timeoutMs: 180_000 });
   await sleep(1000);
   await lab.host(2).cutPower();
   expect((await migration).code).not.toBe(0);

@@ -99,7 +99,7 @@ export class DebianVm extends GuestVm {
 
   /** The tutorial's `postcopy migrate`, which tells in words what GuestVm.migrate has as an object. */
   move(to: LabHost, port: number, receiver: RemoteProcess): Promise<ExecResult> {
-    const command = debianStep('migrate', { '192.0.2.2:7000': `${to.address}:${port}` });
+    const command = debianStep('migrate', { '192.0.2.2:7000': `${to.address}:${port}`, KEY: this.key });
     return this.moveBy(command, to, receiver);
   }
 
@@ -131,7 +131,7 @@ export class DebianVm extends GuestVm {
   }
 
   protected override receiveCommand(port: number): string {
-    return untilItsEnd(debianStep('receive', { ':7000': `:${port}` }));
+    return untilItsEnd(debianStep('receive', { ':7000': `:${port} --key ${this.key}` }));
   }
 
   async #login(): Promise<void> {

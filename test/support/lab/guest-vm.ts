@@ -1,3 +1,4 @@
+import { newMigrationKey } from '../../../src/configure/security.js';
 import type { MigrationSummary } from '../../../src/migrate/report/summary.js';
 import type { DebianRelease } from './debian-packages.js';
 import { GuestConsole, joinSerial } from './guest-console.js';
@@ -34,6 +35,9 @@ export class GuestVm {
   readonly console = new GuestConsole();
   /** The `postcopy run` or `receive` process on each host the VM was on, in order; the last one has it. */
   readonly processes: { host: LabHost; process: RemoteProcess }[] = [];
+
+  /** Of its migrations. */
+  readonly key = newMigrationKey();
 
   constructor(readonly name: string) {}
 
@@ -73,7 +77,7 @@ export class GuestVm {
 
   /** `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. */
   async migrate(to: LabHost, port: number, receiver: RemoteProcess): Promise<Migration> {
-    const command = `postcopy migrate ${this.name} ${to.address}:${port} --json`;
+    const command = `postcopy migrate ${this.name} ${to.address}:${port} --key ${this.key} --json`;
     const { stdout, stderr, code } = await this.moveBy(command, to, receiver);
     return { code, stderr, summary: JSON.parse(stdout || 'null') as MigrationSummary };
   }
@@ -92,7 +96,7 @@ export class GuestVm {
 
   protected receiveCommand(port: number): string {
     const serial = `--serial unix:${serialSocket(this.name)}`;
-    return `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${serial}`;
+    return `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} --key ${this.key} ${serial}`;
   }
 
   /** Runs the command where the VM is; if it went well, the VM is at the other host. */

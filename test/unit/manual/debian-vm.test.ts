@@ -52,7 +52,7 @@ test('each postcopy command stands alone: nothing in its block is skipped when i
 });
 
 test('a replacement that finds nothing to replace is an error', () => {
-  expect(debianStep('migrate', { '192.0.2.2': '10.77.0.2' })).toBe('postcopy migrate web 10.77.0.2:7000\n');
+  expect(debianStep('migrate', { '192.0.2.2': '10.77.0.2' })).toBe('postcopy migrate web 10.77.0.2:7000 --key KEY\n');
   expect(() => debianStep('migrate', { '192.0.2.3': '10.77.0.3' })).toThrow('no "192.0.2.3"');
 });
 

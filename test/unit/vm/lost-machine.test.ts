@@ -26,7 +26,7 @@ it('a machine that failed as it was to go on is closed at the end', async () => 
   vi.mocked(Incoming).mockImplementationOnce(function () {
     return { outcome: Promise.resolve(outcome), listen: 'here:1', close: async () => {} } as unknown as Incoming;
   } as never);
-  const options = { name: 'vm', host: 'here', port: 1, disks: [], nets: [] } as unknown as ReceiveOptions;
+  const options = { name: 'vm', host: 'localhost', port: 1, disks: [], nets: [] } as unknown as ReceiveOptions;
   const vm = await receiveVm(options, {} as Consoles);
   await vi.waitFor(() => expect(vm.status().state).toBe('link-lost'));
   await vm.stop({ force: true });

@@ -81,7 +81,7 @@ beforeEach(() => {
 
 const start = (): Promise<VmProcess> =>
   startVm({ name: 'vm', machine: 'kvm', disks: [], nets: [], reboot: true } as unknown as VmConfig, {} as Consoles);
-const migrate = (vm: VmProcess) => vm.migrate({ host: 'there', port: 1 }, () => {});
+const migrate = (vm: VmProcess) => vm.migrate({ host: 'there', port: 1, plain: true }, () => {});
 const error = new PostcopyError('DISK_IN_USE', 'another host has it');
 
 /** A migration has failed, and another host had a disk. */
@@ -288,7 +288,7 @@ describe('a guest that is over while its pages still arrive', () => {
       return incoming as unknown as Incoming;
     } as never);
     const notices: string[] = [];
-    const options = { name: 'vm', host: 'here', port: 1, disks: [], nets: [] } as unknown as ReceiveOptions;
+    const options = { name: 'vm', host: 'localhost', port: 1, disks: [], nets: [] } as unknown as ReceiveOptions;
     const vm = await receiveVm(options, {} as Consoles, (text) => notices.push(text));
     const machine = new FakeMachine() as FakeMachine & Machine;
     machines.push(machine);
@@ -376,7 +376,7 @@ it('tells what happens to it, and the progress of a migration to whoever asked f
   const told: Happening[] = [];
   vm.events.subscribe((happening) => told.push(happening));
   const shown: string[] = [];
-  const migration = vm.migrate({ host: 'there', port: 1 }, ({ phase }) => shown.push(phase));
+  const migration = vm.migrate({ host: 'there', port: 1, plain: true }, ({ phase }) => shown.push(phase));
   await vi.waitFor(() => expect(sends).toHaveLength(1));
   for (const phase of ['connecting', 'connecting', 'pulling'] as const) {
     sends[0]!.options.onProgress({ phase } as MigrationProgress);

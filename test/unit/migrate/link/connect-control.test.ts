@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Dialer } from '../../../../src/migrate/link/dialer.js';
 import { connectControl } from '../../../../src/migrate/link/connect-control.js';
 import { encodeMessage } from '../../../../src/migrate/wire/frame.js';
 import { decodePreamble, encodeVerdict, PREAMBLE_BYTES, type Verdict } from '../../../../src/migrate/wire/preamble.js';
@@ -33,6 +34,8 @@ function address(): { host: string; port: number } {
   return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
 }
 
+const dialer = (): Dialer => new Dialer({ ...address(), security: { kind: 'plain' } });
+
 const says = (verdict: Verdict) => (socket: Socket, preamble: Uint8Array) =>
   void socket.write(encodeVerdict(decodePreamble(preamble), verdict));
 
@@ -41,7 +44,7 @@ it('is connected when it is welcome, and hears what comes right behind', async (
     const welcome = encodeVerdict(decodePreamble(preamble), 'welcome');
     socket.write(Buffer.concat([welcome, encodeMessage('accept', { features: [] })]));
   };
-  const control = await connectControl(address(), ID, new AbortController().signal);
+  const control = await connectControl(dialer(), ID, new AbortController().signal);
   expect(control.remote).toEqual(address());
   const [message] = await once(control, 'message');
   expect(message).toEqual({ type: 'accept', body: { features: [] } });
@@ -55,7 +58,7 @@ it.each<[string, (socket: Socket, preamble: Uint8Array) => void, string]>([
   ['closes at once', (socket) => void socket.end(), 'BAD_PEER'],
 ])('fails when the other end %s, and closes the connection', async (_, does, code) => {
   greet = does;
-  await expect(connectControl(address(), ID, new AbortController().signal)).rejects.toMatchObject({ code });
+  await expect(connectControl(dialer(), ID, new AbortController().signal)).rejects.toMatchObject({ code });
   const [peer] = peers;
   if (peer?.closed === false) await once(peer, 'close');
 });
@@ -63,7 +66,9 @@ it.each<[string, (socket: Socket, preamble: Uint8Array) => void, string]>([
 it('says who cannot be reached', async () => {
   const { host, port } = address();
   await new Promise((resolve) => server.close(resolve));
-  await expect(connectControl({ host, port }, ID, new AbortController().signal)).rejects.toMatchObject({
+  await expect(
+    connectControl(new Dialer({ host, port, security: { kind: 'plain' } }), ID, new AbortController().signal),
+  ).rejects.toMatchObject({
     code: 'UNREACHABLE',
     message: `cannot reach 127.0.0.1:${port}: nobody listens there`,
     facts: [{ kind: 'nobody-waits' }],
@@ -73,7 +78,7 @@ it('says who cannot be reached', async () => {
 it('waits for an answer no longer than it should', async () => {
   const greeted = new Promise<void>((resolve) => (greet = () => resolve()));
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const connecting = connectControl(address(), ID, new AbortController().signal);
+  const connecting = connectControl(dialer(), ID, new AbortController().signal);
   const { port } = address();
   const failing = expect(connecting).rejects.toMatchObject({
     code: 'UNREACHABLE',
@@ -87,7 +92,7 @@ it('waits for an answer no longer than it should', async () => {
 it('is aborted while it waits for an answer, with nothing left open', async () => {
   const greeted = new Promise<void>((resolve) => (greet = () => resolve()));
   const stop = new AbortController();
-  const connecting = expect(connectControl(address(), ID, stop.signal)).rejects.toThrow();
+  const connecting = expect(connectControl(dialer(), ID, stop.signal)).rejects.toThrow();
   await greeted;
   stop.abort();
   await connecting;
@@ -98,5 +103,5 @@ it('is aborted while it waits for an answer, with nothing left open', async () =
 it('does not even connect when it was aborted before', async () => {
   const stop = new AbortController();
   stop.abort();
-  await expect(connectControl(address(), ID, stop.signal)).rejects.toThrow();
+  await expect(connectControl(dialer(), ID, stop.signal)).rejects.toThrow();
 });

@@ -29,7 +29,7 @@ vi.mock('node:worker_threads', async () => {
 });
 
 function listen(): { listener: Listener; acceptor: FakeAcceptor; job: AcceptorJob; close: () => Promise<void> } {
-  const listener = new Listener('127.0.0.1', 0);
+  const listener = new Listener('127.0.0.1', 0, { kind: 'plain' });
   const acceptor = acceptors.at(-1) as FakeAcceptor;
   const [job] = acceptor.jobs as [AcceptorJob];
   const close = async () => {
@@ -83,10 +83,12 @@ describe('a listener', () => {
 
   it('says which port is taken, and which address this host does not have', async () => {
     const { listener, close } = listen();
-    expect(() => new Listener('127.0.0.1', listener.port)).toThrow(
+    expect(() => new Listener('127.0.0.1', listener.port, { kind: 'plain' })).toThrow(
       expect.objectContaining({ code: 'ADDRESS_IN_USE', message: expect.stringContaining(`${listener.port}`) }),
     );
-    expect(() => new Listener('192.0.2.1', 0)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG' }));
+    expect(() => new Listener('192.0.2.1', 0, { kind: 'plain' })).toThrow(
+      expect.objectContaining({ code: 'BAD_CONFIG' }),
+    );
     await close();
   });
 });

@@ -106,6 +106,7 @@ function sending(): SendVm {
     machine: fakeMachine(),
     hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
     ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}) },
+    security: { kind: 'plain' },
     onProgress: (progress) => onProgress(progress),
     output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
     onCommit: () => void log.push('committed'),

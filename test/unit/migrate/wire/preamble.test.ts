@@ -63,6 +63,7 @@ describe('verdict', () => {
     ['version', 1],
     ['stranger', 2],
     ['busy', 3],
+    ['secured', 4],
   ])('%s is %d in the place of the index', (verdict, number) => {
     expect([...encodeVerdict(asked, verdict)]).toEqual([...POSTCOPY, ...VERSION, 2, number, 0, 0, 0, 0, ...ID]);
   });
@@ -84,6 +85,7 @@ describe('verdict', () => {
     ['version', 'BAD_PEER', 'host:1 speaks version 8'],
     ['stranger', 'BAD_PEER', 'host:1 does not know this migration'],
     ['busy', 'REFUSED', 'host:1 is taking another VM already'],
+    ['secured', 'REFUSED', 'host:1 takes no VM without the key'],
   ])('%s is %s', (verdict, code, message) => {
     const check = () => checkVerdict(encodeVerdict(asked, verdict), 'host:1', 8);
     expect(check).toThrow(expect.objectContaining({ code }));
@@ -99,7 +101,7 @@ describe('verdict', () => {
       );
     }
     const unknown = encodeVerdict(asked, 'welcome');
-    unknown[11] = 4;
+    unknown[11] = 99;
     expect(() => checkVerdict(unknown, 'host:1', 8)).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
   });
 });

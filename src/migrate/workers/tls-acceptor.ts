@@ -1,0 +1,129 @@
+/**
+ * The acceptor of a port where nobody is believed: a worker that takes a connection through the TLS handshake and its
+ * preamble before anybody else hears of it, and then relays it. All of it is on one event loop: a stranger costs a slot among
+ * those who greet, no thread, and no time of the main thread's.
+ */
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { formatAddress } from '../../configure/address.js';
+import { native } from '../../native.js';
+import type { Tell } from '../../threads/messages.js';
+import { workerPort } from '../../threads/serve-job.js';
+import { serveJob } from '../../threads/serve-job.js';
+import type { AcceptorNews, TlsAcceptorJob } from '../link/accepted-channel.js';
+import { GREETING_TIMEOUT_MS } from '../link/accepted-channel.js';
+import { GreetingRoom, type Greeting } from '../link/greeting-room.js';
+import { Relays } from '../link/relay.js';
+import { serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
+import { decodePreamble, encodeVerdict, PREAMBLE_BYTES } from '../wire/preamble.js';
+
+interface TlsGreeting extends Greeting {
+  limit: NodeJS.Timeout;
+}
+
+class TlsAcceptor {
+  readonly #tell: Tell<AcceptorNews>;
+  readonly #listener: Server;
+  readonly #tls: ReturnType<typeof createTlsServer>;
+  readonly #greetings = new GreetingRoom<TlsGreeting>();
+  /** By address: the server of TLS tells no more of whose handshake it is. */
+  readonly #handshakes = new Map<string, TlsGreeting>();
+  readonly #relays = new Relays();
+
+  constructor({ listenerFd, security }: TlsAcceptorJob, tell: Tell<AcceptorNews>) {
+    this.#tell = tell;
+    this.#tls = createTlsServer(serverOptions(security, GREETING_TIMEOUT_MS));
+    this.#tls.on('secureConnection', (socket) => this.#greetSecurely(socket));
+    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#listener = createTcpServer({ allowHalfOpen: false }, (socket) => this.#greet(socket));
+    this.#listener.listen({ fd: listenerFd });
+  }
+
+  /** Who is known already keeps the connection until it ends by itself. */
+  stop(): void {
+    this.#listener.close();
+    this.#greetings.closeAll();
+    void this.#relays.over().then(() => workerPort().close());
+  }
+
+  #greet(socket: Socket): void {
+    const greeting: TlsGreeting = {
+      peer: peerOf(socket),
+      close: () => socket.destroy(),
+      limit: setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS),
+    };
+    this.#greetings.add(greeting);
+    socket.on('error', () => {}); // 'close' follows
+    socket.once('close', () => this.#leave(greeting));
+    readFirst(socket, 1, (first) => {
+      if (first[0] !== TLS_HANDSHAKE) return answerPlainly(socket, first);
+      socket.unshift(first);
+      this.#handshakes.set(greeting.peer, greeting);
+      this.#tls.emit('connection', socket);
+    });
+  }
+
+  #greetSecurely(socket: TLSSocket): void {
+    const greeting = this.#handshakes.get(peerOf(socket));
+    socket.on('error', () => {});
+    readFirst(socket, PREAMBLE_BYTES, (first) => {
+      if (greeting !== undefined) this.#leave(greeting);
+      socket.unshift(first.subarray(PREAMBLE_BYTES));
+      try {
+        this.#handOn(socket, first.subarray(0, PREAMBLE_BYTES));
+      } catch {
+        socket.destroy(); // no postcopy, or the host lacks a descriptor
+      }
+    });
+  }
+
+  #handOn(socket: TLSSocket, bytes: Uint8Array): void {
+    const preamble = decodePreamble(new Uint8Array(bytes));
+    const theirs = new native.Socket('adopt', this.#relays.add(socket));
+    this.#tell({ type: 'channel', channel: { preamble, socketHandle: theirs.handle, peer: peerOf(socket) } });
+    theirs.detach();
+  }
+
+  #leave(greeting: TlsGreeting): void {
+    clearTimeout(greeting.limit);
+    this.#greetings.delete(greeting);
+    if (this.#handshakes.get(greeting.peer) === greeting) this.#handshakes.delete(greeting.peer);
+  }
+}
+
+function peerOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return formatAddress({ host: remoteAddress, port: remotePort });
+}
+
+/** Calls back once with all that has come, when that is enough, and reads no more. */
+function readFirst(socket: Socket, enough: number, then: (first: Buffer) => void): void {
+  const parts: Buffer[] = [];
+  const take = (part: Buffer): void => {
+    parts.push(part);
+    const all = Buffer.concat(parts);
+    if (all.length < enough) return;
+    socket.off('data', take);
+    socket.pause();
+    then(all);
+  };
+  socket.on('data', take);
+}
+
+/** One of ours that comes without TLS hears that it is wanted here. */
+function answerPlainly(socket: Socket, first: Buffer): void {
+  socket.unshift(first);
+  readFirst(socket, PREAMBLE_BYTES, (bytes) => {
+    try {
+      const preamble = decodePreamble(new Uint8Array(bytes.subarray(0, PREAMBLE_BYTES)));
+      socket.end(encodeVerdict(preamble, 'secured'));
+    } catch {
+      socket.destroy();
+    }
+  });
+}
+
+serveJob<TlsAcceptorJob, AcceptorNews>((job, tell) => {
+  native.setThread('tls-acceptor', 0);
+  const acceptor = new TlsAcceptor(job, tell);
+  workerPort().once('message', () => acceptor.stop());
+});

@@ -1,0 +1,97 @@
+/**
+ * The dialer of a source whose connections are secured: a worker that connects whatever descriptor it is given with the
+ * destination, through TLS, once the destination has proved who it is.
+ */
+import { Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { within } from '../../basics/within.js';
+import { formatAddress, type Address } from '../../configure/address.js';
+import { describeError } from '../../errors.js';
+import { native } from '../../native.js';
+import type { Tell } from '../../threads/messages.js';
+import { serveJob, workerPort } from '../../threads/serve-job.js';
+import type { TlsDialerJob, TlsDialerNews } from '../link/dialer.js';
+import { connectTo } from '../link/connect-to.js';
+import { boundTcp } from '../link/tcp-limits.js';
+import { Relays } from '../link/relay.js';
+import { clientOptions, requireProof } from '../link/tls.js';
+import { dialProblem } from '../link/tls-problems.js';
+import { FIRST_ANSWER_TIMEOUT_MS as HANDSHAKE_TIMEOUT_MS } from '../wire/protocol.js';
+
+const FD_BYTES = 4;
+
+class TlsDialer {
+  readonly #job: TlsDialerJob;
+  readonly #tell: Tell<TlsDialerNews>;
+  readonly #line: Socket;
+  readonly #relays = new Relays();
+  readonly #ended = new AbortController();
+  /** The address that answered first, for all connections. */
+  #address: Address;
+  #unread = Buffer.alloc(0);
+
+  constructor(job: TlsDialerJob, tell: Tell<TlsDialerNews>) {
+    this.#job = job;
+    this.#address = { host: job.host, port: job.port };
+    this.#tell = tell;
+    this.#line = new Socket({ fd: job.line });
+    this.#line.on('error', () => {});
+    this.#line.on('data', (part) => this.#hear(part));
+  }
+
+  stop(): void {
+    this.#line.destroy();
+    this.#ended.abort();
+    void this.#relays.over().then(() => workerPort().close());
+  }
+
+  #hear(part: Buffer): void {
+    const all = Buffer.concat([this.#unread, part]);
+    const whole = all.length - (all.length % FD_BYTES);
+    this.#unread = all.subarray(whole);
+    for (let at = 0; at < whole; at += FD_BYTES) void this.#dial(all.readUInt32LE(at));
+  }
+
+  async #dial(fd: number): Promise<void> {
+    try {
+      const secure = await this.#connect();
+      this.#relays.join(secure, fd);
+      this.#tell({ type: 'dialled', fd });
+    } catch (error) {
+      const problem = dialProblem(error, formatAddress(this.#job), this.#job.security);
+      native.closeFd(fd);
+      const { code, facts } = problem;
+      this.#tell({ type: 'not-dialled', fd, code, message: describeError(problem), facts });
+    }
+  }
+
+  async #connect(): Promise<TLSSocket> {
+    const tcp = await connectTo(this.#address, this.#ended.signal);
+    this.#address = { ...this.#address, host: tcp.remoteAddress ?? this.#address.host };
+    boundTcp(tcp);
+    try {
+      const secure = connectTls({ socket: tcp, ...clientOptions(this.#job.security, this.#job.host) });
+      await within(handshake(secure), HANDSHAKE_TIMEOUT_MS, () => {
+        throw new Error(`no proof of who it is for ${HANDSHAKE_TIMEOUT_MS / 1000} s`);
+      });
+      requireProof(this.#job.security, secure);
+      return secure;
+    } catch (error) {
+      tcp.destroy();
+      throw error;
+    }
+  }
+}
+
+function handshake(secure: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    secure.on('error', reject);
+    secure.once('secureConnect', resolve);
+  });
+}
+
+serveJob<TlsDialerJob, TlsDialerNews>((job, tell) => {
+  native.setThread('tls-dialer', 0);
+  const dialer = new TlsDialer(job, tell);
+  workerPort().once('message', () => dialer.stop());
+});
