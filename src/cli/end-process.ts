@@ -1,5 +1,5 @@
 import { EXIT_OK, exitCodeOf } from './exit-codes.js';
-import { processOutput, say, whyResultIsLost } from './output.js';
+import { allIsSaid, processOutput, say, whyResultIsLost, written } from './output.js';
 
 /** How this process ends, once its command has: with the exit code given. */
 let end: (exitCode: number) => never = (exitCode) => process.exit(exitCode);
@@ -14,10 +14,6 @@ export async function endProcess(exitCode: number): Promise<never> {
   await written(process.stdout);
   const lost = whyResultIsLost();
   if (lost !== undefined) say(processOutput, `the result cannot be written to standard output: ${lost.message}`);
-  await written(process.stderr);
+  await allIsSaid();
   return end(lost !== undefined && exitCode === EXIT_OK ? exitCodeOf('INTERNAL') : exitCode);
-}
-
-function written(stream: NodeJS.WritableStream): Promise<unknown> {
-  return new Promise((resolve) => stream.write('', resolve));
 }

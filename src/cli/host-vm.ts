@@ -16,7 +16,7 @@ import { EndRequest } from './end-request.js';
 import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
-import { createLogger, say, type LogLevel, type Output } from './output.js';
+import { createLogger, neverWaitForReader, say, type LogLevel, type Output } from './output.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export interface HostedVm {
@@ -69,6 +69,7 @@ class HostProcess {
   }
 
   async run(): Promise<number> {
+    neverWaitForReader();
     const logger = await createLogger(this.options.logLevel);
     // Told last of all, because the terminal is no longer raw then.
     this.#cleanup.add(() => this.#tellEnd());

@@ -1,5 +1,8 @@
+import { fstatSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { plain } from '../basics/plain.js';
+import { TerminalOutput } from '../console/terminal-output.js';
 import { describeError, factsOf, PostcopyError } from '../errors.js';
 import { advised } from './advice.js';
 import { tellStarter } from './detached-log.js';
@@ -21,13 +24,40 @@ export interface Output {
 /** The first error of writing a result. */
 let resultLost: NodeJS.ErrnoException | undefined;
 
+/** What a VM's process says does not wait for whoever reads it; see neverWaitForReader(). */
+let unhurried: TerminalOutput | undefined;
+/** What nobody reads is lost from here on. */
+const UNREAD_BYTES_MAX = 256 * 1024;
+const LAST_WORDS_MS = 1000;
+
 export const processOutput: Output = {
   out: (text) => void process.stdout.write(text, (error) => (resultLost ??= error ?? undefined)),
   err(text) {
     tellStarter(text);
-    process.stderr.write(text);
+    if (unhurried === undefined) process.stderr.write(text);
+    else if (unhurried.writableLength < UNREAD_BYTES_MAX) unhurried.write(text);
   },
 };
+
+/**
+ * For the process of a VM. Node's writes to a terminal or a pipe stop the main thread while nobody reads (Ctrl-S, a remote
+ * login that has frozen), and with it the control socket, the signals and a migration.
+ */
+export function neverWaitForReader(): void {
+  if (unhurried !== undefined || !(process.stderr.isTTY || fstatSync(STDERR_FD).isFIFO())) return;
+  unhurried = TerminalOutput.open(STDERR_FD);
+  unhurried?.on('error', () => {}); // see outliveReaders()
+}
+
+/** What was said to standard error is read, or nobody reads it. */
+export async function allIsSaid(): Promise<void> {
+  if (unhurried === undefined) return written(process.stderr);
+  await Promise.race([written(unhurried), delay(LAST_WORDS_MS)]);
+}
+
+export function written(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
 
 /**
  * A reader that has gone (`| head`, a dead `tee`) or a full disk must end no VM and no migration, as an 'error' event
@@ -68,9 +98,10 @@ function stackOf(error: unknown): string {
   return error.cause === undefined ? own : `${own}\ncaused by ${stackOf(error.cause)}`;
 }
 
-/** JSON lines on standard error, written at once, so that the last one before a crash is there. */
+/** JSON lines on standard error; in a file they are written at once, so that the last one before a crash is there. */
 export async function createLogger(level: LogLevel): Promise<Logger> {
   const { pino } = await import('pino');
+  if (unhurried !== undefined) return pino({ level }, { write: (line) => void unhurried?.write(line) });
   const destination = pino.destination({ dest: STDERR_FD, sync: true });
   destination.on('error', () => {}); // as of process.stderr: see outliveReaders()
   return pino({ level }, destination);

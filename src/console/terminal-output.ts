@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 const RETRY_MS = 10;
 
 /**
- * A stream to a terminal that never stops the thread. Node's own writes to a terminal wait in write(2): one that does
+ * A stream to a terminal, or a pipe, that never stops the thread. Node's own writes to a terminal wait in write(2): one that does
  * not read (a stopped terminal emulator, a dead remote login) would stop the main thread, and with it the control
  * socket and a migration. `open` puts a descriptor of its own on the terminal, so that O_NONBLOCK stays with it.
  */
@@ -18,7 +18,7 @@ export class TerminalOutput extends Writable {
     this.#fd = fd;
   }
 
-  /** Undefined where the terminal cannot be opened again, as after su(1). */
+  /** Undefined where it cannot be opened again, as a terminal after su(1). Not for a file: it would begin anew. */
   static open(terminalFd: number): TerminalOutput | undefined {
     try {
       return new TerminalOutput(

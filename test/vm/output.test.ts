@@ -1,7 +1,7 @@
 /** Readers of what postcopy says that go away, and disks that are full: no VM ends for it, and no command with a stack trace. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { VmClient } from '../../src/control/client.js';
@@ -41,6 +41,35 @@ test('a VM lives on when nobody reads its standard error any more', async () => 
     expect(await state()).toBe('running');
   }
   await client.stop();
+  expect((await exited)[0]).toBe(0);
+});
+
+test('a VM lives on, moves nowhere, and ends, when its standard error is full and nobody reads it', async () => {
+  const path = join(room, 'unread');
+  execFileSync('mkfifo', [path]);
+  onTestFinished(() => rmSync(path));
+  const [full, theirs] = [openSync(path, constants.O_RDWR | constants.O_NONBLOCK), openSync(path, constants.O_WRONLY)];
+  onTestFinished(() => [full, theirs].forEach((fd) => closeSync(fd)));
+  expect(() => {
+    for (;;) writeSync(full, Buffer.alloc(4096));
+  }).toThrow('EAGAIN');
+  const words = ['run', '--name', 'vm', '--memory', '64M', '--cpus', '1', '--serial', 'null', '--log-level', 'debug'];
+  const child = spawn(process.execPath, [MAIN, ...onMachine(words), '--kernel', guestBinary()], {
+    stdio: ['ignore', 'ignore', theirs],
+  });
+  const exited = once(child, 'exit');
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const client = new VmClient('vm', join(room, 'run', 'vm.sock'));
+  onTestFinished(() => client.close());
+  const state = () =>
+    client.status().then(
+      ({ state }) => state,
+      () => 'none',
+    );
+  await expect.poll(state, { timeout: START_MS * SCALE }).toBe('running');
+  expect((await postcopy(['migrate', 'vm', NOWHERE])).code).toBe(EXIT.unreachable);
+  expect(await state()).toBe('running');
+  await client.stop({ force: true });
   expect((await exited)[0]).toBe(0);
 });
 
