@@ -47,9 +47,12 @@ export interface Userfaultfd {
   unregister(first: number, count: number): void;
   /** Page numbers of faults that wait, as many as fit; the result counts them, 0 if there are none. */
   readFaults(into: Uint32Array): number;
-  /** UFFDIO_COPY: installs pages and wakes who waits. Returns pages installed; those present already stay as they are. */
+  /**
+   * UFFDIO_COPY: installs pages and wakes who waits. Returns pages installed; those present already stay as they are. Where
+   * the host has no memory now: code ENOMEM, `pages` that are there from the first one on, `installed` of them newly.
+   */
   copy(first: number, count: number, from: Uint8Array, offset: number): number;
-  /** UFFDIO_ZEROPAGE. */
+  /** UFFDIO_ZEROPAGE, as copy(). */
   zero(first: number, count: number): number;
   /** UFFDIO_CONTINUE: maps pages that the memfd has already. */
   continue(first: number, count: number): number;

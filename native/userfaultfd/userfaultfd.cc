@@ -46,6 +46,15 @@ struct Installed {
   int error;
 };
 
+// The host has no memory for the page at `at` now: it is no failure of what is being done, which goes on later. The error
+// says how many pages from the first one on are there, and how many of them were newly installed.
+Napi::Error OutOfMemory(Napi::Env env, const char* name, uint64_t first, uint64_t at, uint64_t installed) {
+  Napi::Error error = SystemError(env, ENOMEM, name, "page " + std::to_string(at));
+  error.Value().Set("pages", static_cast<double>(at - first));
+  error.Value().Set("installed", static_cast<double>(installed));
+  return error;
+}
+
 // Runs `install` over the range until all of it is there. EAGAIN (the kernel gave up half way, or the mappings change)
 // is tried again; a page that is there already (EEXIST) is left as it is and its waiters are woken: it was installed by
 // another thread after the fault was reported. Returns pages newly installed; throws on anything else.
@@ -68,6 +77,8 @@ uint64_t InstallAll(Napi::Env env, FaultSource& source, uint64_t first, uint64_t
       uffdio_range range{reinterpret_cast<uint64_t>(source.ram->Page(at)), kPageSize};
       ioctl(source.fd.Get(), UFFDIO_WAKE, &range);
       at++;
+    } else if (result.error == ENOMEM) {
+      throw OutOfMemory(env, name, first, at, installed);
     } else {
       throw SystemError(env, result.error, name, "page " + std::to_string(at));
     }

@@ -3,6 +3,7 @@
  * be without the VM.
  */
 import { describeError } from '../errors.js';
+import { OomScore } from '../host/oom-score.js';
 import type { VmProcess } from '../vm/vm-process.js';
 
 export class Confinement {
@@ -12,9 +13,12 @@ export class Confinement {
     readonly say: (text: string) => void,
   ) {}
 
-  /** Before the VM is built. */
-  forSetUp(): Promise<void> {
-    return this.#confine((steps) => steps.confineForSetUp());
+  /** Before the VM is built. What the process has been allowed to lower its score to, it may later without capabilities. */
+  async forSetUp(): Promise<void> {
+    const score = new OomScore();
+    score.spare();
+    await this.#confine((steps) => steps.confineForSetUp());
+    score.restore();
   }
 
   /** Now, or when all of a VM that is still to come is here. */

@@ -1,7 +1,8 @@
 /** The process of one VM, for `run` and `receive`: from its name to the removal of the last file. */
 import type { Logger } from 'pino';
 import type { SerialSetting } from '../configure/serial-setting.js';
-import { claimName, type LockFile } from '../control/claim-name.js';
+import { claimName } from '../control/claim-name.js';
+import type { LockFile } from '../host/file-lock.js';
 import type { VmEnd } from '../vm/service.js';
 import { startControlServer } from '../control/server.js';
 import { openSerialBackend, type SerialBackend, type SerialOptions } from '../console/serial-backend.js';

@@ -1,4 +1,5 @@
-import { removeDeadName, type LockFile } from '../control/claim-name.js';
+import { removeDeadName } from '../control/claim-name.js';
+import type { LockFile } from '../host/file-lock.js';
 import { listNames } from '../control/runtime-directory.js';
 import type { VmStatus } from '../vm/service.js';
 import { describeError, PostcopyError } from '../errors.js';

@@ -1,7 +1,7 @@
 import { loadVmConfig } from '../configure/config-file.js';
-import { requireHostMemory } from '../configure/host-memory.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import { vmUsingFile } from '../control/vm-using-file.js';
+import { requireHostMemory } from '../host/require-memory.js';
 import { advised } from './advice.js';
 import { compileAhead } from './compile-ahead.js';
 import { runDetached } from './detach.js';

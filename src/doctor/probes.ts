@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
-import { runtimeDirectory } from '../control/runtime-directory.js';
+import { runtimeDirectory } from '../host/runtime-directory.js';
 import type { KvmProbe, Native } from '../native.js';
 
 /** Everything the checks look at; tests give their own. */

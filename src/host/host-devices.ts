@@ -1,11 +1,12 @@
 /**
- * What a VM's virtio devices need of this host: disks, TAP devices. Opened before the machine is built, kept while the VM
- * lives here, through resets of the guest.
+ * What a VM needs of this host: the disks and TAP devices of its virtio devices, and that its RAM is written down in the
+ * host's ledger. Opened before the machine is built, kept while the VM lives here, through resets of the guest.
  */
 import { Deadline } from '../basics/deadline.js';
 import { PostcopyError, type Problem } from '../errors.js';
 import type { WhoUses } from './disk-errors.js';
 import type { HostDisks } from './host-disks.js';
+import { NO_PROMISE, type MemoryPromise } from './memory-ledger.js';
 import type { DeviceLines } from './kinds/kind.js';
 import {
   HOST_KINDS,
@@ -26,16 +27,23 @@ const FORGET_AHEAD_MS = 15_000;
 
 export class HostDevices {
   readonly #open: OpenByKind;
+  /** Of guest RAM. */
+  readonly memory: MemoryPromise;
 
-  private constructor(open: OpenByKind) {
+  private constructor(open: OpenByKind, memory: MemoryPromise) {
     this.#open = open;
+    this.memory = memory;
   }
 
   /**
-   * Throws PostcopyError with nothing left open. Locks nothing. `whoUses` is asked when a disk is in use: this floor knows of
-   * no other VM.
+   * Throws PostcopyError with nothing left open, and `memory` released. Locks nothing. `whoUses` is asked when a disk is in
+   * use: this floor knows of no other VM.
    */
-  static open(configs: DeviceConfigs, whoUses: WhoUses = async () => undefined): HostDevices {
+  static open(
+    configs: DeviceConfigs,
+    whoUses: WhoUses = async () => undefined,
+    memory: MemoryPromise = NO_PROMISE,
+  ): HostDevices {
     const open: Partial<OpenByKind> = {};
     try {
       for (const [name, kind] of Object.entries(HOST_KINDS)) {
@@ -43,9 +51,10 @@ export class HostDevices {
       }
     } catch (error) {
       for (const devices of Object.values(open)) devices.close();
+      memory.release();
       throw error;
     }
-    return new HostDevices(open as OpenByKind);
+    return new HostDevices(open as OpenByKind, memory);
   }
 
   get disks(): HostDisks {
@@ -110,6 +119,7 @@ export class HostDevices {
 
   close(): void {
     for (const devices of this.#bySlot()) devices.close();
+    this.memory.release();
   }
 
   async #objections(wanted: readonly DeviceDescription[], sameHost: boolean, signal: AbortSignal): Promise<Problem[]> {

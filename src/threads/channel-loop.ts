@@ -10,6 +10,8 @@ export interface ChannelTask {
   step(): boolean;
   /** Adds what more work will come by. */
   sources(set: PollSet): void;
+  /** What it could not do now is to be tried again, though nothing comes: after IDLE_MS. */
+  readonly triesAgain?: boolean;
   /** Nothing has come for a while: IDLE_MS, then again and again LONGEST_WAIT_MS. */
   idle(): void;
 }
@@ -30,10 +32,14 @@ export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: nu
     }
     gatherSources(tasks, handedOver ? -1 : wakeFd, set);
     if (signal.stopped) break;
-    if (set.wait(isIdle ? LONGEST_WAIT_MS : IDLE_MS)) continue;
+    if (set.wait(isIdle && !tasks.some(triesAgain) ? LONGEST_WAIT_MS : IDLE_MS)) continue;
     isIdle = true;
     for (const task of tasks) task.idle();
   }
+}
+
+function triesAgain(task: ChannelTask): boolean {
+  return task.triesAgain === true;
 }
 
 function stepAll(tasks: ChannelTask[]): boolean {

@@ -10,6 +10,8 @@ import { WorkerHandle } from './worker-handle.js';
 export type PageNews =
   /** Of the source: a channel is connected, in the order of the job's channels. */
   | { type: 'channel-open'; socketHandle: number }
+  /** Of the destination: pages wait for memory of this host. Once. */
+  | { type: 'memory-short' }
   /** Of the destination: no page is missing. */
   | { type: 'all-installed' };
 

@@ -5,7 +5,9 @@ import type { Security } from '../configure/security.js';
 import { describeError, factsOf, type Fact } from '../errors.js';
 import { bootId } from '../host/boot-id.js';
 import type { WhoUses } from '../host/disk-errors.js';
+import { promiseToReceive } from '../host/guest-memory.js';
 import { HostDevices } from '../host/host-devices.js';
+import { NO_PROMISE } from '../host/memory-ledger.js';
 import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
 import { openLines, type Consoles } from '../machine/console-lines.js';
 import { DeviceLink } from '../machine/device-link.js';
@@ -28,6 +30,8 @@ export interface ArrivalHooks {
   notTaken(reasons: string[], refused: boolean, facts: readonly Fact[]): void;
   /** The guest runs here. */
   running(machine: Machine, hello: Hello): void;
+  /** Pages of the VM wait for memory of this host. */
+  memoryShort(): void;
   over(outcome: IncomingOutcome): void;
 }
 
@@ -67,6 +71,7 @@ export class Arrival {
       },
       onRunning: (machine, hello) => hooks.running(machine, hello),
       onOutput: (output) => rememberOutput(consoles, output),
+      onMemoryShort: () => hooks.memoryShort(),
     });
     try {
       this.#idleDevices = new DeviceLink();
@@ -116,14 +121,19 @@ export class Arrival {
 
   /** What is in the way of opening what the VM that comes needs of this host. */
   async #openDevices(hello: Hello, signal: AbortSignal): Promise<string[]> {
+    const reasons: string[] = [];
+    const memory = await promiseToReceive(hello.memoryBytes).catch((error: unknown) => {
+      reasons.push(describeError(error));
+      return NO_PROMISE;
+    });
     try {
-      this.#hostDevices = HostDevices.open(localDevices(hello.devices, this.#options), this.#options.whoUses);
+      this.#hostDevices = HostDevices.open(localDevices(hello.devices, this.#options), this.#options.whoUses, memory);
       await this.#hostDevices.requireSame(hello.devices, hello.bootId === bootId(), signal);
       await this.#hostDevices.forgetAhead(signal);
-      return [];
+      return reasons;
     } catch (error) {
       this.#refusal = error;
-      return [describeError(error)];
+      return [...reasons, describeError(error)];
     }
   }
 

@@ -12,6 +12,7 @@ import type { ConsolePort } from '../console/console-port.js';
 import { MovingOutput } from '../console/moving-output.js';
 import { describeError, factsOf, PostcopyError } from '../errors.js';
 import type { WhoUses } from '../host/disk-errors.js';
+import { promiseToBoot } from '../host/guest-memory.js';
 import { HostDevices } from '../host/host-devices.js';
 import type { DeviceOverrides } from '../host/local-devices.js';
 import { bootMachine, type BootPlan } from '../machine/boot-machine.js';
@@ -49,6 +50,9 @@ import { settleSecurity, type Security } from '../configure/security.js';
 import { checkMigrateOptions } from '../migrate/options.js';
 import { helloOf, recordOfBoot, recordOfHello } from './vm-record.js';
 
+const MEMORY_SHORT =
+  'this host has no memory for pages of the VM that comes: whatever needs them waits until there is some; free some here';
+
 const PREPARE_AFTER_MS = 5000;
 /** A migration that cannot even be cancelled waits for a disk, or for the other host to let go of one. */
 const CANCEL_WAIT_MS = 5000;
@@ -80,7 +84,9 @@ export class Vm implements VmService {
 
   /** Throws with nothing left behind. */
   async start(config: VmConfig): Promise<void> {
-    const hostDevices = HostDevices.open(config, this.whoUses);
+    const warn = (text: string): void => this.events.publish({ type: 'problem', text });
+    const memory = await promiseToBoot(config.memoryBytes, warn);
+    const hostDevices = HostDevices.open(config, this.whoUses, memory);
     try {
       await this.#boot(config, config.reboot, hostDevices);
     } catch (error) {
@@ -99,6 +105,7 @@ export class Vm implements VmService {
         const { peer, listen } = arrival;
         this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } });
       },
+      memoryShort: () => this.events.publish({ type: 'problem', text: MEMORY_SHORT }),
       over: (outcome) => this.#arrivalIsOver(arrival.peer, outcome),
     });
     this.#happened({ type: 'listens', arrival });

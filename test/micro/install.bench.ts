@@ -147,7 +147,10 @@ for (const pages of [1, 32]) {
         waits: new WaitHistogram(),
         counters: new Counters(),
       };
-      installer = new PageInstaller({ userfaultfd: anonymous.userfaultfd, ...parts }, () => {});
+      installer = new PageInstaller(
+        { userfaultfd: anonymous.userfaultfd, ...parts },
+        { allInstalled: () => {}, memoryShort: () => {} },
+      );
     },
     run() {
       for (let i = 0; i < CALLS; i++) {

@@ -65,7 +65,7 @@ function openDestination(kind: Kind, { destination: socket }: Channel, pages: nu
   coming.expect(0, pages);
   const own = { pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
   const parts = { userfaultfd: faults, pages: coming, ...own };
-  const installer = new PageInstaller(parts, () => {});
+  const installer = new PageInstaller(parts, { allInstalled: () => {}, memoryShort: () => {} });
   return kind === 'urgent'
     ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
     : new BulkReceiver(socket, installer, signal);

@@ -52,6 +52,8 @@ const MORE_COMES_MS = 100;
 
 export interface PageChannelEvents {
   allInstalled(): void;
+  /** Pages wait for memory of this host, and go on to when there is some. */
+  memoryShort(): void;
   failed(reason: PostcopyError): void;
 }
 
@@ -104,6 +106,7 @@ export class DestinationPageChannels {
   #add(worker: PageWorker<DestinationJob>, plan: PlannedChannel[]): void {
     worker.onFailed((reason) => this.#events.failed(reason));
     worker.on('all-installed', () => this.#events.allInstalled());
+    worker.on('memory-short', () => this.#events.memoryShort());
     const channels = plan.map((channel) => ({ ...channel, counters: new Counters(), waits: new WaitHistogram() }));
     this.#workers.push({ worker, channels });
   }
@@ -162,7 +165,9 @@ export class DestinationPageChannels {
       if (page >= this.pages || !this.#pages.isMissing(page)) {
         throw new PostcopyError('BAD_PEER', `STATE has page ${page}, which was not to come or has come before`);
       }
-      copyAll(this.#userfaultfd, page, 1, content, i * PAGE_SIZE);
+      if (copyAll(this.#userfaultfd, page, 1, content, i * PAGE_SIZE) === 0) {
+        throw new PostcopyError('HOST_LACKS', 'this host has no memory for the first pages of the VM: free some');
+      }
       this.#pages.installed(page, 1);
       this.#pages.settled(1);
     }

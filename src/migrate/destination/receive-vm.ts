@@ -9,6 +9,7 @@ import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { bytesOfPages } from '../../memory/page-size.js';
 import { decodeRamMap } from '../../memory/ram-map.js';
+import { OomScore } from '../../host/oom-score.js';
 import { native, type Socket } from '../../native.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
 import type { ControlConnection } from '../link/control-connection.js';
@@ -31,6 +32,8 @@ export interface ReceiveHooks extends PrepareHooks {
   onRunning(machine: Machine, hello: Hello): void;
   /** What the guest's consoles showed at the source; before it runs here. */
   onOutput(output: ConsoleOutput): void;
+  /** Pages of the VM wait for memory of this host. */
+  onMemoryShort(): void;
 }
 
 export type ReceiveOutcome =
@@ -72,6 +75,7 @@ export class ReceiveVm {
   readonly #drive: Drive<State, Event, Action>;
   readonly #meter: MemoryMeter;
   readonly #done = new Deferred<ReceiveOutcome>();
+  readonly #oomScore = new OomScore();
   #progressTimer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -179,6 +183,7 @@ export class ReceiveVm {
   async #check(hello: Hello, signal: AbortSignal): Promise<Event> {
     const events: PageChannelEvents = {
       allInstalled: () => this.#pagesAreIn(),
+      memoryShort: () => this.#hooks.onMemoryShort(),
       failed: (reason) => this.#drive.push(failure(reason)),
     };
     const prepared = await prepare(hello, this.#hooks, this.#parts, events, signal);
@@ -195,6 +200,7 @@ export class ReceiveVm {
     const { sinceClockMicros, wallClockMs } = commit.body;
     const clocksAt = { atMicros: commit.at - sinceClockMicros, wallClockMs };
     this.#control.bearLongSilence();
+    this.#oomScore.spare();
     raiseGuest(machine.vcpus);
     machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - commit.at });
@@ -267,6 +273,7 @@ export class ReceiveVm {
 
   #end(outcome: ReceiveOutcome): void {
     lowerMainThread();
+    this.#oomScore.restore();
     clearInterval(this.#progressTimer);
     this.#done.resolve(outcome);
   }

@@ -13,6 +13,7 @@ import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { pagesFor } from '../../memory/page-size.js';
 import { encodeRamMap, pagesIn } from '../../memory/ram-map.js';
+import { OomScore } from '../../host/oom-score.js';
 import { native } from '../../native.js';
 import type { Machine } from '../../machine/machine.js';
 import type { ControlConnection } from '../link/control-connection.js';
@@ -134,6 +135,7 @@ export class SendVm {
   readonly #channels: Channels;
   readonly #metrics: SendMetrics;
   readonly #progressTimer: NodeJS.Timeout;
+  readonly #oomScore = new OomScore();
   readonly #done = new Deferred<MigrationSummary>();
   #rehearsal: Promise<void> = Promise.resolve();
   /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
@@ -286,6 +288,7 @@ export class SendVm {
     const { laps, clocksAt } = capture;
     this.#sendOutput(control);
     this.#options.onCommit();
+    this.#oomScore.spare();
     this.#askedBeforeCommit = this.#asked;
     const now = native.monotonicMicros();
     const oneWayMicros = control.roundTripMicros / 2;
@@ -309,6 +312,7 @@ export class SendVm {
   #startPush({ control, capture, running }: Extract<Action, { type: 'start-push' }>): void {
     control.bearLongSilence();
     this.#channels.startPush();
+    this.#options.machine.hostDevices.memory.release(); // what it has not touched by now, it never will
     capture.laps.add('start', running.afterMicros);
     this.#metrics.downtime(capture.laps);
     lowerMainThread();
@@ -322,6 +326,7 @@ export class SendVm {
   async #end(ending: Ending, ranThere = true): Promise<void> {
     clearInterval(this.#progressTimer);
     lowerMainThread();
+    this.#oomScore.restore();
     this.#metrics.end();
     this.#report();
     const summary = this.#metrics.summary(ending);

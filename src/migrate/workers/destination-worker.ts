@@ -11,14 +11,26 @@ import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { installerParts, PageInstaller } from '../destination/pages/page-installer.js';
 import { UrgentSupply } from '../destination/pages/urgent-supply.js';
 
+/** It is told once, however often it is called. */
+function onceOf(tell: () => void): () => void {
+  let told = false;
+  return () => {
+    if (!told) tell();
+    told = true;
+  };
+}
+
 rehearsePagesIfPossible();
 servePageJob<DestinationJob>((job, tell, fail) => {
-  const allInstalled = () => tell({ type: 'all-installed' });
+  const news = {
+    allInstalled: () => tell({ type: 'all-installed' }),
+    memoryShort: onceOf(() => tell({ type: 'memory-short' })),
+  };
   const signal = new GoSignal(job.signal);
   const tasks = job.channels.map((channel) => {
     const socket = new native.Socket(null, channel.socketHandle);
     const parts = installerParts(job, channel);
-    const installer = new PageInstaller(parts, allInstalled);
+    const installer = new PageInstaller(parts, news);
     return channel.kind === 'urgent'
       ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
       : new BulkReceiver(socket, installer, signal);

@@ -115,7 +115,7 @@ function moveOnce(stage: Stage, round: number): void {
   const parts = (): InstallerParts => {
     return { userfaultfd, pages: coming, pending, waits: new WaitHistogram(), counters: new Counters() };
   };
-  const installer = () => new PageInstaller(parts(), () => {});
+  const installer = () => new PageInstaller(parts(), { allInstalled: () => {}, memoryShort: () => {} });
   const tasks = [
     new FaultHandler(parts(), new UrgentSupply(stage.urgent[0], installer(), signal), signal),
     new BulkReceiver(stage.bulk[0], installer(), signal),

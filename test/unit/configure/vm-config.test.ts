@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadVmConfig } from '../../../src/configure/config-file.js';
-import { requireHostMemory } from '../../../src/configure/host-memory.js';
 import { PostcopyError } from '../../../src/errors.js';
 
 const MIB = 1024 * 1024;
@@ -206,18 +205,5 @@ describe('with a file', () => {
   it('says when it cannot be read', () => {
     const path = join(directory, 'missing.json');
     expect(() => loadVmConfig(path, least)).toThrow(`${path}: the configuration file cannot be read`);
-  });
-});
-
-describe('host memory', () => {
-  const meminfo = 'MemTotal:       2097152 kB\nMemFree:          1 kB\nMemAvailable:    1048576 kB\n';
-
-  it('refuses what does not fit', () => {
-    requireHostMemory(1024 * MIB, meminfo);
-    requireHostMemory(1024 * MIB, 'nothing');
-    expect(() => requireHostMemory(1025 * MIB, meminfo)).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
-    expect(() => requireHostMemory(2048 * MIB, meminfo)).toThrow(
-      '2 GiB of memory do not fit this host, which has 1 GiB',
-    );
   });
 });

@@ -14,13 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { claimName, removeDeadName } from '../../../src/control/claim-name.js';
-import {
-  ensureRuntimeDirectory,
-  listNames,
-  lockPath,
-  runtimeDirectory,
-  socketPath,
-} from '../../../src/control/runtime-directory.js';
+import { listNames, lockPath, socketPath } from '../../../src/control/runtime-directory.js';
+import { ensureRuntimeDirectory, runtimeDirectory } from '../../../src/host/runtime-directory.js';
 import { FakeLocks, leaveDeadSocket } from './fake-lock.js';
 
 let parent: string;

@@ -122,6 +122,14 @@ describe('serveChannels', () => {
     expect(log.filter((entry) => entry.startsWith('idle'))).toEqual(Array(4).fill(['idle a', 'idle b']).flat());
   });
 
+  it('does not sleep for long while a task has something to try again', () => {
+    const a = new FakeTask('a', log);
+    Object.assign(a, { triesAgain: true });
+    answers = [0, 0];
+    serve([new FakeTask('b', log), a]);
+    expect(polls.map(({ timeoutMs }) => timeoutMs)).toEqual([IDLE_MS, IDLE_MS, IDLE_MS]);
+  });
+
   it('sleeps as soon as there is nothing to do', () => {
     const a = new FakeTask('a', log);
     a.steps = [worked];

@@ -14,6 +14,11 @@ import type { Consoles } from '../../../src/machine/console-lines.js';
 import { receiveVm, startVm, type ReceiveOptions, type VmProcess } from '../../../src/vm/vm-process.js';
 
 vi.mock('../../../src/host/require-host.js', () => ({ requireMachine: () => {}, requireUserfaultfd: () => {} }));
+const PROMISE = vi.hoisted(() => ({ release: () => {} }));
+vi.mock('../../../src/host/guest-memory.js', () => ({
+  promiseToBoot: async () => PROMISE,
+  promiseToReceive: async () => PROMISE,
+}));
 vi.mock('../../../src/machine/boot-machine.js', () => ({ bootMachine: vi.fn() }));
 vi.mock('../../../src/host/host-devices.js', () => ({ HostDevices: { open: vi.fn() }, requireSameDevices: () => {} }));
 vi.mock('../../../src/migrate/wire/rehearse-codec.js', () => ({ rehearseCodec: () => {} }));
@@ -113,7 +118,7 @@ it('says to who opens its disks who knows which VM uses a file', async () => {
   const whoUses = async () => 'web';
   const config = { name: 'vm', machine: 'kvm', disks: [], nets: [], reboot: true } as unknown as VmConfig;
   await startVm(config, {} as Consoles, () => {}, whoUses);
-  expect(HostDevices.open).toHaveBeenCalledWith(config, whoUses);
+  expect(HostDevices.open).toHaveBeenCalledWith(config, whoUses, PROMISE);
 });
 
 /** A migration that broke behind COMMIT. */

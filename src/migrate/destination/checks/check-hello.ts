@@ -2,8 +2,7 @@
 import { cpuObjections } from '../../../boot/cpuid-compare.js';
 import { CPUS_MAX, type MachineName } from '../../../configure/machine-setting.js';
 import { MEMORY_BYTES_MIN } from '../../../memory/layout.js';
-import { availableBytes } from '../../../memory/meminfo.js';
-import { isPageAligned, mebibytesFor } from '../../../memory/page-size.js';
+import { isPageAligned } from '../../../memory/page-size.js';
 import { native } from '../../../native.js';
 import { bootId } from '../../../host/boot-id.js';
 import type { Hello } from '../../wire/message.js';
@@ -15,7 +14,7 @@ const TSC_TOLERANCE = 250e-6;
 /** `machine`: what is waited for here. */
 export async function objectionsTo(hello: Hello, machine: MachineName): Promise<string[]> {
   if (hello.machine !== machine) return [otherMachine(hello.machine, machine)];
-  const objections = [...shapeObjections(hello), ...memoryObjections(hello)];
+  const objections = shapeObjections(hello);
   objections.push(...(machine === 'kvm' ? kvmObjections(hello) : threadObjections(hello)));
   for (const file of hello.files) objections.push(...(await bootFileObjections(file, hello.memoryBytes)));
   return objections;
@@ -59,12 +58,4 @@ export function tscObjections(guestKhz: number, hostKhz: number, scales: boolean
   if (scales || guestKhz === 0 || hostKhz === 0) return [];
   if (Math.abs(guestKhz - hostKhz) <= hostKhz * TSC_TOLERANCE) return [];
   return [`its TSC runs at ${guestKhz} kHz; this host's at ${hostKhz} kHz, and its CPU cannot scale it`];
-}
-
-function memoryObjections(hello: Hello): string[] {
-  const bytes = availableBytes() ?? 0;
-  if (bytes >= hello.memoryBytes) return [];
-  return [
-    `it has ${mebibytesFor(hello.memoryBytes)} MiB of RAM; ${mebibytesFor(bytes)} MiB are available on this host`,
-  ];
 }

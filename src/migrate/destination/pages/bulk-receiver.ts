@@ -20,6 +20,8 @@ export class BulkReceiver implements ChannelTask {
   #pages = 0;
   #installed = 0;
   #ended = false;
+  /** The next page waits for memory of this host. */
+  #short = false;
   #lastAt = native.monotonicMicros();
 
   constructor(
@@ -34,19 +36,24 @@ export class BulkReceiver implements ChannelTask {
   /** Many pages are received at once, which costs a fraction of receiving them piece by piece, and then installed. */
   step(): boolean {
     if (this.#install()) return true;
-    if (!this.#inbox.receive()) return false;
+    if (this.#short || !this.#inbox.receive()) return false;
     this.#lastAt = native.monotonicMicros();
     this.#takeFrames();
     return true;
   }
 
+  /** What comes meanwhile is left to the kernel. */
   sources(set: PollSet): void {
-    set.add(this.socket.fd, POLLIN);
+    if (!this.#short) set.add(this.socket.fd, POLLIN);
+  }
+
+  get triesAgain(): boolean {
+    return this.#short;
   }
 
   idle(): void {
     const now = native.monotonicMicros();
-    if (this.#inbox.isEmpty) this.#lastAt = now;
+    if (this.#inbox.isEmpty || this.#short) this.#lastAt = now;
     if (now - this.#lastAt > HANDED_OVER_LINK_TIMEOUT_MS * 1000) {
       throw new PostcopyError(
         'LINK_LOST',
@@ -76,19 +83,21 @@ export class BulkReceiver implements ChannelTask {
     }
   }
 
-  /** Installs pages that are whole; behind the last of the extent, tells the source. False if there are none. */
+  /** Installs pages that are whole; behind the last of the extent, tells the source. False if none is, or can be now. */
   #install(): boolean {
     if (this.#pages === 0) return false;
     const inbox = this.#inbox;
     const count = Math.min(STEP_PAGES, inbox.pagesHere - this.#installed);
     if (count === 0) return false;
-    this.installer.install(inbox.first + this.#installed, count, inbox.bytes, inbox.contentAt(this.#installed));
-    this.#installed += count;
+    const at = this.#installed;
+    const installed = this.installer.install(inbox.first + at, count, inbox.bytes, inbox.contentAt(at));
+    this.#short = installed < count;
+    this.#installed += installed;
     if (this.#installed === this.#pages) {
       this.#outbox.send(this.installer.installed);
       this.#pages = 0;
       this.#takeFrames();
     }
-    return true;
+    return installed > 0;
   }
 }

@@ -2,15 +2,18 @@
  * The faults of vCPUs and devices at the destination: reads them from the userfaultfd, and asks a supply for their pages.
  * Faults on pages that hold nothing are answered here.
  */
-import { native, POLLIN } from '../../../native.js';
+import { native, POLLIN, type Userfaultfd } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import type { GoSignal } from '../../../threads/go-signal.js';
 import { PollSet } from '../../../threads/poll-set.js';
 import { LONGEST_WAIT_MS } from '../../../threads/serve-job.js';
+import { isOutOfMemory } from './copy-all.js';
 import type { InstallerParts } from './page-installer.js';
 import type { PageSupply } from './page-supply.js';
 
 const FAULT_BATCH = 64;
+/** Others wait for this thread: not long. */
+const MEMORY_PAUSE_MS = 1;
 
 export class FaultHandler implements ChannelTask {
   readonly #faults = new Uint32Array(FAULT_BATCH);
@@ -29,6 +32,10 @@ export class FaultHandler implements ChannelTask {
   sources(set: PollSet): void {
     set.add(this.parts.userfaultfd.fd, POLLIN);
     this.supply.sources(set);
+  }
+
+  get triesAgain(): boolean {
+    return this.supply.triesAgain;
   }
 
   idle(): void {
@@ -54,7 +61,7 @@ export class FaultHandler implements ChannelTask {
     const { pages, pending, userfaultfd, counters, waits } = this.parts;
     if (!pages.isMissing(page)) {
       // It holds nothing; or a bulk channel has just installed it, then this only wakes.
-      counters.add('zeroFaults', userfaultfd.zero(page, 1));
+      counters.add('zeroFaults', zeroOrLater(userfaultfd, page));
       return false;
     }
     pending.add(page, now);
@@ -76,7 +83,19 @@ export class FaultHandler implements ChannelTask {
       set.add(userfaultfd.fd, POLLIN);
       if (!set.wait(LONGEST_WAIT_MS)) continue;
       const count = userfaultfd.readFaults(this.#faults);
-      for (let i = 0; i < count; i++) userfaultfd.zero(this.#faults[i] as number, 1);
+      for (let i = 0; i < count; i++) zeroOrLater(userfaultfd, this.#faults[i] as number);
     }
+  }
+}
+
+/** Returns the pages installed. Where this host has no memory now, whoever waits for the page tries again in a moment. */
+function zeroOrLater(userfaultfd: Userfaultfd, page: number): number {
+  try {
+    return userfaultfd.zero(page, 1);
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    new PollSet().wait(MEMORY_PAUSE_MS);
+    userfaultfd.wake(page, 1);
+    return 0;
   }
 }

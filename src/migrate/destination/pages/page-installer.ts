@@ -32,6 +32,13 @@ export function installerParts(job: DestinationJob, channel: DestinationChannelJ
   };
 }
 
+export interface InstallerNews {
+  /** Once, by whoever installs the last page that was missing. */
+  allInstalled(): void;
+  /** Again and again while a page waits for memory of this host. */
+  memoryShort(): void;
+}
+
 export class PageInstaller {
   readonly userfaultfd: Userfaultfd;
   readonly pages: DestinationPages;
@@ -42,8 +49,7 @@ export class PageInstaller {
 
   constructor(
     parts: InstallerParts,
-    /** Told once, by whoever installs the last page that was missing. */
-    readonly allInstalled: () => void,
+    readonly tell: InstallerNews,
   ) {
     this.userfaultfd = parts.userfaultfd;
     this.pages = parts.pages;
@@ -70,10 +76,15 @@ export class PageInstaller {
     }
   }
 
-  /** Pages that were expected; who waits for them is woken. Throws INTERNAL if one of them is there already. */
-  install(first: number, count: number, from: Uint8Array, offset: number): void {
-    copyAll(this.userfaultfd, first, count, from, offset);
-    this.#settle(first, count);
+  /**
+   * Pages that were expected; who waits for them is woken. Returns how many are in place: fewer where this host has no memory
+   * for the next one now, and then whoever waits for it waits on. Throws INTERNAL if one of them is there already.
+   */
+  install(first: number, count: number, from: Uint8Array, offset: number): number {
+    const installed = copyAll(this.userfaultfd, first, count, from, offset);
+    if (installed > 0) this.#settle(first, installed);
+    if (installed < count) this.tell.memoryShort();
+    return installed;
   }
 
   /** Expected pages that read zero: nothing is put there. Who waits for one faults again, and is given a zero page. */
@@ -87,6 +98,6 @@ export class PageInstaller {
     this.pending.settle(first, count, this.waits);
     this.#installed += count;
     this.counters.set('installed', this.#installed);
-    if (this.pages.settled(count)) this.allInstalled();
+    if (this.pages.settled(count)) this.tell.allInstalled();
   }
 }

@@ -11,6 +11,8 @@ export interface PageSupply {
   receive(): boolean;
   /** Adds what more will come by. */
   sources(set: PollSet): void;
+  /** As of a ChannelTask. */
+  readonly triesAgain: boolean;
   /** Nothing has come for a while. */
   idle(): void;
 }

@@ -13,6 +13,8 @@ export class UrgentSupply implements PageSupply {
   readonly #requests: RequestQueue;
   readonly #inbox: UrgentInbox;
   #waitingSince: number | undefined;
+  /** The page of the frame at hand waits for memory of this host. */
+  #short = false;
 
   constructor(
     readonly socket: Socket,
@@ -28,13 +30,20 @@ export class UrgentSupply implements PageSupply {
   }
 
   receive(): boolean {
-    if (!this.#inbox.receive()) return false;
-    while (this.#inbox.next()) this.#install(this.#inbox);
+    if (this.#short) {
+      if (!this.#install(this.#inbox)) return false;
+    } else if (!this.#inbox.receive()) return false;
+    while (!this.#short && this.#inbox.next()) this.#take(this.#inbox);
     return true;
   }
 
+  /** What comes meanwhile is left to the kernel. */
   sources(set: PollSet): void {
-    set.add(this.socket.fd, POLLIN);
+    if (!this.#short) set.add(this.socket.fd, POLLIN);
+  }
+
+  get triesAgain(): boolean {
+    return this.#short;
   }
 
   /** Tells the source what has come, when there is nothing to ask for. */
@@ -43,10 +52,15 @@ export class UrgentSupply implements PageSupply {
     if (!this.signal.handedOver) this.#checkPatience();
   }
 
-  #install({ page, bytes, contentAt }: UrgentInbox): void {
-    this.installer.expect(page, 1);
-    this.installer.install(page, 1, bytes, contentAt);
+  #take(frame: UrgentInbox): void {
+    this.installer.expect(frame.page, 1);
     this.#waitingSince = undefined;
+    this.#install(frame);
+  }
+
+  #install({ page, bytes, contentAt }: UrgentInbox): boolean {
+    this.#short = this.installer.install(page, 1, bytes, contentAt) === 0;
+    return !this.#short;
   }
 
   /**

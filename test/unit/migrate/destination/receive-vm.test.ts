@@ -104,6 +104,7 @@ beforeEach(() => {
     takePageWorker: async () => 'a page worker' as never,
     onRunning: () => void log.push('(told)'),
     onOutput: ({ serial }) => void log.push(`(${Buffer.from(serial).toString()})`),
+    onMemoryShort: () => {},
   };
   parts = {
     objectionsTo: async () => [],

@@ -86,7 +86,10 @@ function fakeMachine(): Machine {
       dataExtentsOutside: () => new Uint32Array(0),
     },
     vcpus: [],
-    hostDevices: { disks: { presync: (cancelled: AbortSignal) => presync(cancelled) } },
+    hostDevices: {
+      memory: { release: () => log.push('memory is free') },
+      disks: { presync: (cancelled: AbortSignal) => presync(cancelled) },
+    },
     pause: async (deadline: unknown, signal: AbortSignal) => {
       log.push('paused');
       return pause(deadline, signal);
@@ -176,7 +179,7 @@ describe('SendVm', () => {
     expect(control.sent).toEqual(['hello', 'ram', 'state', 'commit', '(bears long silence)', 'bye']);
     expect(control.bodies.state).toMatchObject({ devices: 'the devices', firstPages: [] });
     expect(control.bodies.commit).toMatchObject({ epoch: EPOCH });
-    expect(log).toEqual(['paused', 'committed']);
+    expect(log).toEqual(['paused', 'committed', 'memory is free']);
     expect([control.closed, channels.closed]).toEqual([1, 1]);
     // To the address that answered, whatever its name was.
     expect(channels.openedAt).toMatchObject({ host: '192.0.2.7', port: 1 });

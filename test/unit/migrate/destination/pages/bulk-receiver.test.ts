@@ -97,6 +97,23 @@ describe('BulkReceiver', () => {
     ]);
   });
 
+  it('waits with a page for which the host has no memory, and goes on with it when there is some', () => {
+    const { receiver, userfaultfd, expectPages, feed, reports, acknowledged, drain, missing } = setUp();
+    expectPages(10, 4);
+    userfaultfd.room = 1;
+    feed(Buffer.concat([extent(10, 3), extent(13, 1)]));
+    expect([missing.next(0), acknowledged(), receiver.triesAgain]).toEqual([11, [], true]);
+    expect(new Set(reports)).toEqual(new Set(['memory-short']));
+    const set = { add: vi.fn() };
+    receiver.sources(set as never);
+    expect(set.add).not.toHaveBeenCalled(); // what comes would wake it in vain
+    expect(receiver.step()).toBe(false);
+    userfaultfd.room = Infinity;
+    drain();
+    expect([missing.next(0), acknowledged(), receiver.triesAgain]).toEqual([-1, [3, 4], false]);
+    expect(Buffer.compare(userfaultfd.ram.subarray(10 * PAGE, 14 * PAGE), contents(10, 4))).toBe(0);
+  });
+
   it('installs nothing for pages of zeroes: they are not missing any more, then who waits is woken', () => {
     const { userfaultfd, expectPages, missing, pending, waits, reports, feed, acknowledged } = setUp();
     expectPages(7, 64);

@@ -18,6 +18,8 @@ class FakeUserfaultfd {
   readonly calls: Call[] = [];
   /** Pages that threads wait for and that have not been told of. */
   readonly faults: number[] = [];
+  /** Pages that the host has memory for. */
+  room = Infinity;
   /** Looks on when a call comes, before it does anything. */
   onCall: (...call: Call) => void = () => {};
 
@@ -34,7 +36,8 @@ class FakeUserfaultfd {
 
   copy(first: number, count: number, from: Uint8Array, offset: number): number {
     this.#called('copy', first, count);
-    this.ram.set(from.subarray(offset, offset + count * PAGE_SIZE), first * PAGE_SIZE);
+    const pages = Math.min(count, this.room);
+    this.ram.set(from.subarray(offset, offset + pages * PAGE_SIZE), first * PAGE_SIZE);
     return this.#put(first, count);
   }
 
@@ -64,10 +67,13 @@ class FakeUserfaultfd {
 
   #put(first: number, count: number): number {
     let fresh = 0;
-    for (let page = first; page < first + count; page++) {
+    const pages = Math.min(count, this.room);
+    this.room -= pages;
+    for (let page = first; page < first + pages; page++) {
       if (!this.present.has(page)) fresh++;
       this.present.add(page);
     }
+    if (pages < count) throw Object.assign(new Error('no memory'), { code: 'ENOMEM', pages, installed: fresh });
     return fresh;
   }
 }
@@ -98,7 +104,11 @@ export function fakeDestination(pages: number, fd?: number): Destination {
   const left = new Int32Array(states.maps.left);
   const reports: string[] = [];
   const shared = { userfaultfd: userfaultfd as unknown as Userfaultfd, pages: states, pending: new PendingFaults() };
-  const create = (parts: InstallerParts) => new PageInstaller(parts, () => reports.push('all-installed'));
+  const create = (parts: InstallerParts) =>
+    new PageInstaller(parts, {
+      allInstalled: () => reports.push('all-installed'),
+      memoryShort: () => reports.push('memory-short'),
+    });
   const [counters, waits] = [new Counters(), new WaitHistogram()];
   const parts = { ...shared, counters, waits };
   return {

@@ -71,6 +71,35 @@ afterEach(() => {
 });
 
 describe('FaultHandler', () => {
+  it('waits with a page for which the host has no memory, and asks for others meanwhile', () => {
+    const { handler, expectPages, touch, feed, requests, userfaultfd, missing, reports } = setUp();
+    expectPages(5, 3);
+    touch(5, 6);
+    userfaultfd.room = 0;
+    feed(Buffer.concat([frame(5), frame(6)]));
+    expect([handler.triesAgain, missing.next(0), reports.includes('memory-short')]).toEqual([true, 5, true]);
+    touch(7);
+    expect(requests()).toEqual([
+      [0, 5, 6],
+      [0, 7],
+    ]);
+    userfaultfd.room = Infinity;
+    feed(frame(7));
+    while (handler.step());
+    expect([handler.triesAgain, missing.next(0)]).toEqual([false, -1]);
+    expect(Buffer.compare(userfaultfd.content(6), contentOf(6))).toBe(0);
+  });
+
+  it('lets a page that holds nothing be touched again where the host has no memory for its tables', () => {
+    const { touch, userfaultfd } = setUp();
+    userfaultfd.room = 0;
+    touch(9);
+    expect(userfaultfd.calls).toEqual([
+      ['zero', 9, 1],
+      ['wake', 9, 1],
+    ]);
+  });
+
   it('asks for the pages that are touched, and installs them when they come', () => {
     const { expectPages, touch, feed, requests, userfaultfd, pending, waits, missing, reports, left } = setUp();
     expectPages(30, 2);

@@ -17,6 +17,7 @@ const FAULT_FD = 77;
 
 /** RAM that lies in a file, page after page: what is asked for is read in the supply's next turn. */
 class FileSupply implements PageSupply {
+  readonly triesAgain = false;
   readonly #asked: number[] = [];
   readonly #page = new Uint8Array(PAGE_SIZE);
 
