@@ -22,6 +22,7 @@ import { rehearseLoading } from './rehearse-loading.js';
 import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../wire/protocol.js';
 import { lowerGuest, lowerMainThread, raiseGuest } from '../../threads/priorities.js';
 import { objectionsTo } from './checks/check-hello.js';
+import { clocksMoment } from './clocks-moment.js';
 import type { WholeBlocks } from './huge-pages.js';
 import { loadState } from './load-state.js';
 import { DestinationPageChannels, type PageChannelEvents } from './page-channels.js';
@@ -47,7 +48,7 @@ export type ReceiveOutcome =
   /** After COMMIT: the guest stands still here, short of pages. */
   | { status: 'lost'; reason: Error; machine: Machine; pagesMissing: number };
 
-type Control = Pick<ControlConnection, 'on' | 'send' | 'close' | 'bearLongSilence'>;
+type Control = Pick<ControlConnection, 'on' | 'send' | 'close' | 'bearLongSilence' | 'peerOffsetMicros'>;
 type State = destination.DestinationState<Arrival>;
 type Event = destination.DestinationEvent<Arrival>;
 type Action = destination.DestinationAction<Arrival>;
@@ -197,8 +198,7 @@ export class ReceiveVm {
 
   #runGuest({ arrival, state, commit }: Extract<Action, { type: 'run-guest' }>): Event | undefined {
     const { machine, channels, hello } = arrival;
-    const { sinceClockMicros, wallClockMs } = commit.body;
-    const clocksAt = { atMicros: commit.at - sinceClockMicros, wallClockMs };
+    const clocksAt = clocksMoment(commit, this.#control.peerOffsetMicros);
     this.#control.bearLongSilence();
     this.#oomScore.spare();
     raiseGuest(machine.vcpus);

@@ -16,6 +16,9 @@ import {
   type ProtocolVersion,
 } from '../wire/protocol.js';
 
+/** What the clocks of two hosts may part between two pings: 50 ppm. */
+const DRIFT_MICROS = PING_INTERVAL_MS * 1000 * 50e-6;
+
 interface ControlEvents {
   message: [message: Message];
   /** Once; nothing comes after it. */
@@ -30,6 +33,8 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   #lastHeard = native.monotonicMicros();
   #lastTick = this.#lastHeard;
   #roundTrip = Infinity;
+  /** How far the peer's clock was behind this one when a ping of its came: with the way of that ping, the least of them. */
+  #peerBehind = Infinity;
   #bytesSent = 0;
   /** Pings whose answer somebody waits for. */
   #awaited: { sentAt: number; resolve(): void }[] = [];
@@ -81,6 +86,11 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     return Number.isFinite(this.#roundTrip) ? this.#roundTrip : 0;
   }
 
+  /** What makes this host's monotonicMicros() of the peer's; undefined before its first ping. */
+  get peerOffsetMicros(): number | undefined {
+    return Number.isFinite(this.#peerBehind) ? this.#peerBehind - this.roundTripMicros / 2 : undefined;
+  }
+
   ping(): void {
     this.send('ping', { sentAt: native.monotonicMicros() });
   }
@@ -118,9 +128,14 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   #dispatch(message: Message): void {
     if (this.#closed) return;
-    if (message.type === 'ping') this.send('pong', message.body);
+    if (message.type === 'ping') this.#answer(message.body.sentAt);
     else if (message.type === 'pong') this.#pong(message.body.sentAt);
     else this.emit('message', message);
+  }
+
+  #answer(sentAt: number): void {
+    this.#peerBehind = Math.min(this.#peerBehind + DRIFT_MICROS, this.#lastHeard - sentAt);
+    this.send('pong', { sentAt });
   }
 
   #pong(sentAt: number): void {

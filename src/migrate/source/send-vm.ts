@@ -296,6 +296,7 @@ export class SendVm {
     control.send('commit', {
       epoch: this.#options.hello.epoch,
       sinceClockMicros,
+      clocksAtMicros: clocksAt.atMicros,
       wallClockMs: clocksAt.wallClockMs,
     });
     laps.lap('transfer', now);

@@ -96,6 +96,8 @@ const commit = z.object({
   epoch: count,
   /** How long ago the clocks in STATE were read when this arrives, as far as the source can tell. */
   sinceClockMicros: micros.max(SINCE_CLOCK_MAX),
+  /** When they were, by the source's monotonicMicros(), as PING has it. */
+  clocksAtMicros: z.number().optional(),
   /** The source's wall clock when they were, milliseconds since 1970. */
   wallClockMs: z.number().min(-WALL_CLOCK_MAX).max(WALL_CLOCK_MAX).optional(),
 });

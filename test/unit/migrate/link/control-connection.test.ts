@@ -4,9 +4,11 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlConnection } from '../../../../src/migrate/link/control-connection.js';
 import { encodeMessage, FrameDecoder } from '../../../../src/migrate/wire/frame.js';
 import { PROTOCOL_VERSION } from '../../../../src/migrate/wire/protocol.js';
+import { native } from '../../../../src/native.js';
 import type { Message } from '../../../../src/migrate/wire/message.js';
 
 const LIMIT_MS = 1000;
+const PEER_BEHIND = 1e9;
 
 class FakeSocket extends EventEmitter {
   readonly sent: Message[] = [];
@@ -61,6 +63,18 @@ it('does not wait for ever for a peer to catch up', async () => {
   expect(await isSettled(caughtUp)).toBe(false);
   await vi.advanceTimersByTimeAsync(1);
   expect(await isSettled(caughtUp)).toBe(true);
+});
+
+it("relates the peer's clock to this one by the ping that came quickest", () => {
+  expect(control.peerOffsetMicros).toBeUndefined();
+  const ping = (tookMicros: number) => {
+    const sentAt = native.monotonicMicros() - tookMicros - PEER_BEHIND;
+    socket.emit('data', encodeMessage('ping', { sentAt }));
+    expect(socket.sent.at(-1)).toEqual({ type: 'pong', body: { sentAt } });
+  };
+  for (const tookMicros of [9e6, 0, 8e6]) ping(tookMicros);
+  expect(control.peerOffsetMicros).toBeGreaterThanOrEqual(PEER_BEHIND);
+  expect(control.peerOffsetMicros).toBeLessThan(PEER_BEHIND + 5e6);
 });
 
 it.each([
