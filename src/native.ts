@@ -19,7 +19,10 @@ export interface NativeMemory {
   readonly handle: number;
   readonly bytes: number;
   readonly backing: Backing;
-  /** Copies RAM into the array; waits, as a vCPU does, for a page that is missing: never from a page worker. */
+  /**
+   * Copies RAM into the array; waits, as a vCPU does, for a page that is missing: never from a page worker. Code EHWPOISON, as
+   * of write() and zeroRun(), for a page that is lost to a memory error of this host.
+   */
   read(offset: number, into: Uint8Array): void;
   write(offset: number, from: Uint8Array): void;
   /** [first page, pages] pairs of the runs among these pages that hold data, in order; found without reading RAM. */

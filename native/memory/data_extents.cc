@@ -48,8 +48,8 @@ uint64_t ZeroFrame(int pagemap) {
 
 }  // namespace
 
-// Looks through one range of pages after the other, in order, with the descriptor and the buffer of the first: there may
-// be thousands of ranges, and a guest stands still meanwhile.
+// Looks through one range of pages after the other, in order, with the descriptor and the buffer of the first: there
+// may be thousands of ranges, and a guest stands still meanwhile.
 class ExtentFinder {
  public:
   explicit ExtentFinder(const Ram& ram) : ram_(ram) {}

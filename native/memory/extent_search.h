@@ -14,8 +14,8 @@ namespace postcopy {
 Napi::Value ExtentPairs(Napi::Env env, const std::vector<Ram::Extent>& extents);
 Napi::Error ExtentError(Napi::Env env, const std::system_error& error);
 
-// Finds which pages of RAM hold data on a thread of Node's pool: with much RAM it takes seconds, in which the thread that
-// asked must answer others. Keeps the RAM until it is done.
+// Finds which pages of RAM hold data on a thread of Node's pool: with much RAM it takes seconds, in which the thread
+// that asked must answer others. Keeps the RAM until it is done.
 class ExtentSearch : public Napi::AsyncWorker {
  public:
   // Returns a promise of the pairs.

@@ -1,9 +1,11 @@
 #include "memory/guest_memory.h"
 
+#include <cerrno>
 #include <cstring>
 #include <system_error>
 
 #include "memory/extent_search.h"
+#include "memory/lost_pages.h"
 #include "util/args.h"
 #include "util/env_data.h"
 #include "util/errors.h"
@@ -17,13 +19,29 @@ constexpr uint64_t kMaxBytes = 1ULL << 44;
 // Above where V8 asks for memory, below where Linux puts a program.
 constexpr uintptr_t kThreadsGuestBase = 1ULL << 46;
 
+// EHWPOISON: one of these pages is lost to a memory error of this host.
+Napi::Error LostError(Napi::Env env, const char* what, uint64_t offset, uint64_t bytes) {
+  const uint64_t last = (offset + (bytes > 0 ? bytes - 1 : 0)) / kPageSize;
+  return SystemError(env, EHWPOISON, what,
+                     "guest RAM, pages " + std::to_string(offset / kPageSize) + " to " + std::to_string(last));
+}
+
 }  // namespace
+
+// The pages from `first` on that are alike in being all zero, or not: positive if they are zero.
+static double Alike(const Ram& ram, uint64_t first, uint64_t count) {
+  const bool zero = ram.IsZero(first);
+  uint64_t run = 1;
+  while (run < count && ram.IsZero(first + run) == zero) run++;
+  return zero ? static_cast<double>(run) : -static_cast<double>(run);
+}
 
 GuestMemory::GuestMemory(const Napi::CallbackInfo& info) : Napi::ObjectWrap<GuestMemory>(info) {
   if (IsAttach(info)) {
     ref_.Attach(info.Env(), UintArg(info, 1, "handle", UINT32_MAX));
     return;
   }
+  LostPages::Expect();
   uint64_t bytes = UintArg(info, 0, "bytes", kMaxBytes);
   std::string backing = StringArg(info, 1, "backing");
   if (bytes == 0 || bytes % kPageSize != 0) throw Napi::RangeError::New(info.Env(), "bytes must be whole pages");
@@ -78,7 +96,10 @@ Napi::Value GuestMemory::Read(const Napi::CallbackInfo& info) {
   uint64_t offset = UintArg(info, 0, "offset");
   Napi::Uint8Array into = BytesArg(info, 1, "into");
   if (!ram.HasBytes(offset, into.ByteLength())) throw Napi::RangeError::New(info.Env(), "read outside of guest RAM");
-  memcpy(into.Data(), ram.Base() + offset, into.ByteLength());
+  const size_t bytes = into.ByteLength();
+  uint8_t* to = into.Data();
+  const uint8_t* from = ram.Base() + offset;
+  if (!LostPages::Survive([=] { memcpy(to, from, bytes); })) throw LostError(info.Env(), "read", offset, bytes);
   return info.Env().Undefined();
 }
 
@@ -87,7 +108,10 @@ Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
   uint64_t offset = UintArg(info, 0, "offset");
   Napi::Uint8Array from = BytesArg(info, 1, "from");
   if (!ram.HasBytes(offset, from.ByteLength())) throw Napi::RangeError::New(info.Env(), "write outside of guest RAM");
-  memcpy(ram.Base() + offset, from.Data(), from.ByteLength());
+  const size_t bytes = from.ByteLength();
+  uint8_t* to = ram.Base() + offset;
+  const uint8_t* source = from.Data();
+  if (!LostPages::Survive([=] { memcpy(to, source, bytes); })) throw LostError(info.Env(), "write", offset, bytes);
   return info.Env().Undefined();
 }
 
@@ -148,10 +172,13 @@ Napi::Value GuestMemory::ZeroRun(const Napi::CallbackInfo& info) {
   uint64_t first = UintArg(info, 0, "first");
   uint64_t count = UintArg(info, 1, "count", INT32_MAX);
   if (count == 0 || !ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
-  const bool zero = ram.IsZero(first);
-  uint64_t run = 1;
-  while (run < count && ram.IsZero(first + run) == zero) run++;
-  return Napi::Number::New(info.Env(), zero ? static_cast<double>(run) : -static_cast<double>(run));
+  double alike = 0;
+  double* const result = &alike;
+  const Ram* const pages = &ram;
+  if (!LostPages::Survive([=] { *result = Alike(*pages, first, count); })) {
+    throw LostError(info.Env(), "read", first * kPageSize, count * kPageSize);
+  }
+  return Napi::Number::New(info.Env(), alike);
 }
 
 // collapse(first, count): MADV_COLLAPSE; false if the kernel has no huge page to give, or cannot now.

@@ -46,8 +46,8 @@ struct Installed {
   int error;
 };
 
-// The host has no memory for the page at `at` now: it is no failure of what is being done, which goes on later. The error
-// says how many pages from the first one on are there, and how many of them were newly installed.
+// The host has no memory for the page at `at` now: it is no failure of what is being done, which goes on later. The
+// error says how many pages from the first one on are there, and how many of them were newly installed.
 Napi::Error OutOfMemory(Napi::Env env, const char* name, uint64_t first, uint64_t at, uint64_t installed) {
   Napi::Error error = SystemError(env, ENOMEM, name, "page " + std::to_string(at));
   error.Value().Set("pages", static_cast<double>(at - first));

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, truncateSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { native, type Backing, type NativeMemory } from '../../src/native.js';
 import { next, runNode, startWorker } from './threads.js';
@@ -17,6 +17,15 @@ function create(backing: Backing = 'anonymous'): NativeMemory {
 
 function touch(memory: NativeMemory, ...pages: number[]): void {
   for (const page of pages) memory.write(page * PAGE + 17, Uint8Array.of(page + 1));
+}
+
+/** What a descriptor of this process is of; nothing for one that is closed by now. */
+function fileOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
 }
 
 function byteOf(memory: NativeMemory, offset: number): number {
@@ -196,6 +205,23 @@ describe.each(BACKINGS)('GuestMemory, %s', (backing) => {
     expect(await next(worker)).toEqual([2, PAGES * PAGE, backing, memory.handle]);
     expect(byteOf(memory, 5)).toBe(99);
   });
+});
+
+it('outlives a page that is lost', () => {
+  const memory = new native.GuestMemory(4 * PAGE, 'memfd');
+  onTestFinished(() => memory.close());
+  memory.write(0, new Uint8Array(4 * PAGE).fill(1));
+  // Nothing but hardware makes a page of anonymous RAM fail; one beyond the end of its file does as well.
+  const fd = readdirSync('/proc/self/fd').find((name) => fileOf(name).startsWith('/memfd:postcopy-ram'))!;
+  truncateSync(`/proc/self/fd/${fd}`, 2 * PAGE);
+  const lost = expect.objectContaining({ code: 'EHWPOISON' });
+  for (let tries = 0; tries < 3; tries++) {
+    expect(() => memory.read(2 * PAGE, new Uint8Array(PAGE))).toThrow(lost);
+    expect(() => memory.write(PAGE, new Uint8Array(2 * PAGE))).toThrow(lost);
+    expect(() => memory.zeroRun(2, 2)).toThrow(lost);
+    expect(memory.zeroRun(0, 1)).toBe(-1);
+  }
+  expect(() => memory.read(2 * PAGE, new Uint8Array(1))).toThrow('guest RAM, pages 2 to 2');
 });
 
 describe('GuestMemory', () => {
