@@ -101,8 +101,8 @@ constexpr RefusedCall kRefused[] = {
 
 // The first of the numbers of x32 calls, which have the architecture of x86-64.
 constexpr uint32_t kX32Calls = 0x40000000;
-constexpr uint32_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-                                    CLONE_NEWPID | CLONE_NEWNET;
+constexpr uint32_t kNewNamespaces =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // What seccomp_data has at that offset; of an argument the lower half, which is all that the kernel looks at in these.
 sock_filter Load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }

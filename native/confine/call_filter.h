@@ -15,8 +15,8 @@ struct RefusedCall {
 
 std::span<const RefusedCall> RefusedCalls();
 
-// The program that the kernel runs at each system call of the process `pid` (seccomp(2)). Besides RefusedCalls() it refuses
-// what depends on arguments:
+// The program that the kernel runs at each system call of the process `pid` (seccomp(2)). Besides RefusedCalls() it
+// refuses what depends on arguments:
 //
 //   clone             but for a thread of this process       EPERM
 //   clone3            ENOSYS: its arguments cannot be read here, and the C library takes clone then
@@ -25,13 +25,13 @@ std::span<const RefusedCall> RefusedCalls();
 //   ioctl             that types into a terminal             EPERM
 //   any call          of another ABI (i386, x32)             ENOSYS
 //
-// All else is allowed: a list of what is allowed would end a VM, or have it fail, with the next version of Node or of the C
-// library. Nothing kills the process, because that is the worst that can happen to a VM; the kernel's log tells of each
-// refusal, where audit is on.
+// All else is allowed: a list of what is allowed would end a VM, or have it fail, with the next version of Node or of
+// the C library. Nothing kills the process, because that is the worst that can happen to a VM; the kernel's log tells
+// of each refusal, where audit is on.
 std::vector<sock_filter> CallFilter(int pid);
 
-// For every thread of this process, and all that they make; for good. It also forgoes what set-user-ID programs would give
-// (PR_SET_NO_NEW_PRIVS). 0 or an errno value.
+// For every thread of this process, and all that they make; for good. It also forgoes what set-user-ID programs would
+// give (PR_SET_NO_NEW_PRIVS). 0 or an errno value.
 int InstallCallFilter();
 
 }  // namespace postcopy

@@ -19,8 +19,8 @@
 namespace postcopy {
 namespace {
 
-// The signal by which the C library has all threads change their user (nptl(7)). It is the only one that no thread blocks:
-// sigfillset(3) leaves it out. sigaction(2) of the library refuses it, so that it is set past it.
+// The signal by which the C library has all threads change their user (nptl(7)). It is the only one that no thread
+// blocks: sigfillset(3) leaves it out. sigaction(2) of the library refuses it, so that it is set past it.
 constexpr int kEveryThread = 33;
 constexpr int kCapabilityBits = 64;
 
@@ -101,8 +101,8 @@ bool Read(const std::string& line, const char* field, uint64_t& value) {
   return true;
 }
 
-// False also of a thread that has just ended, and of one that is the kernel's own (KVM has one in the process, which runs
-// nothing of the process's): they block all signals.
+// False also of a thread that has just ended, and of one that is the kernel's own (KVM has one in the process, which
+// runs nothing of the process's): they block all signals.
 bool HasMore(const std::string& thread, uint64_t keep) {
   std::ifstream status("/proc/self/task/" + thread + "/status");
   uint64_t blocked = 0;
