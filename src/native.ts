@@ -131,6 +131,14 @@ export const DISK_UNLOCK = 2;
 export const DISK_DROP_CACHE = 3;
 /** Takes nothing; fails with EAGAIN if a lock of somebody else's is in the way of a write. Needs no right to write. */
 export const DISK_TEST_LOCK = 4;
+/** sampleAt()'s blocks are moved to the next that hold data each, and read, so that they are cached. */
+export const DISK_CHOOSE_SAMPLE = 5;
+/** Those that requests wrote last are added to them, and all are read. */
+export const DISK_TAKE_SAMPLE = 6;
+/** They are read. */
+export const DISK_READ_SAMPLE = 7;
+/** Bytes of a sample's block. */
+export const DISK_SAMPLE_BLOCK = 4096;
 
 /**
  * A raw image or block device. Requests are done by threads of its own, in any order, straight between the disk and
@@ -147,6 +155,11 @@ export interface NativeDisk {
    * length is 0. `shared`: others may have it too, but not for themselves alone. Before begin().
    */
   lockAlso(path: string, start: number, length: number, shared: boolean): void;
+  /** What the next sample is of: where its blocks begin; they are among the first `bytes` of the disk. */
+  sampleAt(offsets: Float64Array, bytes: number): void;
+  /** Of the last sample that was read: where its blocks begin, and what is in them, one behind the other. */
+  sampleOffsets(): Float64Array;
+  sampleContent(): Uint8Array;
   /**
    * DISK_SYNC, DISK_LOCK, ...: done by a thread of the disk's, in order; syncs have one of their own. Its number, for
    * ended().

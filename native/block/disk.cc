@@ -1,5 +1,6 @@
 #include "block/disk.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -60,6 +61,10 @@ const char* NameOf(DiskCall call, const DiskFile& file) {
       return "fcntl";
     case DiskCall::kDropCache:
       return file.IsBlockDevice() ? "BLKFLSBUF" : "posix_fadvise";
+    case DiskCall::kChooseSample:
+    case DiskCall::kTakeSample:
+    case DiskCall::kReadSample:
+      return "pread";
   }
   return "disk";
 }
@@ -106,6 +111,37 @@ Napi::Value Disk::LockAlso(const Napi::CallbackInfo& info) {
     throw SystemError(env, error.code().value(), "open", path);
   }
   return env.Undefined();
+}
+
+// sampleAt(offsets, bytes): what the next sample is of; whole blocks among the first `bytes` of the disk.
+Napi::Value Disk::SampleAt(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  DiskFile& file = ref_.Get(env).File();
+  Napi::Float64Array given = DoublesArg(info, 0, "offsets");
+  const uint64_t bytes = UintArg(info, 1, "bytes", file.Bytes());
+  std::vector<uint64_t> offsets;
+  for (size_t i = 0; i < given.ElementLength(); i++) {
+    offsets.push_back(WholeNumber(env, given[i]));
+    if (!file.HasBytes(offsets.back(), DiskSample::kBlock)) throw Napi::RangeError::New(env, "block outside of the disk");
+  }
+  file.Sample().Begin(std::move(offsets), bytes);
+  return env.Undefined();
+}
+
+// sampleOffsets(): those that the sample is of, after a call for it.
+Napi::Value Disk::SampleOffsets(const Napi::CallbackInfo& info) {
+  const std::vector<uint64_t> offsets = ref_.Get(info.Env()).File().Sample().Offsets();
+  Napi::Float64Array into = Napi::Float64Array::New(info.Env(), offsets.size());
+  for (size_t i = 0; i < offsets.size(); i++) into[i] = static_cast<double>(offsets[i]);
+  return into;
+}
+
+// sampleContent(): of its blocks, one behind the other.
+Napi::Value Disk::SampleContent(const Napi::CallbackInfo& info) {
+  const std::vector<uint8_t> content = ref_.Get(info.Env()).File().Sample().Content();
+  Napi::Uint8Array into = Napi::Uint8Array::New(info.Env(), content.size());
+  std::copy(content.begin(), content.end(), into.Data());
+  return into;
 }
 
 // begin(call): its number, for ended().
@@ -190,7 +226,10 @@ void Disk::Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Disk", DefineClass(env, "Disk",
                                   {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
                                    InstanceAccessor<&Disk::Bytes>("bytes"),
-                                   InstanceMethod<&Disk::LockAlso>("lockAlso"), InstanceMethod<&Disk::Begin>("begin"),
+                                   InstanceMethod<&Disk::LockAlso>("lockAlso"),
+                                   InstanceMethod<&Disk::SampleAt>("sampleAt"),
+                                   InstanceMethod<&Disk::SampleOffsets>("sampleOffsets"),
+                                   InstanceMethod<&Disk::SampleContent>("sampleContent"), InstanceMethod<&Disk::Begin>("begin"),
                                    InstanceMethod<&Disk::Ended>("ended"), InstanceMethod<&Disk::Submit>("submit"),
                                    InstanceMethod<&Disk::Completions>("completions"),
                                    InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),

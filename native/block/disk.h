@@ -17,6 +17,9 @@ class Disk : public Napi::ObjectWrap<Disk> {
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
   Napi::Value LockAlso(const Napi::CallbackInfo& info);
+  Napi::Value SampleAt(const Napi::CallbackInfo& info);
+  Napi::Value SampleOffsets(const Napi::CallbackInfo& info);
+  Napi::Value SampleContent(const Napi::CallbackInfo& info);
   Napi::Value Begin(const Napi::CallbackInfo& info);
   Napi::Value Ended(const Napi::CallbackInfo& info);
   Napi::Value Submit(const Napi::CallbackInfo& info);

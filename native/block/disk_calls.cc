@@ -19,6 +19,12 @@ int Do(DiskFile& file, DiskCall call) {
       return file.DropCache();
     case DiskCall::kTestLock:
       return file.TestLock();
+    case DiskCall::kChooseSample:
+      return file.Sample().Choose(file.Fd());
+    case DiskCall::kTakeSample:
+      return file.Sample().Take(file.Fd());
+    case DiskCall::kReadSample:
+      return file.Sample().Read(file.Fd());
   }
   return 0;
 }

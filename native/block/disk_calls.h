@@ -14,8 +14,8 @@
 namespace postcopy {
 
 // What a disk's storage may keep waiting for ever; native.ts has the numbers.
-enum class DiskCall : uint8_t { kSync, kLock, kUnlock, kDropCache, kTestLock };
-constexpr uint64_t kDiskCalls = 5;
+enum class DiskCall : uint8_t { kSync, kLock, kUnlock, kDropCache, kTestLock, kChooseSample, kTakeSample, kReadSample };
+constexpr uint64_t kDiskCalls = 8;
 
 // Does such calls, one after the other, on a thread of its own, which is started for the first: a call to storage that
 // does not answer never returns, and who asked for it must be able to stop waiting. The thread is then left behind,

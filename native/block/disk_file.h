@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "block/disk_sample.h"
 #include "util/descriptor.h"
 
 namespace postcopy {
@@ -40,6 +41,10 @@ class DiskFile {
   int Flush() const;
   int Sync();
 
+  DiskSample& Sample() { return sample_; }
+  // A request wrote there.
+  void NoteWrite(uint64_t offset) const { sample_.NoteWrite(offset); }
+
   // Forgets what this host has cached, after writing back what is its own: the next read sees what another host wrote.
   int DropCache();
 
@@ -60,6 +65,7 @@ class DiskFile {
   bool readonly_;
   bool block_device_ = false;
   uint64_t bytes_ = 0;
+  mutable DiskSample sample_;
   std::atomic<int> sync_error_{0};
 };
 

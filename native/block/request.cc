@@ -104,8 +104,10 @@ int Execute(const DiskFile& file, Request& request) {
     case RequestKind::kRead:
       return TransferAll(preadv, file.Fd(), request.parts, request.offset);
     case RequestKind::kWrite:
+      file.NoteWrite(request.offset);
       return TransferAll(pwritev, file.Fd(), request.parts, request.offset);
     case RequestKind::kWriteThrough: {
+      file.NoteWrite(request.offset);
       int error = TransferAll(pwritev, file.Fd(), request.parts, request.offset);
       return error != 0 ? error : file.Flush();
     }

@@ -5,6 +5,7 @@
 import { Deadline } from '../basics/deadline.js';
 import { PostcopyError, type Problem } from '../errors.js';
 import type { WhoUses } from './disk-errors.js';
+import type { DiskSample } from './disk-sample.js';
 import type { HostDisks } from './host-disks.js';
 import { NO_PROMISE, type MemoryPromise } from './memory-ledger.js';
 import type { DeviceLines } from './kinds/kind.js';
@@ -85,6 +86,11 @@ export class HostDevices {
       await this.disks.unlock().catch(() => {}); // what went wrong first is what is told
       throw error;
     }
+  }
+
+  /** After takeOver(): see HostDisks. */
+  async requireSamples(samples: readonly DiskSample[]): Promise<void> {
+    await this.disks.requireSamples(samples, Deadline.in(FORGET_WAIT_MS));
   }
 
   /**

@@ -7,6 +7,7 @@ import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
 import { requireRaw } from './disk-format.js';
 import { diskIdentity } from './disk-identity.js';
 import { layersBeneath, sharesBytes } from './disk-layers.js';
+import { chooseSample, hasSample, takeSample, type DiskSample } from './disk-sample.js';
 import { objectionTo } from './disk-objections.js';
 import { cannotLock, cannotOpen, diskError, diskInUse, type WhoUses } from './disk-errors.js';
 import { callDisk, DiskLock, NoStorageError } from './disk-lock.js';
@@ -20,6 +21,10 @@ const PRESYNCS_MAX = 5;
 /** The guest runs meanwhile; much that it has written, to a slow disk, takes its time. */
 const PRESYNC_LIMIT_MS = 10 * 60_000;
 const CLOSE_WAIT_MS = 2000;
+/** The guest runs meanwhile. */
+const CHOOSE_SAMPLES_MS = 2000;
+/** The guest stands still meanwhile; what is read has been read before. */
+const TAKE_SAMPLES_MS = 500;
 /** A server that has started anew lets nobody lock for as long as its old clients may come back: 90 s, as a rule (NFS). */
 const LOCK_ANSWER_MS = 100_000;
 /** One that does not answer to this does not keep who has to tell of another failure. */
@@ -128,8 +133,9 @@ export class HostDisks {
     for (let round = 0; round < PRESYNCS_MAX; round++) {
       const began = performance.now();
       await Promise.all(this.open.map((disk) => syncInBackground(disk, deadline, cancelled)));
-      if (performance.now() - began < SHORT_SYNC_MS) return;
+      if (performance.now() - began < SHORT_SYNC_MS) break;
     }
+    await this.#chooseSamples();
   }
 
   /** Those that have requests in flight. */
@@ -153,6 +159,38 @@ export class HostDisks {
         }
       }),
     );
+  }
+
+  /**
+   * What takeSamples() is to be of, while the guest still runs. A disk that cannot be read is the guest's to find out: it
+   * has no sample then.
+   */
+  async #chooseSamples(): Promise<void> {
+    const { length } = this.open;
+    const until = Deadline.in(CHOOSE_SAMPLES_MS);
+    await Promise.all(this.open.map(({ disk, bytes }) => chooseSample(disk, bytes, length, until).catch(() => {})));
+  }
+
+  /** After presync(), of disks that nobody writes to: what the other host must find on them. */
+  async takeSamples(): Promise<DiskSample[]> {
+    const until = Deadline.in(TAKE_SAMPLES_MS);
+    const taken = this.open.map(({ config, disk }) => takeSample(config.id, disk, until).catch(() => undefined));
+    return (await Promise.all(taken)).filter((sample) => sample !== undefined);
+  }
+
+  /** After dropCaches(). Rejects with MIGRATION_FAILED if one is not what it was at the source, HOST_LACKS if it cannot be read. */
+  async requireSamples(samples: readonly DiskSample[], until: Deadline): Promise<void> {
+    const each = samples.map(async (sample) => {
+      const open = this.open.find(({ config }) => config.id === sample.id);
+      if (open === undefined) return;
+      if (!(await isAsSampled(open, sample, until))) {
+        const why =
+          'does not have here what the source has read of it: it is another disk, or the storage shows this host what it ' +
+          'was before';
+        throw diskError('MIGRATION_FAILED', open.config, why);
+      }
+    });
+    await Promise.all(each);
   }
 
   /** After the device worker has let go of them. A disk with requests in flight stays open, and locked, until they end. */
@@ -196,6 +234,14 @@ function openDisk(config: HostDiskConfig): OpenDisk {
     throw diskError('HOST_LACKS', config, 'lies on something that cannot be locked with it', error);
   }
   return { config, disk, lock: new DiskLock(disk), bytes: config.coming?.bytes ?? disk.bytes };
+}
+
+async function isAsSampled({ config, disk, bytes }: OpenDisk, sample: DiskSample, until: Deadline): Promise<boolean> {
+  try {
+    return await hasSample(disk, bytes, sample, until);
+  } catch (error) {
+    throw diskError('HOST_LACKS', config, `cannot be read${seeStorage(error)}`, error);
+  }
 }
 
 function closeAll(disks: readonly OpenDisk[]): void {

@@ -13,6 +13,7 @@ import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/lay
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { VirtioSpec } from './device-messages.js';
+import type { DiskSample } from '../host/disk-sample.js';
 import type { HostDevices } from '../host/host-devices.js';
 import type { DeviceLines } from '../host/kinds/kind.js';
 import { kvmMachine } from './kvm-machine.js';
@@ -43,6 +44,12 @@ const RELOCK_WAIT_MS = 30_000;
 export interface ComingPages {
   /** They go on, and read zeroes. */
   letGo(): Promise<void>;
+}
+
+/** What devices leave behind when their machine's disks are given up. */
+export interface ReleasedDevices {
+  devices: unknown;
+  diskSamples: DiskSample[];
 }
 
 export class Machine {
@@ -188,16 +195,17 @@ export class Machine {
    * the devices' state, with clocks as they were at that moment. Rejects, with the disks locked still, if a device cannot
    * by then.
    */
-  async releaseDevices(deadline: Deadline, { atMicros }: ClocksMoment): Promise<unknown> {
+  async releaseDevices(deadline: Deadline, { atMicros }: ClocksMoment): Promise<ReleasedDevices> {
     // Asked at once: each answer takes two wake-ups.
     const paused = this.devices.pause(deadline);
     const saved = this.devices.save(deadline, atMicros);
     saved.catch(() => {}); // a device that cannot pause says why
     try {
       await paused;
-      const state = await saved;
+      const samples = this.hostDevices.disks.takeSamples(); // while the devices are being saved
+      const released = { devices: await saved, diskSamples: await samples };
       await this.hostDevices.disks.unlock(deadline);
-      return state;
+      return released;
     } catch (error) {
       throw error instanceof NoAnswerError ? this.#tooLate(error.message) : error;
     }

@@ -1,12 +1,22 @@
-import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  openSync,
+  readdirSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DiskConfig } from '../../src/configure/disk.js';
 import { Deadline } from '../../src/basics/deadline.js';
-import { DISK_READ, native, type NativeDisk } from '../../src/native.js';
+import { DISK_READ, DISK_WRITE, native, type NativeDisk } from '../../src/native.js';
+import { SAMPLE_BLOCKS_MAX, type DiskSample } from '../../src/host/disk-sample.js';
 import type { HostDiskConfig } from '../../src/host/disk-types.js';
 import { HostDisks } from '../../src/host/host-disks.js';
-import { KIB, lock, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
+import { KIB, MIB, lock, makeDirectory, makeImage, makeMemory, openDisk, pattern, run } from './disks.js';
 
 const handlesOf = (disks: HostDisks) => disks.open.map(({ disk }) => disk.handle);
 const disk = (id: string, path: string, readonly = false): DiskConfig => ({ id, path, readonly });
@@ -164,6 +174,63 @@ describe('against the disk of a VM that comes', () => {
     const missing = () => coming('/nowhere/disk.img');
     expect(missing).toThrow('does not exist on this host: say where the disk is here that both hosts share');
     expect(missing).not.toThrow('truncate');
+  });
+});
+
+describe('the content of a disk that moves', () => {
+  /** Of the source, as presync() and takeSamples() have it. */
+  const sampled = async (path: string, ...writes: number[]): Promise<DiskSample[]> => {
+    const source = open(disk('a', path));
+    await source.presync(NEVER);
+    const [handle] = handlesOf(source);
+    for (const at of writes) run(new native.Disk(null, handle!), DISK_WRITE, makeMemory(), [[0, 512]], at);
+    return source.takeSamples();
+  };
+  const check = (path: string, samples: DiskSample[], bytes?: number): Promise<void> => {
+    const coming = bytes === undefined ? {} : { coming: { bytes, unproven: true } };
+    return open({ ...disk('a', path), ...coming }).requireSamples(samples, Deadline.in(5000));
+  };
+  const differs = { code: 'MIGRATION_FAILED', message: expect.stringContaining('another disk, or the storage shows') };
+
+  it('is the same on the same disk, and told by few blocks', async () => {
+    const path = makeImage(pattern(8 * MIB));
+    const samples = await sampled(path, 512);
+    expect(samples).toEqual([{ id: 'a', offsets: expect.arrayContaining([0]), hash: expect.any(Uint8Array) }]);
+    expect(samples[0]!.offsets.length).toBeGreaterThan(20);
+    expect(samples[0]!.offsets.length).toBeLessThan(SAMPLE_BLOCKS_MAX);
+    await check(path, samples);
+  });
+
+  it('another disk is found out, also by the data in one that is nearly empty', async () => {
+    const [path, other] = [makeImage(pattern(MIB)), makeImage(pattern(MIB, 2))];
+    await expect(check(other, await sampled(path))).rejects.toMatchObject(differs);
+    const [sparse, empty] = [makeImage(new Uint8Array(0)), makeImage(new Uint8Array(0))];
+    for (const file of [sparse, empty]) truncateSync(file, 64 * MIB);
+    const fd = openSync(sparse, 'r+');
+    writeSync(fd, pattern(4 * KIB), 0, 4 * KIB, 60 * MIB);
+    closeSync(fd);
+    await expect(check(empty, await sampled(sparse))).rejects.toMatchObject(differs);
+  });
+
+  it('a copy is found out by what the guest wrote last', async () => {
+    const path = makeImage(pattern(16 * MIB));
+    const copy = `${path}.copy`;
+    copyFileSync(path, copy);
+    const samples = await sampled(path, 10 * MIB + 512, 15 * MIB);
+    expect(samples[0]!.offsets).toEqual(expect.arrayContaining([10 * MIB, 15 * MIB]));
+    await expect(check(copy, samples)).rejects.toMatchObject(differs);
+    await check(path, samples);
+  });
+
+  it('a disk is held against what it is for the guest, and no host is asked for more than it has', async () => {
+    const path = makeImage(pattern(16 * KIB));
+    const samples = await sampled(path);
+    await check(path, samples, 16 * KIB);
+    const beyond = [{ ...samples[0]!, offsets: [16 * KIB] }];
+    await expect(check(path, beyond)).rejects.toMatchObject(differs);
+    await expect(check(path, [{ ...samples[0]!, offsets: [512] }])).rejects.toMatchObject(differs);
+    await check(path, [{ ...samples[0]!, id: 'of another' }]);
+    expect(await sampled(makeImage(pattern(KIB)))).toMatchObject([{ offsets: [] }]);
   });
 });
 

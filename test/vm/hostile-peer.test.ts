@@ -125,6 +125,7 @@ describe('a source that a destination must survive', () => {
       ramMap: encodeRamMap(Uint32Array.of(4, 2)),
       firstPages,
       firstContent: new Uint8Array(bytes),
+      diskSamples: [],
     });
     expect((await control.message('abort'))?.reason).toMatch(why);
     const end = await destination.vm.ended;

@@ -7,7 +7,7 @@ import type { Arrival } from './prepare.js';
 /** Throws BAD_PEER, LINK_LOST, or why the state cannot be had by this host. */
 export async function loadState(
   { machine, channels }: Arrival,
-  { cpu, devices, ramMap, firstPages, firstContent }: Body<'state'>,
+  { cpu, devices, ramMap, firstPages, firstContent, diskSamples }: Body<'state'>,
   signal: AbortSignal,
 ): Promise<void> {
   if (!channels.attached) throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
@@ -19,6 +19,9 @@ export async function loadState(
   channels.install(firstPages, firstContent);
   await machine.hostDevices.takeOver();
   signal.throwIfAborted();
+  const sampled = machine.hostDevices.requireSamples(diskSamples);
+  sampled.catch(() => {}); // told when the machine has its state
   await machine.restore({ cpu, devices });
+  await sampled;
   if (channels.broken) throw new PostcopyError('LINK_LOST', 'the page channels broke while state was loaded');
 }

@@ -3,7 +3,7 @@ import { Deadline } from '../../basics/deadline.js';
 import { encodeRamMap, pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { Clocks, ClocksMoment } from '../../machine/machine-state.js';
-import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
+import { STOPPED_LIMIT_MS, type Machine, type ReleasedDevices } from '../../machine/machine.js';
 import { DowntimeLaps } from '../report/downtime.js';
 import type { Body } from '../wire/message.js';
 import { contentOf, firstPages, firstState } from './first-pages.js';
@@ -34,7 +34,7 @@ export async function capture(
   laps.begin(await machine.pause(deadline, signal));
   laps.lap('stop', native.monotonicMicros());
   const clocks = machine.readClocks();
-  const [first, devices] = await releaseDevices(machine, deadline, clocks);
+  const [first, { devices, diskSamples }] = await releaseDevices(machine, deadline, clocks);
   signal.throwIfAborted();
   const state = machine.save(clocks, devices);
   laps.lap('save', native.monotonicMicros());
@@ -45,7 +45,8 @@ export async function capture(
   const ramMap = encodeRamMap(since);
   laps.lap('map', native.monotonicMicros());
   const dataPages = pagesIn(offered) + pagesIn(since);
-  return { state: { ...state, ramMap, firstPages: pages, firstContent }, clocksAt: clocks.moment, dataPages, laps };
+  const body = { ...state, ramMap, firstPages: pages, firstContent, diskSamples };
+  return { state: body, clocksAt: clocks.moment, dataPages, laps };
 }
 
 /** The pages that vCPUs touch first are found while the device worker is at it. */
@@ -53,7 +54,7 @@ async function releaseDevices(
   machine: Machine,
   deadline: Deadline,
   clocks: Clocks,
-): Promise<[first: number[], devices: unknown]> {
+): Promise<[first: number[], ReleasedDevices]> {
   const devices = machine.releaseDevices(deadline, clocks.moment);
   try {
     const first = machine.vcpus.map((vcpu) => firstState(vcpu, machine.kind.name));

@@ -1,9 +1,11 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
 import { CPUS, DEFAULT_CPU } from '../../configure/cpu-setting.js';
+import { DISKS_MAX } from '../../configure/disk.js';
 import { MACHINES } from '../../configure/machine-setting.js';
 import { RECENT_OUTPUT_BYTES } from '../../console/serial-hub.js';
 import { deviceDescription } from '../../host/device-description.js';
+import { SAMPLE_BLOCKS_MAX } from '../../host/disk-sample.js';
 import { forEachChip } from '../../machine/machine-state.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
@@ -77,6 +79,12 @@ const cpu = z.discriminatedUnion('machine', [
   z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),
 ]);
 
+const diskSample = z.object({
+  id: z.string().max(20),
+  offsets: z.array(count).max(SAMPLE_BLOCKS_MAX),
+  hash: bytes,
+});
+
 const state = z.object({
   cpu,
   devices: z.unknown(),
@@ -85,6 +93,8 @@ const state = z.object({
   /** Of the pages that hold data, those that the vCPUs touch first: their numbers, and what is in them. */
   firstPages: z.array(count).max(FIRST_PAGES_MAX),
   firstContent: bytes,
+  /** host/disk-sample.ts: what is on the disks. */
+  diskSamples: z.array(diskSample).max(DISKS_MAX).default([]),
 });
 export type State = z.infer<typeof state>;
 

@@ -59,5 +59,6 @@ export function stateOfSize(cpus: number, xsaveBytes: number): State {
     ramMap: part(),
     firstPages: [0],
     firstContent: new Uint8Array(PAGE_SIZE),
+    diskSamples: [],
   };
 }

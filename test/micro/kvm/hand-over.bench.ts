@@ -40,7 +40,14 @@ function save(): KvmState {
 function encodeState(): Uint8Array {
   const firstPages = Array.from({ length: FIRST_PAGES }, (_, page) => page);
   const firstContent = new Uint8Array(FIRST_PAGES * PAGE_SIZE);
-  return encodeMessage('state', { cpu, devices: {}, ramMap: new Uint8Array(0), firstPages, firstContent });
+  return encodeMessage('state', {
+    cpu,
+    devices: {},
+    ramMap: new Uint8Array(0),
+    firstPages,
+    firstContent,
+    diskSamples: [],
+  });
 }
 
 stage('hand-over: KVM state of a vCPU and its machine read', {

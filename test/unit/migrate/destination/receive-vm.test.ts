@@ -20,7 +20,7 @@ const HELLO = {
 const STATE: Body<'state'> = {
   cpu: { machine: 'threads', vcpus: [{ regs: new Uint8Array(8), xsave: new Uint8Array(8) }] },
   ...{ devices: 'the devices', ramMap: encodeRamMap(Uint32Array.of(8, 2)) },
-  ...{ firstPages: [], firstContent: new Uint8Array(0) },
+  ...{ firstPages: [], firstContent: new Uint8Array(0), diskSamples: [] },
 };
 const SOCKET = {} as Socket;
 
@@ -81,7 +81,7 @@ function fakeMachine() {
     vcpus: [] as unknown[],
     comingPages: undefined as unknown,
     setTscKhz: () => {},
-    hostDevices: { takeOver: async () => void log.push('(takes disks)') },
+    hostDevices: { takeOver: async () => void log.push('(takes disks)'), requireSamples: async () => {} },
     restore: async () => void log.push('(restored)'),
     resumeAfter: () => void log.push('(runs)'),
     devices: { pause: async () => void log.push('(devices pause)') },

@@ -94,7 +94,7 @@ function fakeMachine(): Machine {
       log.push('paused');
       return pause(deadline, signal);
     },
-    releaseDevices: async () => 'the devices',
+    releaseDevices: async () => ({ devices: 'the devices', diskSamples: [] }),
     readClocks: () => ({ moment: { atMicros: 0, wallClockMs: 0 }, tscs: [], kvmclock: new Uint8Array(0) }),
     save: (_: unknown, devices: unknown) => ({ cpu: { machine: 'threads', vcpus: [] }, devices }),
     goOn: async () => {

@@ -67,6 +67,7 @@ const state = {
   ramMap: part,
   firstPages: [3, 2 ** 31],
   firstContent: part,
+  diskSamples: [{ id: 'root', offsets: [0, 4096], hash: part }],
 };
 const hello = {
   release: '0.1.0',

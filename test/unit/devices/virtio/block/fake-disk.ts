@@ -97,6 +97,9 @@ export class FakeDisk implements NativeDisk {
   }
 
   lockAlso(): void {}
+  sampleAt(): void {}
+  sampleOffsets = (): Float64Array => new Float64Array(0);
+  sampleContent = (): Uint8Array => new Uint8Array(0);
   detach(): void {}
   close = (): boolean => true;
 
