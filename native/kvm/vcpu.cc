@@ -174,7 +174,8 @@ void Vcpu::Init(Napi::Env env, Napi::Object exports) {
                            InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
                            InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
                            InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
-                           InstanceMethod<&Vcpu::GetTscOffset>("getTscOffset"), InstanceMethod<&Vcpu::SetTscOffset>("setTscOffset"),
+                           InstanceMethod<&Vcpu::GetTscOffset>("getTscOffset"),
+                           InstanceMethod<&Vcpu::SetTscOffset>("setTscOffset"),
                            InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
 }
 

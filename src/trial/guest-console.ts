@@ -50,7 +50,8 @@ export class GuestConsole {
       const heard = this.#next((event) => event.event === 'echo' && event['text'] === token, 500);
       this.#stream.write(`echo ${token}\n`);
       if ((await heard) !== undefined) break;
-      if (performance.now() > deadline) throw new PostcopyError('GUEST_FAILED', 'the guest does not answer on its console');
+      if (performance.now() > deadline)
+        throw new PostcopyError('GUEST_FAILED', 'the guest does not answer on its console');
     }
     this.trouble.length = 0;
   }

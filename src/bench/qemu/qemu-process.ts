@@ -76,7 +76,8 @@ export class QemuProcess {
       if (this.#over) throw new Error(`QEMU (${this.#name}) ended: ${this.#stderr.trim()}`);
       const socket = await tryConnect(path);
       if (socket !== undefined) return socket;
-      if (performance.now() > deadline) throw new Error(`QEMU (${this.#name}) does not open ${path}: ${this.#stderr.trim()}`);
+      if (performance.now() > deadline)
+        throw new Error(`QEMU (${this.#name}) does not open ${path}: ${this.#stderr.trim()}`);
       await delay(POLL_MS);
     }
   }

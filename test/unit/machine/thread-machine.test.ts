@@ -88,7 +88,10 @@ describe('a machine of threads', () => {
     const cmdline = Buffer.from(memory.read(0x20000, 64)).toString('latin1').split('\0')[0];
     expect(cmdline).toBe(`a=b tsc_khz=${native.hostTscKhz()}`);
     expect(threadMachine.tscKhz(partsOf(vcpus))).toBe(native.hostTscKhz());
-    expect(threadMachine.cpuid({ cpu: 'host', cpus: 2, memoryBytes: 1 })).toEqual([new Uint8Array(0), new Uint8Array(0)]);
+    expect(threadMachine.cpuid({ cpu: 'host', cpus: 2, memoryBytes: 1 })).toEqual([
+      new Uint8Array(0),
+      new Uint8Array(0),
+    ]);
   });
 });
 
