@@ -365,6 +365,8 @@ export interface Native {
   closeFd(fd: number): void;
   /** A connected pair of non-blocking Unix stream sockets. */
   socketPair(): [number, number];
+  /** A datagram socket to that Unix address ('@' begins an abstract one), for writeFd(); the caller's. */
+  connectDatagrams(path: string): number;
   /** Bytes read; 0 at the end, -1 when nothing is there now. */
   readFd(fd: number, into: Uint8Array): number;
   /** Bytes written to a socket; 0 when nothing fits now. */

@@ -8,10 +8,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <ctime>
+#include <string>
 
 #include "util/args.h"
 #include "util/descriptor.h"
@@ -107,6 +110,24 @@ Napi::Value SocketPair(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// connectDatagrams(path): a socket whose writes go there; '@' begins an abstract address (unix(7)).
+Napi::Value ConnectDatagrams(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const std::string path = StringArg(info, 0, "path");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) throw SystemError(env, ENAMETOOLONG, "connect", path);
+  path.copy(address.sun_path, path.size());
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  Descriptor socket_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket_fd.Valid()) throw SystemError(env, errno, "socket", path);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  if (connect(socket_fd.Get(), reinterpret_cast<sockaddr*>(&address), length) < 0) {
+    throw SystemError(env, errno, "connect", path);
+  }
+  return Napi::Number::New(env, socket_fd.Release());
+}
+
 // readFd(fd, into): bytes read; 0 at the end of the stream, -1 when nothing is there now. For non-blocking descriptors.
 Napi::Value ReadFd(const Napi::CallbackInfo& info) {
   Napi::Uint8Array into = BytesArg(info, 1, "into");
@@ -165,6 +186,7 @@ void InitProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("drainEventFd", Napi::Function::New(env, DrainEventFd));
   exports.Set("closeFd", Napi::Function::New(env, CloseFd));
   exports.Set("socketPair", Napi::Function::New(env, SocketPair));
+  exports.Set("connectDatagrams", Napi::Function::New(env, ConnectDatagrams));
   exports.Set("readFd", Napi::Function::New(env, ReadFd));
   exports.Set("writeFd", Napi::Function::New(env, WriteFd));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));

@@ -18,6 +18,7 @@ import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
 import { createLogger, neverWaitForReader, say, type LogLevel, type Output } from './output.js';
+import { openServiceManager } from './service-manager.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export interface HostedVm {
@@ -124,6 +125,7 @@ class HostProcess {
   /** From here on the log of a process in the background is the VM's, and stays if its end was an error. */
   async #start(consoles: Consoles, logger: Logger): Promise<VmProcess> {
     const { name } = this.hosted;
+    const manager = await openServiceManager();
     await this.#confinement.forSetUp();
     const vm = await Promise.race([this.hosted.start(consoles), this.#lastResort.ended]);
     this.#vm = vm;
@@ -134,6 +136,7 @@ class HostProcess {
     this.#confinement.forLife(vm);
     this.#end.vmIsThere(vm);
     this.hosted.started?.(vm);
+    this.#cleanup.add(manager.follow(vm));
     logger.info({ vm: name }, 'VM process ready');
     return vm;
   }

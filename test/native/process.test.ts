@@ -1,6 +1,8 @@
 import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { native, POLLHUP, POLLIN, POLLOUT } from '../../src/native.js';
 import { next, runNode, startWorker } from './threads.js';
@@ -190,5 +192,33 @@ describe('setThread', () => {
       const [name, nice] = ${SHOWN};
       console.log(JSON.stringify([permitted, name, nice - before]));`);
     expect(JSON.parse(stdout)).toEqual([false, 'named', 0]);
+  });
+});
+
+describe('connectDatagrams()', () => {
+  it.each([
+    ['a path', () => join(mkdtempSync(join(tmpdir(), 'postcopy-notify-')), 'socket')],
+    ['an abstract address', () => `@postcopy-notify-${process.pid}`],
+  ])('writes to %s', async (_, make) => {
+    const path = make();
+    const code = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace('@', chr(0), 1))
+print('bound', flush=True)
+print(s.recv(100).decode(), flush=True)`;
+    const receiver = spawn('python3', ['-c', code, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void receiver.kill('SIGKILL'));
+    if (path.startsWith('/')) onTestFinished(() => rmSync(dirname(path), { recursive: true }));
+    const lines = createInterface(receiver.stdout)[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe('bound');
+    const fd = native.connectDatagrams(path);
+    expect(native.writeFd(fd, Buffer.from('READY=1'))).toBe(7);
+    native.closeFd(fd);
+    expect((await lines.next()).value).toBe('READY=1');
+  });
+
+  it('says that nobody is there', () => {
+    expect(() => native.connectDatagrams('/nowhere/socket')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
   });
 });
