@@ -53,6 +53,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     this.#socket = socket;
     this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.#decoder = new FrameDecoder(version);
+    this.#decoder.isGreeting = true;
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#receive(chunk));
     socket.on('error', (error) => this.#break(new PostcopyError('LINK_LOST', `the link to ${peer} broke`, error)));
@@ -63,6 +64,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   send<T extends MessageType>(type: T, body: Body<T>): void {
     if (this.#closed) return;
+    if (type === 'accept') this.#decoder.isGreeting = false;
     const frame = encodeMessage(type, body, this.version);
     this.#bytesSent += frame.length;
     this.#socket.write(frame);
@@ -128,6 +130,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   #dispatch(message: Message): void {
     if (this.#closed) return;
+    if (message.type === 'accept') this.#decoder.isGreeting = false;
     if (message.type === 'ping') this.#answer(message.body.sentAt);
     else if (message.type === 'pong') this.#pong(message.body.sentAt);
     else this.emit('message', message);

@@ -40,9 +40,11 @@ export class GreetingRoom<G extends Greeting> {
       const host = hostOf(greeting.peer);
       byHost.set(host, [...(byHost.get(host) ?? []), greeting]);
     }
-    const most = [...byHost.values()].reduce((a, b) => (b.length > a.length ? b : a));
-    this.#greetings.delete(most[0]!);
-    most[0]!.close();
+    const most = [...byHost.values()].reduce((a, b) => (b.length > a.length ? b : a), []);
+    const [oldest] = most;
+    if (oldest === undefined) return;
+    this.#greetings.delete(oldest);
+    oldest.close();
   }
 }
 

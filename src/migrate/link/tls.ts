@@ -17,6 +17,9 @@ export type TlsSecurity = Exclude<Security, { kind: 'plain' }>;
 /** First byte of whatever a TLS client sends: a handshake record. */
 export const TLS_HANDSHAKE = 0x16;
 
+/** First of what the destination sends: it has seen the source's proof. In TLS 1.3 the source's handshake is over before. */
+export const LET_IN = Uint8Array.of(0x2b);
+
 const IDENTITY = 'postcopy';
 
 const COMMON = {

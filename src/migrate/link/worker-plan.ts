@@ -15,10 +15,15 @@ export interface PlannedChannel {
 /** Cores from which on faults have a worker to themselves: the guest, both workers and the kernel's own work. */
 const ENOUGH_CORES = 4;
 
-/** The channels of each worker, the most urgent one first. */
+/**
+ * The channels of each worker, the most urgent one first. The other end says how many bulk channels there are, and this host
+ * how many workers: more than it has cores only take turns.
+ */
 export function planWorkers(bulkChannels: number, cores: number): PlannedChannel[][] {
   const urgent: PlannedChannel = { kind: 'urgent', index: 0 };
-  const bulk = Array.from({ length: bulkChannels }, (_, index): PlannedChannel => ({ kind: 'bulk', index }));
-  if (cores >= ENOUGH_CORES) return [[urgent], ...bulk.map((channel) => [channel])];
-  return [[urgent, bulk[0]!], ...bulk.slice(1).map((channel) => [channel])];
+  const all = Array.from({ length: bulkChannels }, (_, index): PlannedChannel => ({ kind: 'bulk', index }));
+  const workers = Math.min(bulkChannels, cores);
+  const bulk = Array.from({ length: workers }, (_, worker) => all.filter(({ index }) => index % workers === worker));
+  if (cores >= ENOUGH_CORES) return [[urgent], ...bulk];
+  return [[urgent, ...bulk.slice(0, 1).flat()], ...bulk.slice(1)];
 }

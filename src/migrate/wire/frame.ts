@@ -13,9 +13,13 @@ const FRAME_HEADER_BYTES = 8;
 const FRAME_BODY_BYTES_MAX = 1024 * 1024 * 1024;
 /** Any other message. */
 const SMALL_BODY_BYTES_MAX = 1024 * 1024;
+/** Any message before ACCEPT: until then the other end may be anybody. HELLO of 16 vCPUs has half of that. */
+const GREETING_BODY_BYTES_MAX = 64 * 1024;
 /** Beyond what any message holds: a body that claims more is refused before memory is taken for it. */
 const NESTING_MAX = 16;
 const ELEMENTS_MAX = 64 * 1024;
+
+const BIG: ReadonlySet<MessageType> = new Set(['state', 'ram']);
 
 const BY_TAG = new Map((Object.keys(MESSAGES) as MessageType[]).map((type) => [MESSAGES[type].tag as number, type]));
 
@@ -40,6 +44,8 @@ export function encodeMessage<T extends MessageType>(
 /** Cuts a byte stream, however it is split, into messages. Throws BAD_PEER at the first that breaks the protocol. */
 export class FrameDecoder {
   readonly #version: ProtocolVersion;
+  /** Nothing is agreed on yet, and memory is taken for small messages only. */
+  isGreeting = false;
   #parts: Uint8Array[] = [];
   #bytes = 0;
 
@@ -57,7 +63,7 @@ export class FrameDecoder {
       const header = this.#peek(FRAME_HEADER_BYTES);
       const view = new DataView(header.buffer, header.byteOffset);
       const length = view.getUint32(0, true);
-      const type = checkHeader(length, view.getUint32(4, true));
+      const type = checkHeader(length, view.getUint32(4, true), this.isGreeting);
       if (this.#bytes < FRAME_HEADER_BYTES + length) return messages;
       this.#take(FRAME_HEADER_BYTES);
       messages.push(decodeBody(this.#version, type, this.#take(length)));
@@ -81,10 +87,10 @@ export class FrameDecoder {
   }
 }
 
-function checkHeader(length: number, tag: number): MessageType {
+function checkHeader(length: number, tag: number, isGreeting: boolean): MessageType {
   const type = BY_TAG.get(tag);
   if (type === undefined) throw new PostcopyError('BAD_PEER', `message of unknown type ${tag}`);
-  const most = type === 'state' || type === 'ram' ? FRAME_BODY_BYTES_MAX : SMALL_BODY_BYTES_MAX;
+  const most = isGreeting ? GREETING_BODY_BYTES_MAX : BIG.has(type) ? FRAME_BODY_BYTES_MAX : SMALL_BODY_BYTES_MAX;
   if (length > most) throw new PostcopyError('BAD_PEER', `${type} message of ${length} bytes; ${most} at most`);
   return type;
 }

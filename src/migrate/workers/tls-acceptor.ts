@@ -8,13 +8,12 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { formatAddress } from '../../configure/address.js';
 import { native } from '../../native.js';
 import type { Tell } from '../../threads/messages.js';
-import { workerPort } from '../../threads/serve-job.js';
-import { serveJob } from '../../threads/serve-job.js';
-import type { AcceptorNews, TlsAcceptorJob } from '../link/accepted-channel.js';
-import { GREETING_TIMEOUT_MS } from '../link/accepted-channel.js';
+import { serveJob, workerPort } from '../../threads/serve-job.js';
+import { GREETING_TIMEOUT_MS, type AcceptorNews, type TlsAcceptorJob } from '../link/accepted-channel.js';
 import { GreetingRoom, type Greeting } from '../link/greeting-room.js';
+import { readFirst } from '../link/read-first.js';
 import { Relays } from '../link/relay.js';
-import { serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
+import { LET_IN, serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
 import { decodePreamble, encodeVerdict, PREAMBLE_BYTES } from '../wire/preamble.js';
 
 interface TlsGreeting extends Greeting {
@@ -66,6 +65,7 @@ class TlsAcceptor {
   #greetSecurely(socket: TLSSocket): void {
     const greeting = this.#handshakes.get(peerOf(socket));
     socket.on('error', () => {});
+    socket.write(LET_IN);
     readFirst(socket, PREAMBLE_BYTES, (first) => {
       if (greeting !== undefined) this.#leave(greeting);
       socket.unshift(first.subarray(PREAMBLE_BYTES));
@@ -93,20 +93,6 @@ class TlsAcceptor {
 
 function peerOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
   return formatAddress({ host: remoteAddress, port: remotePort });
-}
-
-/** Calls back once with all that has come, when that is enough, and reads no more. */
-function readFirst(socket: Socket, enough: number, then: (first: Buffer) => void): void {
-  const parts: Buffer[] = [];
-  const take = (part: Buffer): void => {
-    parts.push(part);
-    const all = Buffer.concat(parts);
-    if (all.length < enough) return;
-    socket.off('data', take);
-    socket.pause();
-    then(all);
-  };
-  socket.on('data', take);
 }
 
 /** One of ours that comes without TLS hears that it is wanted here. */

@@ -14,7 +14,8 @@ import type { TlsDialerJob, TlsDialerNews } from '../link/dialer.js';
 import { connectTo } from '../link/connect-to.js';
 import { boundTcp } from '../link/tcp-limits.js';
 import { Relays } from '../link/relay.js';
-import { clientOptions, requireProof } from '../link/tls.js';
+import { readFirst } from '../link/read-first.js';
+import { clientOptions, LET_IN, requireProof, type TlsSecurity } from '../link/tls.js';
 import { dialProblem } from '../link/tls-problems.js';
 import { FIRST_ANSWER_TIMEOUT_MS as HANDSHAKE_TIMEOUT_MS } from '../wire/protocol.js';
 
@@ -71,10 +72,9 @@ class TlsDialer {
     boundTcp(tcp);
     try {
       const secure = connectTls({ socket: tcp, ...clientOptions(this.#job.security, this.#job.host) });
-      await within(handshake(secure), HANDSHAKE_TIMEOUT_MS, () => {
+      await within(handshake(secure, this.#job.security), HANDSHAKE_TIMEOUT_MS, () => {
         throw new Error(`no proof of who it is for ${HANDSHAKE_TIMEOUT_MS / 1000} s`);
       });
-      requireProof(this.#job.security, secure);
       return secure;
     } catch (error) {
       tcp.destroy();
@@ -83,10 +83,23 @@ class TlsDialer {
   }
 }
 
-function handshake(secure: TLSSocket): Promise<void> {
+/** Both ends have proved who they are. */
+function handshake(secure: TLSSocket, security: TlsSecurity): Promise<void> {
   return new Promise((resolve, reject) => {
     secure.on('error', reject);
-    secure.once('secureConnect', resolve);
+    secure.once('close', () => reject(Object.assign(new Error('it was closed'), { code: 'ECONNRESET' })));
+    secure.once('secureConnect', () => {
+      try {
+        requireProof(security, secure);
+      } catch (error) {
+        reject(error as Error);
+        return;
+      }
+      readFirst(secure, LET_IN.length, (first) => {
+        secure.unshift(first.subarray(LET_IN.length));
+        resolve();
+      });
+    });
   });
 }
 

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import { within } from '../../../basics/within.js';
 import { isElf } from '../../../boot/elf.js';
 import { isInitrd } from '../../../boot/file-kind.js';
 import { isBzImage } from '../../../boot/setup-header.js';
@@ -17,11 +18,33 @@ type BootFile = Hello['files'][number];
 /** More than a kernel's setup header needs. */
 const HEAD_BYTES = 4096;
 
+/** What the storage of a file may take to answer. An automount may wait for ever, and the source waits for this. */
+const READ_LIMIT_MS = 20_000;
+
+/** Reads that nobody waits for any more. Each holds a thread of the few that Node reads files with. */
+let hanging = 0;
+const MOST_HANGING = 2;
+
 /** What stands against it, if anything does. */
-export async function bootFileObjections(file: BootFile, memoryBytes: number): Promise<string[]> {
-  const isHere = file.bytes <= memoryBytes && (await isSameHere(file).catch(() => false));
-  if (isHere) return [];
+export async function bootFileObjections(
+  file: BootFile,
+  memoryBytes: number,
+  isSame: (file: BootFile) => Promise<boolean> = isSameHere,
+): Promise<string[]> {
+  if (hanging >= MOST_HANGING) return [noAnswer(file)];
+  const read = file.bytes <= memoryBytes ? isSame(file).catch(() => false) : Promise.resolve(false);
+  const isHere = await within(read, READ_LIMIT_MS, () => {
+    hanging++;
+    void read.then(() => hanging--);
+    return undefined;
+  });
+  if (isHere === true) return [];
+  if (isHere === undefined) return [noAnswer(file)];
   return [`${file.role} ${file.path} is missing here, or is another one: copy it from the source host`];
+}
+
+function noAnswer({ role, path }: BootFile): string {
+  return `${role} ${path} cannot be read here in time: see whether its storage answers`;
 }
 
 async function isSameHere(file: BootFile): Promise<boolean> {

@@ -34,7 +34,7 @@ function shapeObjections(hello: Hello): string[] {
 }
 
 function kvmObjections(hello: Hello): string[] {
-  const objections = cpusObjections(hello, native.kvmProbe().capabilities['maxVcpus'] ?? 1);
+  const objections = cpusObjections(hello, Math.min(CPUS_MAX.kvm, native.kvmProbe().capabilities['maxVcpus'] ?? 1));
   return [...objections, ...cpuObjections(hello.cpuid[0]!, native.kvmSupportedCpuid())];
 }
 

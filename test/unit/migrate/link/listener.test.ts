@@ -10,7 +10,7 @@ interface FakeAcceptor extends EventEmitter {
 
 const acceptors: FakeAcceptor[] = [];
 
-vi.mock('node:worker_threads', async () => {
+vi.mock('../../../../src/threads/worker-code.js', async () => {
   const { EventEmitter } = await import('node:events');
   /** Does nothing by itself. */
   class Worker extends EventEmitter {
@@ -25,7 +25,11 @@ vi.mock('node:worker_threads', async () => {
       this.jobs.push(job);
     }
   }
-  return { Worker };
+  return {
+    WorkerCode: class {
+      start = (): Worker => new Worker();
+    },
+  };
 });
 
 function listen(): { listener: Listener; acceptor: FakeAcceptor; job: AcceptorJob; close: () => Promise<void> } {

@@ -8,7 +8,13 @@ describe('planWorkers', () => {
 
   it.each([1, 2, 3])('lets faults and the push share a worker on %d cores, faults first', (cores) => {
     expect(plan(1, cores)).toEqual(['urgent 0, bulk 0']);
-    expect(plan(3, cores)).toEqual(['urgent 0, bulk 0', 'bulk 1', 'bulk 2']);
+  });
+
+  it('has no more workers that push than there are cores', () => {
+    expect(plan(3, 1)).toEqual(['urgent 0, bulk 0, bulk 1, bulk 2']);
+    expect(plan(3, 2)).toEqual(['urgent 0, bulk 0, bulk 2', 'bulk 1']);
+    expect(plan(3, 3)).toEqual(['urgent 0, bulk 0', 'bulk 1', 'bulk 2']);
+    expect(plan(6, 4)).toEqual(['urgent 0', 'bulk 0, bulk 4', 'bulk 1, bulk 5', 'bulk 2', 'bulk 3']);
   });
 
   it.each([4, 5, 64])('gives faults a worker of their own on %d cores', (cores) => {

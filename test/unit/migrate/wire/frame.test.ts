@@ -224,6 +224,19 @@ describe('FrameDecoder', () => {
     badPeer(() => new FrameDecoder().push(frame(tag, new Uint8Array(0), 0xffff_ffff)));
   });
 
+  it.each([
+    ['hello', 1],
+    ['state', 4],
+    ['ram', 14],
+  ])('waits for no %s of more than 64 KiB while nothing is agreed on', (_, tag) => {
+    const greeting = new FrameDecoder();
+    greeting.isGreeting = true;
+    expect(greeting.push(frame(tag, new Uint8Array(0), 64 * 1024))).toEqual([]);
+    const other = new FrameDecoder();
+    other.isGreeting = true;
+    badPeer(() => other.push(frame(tag, new Uint8Array(0), 64 * 1024 + 1)));
+  });
+
   const ping = encode({ sentAt: 1 });
   it.each([
     ['shorter than the body', frame(11, ping, ping.length - 1)],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bootFileObjections } from '../../../../../src/migrate/destination/checks/check-boot-file.js';
 
 const MEMORY_BYTES = 64 * 2 ** 20;
@@ -63,4 +63,25 @@ describe('what is not', () => {
   it('more than the guest has RAM for', async () => {
     expect(await bootFileObjections(kernel, kernel.bytes - 1)).toEqual(objection(kernel));
   });
+});
+
+it('storage that does not answer is no reason to wait for ever, nor to read from it again and again', async () => {
+  const kernel = make('kernel', '\x7fELF');
+  const late = [`kernel ${kernel.path} cannot be read here in time: see whether its storage answers`];
+  const answers: ((same: boolean) => void)[] = [];
+  const hangs = () => new Promise<boolean>((resolve) => answers.push(resolve));
+  vi.useFakeTimers();
+  try {
+    for (let i = 0; i < 2; i++) {
+      const objections = bootFileObjections(kernel, MEMORY_BYTES, hangs);
+      await vi.advanceTimersByTimeAsync(20_000);
+      expect(await objections).toEqual(late);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(await bootFileObjections(kernel, MEMORY_BYTES, hangs)).toEqual(late);
+  expect(answers).toHaveLength(2);
+  for (const answer of answers) answer(true);
+  await expect.poll(() => bootFileObjections(kernel, MEMORY_BYTES)).toEqual([]);
 });
