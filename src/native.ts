@@ -395,6 +395,8 @@ export interface Native {
   /** Packed struct kvm_cpuid_entry2 of what this host's KVM can give a guest. */
   kvmSupportedCpuid(path?: string): Uint8Array;
   kvmMsrIndices(path?: string): Uint32Array;
+  /** Packed struct kvm_msr_entry (16 bytes): MSRs that tell features, with what they would tell a guest here. */
+  kvmFeatureMsrs(path?: string): Uint8Array;
   userfaultfdProbe(): { path: 'device' | 'syscall'; features: number };
 }
 

@@ -28,15 +28,23 @@ int kvm_set_cpuid(int vcpu, const void* entries, uint32_t count) {
   return result;
 }
 
-int kvm_get_msr_indices(int kvm, uint32_t* indices, uint32_t* count) {
+static int get_indices(int kvm, unsigned long request, uint32_t* indices, uint32_t* count) {
   struct kvm_msr_list* list = calloc(1, sizeof *list + *count * sizeof list->indices[0]);
   if (list == NULL) return -1;
   list->nmsrs = *count;
-  int result = ioctl(kvm, KVM_GET_MSR_INDEX_LIST, list);
+  int result = ioctl(kvm, request, list);
   if (result >= 0) memcpy(indices, list->indices, list->nmsrs * sizeof list->indices[0]);
   *count = list->nmsrs;
   free(list);
   return result;
+}
+
+int kvm_get_msr_indices(int kvm, uint32_t* indices, uint32_t* count) {
+  return get_indices(kvm, KVM_GET_MSR_INDEX_LIST, indices, count);
+}
+
+int kvm_get_msr_feature_indices(int kvm, uint32_t* indices, uint32_t* count) {
+  return get_indices(kvm, KVM_GET_MSR_FEATURE_INDEX_LIST, indices, count);
 }
 
 static int call_msrs(int vcpu, unsigned long request, void* entries, uint32_t count) {
@@ -50,7 +58,7 @@ static int call_msrs(int vcpu, unsigned long request, void* entries, uint32_t co
   return result;
 }
 
-int kvm_get_msrs(int vcpu, void* entries, uint32_t count) { return call_msrs(vcpu, KVM_GET_MSRS, entries, count); }
+int kvm_get_msrs(int fd, void* entries, uint32_t count) { return call_msrs(fd, KVM_GET_MSRS, entries, count); }
 
 int kvm_set_msrs(int vcpu, const void* entries, uint32_t count) {
   return call_msrs(vcpu, KVM_SET_MSRS, (void*)entries, count);

@@ -4,11 +4,13 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "kvm/flexible_structs.h"
+#include "kvm/vcpu_state.h"
 #include "util/args.h"
 #include "util/descriptor.h"
 #include "util/errors.h"
@@ -92,19 +94,33 @@ Napi::Value SupportedCpuid(const Napi::CallbackInfo& info) {
   throw SystemError(env, errno, "KVM_GET_SUPPORTED_CPUID");
 }
 
+using ListMsrs = int (*)(int kvm, uint32_t* indices, uint32_t* count);
+
+std::vector<uint32_t> IndicesOf(Napi::Env env, const Descriptor& kvm, ListMsrs list, const char* call) {
+  uint32_t count = 0;
+  uint32_t none = 0;
+  if (list(kvm.Get(), &none, &count) < 0 && errno != E2BIG) throw SystemError(env, errno, call);
+  std::vector<uint32_t> indices(count);
+  if (count > 0 && list(kvm.Get(), indices.data(), &count) < 0) throw SystemError(env, errno, call);
+  return indices;
+}
+
 // kvmMsrIndices(): Uint32Array of the MSRs whose state makes up a vCPU (KVM_GET_MSR_INDEX_LIST).
 Napi::Value MsrIndices(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Descriptor kvm = OpenKvm(info, 0);
-  uint32_t count = 0;
-  uint32_t none = 0;
-  if (kvm_get_msr_indices(kvm.Get(), &none, &count) < 0 && errno != E2BIG) {
-    throw SystemError(env, errno, "KVM_GET_MSR_INDEX_LIST");
-  }
-  Napi::Uint32Array result = Napi::Uint32Array::New(env, count);
-  if (kvm_get_msr_indices(kvm.Get(), result.Data(), &count) < 0)
-    throw SystemError(env, errno, "KVM_GET_MSR_INDEX_LIST");
+  const std::vector<uint32_t> indices = IndicesOf(env, kvm, kvm_get_msr_indices, "KVM_GET_MSR_INDEX_LIST");
+  Napi::Uint32Array result = Napi::Uint32Array::New(env, indices.size());
+  std::copy(indices.begin(), indices.end(), result.Data());
   return result;
+}
+
+// kvmFeatureMsrs(): packed struct kvm_msr_entry, 16 bytes each: what the MSRs that tell features would tell a guest here.
+Napi::Value FeatureMsrs(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Descriptor kvm = OpenKvm(info, 0);
+  return ReadMsrs(env, kvm.Get(),
+                  IndicesOf(env, kvm, kvm_get_msr_feature_indices, "KVM_GET_MSR_FEATURE_INDEX_LIST"));
 }
 
 }  // namespace
@@ -113,6 +129,7 @@ void InitKvm(Napi::Env env, Napi::Object exports) {
   exports.Set("kvmProbe", Napi::Function::New(env, Probe));
   exports.Set("kvmSupportedCpuid", Napi::Function::New(env, SupportedCpuid));
   exports.Set("kvmMsrIndices", Napi::Function::New(env, MsrIndices));
+  exports.Set("kvmFeatureMsrs", Napi::Function::New(env, FeatureMsrs));
 }
 
 }  // namespace postcopy

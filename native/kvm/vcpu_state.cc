@@ -82,14 +82,18 @@ void SetVcpuState(Napi::Env env, KvmVcpu& vcpu, const std::string& name, const N
 }
 
 Napi::Value GetMsrs(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint32Array& indices) {
-  std::vector<kvm_msr_entry> entries(indices.ElementLength());
+  return ReadMsrs(env, vcpu.Fd(), {indices.Data(), indices.Data() + indices.ElementLength()});
+}
+
+Napi::Value ReadMsrs(Napi::Env env, int fd, const std::vector<uint32_t>& indices) {
+  std::vector<kvm_msr_entry> entries(indices.size());
   for (size_t i = 0; i < entries.size(); i++) entries[i].index = indices[i];
   std::vector<kvm_msr_entry> read;
   for (size_t at = 0; at < entries.size();) {
-    int got = kvm_get_msrs(vcpu.Fd(), &entries[at], static_cast<uint32_t>(entries.size() - at));
+    int got = kvm_get_msrs(fd, &entries[at], static_cast<uint32_t>(entries.size() - at));
     if (got < 0) throw SystemError(env, errno, "KVM_GET_MSRS");
     read.insert(read.end(), entries.begin() + at, entries.begin() + at + got);
-    at += static_cast<size_t>(got) + 1;  // KVM stops at the first MSR that this guest does not have: pass over it
+    at += static_cast<size_t>(got) + 1;  // KVM stops at the first MSR that is not there: pass over it
   }
   Napi::Uint8Array result = Napi::Uint8Array::New(env, read.size() * sizeof(kvm_msr_entry));
   if (!read.empty()) memcpy(result.Data(), read.data(), result.ByteLength());

@@ -1,6 +1,9 @@
 #pragma once
 #include <napi.h>
 
+#include <string>
+#include <vector>
+
 #include "kvm/kvm_vcpu.h"
 
 namespace postcopy {
@@ -11,6 +14,8 @@ void SetVcpuState(Napi::Env env, KvmVcpu& vcpu, const std::string& name, const N
 
 // Packed struct kvm_msr_entry (16 bytes: index, reserved, value) of those indices that can be read.
 Napi::Value GetMsrs(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint32Array& indices);
+// The same of any descriptor that has MSRs: /dev/kvm for those that tell features.
+Napi::Value ReadMsrs(Napi::Env env, int fd, const std::vector<uint32_t>& indices);
 // Sets packed entries in order; returns the number set: fewer than given when one was refused.
 uint32_t SetMsrs(Napi::Env env, KvmVcpu& vcpu, const Napi::Uint8Array& entries);
 

@@ -2,7 +2,7 @@
  * Names of feature bits as /proc/cpuinfo has them, by `leaf.subleaf.register` and bit; '' where there is none. A register that
  * is not here is not made of features.
  */
-import type { CpuidEntry, CpuidRegister } from './cpuid-entries.js';
+import { findLeaf, type CpuidEntry, type CpuidRegister } from './cpuid-entries.js';
 
 const names = (text: string): string[] => text.split(' ').map((name) => (name === '-' ? '' : name));
 
@@ -126,4 +126,12 @@ export function describeBits({ key, leaf, subleaf, register }: FeatureRegister, 
 
 function inBrackets(name: string | undefined): string {
   return name === undefined || name === '' ? '' : ` (${name})`;
+}
+
+/** Whether a guest with this CPUID is shown the feature. */
+export function hasFeature(entries: readonly CpuidEntry[], name: string): boolean {
+  return FEATURE_REGISTERS.some(({ key, leaf, subleaf, register }) => {
+    const bit = FEATURE_NAMES[key]?.indexOf(name) ?? -1;
+    return bit >= 0 && (((findLeaf(entries, leaf, subleaf)?.[register] ?? 0) >>> bit) & 1) === 1;
+  });
 }

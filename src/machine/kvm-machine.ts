@@ -8,11 +8,10 @@ import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS, ramRegions } from '../memory
 import { native } from '../native.js';
 import type { MachineKind } from './machine-kind.js';
 import { readClocks, startClocks } from './clocks.js';
+import { KvmShown } from './kvm-shown.js';
 import { restoreKvmState, saveKvmState, type CpuState, type KvmState } from './machine-state.js';
-import { MTRRS } from './vcpu-state.js';
+import { NOT_LISTED } from './vcpu-state.js';
 import { CLOSE_WAIT_MS, createVcpus } from './vcpus.js';
-
-let indices: Uint32Array | undefined;
 
 export const kvmMachine: MachineKind = {
   name: 'kvm',
@@ -29,7 +28,8 @@ export const kvmMachine: MachineKind = {
     );
     const vcpus = createVcpus(vm, shape.cpuid.length, cleanup);
     vcpus.forEach((vcpu, index) => vcpu.setCpuid(shape.cpuid[index]!));
-    return { memory, vm, vcpus };
+    const shown = new KvmShown(vcpus[0]!, shape.cpuid[0]!, [...native.kvmMsrIndices(), ...NOT_LISTED]);
+    return { memory, vm, vcpus, shown };
   },
 
   cpuid({ cpu, cpus, memoryBytes }) {
@@ -57,12 +57,17 @@ export const kvmMachine: MachineKind = {
 
   readClocks: ({ vm, vcpus }) => readClocks(vm, vcpus),
 
-  save({ vm, vcpus }, clocks) {
-    indices ??= Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
-    return saveKvmState(vm, vcpus, indices, clocks);
-  },
+  constantMsrs: ({ shown }) => shown!.constantMsrs,
 
-  restore: ({ vm, vcpus }, cpu) => restoreKvmState(vm, vcpus, ofKvm(cpu)),
+  tryMsrs: ({ vcpus, shown }, msrs) => shown!.tryMsrs(vcpus, msrs),
+
+  save: ({ vm, vcpus, shown }, clocks) => saveKvmState(vm, vcpus, shown!.msrs, clocks),
+
+  restore({ vm, vcpus, shown }, cpu) {
+    const state = ofKvm(cpu);
+    restoreKvmState(vm, vcpus, state, shown!);
+    shown!.cameWith(state.vcpus[0]!.msrs);
+  },
 
   startClocks: ({ vm, vcpus }, cpu, atMicros, tscKhz) => startClocks(vm, vcpus, ofKvm(cpu), atMicros, tscKhz),
 };

@@ -8,6 +8,7 @@ import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import type { NativeMemory, NativeVcpu, NativeVm } from '../native.js';
+import type { KvmShown } from './kvm-shown.js';
 import type { Clocks, CpuState } from './machine-state.js';
 
 export interface MachineShape {
@@ -27,6 +28,8 @@ export interface MachineParts {
   memory: NativeMemory;
   vm: NativeVm;
   vcpus: NativeVcpu[];
+  /** What the guest of a machine of KVM is shown of the CPU. */
+  shown?: KvmShown;
 }
 
 export interface MachineKind {
@@ -43,6 +46,10 @@ export interface MachineKind {
   scalesTsc(): boolean;
   /** False if the host cannot give the guest this one. */
   setTscKhz(parts: MachineParts, khz: number): boolean;
+  /** MSRs whose value is the same for the guest's whole life: packed struct kvm_msr_entry. */
+  constantMsrs(parts: MachineParts): Uint8Array;
+  /** Of a guest that comes from another host, before it has any state: gives it these, and says which KVM does not take. */
+  tryMsrs(parts: MachineParts, msrs: Uint8Array): string[];
   /** Of parked vCPUs. */
   readClocks(parts: MachineParts): Clocks;
   /** Of parked vCPUs, with the clocks that were read when they parked. */

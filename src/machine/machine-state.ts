@@ -2,7 +2,7 @@
 import { PostcopyError } from '../errors.js';
 import { CHIPS, native, type ChipName, type NativeVcpu, type NativeVm } from '../native.js';
 import { countsDown, withTimerMoved } from './lapic-timer.js';
-import { putTsc, restoreVcpu, saveVcpu, type VcpuState } from './vcpu-state.js';
+import { putTsc, restoreVcpu, saveVcpu, type Shown, type VcpuState } from './vcpu-state.js';
 
 export interface KvmState {
   machine: 'kvm';
@@ -85,10 +85,10 @@ export function saveKvmState(
  * Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. What is of time is
  * only looked at: startClocks comes after COMMIT, when there is no way back.
  */
-export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: KvmState): void {
+export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: KvmState, shown?: Shown): void {
   checkClocks(vm, state);
   for (const chip of CHIPS) if (chip !== 'pit') vm.setState(chip, state.chips[chip]);
-  vcpus.forEach((vcpu, i) => restoreVcpu(vcpu, state.vcpus[i]!));
+  vcpus.forEach((vcpu, i) => restoreVcpu(vcpu, state.vcpus[i]!, shown));
 }
 
 /** Throws BAD_PEER. */

@@ -147,6 +147,16 @@ export class Machine {
     this.#tscKhz = this.kind.tscKhz(this.#parts);
   }
 
+  /** See MachineKind. */
+  get constantMsrs(): Uint8Array {
+    return this.kind.constantMsrs(this.#parts);
+  }
+
+  /** See MachineKind. */
+  tryMsrs(msrs: Uint8Array): string[] {
+    return this.kind.tryMsrs(this.#parts, msrs);
+  }
+
   /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
   resume(): void {
     if (this.#halted) return;

@@ -45,6 +45,9 @@ export const threadMachine: MachineKind = {
   scalesTsc: () => true,
   setTscKhz: () => true,
 
+  constantMsrs: () => new Uint8Array(0),
+  tryMsrs: () => [],
+
   readClocks() {
     const { value: wallClockMs, atMicros } = readBetween(native.monotonicMicros, Date.now);
     return { moment: { atMicros, wallClockMs }, tscs: [], kvmclock: new Uint8Array(0) };

@@ -58,6 +58,7 @@ export function helloOf(
     memoryBytes: record.plan.memoryBytes,
     cpu: record.plan.cpu,
     cpuid: record.cpuid,
+    constantMsrs: machine.constantMsrs,
     tscKhz: machine.tscKhz,
     xsaveBytes: machine.xsaveBytes,
     files: record.files,

@@ -204,7 +204,7 @@ describe('functions', () => {
     expectRefusals(['sixteen-bytes-xx', '\u00e4'.repeat(8)], RangeError, (name) => setThread(name, 0));
     expectRefusals(NO_NUMBERS, TypeError, (nice) => setThread('of-a-test', nice));
     expectRefusals([NaN, Infinity, -21, 20, 0.5], RangeError, (nice) => setThread('of-a-test', nice));
-    for (const name of ['kvmProbe', 'kvmSupportedCpuid', 'kvmMsrIndices']) {
+    for (const name of ['kvmProbe', 'kvmSupportedCpuid', 'kvmMsrIndices', 'kvmFeatureMsrs']) {
       expectRefusals([null, 5, {}], TypeError, loose(native, name));
     }
     expectRefusals([null, 5, {}], TypeError, construct(native.Vm));

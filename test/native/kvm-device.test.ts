@@ -11,6 +11,7 @@ it.each([
     () => native.kvmProbe(path),
     () => native.kvmSupportedCpuid(path),
     () => native.kvmMsrIndices(path),
+    () => native.kvmFeatureMsrs(path),
     () => new native.Vm(path),
   ]) {
     expect(call).toThrow(expect.objectContaining({ code, syscall: expect.any(String) as string }));

@@ -114,7 +114,7 @@ function machineObjections(hello: Hello, machine: Machine): string[] {
   if (xsaveBytes !== hello.xsaveBytes) {
     objections.push(`its vCPUs have ${hello.xsaveBytes} bytes of XSAVE state; this host's ${xsaveBytes}`);
   }
-  return objections;
+  return [...objections, ...machine.tryMsrs(hello.constantMsrs)];
 }
 
 /** Nothing of the VM stays here. Its vCPUs have never run, so no fault of theirs can go wrong. */

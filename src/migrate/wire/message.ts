@@ -7,6 +7,7 @@ import { RECENT_OUTPUT_BYTES } from '../../console/serial-hub.js';
 import { deviceDescription } from '../../host/device-description.js';
 import { SAMPLE_BLOCKS_MAX } from '../../host/disk-sample.js';
 import { forEachChip } from '../../machine/machine-state.js';
+import { MSR_ENTRY_BYTES } from '../../machine/msrs.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
 import { migrateOptionsSchema } from '../options.js';
@@ -15,6 +16,12 @@ import { FEATURES_MAX, FIRST_PAGES_MAX } from './protocol.js';
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 const count = z.number().int().nonnegative();
 const micros = z.number().nonnegative();
+
+const CONSTANT_MSRS_MAX = 64;
+
+function isMsrs({ length }: Uint8Array): boolean {
+  return length % MSR_ENTRY_BYTES === 0 && length <= CONSTANT_MSRS_MAX * MSR_ENTRY_BYTES;
+}
 
 const options = migrateOptionsSchema.shape;
 /** Of a feature or a policy; the other end need not know it, and may tell it to its operator. */
@@ -47,6 +54,8 @@ const hello = z.object({
   cpu: z.enum(CPUS).default(DEFAULT_CPU),
   /** Packed struct kvm_cpuid_entry2, one array a vCPU; empty for one that is a thread. */
   cpuid: z.array(bytes).min(1).max(4096),
+  /** Packed struct kvm_msr_entry: MSRs whose value is the same for the guest's whole life; none of one that is a thread. */
+  constantMsrs: bytes.refine(isMsrs, 'must be entries of 16 bytes').default(new Uint8Array(0)),
   tscKhz: count,
   /** Bytes of struct kvm_xsave with its extension. */
   xsaveBytes: count,

@@ -46,7 +46,7 @@
  * ignores names that it does not know, and neither end uses one that was not chosen. A message of an unknown type breaks the
  * protocol.
  *
- *   8  HELLO has `paused` and `cpu`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
+ *   8  HELLO has `paused`, `cpu` and `constantMsrs`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
  *   7  the oldest that is spoken
  */
 export const PROTOCOL_VERSIONS = [8, 7] as const;
@@ -57,7 +57,7 @@ export const PROTOCOL_VERSION = PROTOCOL_VERSIONS[0];
 /** Fields that messages have had since a version: an end that speaks an older one neither sends nor reads them. */
 export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string; fields: readonly string[] }[] = [
   { version: 8, message: 'hello', fields: ['paused'] },
-  { version: 8, message: 'hello', fields: ['cpu'] },
+  { version: 8, message: 'hello', fields: ['cpu', 'constantMsrs'] },
   { version: 8, message: 'commit', fields: ['wallClockMs', 'clocksAtMicros'] },
   { version: 8, message: 'state', fields: ['diskSamples'] },
 ];

@@ -9,13 +9,13 @@ import { encodeMessage, FrameDecoder } from '../../../src/migrate/wire/frame.js'
 import { native, type NativeVcpu, type NativeVm } from '../../../src/native.js';
 import { readClocks, startClocks } from '../../../src/machine/clocks.js';
 import { restoreKvmState, saveKvmState, type KvmState } from '../../../src/machine/machine-state.js';
-import { MTRRS } from '../../../src/machine/vcpu-state.js';
+import { NOT_LISTED } from '../../../src/machine/vcpu-state.js';
 import { closeLater, stage } from '../stage.js';
 import { PATIENCE_MS } from '../workers.js';
 
 const RAM_BYTES = 16 * PAGE_SIZE;
 const FIRST_PAGES = 16;
-const indices = Uint32Array.from([...native.kvmMsrIndices(), ...MTRRS]);
+const indices = Uint32Array.from([...native.kvmMsrIndices(), ...NOT_LISTED]);
 let vm: NativeVm;
 let vcpu: NativeVcpu;
 let cpu: KvmState;

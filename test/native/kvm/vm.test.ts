@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { decodeMsrs } from '../../../src/machine/msrs.js';
 import { KVM_IDENTITY_MAP_ADDRESS, KVM_TSS_ADDRESS } from '../../../src/memory/layout.js';
 import { native, type NativeMemory, type NativeVm, type VmStateName } from '../../../src/native.js';
 
@@ -36,6 +37,13 @@ describe('/dev/kvm', () => {
     const view = new DataView(cpuid.buffer, cpuid.byteOffset);
     const leaves = Array.from({ length: cpuid.length / 40 }, (_, i) => view.getUint32(i * 40, true));
     expect(leaves).toEqual(expect.arrayContaining([0, 1, 0x8000_0000]));
+  });
+
+  it('tells the MSRs of features with their values, the microcode among them', () => {
+    const msrs = decodeMsrs(native.kvmFeatureMsrs());
+    expect(msrs.find(({ index }) => index === 0x8b)?.value).toBeGreaterThan(0n);
+    const [there, again] = [msrs, decodeMsrs(native.kvmFeatureMsrs())].map((all) => all.map(({ index }) => index));
+    expect(new Set(there)).toEqual(new Set(again));
   });
 
   it('lists the MSRs of a vCPU', () => {

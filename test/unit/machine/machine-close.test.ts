@@ -18,6 +18,7 @@ vi.mock('../../../src/native.js', async (importOriginal) => {
   class Vcpu {
     setCpuid = (): void => {};
     getTscKhz = (): number => 0;
+    getMsrs = (): Uint8Array => new Uint8Array(0);
     getState = (): Uint8Array => new Uint8Array(1);
     requestPause = (): void => void log.push('told to park');
     close = (): boolean => Boolean(log.push('vCPU'));

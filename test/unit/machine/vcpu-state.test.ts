@@ -101,7 +101,40 @@ describe('restoreVcpu', () => {
     prepare(vcpu);
     const restore = () => restoreVcpu(vcpu.asVcpu(), stateWith([0x10a, 1n], [SYSENTER_CS, 7n]));
     expect(restore).toThrow(expect.objectContaining({ code: 'HOST_LACKS' }));
-    expect(restore).toThrow('MSR 0x10a = 0x1');
+    expect(restore).toThrow('MSR 0x10a (IA32_ARCH_CAPABILITIES) = 0x1');
+  });
+
+  it('names all MSRs that are refused, at once', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x10a).add(0x140);
+    const restore = () => restoreVcpu(vcpu.asVcpu(), stateWith([0x10a, 1n], [SYSENTER_CS, 7n], [0x140, 2n]));
+    expect(restore).toThrow(
+      'does not take MSR 0x10a (IA32_ARCH_CAPABILITIES) = 0x1, MSR 0x140 (MISC_FEATURES_ENABLES) = 0x2',
+    );
+    expect(vcpu.msrs.get(SYSENTER_CS)).toBe(7n);
+  });
+
+  it('sets no MSR of what is hidden from the guest, whatever the source sent', () => {
+    const vcpu = new FakeVcpu();
+    vcpu.readOnly.add(0x345);
+    const shown = { hides: (index: number) => index === 0x345, xfeatures: 7n };
+    restoreVcpu(vcpu.asVcpu(), stateWith([0x345, 0x20c5n], [SYSENTER_CS, 7n]), shown);
+    expect([...vcpu.msrs]).toEqual([[SYSENTER_CS, 7n]]);
+  });
+
+  it('takes components of the XSAVE area that the guest is not shown out of its header', () => {
+    const xsave = new Uint8Array(576).fill(0x11);
+    const bv = (bytes: Uint8Array) => new DataView(bytes.buffer).getBigUint64(512, true);
+    new DataView(xsave.buffer).setBigUint64(512, 0x2e7n, true);
+    const restored = (xfeatures: bigint) => {
+      const vcpu = new FakeVcpu();
+      restoreVcpu(vcpu.asVcpu(), { ...stateWith(), xsave }, { hides: () => false, xfeatures });
+      return vcpu.state.get('xsave')!;
+    };
+    expect(bv(restored(7n))).toBe(7n);
+    expect(bv(restored(0n))).toBe(3n); // x87 and SSE are there without XSAVE
+    expect(restored(0x2e7n)).toBe(xsave);
+    expect([bv(xsave), restored(7n).filter((byte) => byte === 0x11).length]).toEqual([0x2e7n, 568]);
   });
 
   it('reads MSRs out of the middle of a larger buffer', () => {

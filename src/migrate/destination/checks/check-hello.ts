@@ -6,6 +6,7 @@ import { isPageAligned } from '../../../memory/page-size.js';
 import { native } from '../../../native.js';
 import { bootId } from '../../../host/boot-id.js';
 import type { Hello } from '../../wire/message.js';
+import { featureMsrObjections } from './feature-msrs.js';
 import { bootFileObjections } from './check-boot-file.js';
 
 /** KVM takes TSC frequencies this close for the same (tsc_tolerance_ppm of the kvm module). */
@@ -35,7 +36,8 @@ function shapeObjections(hello: Hello): string[] {
 
 function kvmObjections(hello: Hello): string[] {
   const objections = cpusObjections(hello, Math.min(CPUS_MAX.kvm, native.kvmProbe().capabilities['maxVcpus'] ?? 1));
-  return [...objections, ...cpuObjections(hello.cpuid[0]!, native.kvmSupportedCpuid())];
+  objections.push(...cpuObjections(hello.cpuid[0]!, native.kvmSupportedCpuid()));
+  return [...objections, ...featureMsrObjections(hello.constantMsrs, native.kvmFeatureMsrs())];
 }
 
 /** Its guest has the host's own CPU and TSC. */

@@ -81,6 +81,7 @@ function fakeMachine() {
     vcpus: [] as unknown[],
     comingPages: undefined as unknown,
     setTscKhz: () => {},
+    tryMsrs: (): string[] => [],
     hostDevices: { takeOver: async () => void log.push('(takes disks)'), requireSamples: async () => {} },
     restore: async () => void log.push('(restored)'),
     resumeAfter: () => void log.push('(runs)'),

@@ -78,6 +78,7 @@ const hello = {
   memoryBytes: 2 ** 40,
   cpu: 'x86-64-v3' as const,
   cpuid: [part],
+  constantMsrs: new Uint8Array(32),
   tscKhz: 2_000_000,
   xsaveBytes: 4096,
   files: [{ role: 'kernel' as const, path: '/boot/vmlinuz', bytes: 5, sha256: 'a'.repeat(64) }],
@@ -151,7 +152,7 @@ describe('encodeMessage', () => {
 describe('version 7', () => {
   /** What is in a frame, whatever version would read it. */
   const raw = (bytes: Uint8Array) => decode(bytes.subarray(8)) as Record<string, unknown>;
-  const { paused: _paused, cpu: _cpu, ...hello7 } = hello;
+  const { paused: _paused, cpu: _cpu, constantMsrs: _msrs, ...hello7 } = hello;
 
   it('has the fields of the newest without those that came later', () => {
     expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello7);
@@ -160,7 +161,7 @@ describe('version 7', () => {
   });
 
   it('is read with their defaults, also when they are there', () => {
-    const read = [{ type: 'hello', body: { ...hello7, paused: false, cpu: 'host' } }];
+    const read = [{ type: 'hello', body: { ...hello7, paused: false, cpu: 'host', constantMsrs: new Uint8Array(0) } }];
     expect(new FrameDecoder(7).push(frame(1, encode(hello7)))).toEqual(read);
     expect(new FrameDecoder(7).push(frame(1, encode({ ...hello, paused: 'what' })))).toEqual(read);
     badPeer(() => new FrameDecoder(7).push(frame(2, encode([]))));

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { objectionsTo, tscObjections } from '../../../../../src/migrate/destination/checks/check-hello.js';
 import { bootId } from '../../../../../src/host/boot-id.js';
 import { kvmMachine } from '../../../../../src/machine/kvm-machine.js';
+import { msrEntries } from '../../../machine/fake-vcpu.js';
 import type { Hello } from '../../../../../src/migrate/wire/message.js';
 
 /** struct kvm_cpuid_entry2 of leaf 0: the highest leaf, and the vendor in EBX, EDX, ECX. */
@@ -25,6 +26,7 @@ vi.mock('../../../../../src/native.js', async (importOriginal) => ({
   native: {
     kvmProbe: () => ({ apiVersion: 12, capabilities }),
     kvmSupportedCpuid: () => vendorLeaf('GenuineIntel'),
+    kvmFeatureMsrs: () => msrEntries([0x10a, 1n]),
   },
 }));
 
@@ -76,6 +78,7 @@ describe('objectionsTo', () => {
     bootId: bootId(),
     memoryBytes: 64 * 2 ** 20,
     cpu: 'host',
+    constantMsrs: new Uint8Array(0),
     cpuid: [vendorLeaf('GenuineIntel')],
     tscKhz: 0,
     xsaveBytes: 4096,
@@ -113,6 +116,13 @@ describe('objectionsTo', () => {
     const cpuid = [vendorLeaf('AuthenticAMD')];
     expect(await objectionsTo({ ...hello, cpuid }, 'kvm')).toEqual([
       expect.stringMatching(/^this host's CPU lacks .*AuthenticAMD/),
+    ]);
+  });
+
+  it('objects to a guest that was told that the CPU has a flaw less', async () => {
+    expect(await objectionsTo({ ...hello, constantMsrs: msrEntries([0x10a, 1n]) }, 'kvm')).toEqual([]);
+    expect(await objectionsTo({ ...hello, constantMsrs: msrEntries([0x10a, 0x21n]) }, 'kvm')).toEqual([
+      expect.stringContaining('lacks MDS_NO'),
     ]);
   });
 
