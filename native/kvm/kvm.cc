@@ -115,12 +115,12 @@ Napi::Value MsrIndices(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// kvmFeatureMsrs(): packed struct kvm_msr_entry, 16 bytes each: what the MSRs that tell features would tell a guest here.
+// kvmFeatureMsrs(): packed struct kvm_msr_entry, 16 bytes each: what the MSRs that tell features would tell a guest
+// here.
 Napi::Value FeatureMsrs(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Descriptor kvm = OpenKvm(info, 0);
-  return ReadMsrs(env, kvm.Get(),
-                  IndicesOf(env, kvm, kvm_get_msr_feature_indices, "KVM_GET_MSR_FEATURE_INDEX_LIST"));
+  return ReadMsrs(env, kvm.Get(), IndicesOf(env, kvm, kvm_get_msr_feature_indices, "KVM_GET_MSR_FEATURE_INDEX_LIST"));
 }
 
 }  // namespace
