@@ -169,6 +169,12 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .description("end a VM's migration before the hand-over: it goes on here")
     .action(async (name: string) => done(await (await import('./cancel.js')).cancelCommand(name)));
   program
+    .command('recover <name> [host:port]')
+    .description('have a migration whose link is broken look for the destination at once')
+    .action(async (name: string, to: string | undefined) =>
+      done(await (await import('./recover.js')).recoverCommand(name, to)),
+    );
+  program
     .command('status <name>')
     .description('what a VM is doing')
     .option('--json', 'print one JSON object')

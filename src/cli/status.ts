@@ -1,5 +1,5 @@
 import type { ProcessRights } from '../confine/process-rights.js';
-import type { VmStatus } from '../vm/service.js';
+import type { LinkInterruption, VmStatus } from '../vm/service.js';
 import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
 import { progressLine } from './migration-text.js';
@@ -41,6 +41,7 @@ export function statusText(status: VmStatus): string {
     ]),
     ...(status.nets ?? []).map((net): [string, string] => [`net ${net.id}`, `${net.mac} on ${net.tap}`]),
     ['rights', status.rights && rightsText(status.rights)],
+    ['link', status.interruption && interruptionText(status.interruption, Date.now())],
     ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
   ]);
 }
@@ -49,4 +50,20 @@ export function statusText(status: VmStatus): string {
 function rightsText({ noNewPrivileges, callFilter, capabilities }: ProcessRights): string {
   if (!noNewPrivileges || !callFilter) return 'not confined';
   return `confined, ${capabilities.length === 0 ? 'no capabilities' : `with ${capabilities.join(', ')}`}`;
+}
+
+/** `now`: milliseconds since 1970. */
+function interruptionText(
+  { since, reason, pagesMissing, faultsWaiting, ...rest }: LinkInterruption,
+  now: number,
+): string {
+  const tries = rest.attempts === undefined ? [] : [`${rest.attempts} tries`];
+  const next = rest.nextTryAt === undefined ? [] : [`next in ${formatDuration(Math.max(0, rest.nextTryAt - now))}`];
+  const last = rest.lastError === undefined ? [] : [`the last: ${rest.lastError}`];
+  return [
+    `interrupted for ${formatDuration(now - since)} (${reason})`,
+    `${pagesMissing} pages missing`,
+    `${faultsWaiting} faults waiting`,
+    ...[...tries, ...next, ...last],
+  ].join(', ');
 }

@@ -7,7 +7,7 @@ import { CPUS } from '../configure/cpu-setting.js';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { ProcessRights } from '../confine/process-rights.js';
-import type { VmStatus } from '../vm/service.js';
+import type { LinkInterruption, VmStatus } from '../vm/service.js';
 import type { DiskStatus } from '../host/host-disks.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import type { NetStatus } from '../host/host-nets.js';
@@ -118,6 +118,15 @@ const rightsSchema = z
     capabilities: z.array(z.string()).meta({ description: 'In lower case, without CAP_.' }),
   })
   .meta({ description: 'What the process may still do on its host.' });
+const interruptionSchema = z.object<Shape<LinkInterruption>>({
+  since: milliseconds.meta({ description: 'Milliseconds since 1970, as nextTryAt.' }),
+  reason: z.string(),
+  pagesMissing: count.meta({ description: 'Pages that the destination does not have.' }),
+  faultsWaiting: count.meta({ description: 'Of vCPUs and devices at the destination, as far as this end knows.' }),
+  attempts: count.optional().meta({ description: 'At the source: how often it has tried to connect.' }),
+  lastError: z.string().optional(),
+  nextTryAt: milliseconds.optional(),
+});
 
 export const statusSchema = z.object<Shape<VmStatus>>({
   name: z.string(),
@@ -132,6 +141,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
       'paused',
       'migrating',
       'handed-over',
+      'interrupted',
       'link-lost',
       'ending',
       'migrated',
@@ -140,7 +150,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
     ])
     .meta({
       description:
-        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until they are here.',
+        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; interrupted: the same, with a broken link, and the ends look for each other; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until what its devices have begun is done.',
     }),
   problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
   facts: factsSchema,
@@ -152,6 +162,9 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   listen: z.string().optional().meta({ description: 'Where `receive` listens.' }),
   peer: z.string().optional().meta({ description: 'Where the VM came from, or went to.' }),
   migration: progressSchema.optional(),
+  interruption: interruptionSchema.optional().meta({
+    description: 'While the link of a migration is broken behind the hand-over, at either end: nothing is lost.',
+  }),
   disks: z.array(diskSchema).optional(),
   nets: z.array(netSchema).optional(),
   rights: rightsSchema.optional(),

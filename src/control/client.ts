@@ -8,6 +8,7 @@ import {
   CONSOLE_PROTOCOL,
   MIGRATE_PATH,
   PAUSE_PATH,
+  RECOVER_PATH,
   RESUME_PATH,
   STOP_PATH,
   VM_PATH,
@@ -93,6 +94,11 @@ export class VmClient {
   /** Resolves when the migration has ended and the guest goes on here; WRONG_STATE if there is none, or it is too late. */
   async cancelMigration(): Promise<void> {
     await this.#json('DELETE', MIGRATE_PATH, ACTION_TIMEOUT_MS);
+  }
+
+  /** A migration whose link is broken looks for the destination at once; WRONG_STATE if there is none. */
+  async recover(address?: { host: string; port: number }): Promise<void> {
+    await this.#json('POST', RECOVER_PATH, ACTION_TIMEOUT_MS, address);
   }
 
   /** A console of the guest, both directions. The caller closes it. */

@@ -30,6 +30,19 @@ export const STATUS: LightSchema = {
       },
       required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
     },
+    interruption: {
+      type: 'object',
+      properties: {
+        since: { type: 'number' },
+        reason: { type: 'string' },
+        pagesMissing: { type: 'number' },
+        faultsWaiting: { type: 'number' },
+        attempts: { type: 'number' },
+        lastError: { type: 'string' },
+        nextTryAt: { type: 'number' },
+      },
+      required: ['since', 'reason', 'pagesMissing', 'faultsWaiting'],
+    },
     disks: {
       type: 'array',
       items: {

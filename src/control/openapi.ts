@@ -13,16 +13,24 @@ import {
   NDJSON,
   OPENAPI_PATH,
   PAUSE_PATH,
+  RECOVER_PATH,
   RESUME_PATH,
   STOP_PATH,
   VM_PATH,
 } from './protocol.js';
-import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
+import {
+  emptyRequestSchema,
+  migrateRequestSchema,
+  recoverRequestSchema,
+  resumeRequestSchema,
+  stopRequestSchema,
+} from './requests.js';
 import { CONSOLE_PORTS } from '../console/console-port.js';
 
 const SCHEMAS = {
   Nothing: emptyRequestSchema,
   ResumeRequest: resumeRequestSchema,
+  RecoverRequest: recoverRequestSchema,
   StopRequest: stopRequestSchema,
   MigrateRequest: migrateRequestSchema,
   VmStatus: statusSchema,
@@ -120,6 +128,14 @@ function paths(): object {
       delete: operation({
         operationId: 'cancelMigration',
         summary: 'Ends a migration that has not handed the VM over; answered when the guest goes on here',
+        answers: { 200: done() },
+      }),
+    },
+    [RECOVER_PATH]: {
+      post: operation({
+        operationId: 'recover',
+        summary: 'Has a migration whose link is broken look for the destination at once, also at another address',
+        body: 'RecoverRequest',
         answers: { 200: done() },
       }),
     },

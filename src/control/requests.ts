@@ -16,6 +16,12 @@ export const migrateRequestSchema = z.strictObject({
   ...migrateOptionsSchema.shape,
 });
 
+/** Body of POST /v1/vm/recover; none is the same as an empty object. */
+export const recoverRequestSchema = z
+  .strictObject({ host: migrateRequestSchema.shape.host, port: migrateRequestSchema.shape.port })
+  .or(z.strictObject({}))
+  .nullish();
+
 const STOP_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000;
 const STOP_TIMEOUT_RULE = `must be a number of milliseconds from 1 to ${STOP_TIMEOUT_MS_MAX}`;
 

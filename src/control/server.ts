@@ -12,12 +12,19 @@ import {
   MIGRATE_PATH,
   OPENAPI_PATH,
   PAUSE_PATH,
+  RECOVER_PATH,
   RESUME_PATH,
   STOP_PATH,
   VM_PATH,
 } from './protocol.js';
-import { emptyRequestSchema, migrateRequestSchema, resumeRequestSchema, stopRequestSchema } from './requests.js';
-import type { MigrateRequest, ResumeRequest, StopRequest, VmService } from '../vm/service.js';
+import {
+  emptyRequestSchema,
+  migrateRequestSchema,
+  recoverRequestSchema,
+  resumeRequestSchema,
+  stopRequestSchema,
+} from './requests.js';
+import type { MigrateRequest, RecoverRequest, ResumeRequest, StopRequest, VmService } from '../vm/service.js';
 
 export interface ControlServer {
   /** Lets answers that are under way finish (for a short time), ends consoles, and removes the socket. */
@@ -71,6 +78,11 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
   server.post(MIGRATE_PATH, { schema: { body: migrateRequestSchema } }, (request, reply) =>
     answerMigrate(vm(), request.body as MigrateRequest, reply),
   );
+  server.post(RECOVER_PATH, { schema: { body: recoverRequestSchema } }, async (request) => {
+    const { host, port } = (request.body as RecoverRequest | null | undefined) ?? {};
+    await vm().recover(host === undefined || port === undefined ? undefined : { host, port });
+    return {};
+  });
   server.delete(MIGRATE_PATH, async () => (await vm().cancelMigration(), {}));
   // Loaded only here: it takes its time, and is asked for seldom.
   server.get(OPENAPI_PATH, async () => (await import('./openapi.js')).openApiDocument());

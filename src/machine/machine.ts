@@ -5,7 +5,7 @@
 import type { BootFiles } from '../boot/boot-entry.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { Cleanup } from '../basics/cleanup.js';
-import type { Deadline } from '../basics/deadline.js';
+import { Deadline } from '../basics/deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
@@ -56,6 +56,9 @@ export class Machine {
   readonly #parts: MachineParts;
   #closing: Promise<boolean> | undefined;
   #halted = false;
+  /** Held: as if paused, until the hold is let go; then those run that should by then. */
+  #held = false;
+  #shouldRun = false;
   #tscKhz: number;
   /** Of a machine that comes from another host, until all of its RAM is here. */
   comingPages: ComingPages | undefined;
@@ -132,6 +135,23 @@ export class Machine {
     for (const vcpu of this.vcpus) vcpu.requestPause();
   }
 
+  /**
+   * vCPUs and devices stand still where they can, apart from what pause() and resume() say meanwhile. Nobody waits for it:
+   * some wait for pages that are still to come.
+   */
+  hold(): void {
+    this.#held = true;
+    for (const vcpu of this.vcpus) vcpu.requestPause();
+    this.devices.pause(Deadline.in(STOPPED_LIMIT_MS)).catch(() => {});
+  }
+
+  /** After hold(). */
+  letGoOn(): void {
+    this.#held = false;
+    if (this.#shouldRun) this.resume();
+    this.devices.resume().catch(() => {});
+  }
+
   /** The guest's TSC frequency: the host's own as long as no other was set; 0 if KVM does not say. */
   get tscKhz(): number {
     return this.#tscKhz;
@@ -159,7 +179,8 @@ export class Machine {
 
   /** vCPUs alone: devices pause and go on with releaseDevices() and goOn(). */
   resume(): void {
-    if (this.#halted) return;
+    this.#shouldRun = true;
+    if (this.#halted || this.#held) return;
     for (const vcpu of this.vcpus) {
       if (vcpu.waitParked(0)) vcpu.notePaused();
       vcpu.resume();
@@ -172,6 +193,7 @@ export class Machine {
    * monotonicMicros() of the last one.
    */
   async pause(deadline?: Deadline, signal?: AbortSignal): Promise<number> {
+    this.#shouldRun = false;
     for (const vcpu of this.vcpus) vcpu.requestPause();
     for (const [index, vcpu] of this.vcpus.entries()) {
       while (!vcpu.waitParked(PARK_WAIT_MS)) {

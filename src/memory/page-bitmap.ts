@@ -68,6 +68,32 @@ export class PageBitmap {
     return word * 32 + trailingZeros(bits);
   }
 
+  /** The runs of set bits, as [first page, pages] pairs in ascending order. Others may change bits meanwhile. */
+  extents(): Uint32Array {
+    const extents: number[] = [];
+    for (let first = this.next(0); first >= 0;) {
+      const end = this.#nextClear(first);
+      extents.push(first, end - first);
+      first = this.next(end);
+    }
+    return Uint32Array.from(extents);
+  }
+
+  clearAll(): void {
+    for (let word = 0; word < this.#words.length; word++) Atomics.store(this.#words, word, 0);
+  }
+
+  /** The first clear bit at or after `from`; `pages` if there is none. */
+  #nextClear(from: number): number {
+    let word = from >>> 5;
+    let bits = ~Atomics.load(this.#words, word) & (-1 << (from & 31));
+    while (bits === 0) {
+      if (++word >= this.#words.length) return this.pages;
+      bits = ~Atomics.load(this.#words, word);
+    }
+    return Math.min(this.pages, word * 32 + trailingZeros(bits));
+  }
+
   /** Clears a run of set bits from `first` on, at most `most`; its length. 0: another thread was faster. */
   claimRun(first: number, most: number): number {
     const end = Math.min(this.pages, first + most);

@@ -6,12 +6,14 @@
  *   source       offer          acknowledged      holds: the destination needs it, and does not have it yet
  *   holds        0 ---> 1 ------------> 0
  *   unsent       0 ---> 1 ---> 0                  unsent: nobody has claimed it, to send it
- *                          claim
+ *                       ^ claim |
+ *                       '-------' sendAgain, once nobody sends any more: what was on its way may not have come
  *
  *   destination  expect          installed        missing: the source has it, and we have not
  *   missing      0 ---> 1 ------------> 0
  *   asked        0 -----------> 1                 asked: somebody waits for it, and the source was told so
- *                        ask
+ *               ^        ask   |
+ *               '--------------' askAgain, once nobody asks any more: what the source was told may not have come
  */
 import { PostcopyError } from '../errors.js';
 import { PageBitmap } from './page-bitmap.js';
@@ -72,6 +74,28 @@ export class SourcePages {
     );
   }
 
+  /**
+   * The destination has said which pages it lacks, [first page, pages] pairs, and nobody sends any: those are unsent again.
+   * Returns the pages that are held here and are not among them, which nobody has acknowledged yet. Throws BAD_PEER, with
+   * nothing changed, if it lacks one that it has acknowledged.
+   */
+  sendAgain(lacking: Uint32Array): Uint32Array {
+    const arrived = new PageBitmap(this.pages);
+    const held = this.#holds.extents();
+    for (let i = 0; i < held.length; i += 2) arrived.setRange(held[i]!, held[i + 1]!);
+    for (let i = 0; i < lacking.length; i += 2) {
+      const [first, count] = [lacking[i]!, lacking[i + 1]!];
+      if (arrived.clearRange(first, count) === count) continue;
+      throw new PostcopyError(
+        'BAD_PEER',
+        `of the pages ${first} to ${first + count - 1}, the destination lacks some that it has acknowledged`,
+      );
+    }
+    this.#unsent.clearAll();
+    for (let i = 0; i < lacking.length; i += 2) this.#unsent.setRange(lacking[i]!, lacking[i + 1]!);
+    return arrived.extents();
+  }
+
   /** The destination has all that was offered. */
   get allAcknowledged(): boolean {
     return this.#holds.next(0) < 0;
@@ -117,6 +141,16 @@ export class DestinationPages {
   /** True if the caller is to ask for this missing page; false if somebody has. */
   ask(page: number): boolean {
     return this.#asked.set(page);
+  }
+
+  /** Pages that nobody has put in place yet: [first page, pages] pairs. */
+  missing(): Uint32Array {
+    return this.#missing.extents();
+  }
+
+  /** Nobody asks for pages any more, and what was asked may not have come to the source. */
+  askAgain(): void {
+    this.#asked.clearAll();
   }
 
   /**

@@ -13,7 +13,9 @@ export type PageNews =
   /** Of the destination: pages wait for memory of this host. Once. */
   | { type: 'memory-short' }
   /** Of the destination: no page is missing. */
-  | { type: 'all-installed' };
+  | { type: 'all-installed' }
+  /** Of the destination: its channels are broken, and it answers faults on pages that hold nothing only. */
+  | { type: 'alone' };
 
 /** A page worker that waits for a job, or does it. */
 export type PageWorker<Job> = WorkerHandle<Job, PageNews>;

@@ -32,7 +32,15 @@ export interface ArrivalHooks {
   running(machine: Machine, hello: Hello): void;
   /** Pages of the VM wait for memory of this host. */
   memoryShort(): void;
+  /** The link to the source broke, or `undefined`, it has come again. */
+  interrupted(reason: string | undefined): void;
   over(outcome: IncomingOutcome): void;
+}
+
+/** The source is away. `since`: milliseconds since 1970. */
+interface Interruption {
+  since: number;
+  reason: string;
 }
 
 export class Arrival {
@@ -43,6 +51,7 @@ export class Arrival {
   #idleDevices: DeviceLink | undefined;
   #hostDevices: HostDevices | undefined;
   #peer = 'the other host';
+  #interruption: Interruption | undefined;
   /** Why what the VM that was announced needs of this host could not be opened. */
   #refusal: unknown;
 
@@ -72,6 +81,14 @@ export class Arrival {
       onRunning: (machine, hello) => hooks.running(machine, hello),
       onOutput: (output) => rememberOutput(consoles, output),
       onMemoryShort: () => hooks.memoryShort(),
+      onInterrupted: (reason) => {
+        this.#interruption = { since: Date.now(), reason: describeError(reason) };
+        hooks.interrupted(this.#interruption.reason);
+      },
+      onMet: () => {
+        this.#interruption = undefined;
+        hooks.interrupted(undefined);
+      },
     });
     try {
       this.#idleDevices = new DeviceLink();
@@ -94,6 +111,20 @@ export class Arrival {
 
   get pagesMissing(): number {
     return this.#incoming.pagesMissing;
+  }
+
+  get faultsWaiting(): number {
+    return this.#incoming.faultsWaiting;
+  }
+
+  /** Set while the guest runs here and the source is away. */
+  get interruption(): Interruption | undefined {
+    return this.#interruption;
+  }
+
+  /** The guest is over: the rest of its pages need not come. */
+  drop(): void {
+    this.#incoming.drop();
   }
 
   /** What the VM that comes needs of this host, once it is open; the machine's as soon as there is one. */

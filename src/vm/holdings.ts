@@ -34,11 +34,17 @@ export interface Order {
   answer(summary: Promise<MigrationSummary>): void;
 }
 
+export interface Address {
+  host: string;
+  port: number;
+}
+
 export interface Holdings {
   guest: Guest;
   arrival: Arrival;
   send: Departure;
   order: Order;
+  address: Address;
 }
 
 export type State = life.State<Holdings>;

@@ -11,15 +11,16 @@
  *                                               |  |
  *   running -> leaving - - - - - - - - - - - - -+--+  failed: it stays here
  *                 \ commit                      |
- *                away --- given back - - - - - -'
+ *                away --- given back - - - - - -'   its link may break and be mended any number of times
  *                / |  \
  *            ended | inDoubt <-> settling --> running (by force)
  *              lost <---'-----------' its machine here failed
  *
  *   running, pausing, paused -- its pages do not come --> lost
  *   running, pausing, paused, leaving, away given back -- the guest is over --> restarting --> running, or ended
- *        the same while pages still come --> ending -- they are here, or never will be --> restarting, ended
- *   any but away -- `stop --force` --> ended; leaving once the migration has been cancelled
+ *        the same while pages still come --> ending -- nobody needs them --> restarting, ended
+ *   any but away -- `stop --force` --> ended; leaving once the migration has been cancelled; away while its link is broken
+ *        and somebody gives the peer up: then lost or inDoubt
  *
  * A guest runs in running, pausing (its vCPUs are about to park) and leaving. In away it runs at the peer, and what is here
  * may be the only copy of its memory: nothing but the end of that migration ends the VM here. In inDoubt only the peer
@@ -40,6 +41,16 @@ export interface Things {
   send: unknown;
   /** What was asked of a migration. */
   order: unknown;
+  /** host and port */
+  address: unknown;
+}
+
+/** The link of a migration broke behind COMMIT, and the ends look for each other. Times: monotonicMicros(). */
+export interface Broken {
+  /** The peer has said that the guest runs there. */
+  ranThere: boolean;
+  /** From then on no peer runs the guest any more, unless it has said so. */
+  takeBackFrom: number;
 }
 
 interface Here<T extends Things> {
@@ -57,6 +68,7 @@ interface Send<T extends Things> {
   held: Error | undefined;
   /** What follows if the guest stays here. */
   over: Over | undefined;
+  broken: Broken | undefined;
 }
 
 interface Doubt<T extends Things> {
@@ -143,6 +155,8 @@ export type Event<T extends Things> =
   | { type: 'commit'; send: T['send'] }
   | { type: 'held'; send: T['send']; reason: Error }
   | { type: 'sent'; send: T['send']; result: SendResult }
+  /** Of a migration behind COMMIT: its link broke, or `undefined`, the ends have met again. */
+  | { type: 'link'; send: T['send']; broken: Broken | undefined }
   /** A migration cannot even be cancelled, and the VM is to end. */
   | { type: 'cancel-late'; send: T['send']; end: VmEnd };
 
@@ -161,6 +175,12 @@ export type Action<T extends Things> =
   | { type: 'restart'; guest: T['guest'] }
   | { type: 'send'; guest: T['guest']; order: T['order'] }
   | { type: 'cancel'; send: T['send']; why: string }
+  /** Looks for the peer at once, at that address if there is one. */
+  | { type: 'look-again'; send: T['send']; address: T['address'] | undefined }
+  /** Nothing will be heard of the peer: resolves when the migration is over. */
+  | { type: 'give-up'; send: T['send']; why: string }
+  /** The guest is over: the rest of its pages need not come. */
+  | { type: 'drop-rest'; guest: T['guest']; arrival: T['arrival'] }
   /** After `cancel`: the VM ends, if need be without its migration. */
   | { type: 'limit-cancel'; send: T['send']; end: VmEnd }
   | { type: 'tear-down'; was: Living<T>; end: VmEnd };
@@ -188,7 +208,7 @@ export function shown<T extends Things>(state: State<T>): VmState {
     case 'leaving':
       return 'migrating';
     case 'away':
-      return 'handed-over';
+      return state.broken === undefined ? 'handed-over' : 'interrupted';
     case 'inDoubt':
     case 'settling':
     case 'lost':
@@ -246,13 +266,23 @@ export function step<T extends Things>(state: State<T>, event: Event<T>): Step<T
       return isOf(event.guest, state) ? notGoneOn(state) : stays(state);
     case 'leaves':
       if (state.type !== 'running' || state.guest !== event.guest || state.arrival !== undefined) return stays(state);
-      return to({ type: 'leaving', guest: state.guest, send: event.send, held: undefined, over: undefined });
+      return to({
+        type: 'leaving',
+        guest: state.guest,
+        send: event.send,
+        held: undefined,
+        over: undefined,
+        broken: undefined,
+      });
     case 'commit':
       return state.type === 'leaving' && state.send === event.send ? commit(state) : stays(state);
     case 'held':
       return isSend(event.send, state) ? to({ ...state, held: event.reason }) : stays(state);
     case 'sent':
       return isSend(event.send, state) ? sent(state, event.result) : stays(state);
+    case 'link':
+      if (state.type !== 'away' || state.send !== event.send) return stays(state);
+      return to({ ...state, broken: event.broken });
     case 'cancel-late':
       if (state.type !== 'leaving' || state.send !== event.send) return stays(state);
       return end(state, endOf(state.over) ?? event.end);
@@ -335,8 +365,11 @@ function guestOver<T extends Things>(state: WithGuest<T>, over: Over): Step<T> {
     case 'running':
     case 'pausing':
     case 'paused':
-      // Page workers write into the RAM of its machine until all pages are here, or will never be.
-      if (state.arrival !== undefined) return to({ type: 'ending', guest: state.guest, arrival: state.arrival, over });
+      // Page workers write into the RAM of its machine, and its devices may still wait for pages.
+      if (state.arrival !== undefined) {
+        const { guest, arrival } = state;
+        return to({ type: 'ending', guest, arrival, over }, { type: 'drop-rest', guest, arrival });
+      }
       return follow(state, over);
     case 'retaking':
       return follow(state, over);

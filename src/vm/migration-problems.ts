@@ -11,6 +11,20 @@ export function heldProblem(name: string, reason: unknown): Problem {
   return { text, facts: [...factsOf(reason), { kind: 'disks-held', name }] };
 }
 
+export function interruptedAtDestination(name: string, peer: string, pagesMissing: number, reason: string): string {
+  return (
+    `the link to ${peer} broke (${reason}). Nothing is lost: ${name} runs on here, and waits only where it needs one of ` +
+    `the ${pagesMissing} pages that are still there; ${peer} connects again as soon as it can`
+  );
+}
+
+export function interruptedAtSource(name: string, peer: string, reason: string): string {
+  return (
+    `the link to ${peer} broke behind the hand-over (${reason}). Nothing is lost: this end keeps what ${peer} does not have ` +
+    `of ${name}, and looks for it until it answers`
+  );
+}
+
 export function lostWhileArriving(
   name: string,
   peer: string | undefined,

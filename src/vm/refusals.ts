@@ -15,6 +15,7 @@ const WISHES: Record<Asked, string> = {
   migrate: 'migrated',
   stop: 'stopped',
   cancel: 'kept',
+  recover: 'recovered',
 };
 
 export function refusalError(name: string, state: State, asked: Asked, refusal: Refusal): PostcopyError {
@@ -44,6 +45,13 @@ function refusalText(name: string, state: State, asked: Asked, refusal: Refusal)
       return `${name} runs at ${peer}, which still pulls its memory from here: to end this process now would destroy it`;
     case 'not-migrating':
       return `${name} is not migrating`;
+    case 'not-interrupted':
+      return `${name} has no migration whose link is broken: there is nothing to recover`;
+    case 'may-run-there':
+      return (
+        `${peer} may run ${name} for another ${Math.ceil(refusal.waitMs / 1000)} s without having said so: try again then, ` +
+        'and only if it is gone for good'
+      );
     case 'handed-over':
       return `${name} has been handed over already, and cannot be kept here`;
     case 'cannot-react':

@@ -4,11 +4,13 @@ import type { Final, Over } from './over.js';
 
 export type Request<T extends Things> =
   | { type: 'pause' }
-  /** `force`: also one in doubt. */
-  | { type: 'resume'; force: boolean }
+  /** `force`: also one of which only the peer knows whether it runs there. `now`: monotonicMicros(). */
+  | { type: 'resume'; force: boolean; now: number }
   | { type: 'migrate'; order: T['order'] }
   /** `why`: what the migration fails with. */
   | { type: 'cancel'; why: string }
+  /** To look for the peer of a migration whose link is broken; `address`: if it is elsewhere by now. */
+  | { type: 'recover'; address: T['address'] | undefined }
   /** Without `force` the guest is asked. */
   | { type: 'stop'; force: boolean; over: Final };
 
@@ -20,6 +22,9 @@ export type Refusal =
   | { reason: 'still-arriving' }
   | { reason: 'runs-there' }
   | { reason: 'not-migrating' }
+  | { reason: 'not-interrupted' }
+  /** The peer may run the guest for so many milliseconds more without having said so. */
+  | { reason: 'may-run-there'; waitMs: number }
   /** It is too late to cancel the migration. */
   | { reason: 'handed-over' }
   /** There is no guest that can react to its power button. */
@@ -40,11 +45,13 @@ export function ask<T extends Things>(state: State<T>, request: Request<T>): Ans
     case 'pause':
       return pause(state);
     case 'resume':
-      return request.force ? resumeByForce(state) : resume(state);
+      return request.force ? resumeByForce(state, request.now) : resume(state);
     case 'migrate':
       return migrate(state, request.order);
     case 'cancel':
       return cancel(state, request.why);
+    case 'recover':
+      return recover(state, request.address);
     case 'stop':
       return request.force ? cutPower(state, request.over) : stop(state, request.over);
   }
@@ -89,8 +96,16 @@ function retake<T extends Things>(guest: T['guest'], held: Error): Step<T> {
 }
 
 /** Somebody answers for it that the peer has not run the guest, and never will. */
-function resumeByForce<T extends Things>(state: State<T>): Answer<T> {
+function resumeByForce<T extends Things>(state: State<T>, now: number): Answer<T> {
   switch (state.type) {
+    case 'away': {
+      const { broken, send, over } = state;
+      if (broken === undefined) return resume(state);
+      if (broken.ranThere) return refused({ reason: 'not-whole', over });
+      const waitMs = (broken.takeBackFrom - now) / 1000;
+      if (waitMs > 0) return refused({ reason: 'may-run-there', waitMs });
+      return wait('running', stays(state, { type: 'give-up', send, why: 'the guest is taken back by force' }));
+    }
     case 'inDoubt':
       return wait('running', to({ ...state, type: 'settling' }, { type: 'take-disks', guest: state.guest }));
     case 'settling':
@@ -125,6 +140,11 @@ function cancel<T extends Things>(state: State<T>, why: string): Answer<T> {
   }
 }
 
+function recover<T extends Things>(state: State<T>, address: T['address'] | undefined): Answer<T> {
+  if (state.type !== 'away' || state.broken === undefined) return refused({ reason: 'not-interrupted' });
+  return granted(stays(state, { type: 'look-again', send: state.send, address }));
+}
+
 function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {
   switch (state.type) {
     case 'starting':
@@ -156,7 +176,8 @@ function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {
 function cutPower<T extends Things>(state: State<T>, over: Final): Answer<T> {
   switch (state.type) {
     case 'away':
-      return refused({ reason: 'runs-there' });
+      if (state.broken === undefined) return refused({ reason: 'runs-there' });
+      return wait('ended', stays(state, { type: 'give-up', send: state.send, why: over.why }));
     case 'leaving': {
       const { state: next, actions } = cutShort(state, over);
       return wait('ended', to(next, ...actions, { type: 'limit-cancel', send: state.send, end: over.end }));

@@ -36,6 +36,22 @@ export interface VmStatus extends Partial<DeviceStatus> {
   migration?: MigrationProgress;
   /** What the process may still do on this host. */
   rights?: ProcessRights;
+  /** While the link of a migration is broken behind the hand-over, at either end. */
+  interruption?: LinkInterruption;
+}
+
+/** Nothing is lost, and the ends look for each other. Times: milliseconds since 1970, clock of this host. */
+export interface LinkInterruption {
+  since: number;
+  reason: string;
+  /** Pages that the destination does not have. */
+  pagesMissing: number;
+  /** Of vCPUs and devices at the destination, as far as this end knows. */
+  faultsWaiting: number;
+  /** At the source, which connects: how often it has tried, why the last try failed, and when it tries again. */
+  attempts?: number | undefined;
+  lastError?: string | undefined;
+  nextTryAt?: number | undefined;
 }
 
 export interface MigrateRequest extends GivenMigrateOptions, GivenSecurity {
@@ -49,6 +65,12 @@ export interface ResumeRequest {
    * and never will.
    */
   force?: boolean;
+}
+
+/** Where the destination is by now, if it is not where it was. */
+export interface RecoverRequest {
+  host?: string;
+  port?: number;
 }
 
 export interface StopRequest {
@@ -80,6 +102,11 @@ export interface VmService {
    * there is none, or it is too late.
    */
   cancelMigration(): Promise<void>;
+  /**
+   * At the source of a migration whose link is broken: looks for the destination at once, at another address if one is
+   * given. Throws WRONG_STATE if there is none.
+   */
+  recover(address?: { host: string; port: number }): Promise<void>;
   /** Joins a stream to a console of the guest, both directions; several at a time; detached when it closes. */
   attachConsole(stream: Duplex, port: ConsolePort): void;
 }

@@ -34,6 +34,7 @@ export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: S
     cpus: record?.plan.cpus ?? 0,
     uptimeMs,
     ...given({ listen: listenOf(state), peer: peerOf(state), migration: progressOf(state) }),
+    ...given({ interruption: interruptionOf(state) }),
     ...{ disks: [], nets: [], ...devices?.status() },
     rights,
   };
@@ -94,6 +95,23 @@ function listenOf(state: State): string | undefined {
 
 function progressOf(state: State): MigrationProgress | undefined {
   return 'send' in state ? state.send.vm.progress() : undefined;
+}
+
+/** What is known of a link that is broken. */
+function interruptionOf(state: State): VmStatus['interruption'] {
+  if (state.type === 'away' && state.broken !== undefined) {
+    const { interruption } = state.send.vm;
+    const { pagesLeft, faultsWaiting } = state.send.vm.progress();
+    if (interruption === undefined) return undefined;
+    const { since, reason, attempts, lastError, nextTryAt } = interruption;
+    return {
+      ...{ since, reason, pagesMissing: pagesLeft, faultsWaiting, attempts },
+      ...given({ lastError, nextTryAt }),
+    };
+  }
+  const arrival = arrivalOf(state);
+  if (state.type === 'lost' || arrival?.interruption === undefined) return undefined;
+  return { ...arrival.interruption, pagesMissing: arrival.pagesMissing, faultsWaiting: arrival.faultsWaiting };
 }
 
 /** The fields that are not undefined. */

@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatAddress } from '../configure/address.js';
+import { Deadline } from '../basics/deadline.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import type { VmConfig } from '../configure/vm-config.js';
 import { processRights } from '../confine/process-rights.js';
@@ -21,15 +22,15 @@ import { watchGuest } from '../machine/guest-events.js';
 import { giveBackHugePages, type WholeBlocks } from '../migrate/destination/huge-pages.js';
 import type { IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
-import { SendVm } from '../migrate/source/send-vm.js';
+import { SendVm, type SendInterruption } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
 import { EventStream } from '../watch/stream.js';
 import { Arrival } from './arrival.js';
-import { arrivalOf, guestOf, hostDevicesOf, lifeOf } from './holdings.js';
-import type { Action, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
+import { guestOf, hostDevicesOf, lifeOf } from './holdings.js';
+import type { Action, Address, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
 import { step, type SendResult } from './life.js';
-import { heldProblem } from './migration-problems.js';
+import { heldProblem, interruptedAtDestination, interruptedAtSource } from './migration-problems.js';
 import { failed, failure, poweredOff, resetItself, stoppedByForce } from './over.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { refusalError, noStopError } from './refusals.js';
@@ -71,6 +72,8 @@ export class Vm implements VmService {
   /** Called in each new state. */
   readonly #watching = new Set<() => void>();
   #settleEnded: (end: VmEnd) => void = () => {};
+  /** It may stay open for a source that has to come again, also when the VM is all here. */
+  #arrival: Arrival | undefined;
 
   constructor(
     readonly name: string,
@@ -106,8 +109,10 @@ export class Vm implements VmService {
         this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } });
       },
       memoryShort: () => this.events.publish({ type: 'problem', text: MEMORY_SHORT }),
+      interrupted: (reason) => this.#linkOfArrival(arrival, reason),
       over: (outcome) => this.#arrivalIsOver(arrival.peer, outcome),
     });
+    this.#arrival = arrival;
     this.#happened({ type: 'listens', arrival });
   }
 
@@ -121,7 +126,7 @@ export class Vm implements VmService {
   }
 
   async resume({ force = false }: ResumeRequest = {}): Promise<void> {
-    await this.#ask({ type: 'resume', force });
+    await this.#ask({ type: 'resume', force, now: native.monotonicMicros() });
   }
 
   async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
@@ -148,6 +153,10 @@ export class Vm implements VmService {
     if (lifeOf(this.#state).type === 'away') {
       throw refusalError(this.name, this.#state, request.type, { reason: 'handed-over' });
     }
+  }
+
+  async recover(address?: Address): Promise<void> {
+    await this.#ask({ type: 'recover', address });
   }
 
   attachConsole(stream: Duplex, port: ConsolePort): void {
@@ -236,6 +245,12 @@ export class Vm implements VmService {
         return this.#send(action.guest, action.order);
       case 'cancel':
         return action.send.vm.cancel(new PostcopyError('MIGRATION_FAILED', action.why));
+      case 'look-again':
+        return action.send.vm.recover(action.address);
+      case 'give-up':
+        return this.#giveUp(action.send, action.why);
+      case 'drop-rest':
+        return this.#dropRest(action.guest, action.arrival);
       case 'limit-cancel':
         return this.#limitCancel(action.send, action.end);
       case 'tear-down':
@@ -377,6 +392,7 @@ export class Vm implements VmService {
       onProgress: this.#progressTeller(),
       onCommit: () => this.#happened({ type: 'commit', send }),
       onHeld: (reason) => this.#happened({ type: 'held', send, reason }),
+      onInterrupted: (interruption) => this.#linkOfSend(send, interruption),
     });
     const unsubscribe = this.events.subscribe((it) => it.type === 'progress' && onProgress(it.progress));
     // Who waits for the migration finds the VM in the state that follows from it.
@@ -405,6 +421,38 @@ export class Vm implements VmService {
     if (status === 'link-lost') return { status, peer, reason, inDoubt };
     return { status, peer, end: { reason: 'migrated', message: `${this.name} has moved to ${peer}` } };
   }
+
+  async #giveUp(send: Departure, why: string): Promise<void> {
+    send.vm.giveUp(new PostcopyError('LINK_LOST', why));
+    await send.over;
+  }
+
+  /** Its devices finish first what they have begun: a disk must not be given zeroes for a page that has not come. */
+  async #dropRest(guest: Guest, arrival: Arrival): Promise<void> {
+    try {
+      await guest.machine.devices.pause(Deadline.in(RESET_WAIT_MS));
+      arrival.drop();
+    } catch {
+      // All of it is awaited, then.
+    }
+  }
+
+  #linkOfArrival(arrival: Arrival, reason: string | undefined): void {
+    const { peer } = arrival;
+    if (reason === undefined) return this.events.publish({ type: 'met', peer });
+    const text = interruptedAtDestination(this.name, peer, arrival.pagesMissing, reason);
+    this.events.publish({ type: 'interrupted', peer, text });
+  }
+
+  #linkOfSend(send: Departure, interruption: SendInterruption | undefined): void {
+    const { broken } = 'broken' in this.#state ? this.#state : { broken: undefined };
+    this.#happened({ type: 'link', send, broken: interruption });
+    if (interruption === undefined) return this.events.publish({ type: 'met', peer: send.peer });
+    if (broken !== undefined) return; // it has been told
+    const text = interruptedAtSource(this.name, send.peer, interruption.reason);
+    this.events.publish({ type: 'interrupted', peer: send.peer, text });
+  }
+
   async #limitCancel(send: Departure, end: VmEnd): Promise<void> {
     await Promise.race([send.over, delay(CANCEL_WAIT_MS, undefined, { ref: false })]);
     this.#happened({ type: 'cancel-late', send, end });
@@ -425,7 +473,7 @@ export class Vm implements VmService {
   async #tearDown(was: Living, end: VmEnd): Promise<void> {
     await nextTurn(); // the answer to whoever has asked for it goes out first
     const why = was.type === 'ending' ? `${was.over.what} there, and the destination was stopped` : undefined;
-    const came = await this.#attempt(() => arrivalOf(was)?.close(why));
+    const came = await this.#attempt(() => this.#arrival?.close(why));
     await this.#attempt(() => this.#readyToSend.end());
     const machine = guestOf(was)?.machine ?? came;
     const closed = machine === undefined || (await this.#attempt(() => machine.close())) === true;

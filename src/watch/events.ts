@@ -13,6 +13,7 @@ export type VmState =
   | 'paused'
   | 'migrating' // still runs here, a migration is being prepared
   | 'handed-over' // runs on the other host, this end still serves its pages
+  | 'interrupted' // as handed-over; the link to the other host is broken, and the ends look for each other
   | 'link-lost' // a migration broke after COMMIT; this end keeps what it has
   | 'ending' // powered itself off, reset itself or failed while its pages still come: stands still until they are here
   | 'migrated' // everything is at the destination
@@ -20,7 +21,15 @@ export type VmState =
   | 'failed';
 
 export type MigrationPhase =
-  'writing-back' | 'connecting' | 'preparing' | 'handing-over' | 'pulling' | 'complete' | 'failed' | 'link-lost';
+  | 'writing-back'
+  | 'connecting'
+  | 'preparing'
+  | 'handing-over'
+  | 'pulling'
+  | 'interrupted' // the link is broken, nothing is lost, and the ends look for each other
+  | 'complete'
+  | 'failed'
+  | 'link-lost';
 
 export interface MigrationProgress {
   phase: MigrationPhase;
@@ -52,6 +61,10 @@ export type What =
   | { type: 'not-begun'; peer: string; reason: string }
   /** The VM runs here, and its pages still come. */
   | { type: 'arrived'; peer: string }
+  /** The link of a migration broke behind COMMIT, at either end; nothing is lost, and the ends look for each other. */
+  | { type: 'interrupted'; peer: string; text: string }
+  /** The ends have met again. */
+  | { type: 'met'; peer: string }
   /** All pages of a VM that has arrived are here. */
   | { type: 'whole'; peer: string }
   /** The guest is over, and what is still awaited before its VM is over as well. */

@@ -12,6 +12,10 @@ export function lineOf(happening: Happening): string | undefined {
       return `the VM has come from ${happening.peer} and runs here`;
     case 'whole':
       return `all of the VM has arrived from ${happening.peer}`;
+    case 'interrupted':
+      return happening.text;
+    case 'met':
+      return `the link to ${happening.peer} is back, and the rest of the memory moves on`;
     case 'guest-reset':
       return `the guest asked for a reset (${happening.source}): it starts again`;
     case 'migration-failed':

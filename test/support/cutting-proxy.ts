@@ -102,6 +102,12 @@ export class CuttingProxy {
     this.#silent = true;
   }
 
+  /** After silence(): what was connected breaks, and what connects from now on is heard. */
+  speak(): void {
+    this.#silent = false;
+    this.cut();
+  }
+
   async close(): Promise<void> {
     this.#close();
     this.cut();

@@ -1,9 +1,11 @@
 /**
  * Waits on a port for one VM: lets in one migration at a time, goes on waiting when that VM was refused or its source was
- * gone before anything was agreed.
+ * gone before anything was agreed. The source of a VM that has come, or that failed to at the last moment, may have to come
+ * again to learn of that: until it knows, or for as long as an operator would look for it, the port stays open for it.
  */
 import { Socket as NodeSocket } from 'node:net';
 import { Deferred } from '../../basics/deferred.js';
+import { within } from '../../basics/within.js';
 import { formatAddress } from '../../configure/address.js';
 import type { Security } from '../../configure/security.js';
 import { PostcopyError } from '../../errors.js';
@@ -36,7 +38,10 @@ export interface IncomingParts {
   receive(control: ControlConnection, id: Uint8Array, hooks: ReceiveHooks): Reception;
 }
 
-type Reception = Pick<ReceiveVm, 'id' | 'outcome' | 'pagesMissing' | 'attach' | 'cancel'>;
+type Reception = Pick<
+  ReceiveVm,
+  'id' | 'outcome' | 'told' | 'pagesMissing' | 'faultsWaiting' | 'attach' | 'meet' | 'drop' | 'cancel'
+>;
 
 const PARTS: IncomingParts = {
   listen: (host, port, security) => new Listener(host, port, security),
@@ -51,6 +56,11 @@ type State =
   /** All of the VM is here. */
   | { at: 'complete'; vm: Reception; version: ProtocolVersion };
 
+/** How long a source may look for a hand-over that is over. */
+const TELL_MS = 600_000;
+/** The same where this process has nothing else to do. */
+const TELL_OF_FAILURE_MS = 120_000;
+
 export class Incoming {
   readonly #outcome = new Deferred<IncomingOutcome>();
   readonly #listener: Pick<Listener, 'on' | 'port' | 'close'>;
@@ -62,6 +72,7 @@ export class Incoming {
   #pageWorker: Promise<PageWorker<DestinationJob>> | undefined;
   #stopped: Promise<void> | undefined;
   #closing = false;
+  readonly #closes = new Deferred<void>();
   /** Why no other VM can come. */
   #deafness: Error | undefined;
 
@@ -90,6 +101,15 @@ export class Incoming {
     return this.#state.at === 'waiting' ? 0 : this.#state.vm.pagesMissing;
   }
 
+  get faultsWaiting(): number {
+    return this.#state.at === 'waiting' ? 0 : this.#state.vm.faultsWaiting;
+  }
+
+  /** The guest is over: the rest of its pages need not come. */
+  drop(): void {
+    if (this.#state.at === 'receiving') this.#state.vm.drop();
+  }
+
   /** All of the VM is here. */
   get complete(): boolean {
     return this.#state.at === 'complete';
@@ -98,6 +118,7 @@ export class Incoming {
   /** Stops listening; a VM on its way is given up, as if the link had broken. `why`: what the source is told then. */
   async close(why = 'the destination was stopped'): Promise<void> {
     this.#closing = true;
+    this.#closes.resolve();
     const state = this.#state;
     if (state.at !== 'waiting') state.vm.cancel(new PostcopyError('MIGRATION_FAILED', why));
     if (state.at === 'waiting' || mayTakeAnother(await state.vm.outcome)) {
@@ -139,23 +160,26 @@ export class Incoming {
     // A welcome goes out first: once attached, the socket is the worker's.
     tell(socket, preamble, verdict);
     if (verdict !== 'welcome' || !isSpoken(version)) return socket.close();
-    if (preamble.channel === 'control') return this.#begin(socket, peer, preamble.id, version);
-    if (!this.#attach(preamble.channel, preamble.index, socket)) socket.close();
+    if (preamble.channel === 'control') return this.#open(socket, peer, preamble, version);
+    if (!this.#attach(preamble.channel, preamble, socket)) socket.close();
   }
 
-  #judge({ version, channel, id }: Preamble): Verdict {
+  #judge({ version, channel, generation, id }: Preamble): Verdict {
     if (!isSpoken(version)) return 'version';
-    if (channel === 'control') return this.#closing || this.#state.at !== 'waiting' ? 'busy' : 'welcome';
+    if (channel === 'control' && generation === 0) {
+      return this.#closing || this.#state.at !== 'waiting' ? 'busy' : 'welcome';
+    }
     if (this.#state.at === 'waiting' || this.#state.version !== version) return 'stranger';
     return Buffer.compare(this.#state.vm.id, id) === 0 ? 'welcome' : 'stranger';
   }
 
-  #attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
-    return this.#state.at !== 'waiting' && this.#state.vm.attach(kind, index, socket);
+  #attach(kind: 'urgent' | 'bulk', { index, generation }: Preamble, socket: Socket): boolean {
+    return this.#state.at !== 'waiting' && this.#state.vm.attach(kind, index, generation, socket);
   }
 
-  #begin(socket: Socket, peer: string, id: Uint8Array, version: ProtocolVersion): void {
+  #open(socket: Socket, peer: string, { generation, id }: Preamble, version: ProtocolVersion): void {
     const control = new ControlConnection(new NodeSocket({ fd: socket.detachFd() }), peer, version);
+    if (this.#state.at !== 'waiting') return this.#state.vm.meet(control, generation);
     const vm = this.#parts.receive(control, id, { ...this.#hooks, takePageWorker: () => this.#takePageWorker() });
     this.#state = { at: 'receiving', vm, version };
     this.#hooks.onIncoming(peer);
@@ -173,8 +197,19 @@ export class Incoming {
   async #over(outcome: IncomingOutcome): Promise<void> {
     const state = this.#state;
     if (outcome.status === 'completed' && state.at === 'receiving') this.#state = { ...state, at: 'complete' };
+    const told = state.at === 'waiting' || this.#closing ? Promise.resolve() : state.vm.told;
+    if (outcome.status === 'completed') {
+      this.#outcome.resolve(outcome);
+      await this.#stopListeningAfter(told, TELL_MS);
+    } else {
+      await this.#stopListeningAfter(told, TELL_OF_FAILURE_MS);
+      this.#outcome.resolve(outcome);
+    }
+  }
+
+  async #stopListeningAfter(told: Promise<void>, limitMs: number): Promise<void> {
+    await within(Promise.race([told, this.#closes.promise]), limitMs, () => {});
     await this.#stopListening();
-    this.#outcome.resolve(outcome);
   }
 }
 

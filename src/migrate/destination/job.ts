@@ -12,8 +12,9 @@ export interface DestinationJob {
   maps: DestinationMaps;
   /** PendingFaults. */
   pending: SharedArrayBuffer;
-  /** GoSignal. */
+  /** GoSignal, and the descriptor that is readable once it is stopped. */
   signal: SharedArrayBuffer;
+  wakeFd: number;
 }
 
 export interface DestinationChannelJob {

@@ -1,44 +1,23 @@
-/** The destination's urgent and bulk channels with their workers, and the userfaultfd they serve. */
-import { availableParallelism } from 'node:os';
+/**
+ * What brings a VM's pages to the destination: the userfaultfd, what is known of each page, and the page channels, one set
+ * after the other if connections break. At most one set installs pages; one that has parted answers the faults that need no
+ * source, until the next has all of its channels.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
 import { DestinationPages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
-import { allOpen } from '../link/all-open.js';
-import { Counters, type CounterName } from '../report/counters.js';
-import { GoSignal } from '../../threads/go-signal.js';
+import type { CounterName } from '../report/counters.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { WorkerCode } from '../../threads/worker-code.js';
-import { HANDED_OVER_LINK_TIMEOUT_MS } from '../wire/protocol.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
-import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
+import type { PlannedChannel } from '../link/worker-plan.js';
+import { ChannelSet, type PageChannel } from './channel-set.js';
 import { WholeBlocks } from './huge-pages.js';
 import { copyAll } from './pages/copy-all.js';
 import type { DestinationJob } from './job.js';
 import { PendingFaults } from './pages/pending-faults.js';
-
-interface PageChannel extends PlannedChannel {
-  counters: Counters;
-  waits: WaitHistogram;
-  socket?: Socket;
-}
-
-/** A worker runs when all of its channels are there. */
-interface ChannelWorker {
-  worker: PageWorker<DestinationJob>;
-  channels: PageChannel[];
-}
-
-/** What takes a page worker over; it is ended if that cannot be made. */
-async function orEnd<T>(worker: PageWorker<DestinationJob>, make: () => T): Promise<T> {
-  try {
-    return make();
-  } catch (error) {
-    await worker.end();
-    throw error;
-  }
-}
 
 const CODE = new WorkerCode(new URL('../workers/destination-worker.js', import.meta.url));
 
@@ -54,7 +33,7 @@ export interface PageChannelEvents {
   allInstalled(): void;
   /** Pages wait for memory of this host, and go on to when there is some. */
   memoryShort(): void;
-  failed(reason: PostcopyError): void;
+  failed(reason: PostcopyError, generation: number): void;
 }
 
 export class DestinationPageChannels {
@@ -63,9 +42,15 @@ export class DestinationPageChannels {
   readonly #userfaultfd: Userfaultfd;
   readonly #pages: DestinationPages;
   readonly #pending = new PendingFaults();
-  readonly #signal = new GoSignal();
   readonly #events: PageChannelEvents;
-  readonly #workers: ChannelWorker[] = [];
+  /** The set that installs, or waits for its channels; and the one before it, while that answers faults alone. */
+  #set: ChannelSet;
+  #alone: ChannelSet | undefined;
+  /** Channels of all sets, for their counts. */
+  readonly #all: PageChannel[] = [];
+  #takingOver: Promise<void> | undefined;
+  /** Workers for the next set. */
+  #spares: Promise<PageWorker<DestinationJob>>[] = [];
   /** Pages that came with STATE. */
   #installed = 0;
   #closing: Promise<void> | undefined;
@@ -74,12 +59,14 @@ export class DestinationPageChannels {
   private constructor(
     readonly memory: NativeMemory,
     readonly pages: number,
+    readonly bulk: number,
     events: PageChannelEvents,
   ) {
     this.#events = events;
     this.#pages = new DestinationPages(pages);
     this.wholeBlocks = new WholeBlocks(pages);
     this.#userfaultfd = new native.Userfaultfd(memory);
+    this.#set = this.#newSet();
   }
 
   /** Registers all of RAM; `first` and as many workers more as are needed wait for their channels. */
@@ -90,59 +77,99 @@ export class DestinationPageChannels {
     first: PageWorker<DestinationJob>,
     events: PageChannelEvents,
   ) {
-    const channels = await orEnd(first, () => new DestinationPageChannels(memory, pages, events));
-    const [firstPlan, ...plan] = planWorkers(bulk, availableParallelism());
-    channels.#add(first, firstPlan!);
+    let channels: DestinationPageChannels | undefined;
+    const workers = [first];
     try {
+      channels = new DestinationPageChannels(memory, pages, bulk, events);
       channels.#userfaultfd.register(0, pages, false);
-      for (const planned of plan) channels.#add(await startPageWorker(), planned);
+      while (workers.length < ChannelSet.workersFor(bulk)) workers.push(await startPageWorker());
+      channels.#use(workers, 0);
       return channels;
     } catch (error) {
-      await channels.letGo();
+      await Promise.all(workers.map((worker) => worker.end()));
+      await channels?.letGo();
       throw error;
     }
   }
 
-  #add(worker: PageWorker<DestinationJob>, plan: PlannedChannel[]): void {
-    worker.onFailed((reason) => this.#events.failed(reason));
-    worker.on('all-installed', () => this.#events.allInstalled());
-    worker.on('memory-short', () => this.#events.memoryShort());
-    const channels = plan.map((channel) => ({ ...channel, counters: new Counters(), waits: new WaitHistogram() }));
-    this.#workers.push({ worker, channels });
-  }
-
-  /** All channels are there. */
-  get attached(): boolean {
-    return this.#all().every((channel) => channel.socket !== undefined);
-  }
-
-  /** Gives a connection to its worker. False if that channel has one already or does not exist. */
-  attach(kind: PlannedChannel['kind'], index: number, socket: Socket): boolean {
-    const isIt = (channel: PageChannel) => channel.kind === kind && (kind === 'urgent' || channel.index === index);
-    const owner = this.#workers.find(({ channels }) => channels.some(isIt));
-    const channel = owner?.channels.find(isIt);
-    if (owner === undefined || channel === undefined || channel.socket !== undefined) return false;
-    socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
-    channel.socket = socket;
-    if (owner.channels.every((other) => other.socket !== undefined)) this.#run(owner);
-    return true;
-  }
-
-  #run({ worker, channels }: ChannelWorker): void {
-    worker.run({
-      channels: channels.map(({ kind, socket, counters, waits }) => ({
-        kind,
-        socketHandle: socket!.handle,
-        counters: counters.buffer,
-        waits: waits.buffer,
-      })),
+  #newSet(): ChannelSet {
+    return new ChannelSet({
       memoryHandle: this.memory.handle,
       userfaultfdHandle: this.#userfaultfd.handle,
       pages: this.pages,
       maps: this.#pages.maps,
       pending: this.#pending.buffer,
-      signal: this.#signal.buffer,
     });
+  }
+
+  #use(workers: PageWorker<DestinationJob>[], generation: number): void {
+    for (const worker of workers) {
+      worker.onFailed((reason) => this.#events.failed(reason, generation));
+      worker.on('all-installed', () => this.#events.allInstalled());
+      worker.on('memory-short', () => this.#events.memoryShort());
+    }
+    this.#set.use(workers, this.bulk);
+    this.#all.push(...this.#set.channels);
+  }
+
+  /** All channels are there. */
+  get attached(): boolean {
+    return this.#set.attached;
+  }
+
+  /** Gives a connection to its worker. False if that channel has one already or does not exist. */
+  attach(kind: PlannedChannel['kind'], index: number, socket: Socket): boolean {
+    if (!this.#set.attach(kind, index, socket)) return false;
+    if (this.#alone === undefined) this.#set.run();
+    else if (this.#set.attached) this.#takingOver = this.#takeOver(this.#alone, this.#set);
+    return true;
+  }
+
+  /** From the set that answers faults alone: two would not see what the other has asked for. */
+  async #takeOver(alone: ChannelSet, set: ChannelSet): Promise<void> {
+    await alone.end();
+    if (this.#closing !== undefined) return;
+    this.#alone = undefined;
+    this.#pages.askAgain();
+    this.#pending.forget();
+    set.run();
+    // Whoever waits faults again, and is asked for.
+    this.#userfaultfd.wake(0, this.pages);
+  }
+
+  /** The connections are broken, and the guest runs on. Resolves when nothing more is installed. */
+  async part(): Promise<void> {
+    if (this.#spares.length === 0) {
+      this.#spares = Array.from({ length: ChannelSet.workersFor(this.bulk) }, startPageWorker);
+      for (const spare of this.#spares) spare.catch(() => {}); // told by rejoin()
+    }
+    await this.#takingOver;
+    if (this.#alone === undefined) {
+      this.#alone = this.#set;
+      await this.#alone.part();
+    } else if (this.#set !== this.#alone) {
+      await this.#set.end(); // which never had all of its channels
+    }
+  }
+
+  /**
+   * After part(): waits for the channels of another generation. Returns what is missing, [first page, pages] pairs. Throws
+   * if workers cannot be started; then it can be tried again.
+   */
+  async rejoin(generation: number): Promise<Uint32Array> {
+    const spares = this.#spares;
+    this.#spares = [];
+    try {
+      const workers = await Promise.all(spares);
+      if (this.#closing !== undefined) throw new PostcopyError('MIGRATION_FAILED', 'the migration is over');
+      this.#set = this.#newSet();
+      this.#set.handOver();
+      this.#use(workers, generation);
+      return this.#pages.missing();
+    } catch (error) {
+      await Promise.all(spares.map(endSpare));
+      throw error;
+    }
   }
 
   /**
@@ -190,17 +217,18 @@ export class DestinationPageChannels {
 
   /** COMMIT has come. False if the channels broke before: then faults were answered with anything, and no guest may run. */
   handOver(): boolean {
-    return !this.broken && this.#signal.handOver();
+    return this.#set.handOver();
   }
 
   /** As far as the workers or the kernel know. */
   get broken(): boolean {
-    return this.#signal.broken || !allOpen(this.#all().flatMap(({ socket }) => socket ?? []));
+    return this.#set.broken;
   }
 
-  sum(name: CounterName): number {
-    const ours = name === 'installed' ? this.#installed : 0;
-    return this.#all().reduce((total, channel) => total + channel.counters.get(name), ours);
+  sum(name: CounterName, kind?: PlannedChannel['kind']): number {
+    const ours = name === 'installed' && kind === undefined ? this.#installed : 0;
+    const counted = this.#all.filter((channel) => kind === undefined || channel.kind === kind);
+    return counted.reduce((total, channel) => total + channel.counters.get(name), ours);
   }
 
   get faultsWaiting(): number {
@@ -209,11 +237,11 @@ export class DestinationPageChannels {
 
   waits(): WaitHistogram {
     const all = new WaitHistogram();
-    for (const channel of this.#all()) all.add(channel.waits);
+    for (const channel of this.#all) all.add(channel.waits);
     return all;
   }
 
-  /** Every page is in place: RAM is ordinary memory again. */
+  /** Every page is in place, or nobody will read those that are not: RAM is ordinary memory again. */
   unregister(): void {
     this.#userfaultfd.unregister(0, this.pages);
   }
@@ -235,14 +263,10 @@ export class DestinationPageChannels {
   }
 
   async #close(): Promise<void> {
-    this.#signal.stop();
-    const channels = this.#all();
-    for (const { socket } of channels) socket?.shutdown();
-    await Promise.all(this.#workers.map(({ worker }) => worker.end()));
-    for (const { socket } of channels) socket?.close();
+    await Promise.all([this.#set.end(), this.#alone?.end(), ...this.#spares.map(endSpare)]);
   }
+}
 
-  #all(): PageChannel[] {
-    return this.#workers.flatMap(({ channels }) => channels);
-  }
+async function endSpare(spare: Promise<PageWorker<DestinationJob>>): Promise<void> {
+  await (await spare.catch(() => undefined))?.end();
 }

@@ -45,6 +45,8 @@ export type ArrivalChannels = Pick<
   | 'letGo'
   | 'pages'
   | 'pagesMissing'
+  | 'part'
+  | 'rejoin'
   | 'sum'
   | 'unregister'
   | 'waits'

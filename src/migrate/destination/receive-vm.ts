@@ -8,7 +8,7 @@ import { Deferred } from '../../basics/deferred.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { bytesOfPages } from '../../memory/page-size.js';
-import { decodeRamMap } from '../../memory/ram-map.js';
+import { decodeRamMap, encodeRamMap } from '../../memory/ram-map.js';
 import { OomScore } from '../../host/oom-score.js';
 import { native, type Socket } from '../../native.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
@@ -17,9 +17,15 @@ import * as destination from '../hand-over/destination.js';
 import { Drive, type Turn } from '../hand-over/drive.js';
 import { MemoryMeter } from '../report/memory-meter.js';
 import { chooseFeatures } from '../wire/features.js';
-import type { Hello, Message } from '../wire/message.js';
+import type { Complete, Hello, Message, Standing } from '../wire/message.js';
 import { rehearseLoading } from './rehearse-loading.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROGRESS_INTERVAL_MS } from '../wire/protocol.js';
+import {
+  ALONE_MS,
+  ANSWER_TIMEOUT_MS,
+  canRecover,
+  HAND_OVER_TIMEOUT_MS,
+  PROGRESS_INTERVAL_MS,
+} from '../wire/protocol.js';
 import { lowerGuest, lowerMainThread, raiseGuest } from '../../threads/priorities.js';
 import { objectionsTo } from './checks/check-hello.js';
 import { clocksMoment } from './clocks-moment.js';
@@ -35,10 +41,14 @@ export interface ReceiveHooks extends PrepareHooks {
   onOutput(output: ConsoleOutput): void;
   /** Pages of the VM wait for memory of this host. */
   onMemoryShort(): void;
+  /** The link to the source broke; the guest runs on, and who needs a page that is not here waits. */
+  onInterrupted(reason: Error): void;
+  /** The source has come again. */
+  onMet(): void;
 }
 
 export type ReceiveOutcome =
-  | { status: 'completed'; machine: Machine; hello: Hello; wholeBlocks: WholeBlocks }
+  | { status: 'completed'; machine: Machine; hello: Hello; wholeBlocks: WholeBlocks; complete: Complete }
   /** The VM was refused; another may come. */
   | { status: 'refused'; reasons: string[] }
   /** It broke before ACCEPT, when nothing was agreed: another may come. */
@@ -48,7 +58,7 @@ export type ReceiveOutcome =
   /** After COMMIT: the guest stands still here, short of pages. */
   | { status: 'lost'; reason: Error; machine: Machine; pagesMissing: number };
 
-type Control = Pick<ControlConnection, 'on' | 'send' | 'close' | 'bearLongSilence' | 'peerOffsetMicros'>;
+type Control = Pick<ControlConnection, 'on' | 'send' | 'close' | 'bearLongSilence' | 'peerOffsetMicros' | 'version'>;
 type State = destination.DestinationState<Arrival>;
 type Event = destination.DestinationEvent<Arrival>;
 type Action = destination.DestinationAction<Arrival>;
@@ -70,7 +80,9 @@ const DEADLINES: Partial<Record<destination.DestinationPhase, number>> = {
 
 /** One VM on its way here. */
 export class ReceiveVm {
-  readonly #control: Control;
+  /** Of the last generation. */
+  #control: Control;
+  #generation = 0;
   readonly #hooks: ReceiveHooks;
   readonly #parts: PrepareParts;
   readonly #drive: Drive<State, Event, Action>;
@@ -78,6 +90,15 @@ export class ReceiveVm {
   readonly #done = new Deferred<ReceiveOutcome>();
   readonly #oomScore = new OomScore();
   #progressTimer: NodeJS.Timeout | undefined;
+  #aloneTimer: NodeJS.Timeout | undefined;
+  /** Connections on which the source has come again, by generation, until they are taken on. */
+  readonly #waiting = new Map<number, Control>();
+  /** The source may have handed the VM over, and has not said that it knows how that ended. */
+  #mayAsk = false;
+  #loadedAt = 0;
+  readonly #told = new Deferred<void>();
+  /** What the source was told when all of the VM was here. */
+  #complete: Complete | undefined;
 
   constructor(
     control: Control,
@@ -90,7 +111,7 @@ export class ReceiveVm {
     this.#parts = parts;
     this.#drive = new Drive<State, Event, Action>({
       first: { phase: 'waiting' },
-      foresee: destination.stepDestination,
+      foresee: (state, event) => destination.stepDestination(state, event, this.#facts(false)),
       decide: (state, event) => this.#decide(state, event),
       isEnd: destination.isEnd,
       deadlines: DEADLINES,
@@ -100,26 +121,67 @@ export class ReceiveVm {
       giveBack,
     });
     this.#meter = new MemoryMeter(() => bytesOfPages(this.#arrival?.channels.sum('installed') ?? 0));
+    this.#listen(control, 0);
+  }
+
+  /** The source has come again, on a connection of a later generation; also when the hand-over is over. */
+  meet(control: Control, generation: number): void {
+    this.#listen(control, generation);
+    this.#waiting.set(generation, control);
+    this.#drive.push({ type: 'met', generation });
+    // Where it is not taken on, how the hand-over ended is the answer.
+    void this.outcome.then((outcome) => this.#waiting.delete(generation) && this.#answer(control, outcome));
+  }
+
+  #listen(control: Control, generation: number): void {
     control.on('message', (message) => {
-      if (message.type === 'output')
-        harmlessly('remembering the output of consoles', () => hooks.onOutput(message.body));
-      else this.#drive.push(eventOf(message));
+      if (message.type === 'output') {
+        return harmlessly('remembering the output of consoles', () => this.#hooks.onOutput(message.body));
+      }
+      if (message.type === 'bye' || message.type === 'abort') this.#sourceKnows();
+      this.#drive.push({ ...eventOf(message), generation });
     });
-    control.on('broken', (reason) => this.#drive.push(failure(reason)));
+    control.on('broken', (reason) => this.#drive.push({ ...failure(reason), generation }));
+  }
+
+  #sourceKnows(): void {
+    this.#mayAsk = false;
+    this.#told.resolve();
+  }
+
+  /** Of a hand-over that is over; the source answers with BYE. */
+  #answer(control: Control, outcome: ReceiveOutcome): void {
+    control.on('message', ({ type }) => type === 'bye' && control.close());
+    control.send('standing', standingOf(outcome));
   }
 
   get outcome(): Promise<ReceiveOutcome> {
     return this.#done.promise;
   }
 
+  /** Of a hand-over that is over: resolves when the source knows how it ended. */
+  get told(): Promise<void> {
+    return this.#mayAsk ? this.#told.promise : Promise.resolve();
+  }
+
   get pagesMissing(): number {
     return this.#arrival?.channels.pagesMissing ?? 0;
   }
 
+  /** The guest is over: what is missing need not come. */
+  drop(): void {
+    this.#drive.push({ type: 'not-needed' });
+  }
+
+  get faultsWaiting(): number {
+    return this.#arrival?.channels.faultsWaiting ?? 0;
+  }
+
   /** A page channel of this migration. False if it is not one that was agreed on. */
-  attach(kind: 'urgent' | 'bulk', index: number, socket: Socket): boolean {
+  attach(kind: 'urgent' | 'bulk', index: number, generation: number, socket: Socket): boolean {
     const { state } = this.#drive;
-    return state.phase === 'accepted' && state.arrival.channels.attach(kind, index, socket);
+    const isAwaited = state.phase === 'accepted' || state.phase === 'running';
+    return isAwaited && generation === this.#generation && state.arrival.channels.attach(kind, index, socket);
   }
 
   /** Gives the VM up, as if the link had broken. */
@@ -135,12 +197,20 @@ export class ReceiveVm {
   /** What an event means depends on what other threads have done by now, not on what they have told of it. */
   #decide(state: State, event: Event): Step | Promise<Step> {
     if (state.phase === 'loaded' && event.type === 'commit') {
-      return destination.stepDestination(state, takeCommit(state.arrival, event));
+      return destination.stepDestination(state, takeCommit(state.arrival, event, this.#loadedAt));
     }
-    if (state.phase !== 'running' || event.type === 'all-installed') return destination.stepDestination(state, event);
+    const mayBeWhole = event.type === 'failure' || event.type === 'cancel' || event.type === 'met';
+    if (!(state.phase === 'running' || state.phase === 'apart') || !mayBeWhole) {
+      return destination.stepDestination(state, event, this.#facts(false));
+    }
     const { channels } = state.arrival;
-    const decide = (whole: boolean) => destination.stepDestination(state, event, { whole });
+    const decide = (whole: boolean) => destination.stepDestination(state, event, this.#facts(whole));
     return event.type === 'cancel' ? decide(channels.pagesMissing === 0) : channels.becomeWhole().then(decide);
+  }
+
+  #facts(whole: boolean): destination.DestinationFacts {
+    const pushed = (this.#arrival?.channels.sum('installed', 'bulk') ?? 0) > 0;
+    return { whole, recovers: canRecover(this.#control.version), pushed };
   }
 
   async #act(action: Action, { signal, settled }: Turn): Promise<Event | undefined> {
@@ -159,6 +229,8 @@ export class ReceiveVm {
         await loadState(action.arrival, action.state, signal);
         return { type: 'state-loaded' };
       case 'send-loaded':
+        this.#mayAsk = canRecover(this.#control.version);
+        this.#loadedAt = native.monotonicMicros();
         return void this.#control.send('loaded', { afterMicros: native.monotonicMicros() - action.stateAt });
       case 'run-guest':
         return this.#runGuest(action);
@@ -168,6 +240,19 @@ export class ReceiveVm {
         return void this.#control.send('abort', { reason: describeError(action.reason) });
       case 'send-lost':
         return void this.#control.send('lost', { reason: describeError(action.reason) });
+      case 'part':
+        return void (await this.#part(action));
+      case 'rejoin':
+        return void (await this.#rejoin(action));
+      case 'send-whole':
+        return void this.#sendWhole(action.arrival, action.generation);
+      case 'source-knows':
+        clearTimeout(this.#aloneTimer);
+        return void this.#control.bearLongSilence();
+      case 'halt-guest':
+        return void action.arrival.machine.hold();
+      case 'go-on':
+        return void action.arrival.machine.letGoOn();
       case 'finish':
         return void (await this.#finish(action.arrival));
       case 'call-off':
@@ -185,7 +270,7 @@ export class ReceiveVm {
     const events: PageChannelEvents = {
       allInstalled: () => this.#pagesAreIn(),
       memoryShort: () => this.#hooks.onMemoryShort(),
-      failed: (reason) => this.#drive.push(failure(reason)),
+      failed: (reason, generation) => this.#drive.push({ ...failure(reason), generation }),
     };
     const prepared = await prepare(hello, this.#hooks, this.#parts, events, signal);
     return Array.isArray(prepared) ? { type: 'objections', reasons: prepared } : { type: 'checked', arrival: prepared };
@@ -193,21 +278,61 @@ export class ReceiveVm {
 
   /** A guest that does not run yet looks itself when it does. */
   #pagesAreIn(): void {
-    if (this.#drive.state.phase === 'running') this.#drive.push({ type: 'all-installed' });
+    const { phase } = this.#drive.state;
+    if (phase === 'running' || phase === 'apart') this.#drive.push({ type: 'all-installed' });
   }
 
   #runGuest({ arrival, state, commit }: Extract<Action, { type: 'run-guest' }>): Event | undefined {
     const { machine, channels, hello } = arrival;
     const clocksAt = clocksMoment(commit, this.#control.peerOffsetMicros);
-    this.#control.bearLongSilence();
     this.#oomScore.spare();
+    if (canRecover(this.#control.version)) {
+      this.#aloneTimer = setTimeout(() => this.#drive.push({ type: 'alone-too-long' }), ALONE_MS);
+    } else {
+      this.#control.bearLongSilence();
+    }
     raiseGuest(machine.vcpus);
     machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
     this.#control.send('running', { afterMicros: native.monotonicMicros() - commit.at });
     lowerMainThread();
     this.#hooks.onRunning(machine, hello);
-    this.#progressTimer = setInterval(() => this.#reportProgress(arrival), PROGRESS_INTERVAL_MS);
+    this.#tellProgress(arrival);
     return channels.pagesMissing === 0 ? { type: 'all-installed' } : undefined;
+  }
+
+  #tellProgress(arrival: Arrival): void {
+    clearInterval(this.#progressTimer);
+    this.#progressTimer = setInterval(() => this.#reportProgress(arrival), PROGRESS_INTERVAL_MS);
+  }
+
+  async #part({ arrival, reason }: Extract<Action, { type: 'part' }>): Promise<void> {
+    clearInterval(this.#progressTimer);
+    this.#control.close();
+    this.#hooks.onInterrupted(reason);
+    await arrival.channels.part();
+  }
+
+  async #rejoin({ arrival, generation }: Extract<Action, { type: 'rejoin' }>): Promise<void> {
+    this.#takeOn(generation);
+    const missing = await arrival.channels.rejoin(generation);
+    this.#control.send('standing', { is: 'runs', missing: encodeRamMap(missing) });
+    this.#tellProgress(arrival);
+    this.#hooks.onMet();
+  }
+
+  #sendWhole(arrival: Arrival, generation: number): void {
+    this.#takeOn(generation);
+    this.#control.send('standing', { is: 'whole', complete: this.#complete ?? this.#settle(arrival) });
+  }
+
+  /** From here on this connection is the source. */
+  #takeOn(generation: number): void {
+    const control = this.#waiting.get(generation);
+    if (control === undefined) throw new PostcopyError('INTERNAL', `no connection of generation ${generation}`);
+    this.#waiting.delete(generation);
+    this.#control.close();
+    this.#control = control;
+    this.#generation = generation;
   }
 
   #reportProgress({ channels }: Arrival): void {
@@ -221,27 +346,36 @@ export class ReceiveVm {
   }
 
   #sendComplete(arrival: Arrival): void {
+    this.#control.send('complete', this.#complete ?? this.#settle(arrival));
+  }
+
+  /** Nothing more is needed of the source: RAM is ordinary memory. */
+  #settle(arrival: Arrival): Complete {
     const { machine, channels } = arrival;
     clearInterval(this.#progressTimer);
+    clearTimeout(this.#aloneTimer);
     lowerGuest(machine.vcpus);
     channels.unregister();
     this.#reportProgress(arrival);
     const waits = channels.waits();
-    this.#control.send('complete', {
+    this.#complete = {
       faultWaitUs: waits.summary(),
       vcpuBlockedMs: waits.sum / 1000,
       peakBytes: this.#meter.peak,
       overheadBytes: this.#meter.overhead,
-    });
+    };
+    return this.#complete;
   }
 
-  async #finish({ machine, channels, hello }: Arrival): Promise<void> {
+  async #finish(arrival: Arrival): Promise<void> {
+    const { machine, channels, hello } = arrival;
+    const complete = this.#complete ?? this.#settle(arrival);
     try {
       this.#control.close();
       await channels.letGo();
       machine.comingPages = undefined;
     } finally {
-      this.#end({ status: 'completed', machine, hello, wholeBlocks: channels.wholeBlocks });
+      this.#end({ status: 'completed', machine, hello, wholeBlocks: channels.wholeBlocks, complete });
     }
   }
 
@@ -275,8 +409,16 @@ export class ReceiveVm {
     lowerMainThread();
     this.#oomScore.restore();
     clearInterval(this.#progressTimer);
+    clearTimeout(this.#aloneTimer);
     this.#done.resolve(outcome);
   }
+}
+
+/** What a source that has come again is told of a hand-over that is over. */
+function standingOf(outcome: ReceiveOutcome): Standing {
+  if (outcome.status === 'completed') return { is: 'whole', complete: outcome.complete };
+  if (outcome.status === 'lost') return { is: 'lost', reason: describeError(outcome.reason) };
+  return { is: 'never-ran' };
 }
 
 function failure(reason: Error): Event {
@@ -293,8 +435,10 @@ async function giveBack(event: Event): Promise<void> {
 }
 
 /** The last moment at which the VM can be given back: with ABORT, the source goes on with it. */
-function takeCommit({ hello, channels }: Arrival, event: Extract<Event, { type: 'commit' }>): Event {
+function takeCommit({ hello, channels }: Arrival, event: Extract<Event, { type: 'commit' }>, loadedAt: number): Event {
   const { epoch } = event.commit.body;
+  // One that was read too late, because this process stood still: the source may be told that the guest is its own again.
+  if (event.commit.at - loadedAt > HAND_OVER_TIMEOUT_MS * 1000) return failure(tooLate('loaded', HAND_OVER_TIMEOUT_MS));
   if (epoch !== hello.epoch) {
     return failure(new PostcopyError('BAD_PEER', `COMMIT of epoch ${epoch}; HELLO announced ${hello.epoch}`));
   }
@@ -316,7 +460,8 @@ function eventOf(message: Message): Event {
     case 'commit':
       return { type: 'commit', commit: { body: message.body, at: native.monotonicMicros() } };
     case 'bye':
-      return { type: 'bye' };
+    case 'pushing':
+      return { type: message.type };
     case 'abort':
       return failure(new PostcopyError('MIGRATION_FAILED', `the source gave up: ${message.body.reason}`));
     default:

@@ -4,18 +4,28 @@
  * tell of, states hold what is needed later, and actions are given what they need.
  *
  *   ready -> writing-back -> connecting -> greeting -> preparing -> stopping -> loading -> committed -> draining -> done
- *       \__________\_____________\____________\____________\___________\__________/         |      \       /
- *                                             |                                         doubtful  ->  lost
- *                                           failed <----------------------------------------'
+ *       \__________\_____________\____________\____________\___________\__________/         |   ______/ |
+ *                                             |                                          v  v        |
+ *                                           failed <------------------------------- interrupted   lost
+ *                                                      the destination never ran it      |  ^
+ *                                                                                        v  |
+ *                                                                                      rejoining -> draining
  *
  * writing-back: the guest runs, and what it has written goes to its disks, so that little is left when it stands still.
- * doubtful: a page channel has broken behind COMMIT. Only the destination knows whether it took the VM before, and says so:
- * RUNNING, and the VM is lost; or ABORT, after which it will never run it. failed: nothing was handed over, or the
- * destination has given it back; the guest runs on here. lost: the guest may run at the destination; it never runs
- * here again in this epoch, and what is left of its memory here is kept. Once the destination has acknowledged every page,
- * nothing that breaks loses anything: it is done.
+ * interrupted: a connection broke behind COMMIT. Everything that the destination has not acknowledged is kept, and the ends
+ * look for each other; once they meet, the destination says what it is (STANDING), which decides. rejoining: it runs the
+ * guest, and what it lacks goes on its way again. failed: nothing was handed over, or the destination never ran the guest
+ * and never will; the guest runs on here. lost: the destination has given the guest up, or somebody here has given the
+ * destination up: it never runs here again in this epoch, unless it cannot have run there and somebody says so. Once the
+ * destination has acknowledged every page, nothing that breaks loses anything: it is done.
+ *
+ * A destination of version 7 cannot be met again: where others are `interrupted`, a broken connection loses the guest. Behind
+ * COMMIT and before RUNNING, `doubtful`, it is still heard if only a page channel broke.
+ *
+ * Connections of a migration are numbered by generations, 0 for the first. What comes from one of another generation than
+ * the state's comes too late, and changes nothing.
  */
-import type { Body, Complete } from '../wire/message.js';
+import type { Body, Complete, Standing } from '../wire/message.js';
 import type { Step } from './drive.js';
 
 /** Control: the connection to the destination. Capture: what the guest was when it stopped. */
@@ -25,12 +35,15 @@ export type SourceState<Control, Capture> =
   | { phase: 'loading' | 'committed'; control: Control; capture: Capture }
   /** broke: what broke first says more than what follows from it. */
   | { phase: 'doubtful'; control: Control; broke: Error }
-  | { phase: 'draining'; control: Control }
+  /** ranThere: the destination has said that the guest runs there. */
+  | { phase: 'interrupted'; ranThere: boolean; broke: Error }
+  | { phase: 'rejoining' | 'draining'; control: Control; generation: number }
   | { phase: 'done' | 'failed' | 'lost' };
 
 export type SourcePhase = SourceState<unknown, unknown>['phase'];
 
-export type SourceEvent<Control, Capture> =
+/** generation: of the connection that it came on, or that broke; of none if it came from this end. */
+export type SourceEvent<Control, Capture> = { generation?: number } & (
   | { type: 'begin' }
   | { type: 'written-back' }
   | { type: 'connected'; control: Control }
@@ -46,16 +59,25 @@ export type SourceEvent<Control, Capture> =
   | { type: 'abort'; reason: Error }
   /** LOST: the guest stands still at the destination, short of pages, whatever this end believes. */
   | { type: 'lost'; reason: Error }
+  /** The ends have met again. */
+  | { type: 'met'; generation: number; control: Control; standing: Standing }
+  /** The channels of this generation are open, and what the destination lacks is to be sent. */
+  | { type: 'rejoined' }
   /** A page channel broke; the control channel has not. */
   | { type: 'channels-broken'; reason: Error }
   /** The link broke, a deadline passed, the peer broke the protocol, or something failed here. */
   | { type: 'failure'; reason: Error }
   /** Nobody here wants the VM to move any more. Once it is handed over that comes too late. */
-  | { type: 'cancel'; reason: Error };
+  | { type: 'cancel'; reason: Error }
+  /** Somebody answers for it that the destination is gone for good. */
+  | { type: 'give-up'; reason: Error }
+);
 
 export interface SourceFacts {
   /** The destination has said of every page that it is there, at the moment at which the event is looked at. */
   acknowledged: boolean;
+  /** The destination can be met again on another connection. */
+  recovers: boolean;
 }
 
 export type SourceAction<Control, Capture> =
@@ -67,6 +89,12 @@ export type SourceAction<Control, Capture> =
   | { type: 'send-state'; control: Control; capture: Capture }
   | { type: 'send-commit'; control: Control; capture: Capture; loaded: Body<'loaded'> }
   | { type: 'start-push'; control: Control; capture: Capture; running: Body<'running'> }
+  /** Ends what is left of the connections; what was not acknowledged stays. */
+  | { type: 'part'; control: Control }
+  /** Until the ends have met, however often that takes. */
+  | { type: 'meet'; ranThere: boolean; broke: Error }
+  | { type: 'rejoin'; control: Control; generation: number; missing: Uint8Array }
+  | { type: 'push-on'; control: Control }
   | { type: 'send-bye'; control: Control }
   | { type: 'send-abort'; control: Control; reason: Error }
   | { type: 'resume-guest' }
@@ -85,25 +113,46 @@ export function isEnd(phase: SourcePhase): boolean {
   return ENDED.has(phase);
 }
 
+const NOTHING_KNOWN: SourceFacts = { acknowledged: false, recovers: true };
+
 export function stepSource<C, K>(
   state: SourceState<C, K>,
   event: SourceEvent<C, K>,
-  { acknowledged }: SourceFacts = { acknowledged: false },
+  facts: SourceFacts = NOTHING_KNOWN,
 ): SourceStep<C, K> {
-  if (isEnd(state.phase)) return { state, actions: [] };
-  if (event.type === 'cancel') return isHandedOver(state) ? { state, actions: [] } : fail(state, event.reason);
-  if (event.type === 'lost') return fail(state, event.reason, true);
-  if (state.phase === 'draining' && acknowledged) return done(state.control, event);
+  if (isEnd(state.phase) || isLate(state, event)) return { state, actions: [] };
+  switch (event.type) {
+    case 'cancel':
+      return isHandedOver(state) ? { state, actions: [] } : fail(state, event.reason, facts);
+    case 'give-up':
+      if (state.phase === 'rejoining') return lose(state.control, event.reason, true);
+      return state.phase === 'interrupted' ? giveUp(state, event.reason) : { state, actions: [] };
+    case 'lost':
+      if (!isHandedOver(state)) return fail(state, event.reason, facts);
+      return lose(controlOf(state), state.phase === 'doubtful' ? state.broke : event.reason, true);
+    default:
+  }
+  if (state.phase === 'draining' && facts.acknowledged) return done(state.control, event);
   switch (event.type) {
     case 'failure':
-      return fail(state, event.reason);
+      return fail(state, event.reason, facts);
     case 'abort':
-      return awaitsRunning(state) ? givenBack(state.control, event.reason) : fail(state, event.reason);
+      return awaitsRunning(state) ? givenBack(state.control, event.reason) : fail(state, event.reason, facts);
     case 'channels-broken':
-      return channelsBroken(state, event.reason);
+      return channelsBroken(state, event.reason, facts);
     default:
-      return forward(state, event) ?? outOfTurn(state, event);
+      return forward(state, event) ?? outOfTurn(state, event, facts);
   }
+}
+
+/** It came on a connection that is not this state's any more. */
+function isLate<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): boolean {
+  if (event.generation === undefined || event.type === 'met') return false;
+  return state.phase === 'interrupted' || event.generation !== generationOf(state);
+}
+
+function generationOf<C, K>(state: SourceState<C, K>): number {
+  return 'generation' in state ? state.generation : 0;
 }
 
 /** The way of a migration in which nothing fails. */
@@ -140,21 +189,62 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
   }
   if (state.phase === 'committed' && event.type === 'running') {
     const { control, capture } = state;
-    return step({ phase: 'draining', control }, { type: 'start-push', control, capture, running: event.body });
+    const push = { type: 'start-push', control, capture, running: event.body } as const;
+    return step({ phase: 'draining', control, generation: 0 }, push);
   }
-  if (state.phase === 'draining' && event.type === 'complete') return done(state.control, event);
+  if (state.phase === 'interrupted' && event.type === 'met') return met(state, event);
+  if (state.phase === 'rejoining' && event.type === 'rejoined') {
+    return step({ ...state, phase: 'draining' }, { type: 'push-on', control: state.control });
+  }
+  // While rejoining: the guest is over, and needs no more.
+  const isAwaited = state.phase === 'draining' || state.phase === 'rejoining';
+  if (isAwaited && event.type === 'complete') return done(state.control, event);
   return undefined;
 }
 
-function outOfTurn<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): SourceStep<C, K> {
-  if (state.phase === 'greeting' && event.type === 'refuse') return fail(state, new RefusedError(event.body.reasons));
-  const reason = new Error(`the destination sent ${event.type} out of turn, while ${state.phase}`);
-  return fail(state, reason, event.type === 'running');
+/** What the destination says that it is settles all that was not known of it. */
+function met<C, K>(
+  state: SourceState<C, K> & { phase: 'interrupted' },
+  { control, generation, standing }: SourceEvent<C, K> & { type: 'met' },
+): SourceStep<C, K> {
+  switch (standing.is) {
+    case 'never-ran':
+      // A guest that has run is nobody's to start again.
+      if (state.ranThere) return lose(control, new Error('the destination says that it has never run the guest'), true);
+      return step(
+        { phase: 'failed' },
+        { type: 'send-bye', control },
+        { type: 'resume-guest' },
+        { type: 'hang-up', control },
+        { type: 'fail', reason: state.broke },
+      );
+    case 'runs': {
+      const { missing } = standing;
+      return step({ phase: 'rejoining', control, generation }, { type: 'rejoin', control, generation, missing });
+    }
+    case 'whole':
+      return step(
+        { phase: 'done' },
+        { type: 'send-bye', control },
+        { type: 'hang-up', control },
+        { type: 'finish', complete: standing.complete },
+      );
+    case 'lost':
+      return lose(control, new Error(standing.reason), true);
+  }
 }
 
-function channelsBroken<C, K>(state: SourceState<C, K>, broke: Error): SourceStep<C, K> {
+function outOfTurn<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>, facts: SourceFacts): SourceStep<C, K> {
+  if (state.phase === 'greeting' && event.type === 'refuse') {
+    return fail(state, new RefusedError(event.body.reasons), facts);
+  }
+  const reason = new Error(`the destination sent ${event.type} out of turn, while ${state.phase}`);
+  return fail(state, reason, facts, event.type === 'running');
+}
+
+function channelsBroken<C, K>(state: SourceState<C, K>, broke: Error, facts: SourceFacts): SourceStep<C, K> {
   if (state.phase === 'doubtful') return { state, actions: [] };
-  if (state.phase !== 'committed') return fail(state, broke);
+  if (state.phase !== 'committed' || facts.recovers) return fail(state, broke, facts);
   return { state: { phase: 'doubtful', control: state.control, broke }, actions: [] };
 }
 
@@ -164,8 +254,17 @@ function awaitsRunning<C, K>(state: SourceState<C, K>): state is AwaitsRunning<C
   return state.phase === 'committed' || state.phase === 'doubtful';
 }
 
-function isHandedOver<C, K>(state: SourceState<C, K>): boolean {
-  return awaitsRunning(state) || state.phase === 'draining';
+type HandedOver<C, K> = Extract<
+  SourceState<C, K>,
+  { phase: 'committed' | 'doubtful' | 'draining' | 'interrupted' | 'rejoining' }
+>;
+
+function isHandedOver<C, K>(state: SourceState<C, K>): state is HandedOver<C, K> {
+  return awaitsRunning(state) || ['draining', 'interrupted', 'rejoining'].includes(state.phase);
+}
+
+function controlOf<C, K>(state: HandedOver<C, K>): C | undefined {
+  return 'control' in state ? state.control : undefined;
 }
 
 function done<C, K>(control: C, event: SourceEvent<C, K>): SourceStep<C, K> {
@@ -183,7 +282,7 @@ function givenBack<C, K>(control: C, reason: Error): SourceStep<C, K> {
 }
 
 /** ranThere: this event says so. */
-function fail<C, K>(state: SourceState<C, K>, reason: Error, ranThere = false): SourceStep<C, K> {
+function fail<C, K>(state: SourceState<C, K>, reason: Error, facts: SourceFacts, ranThere = false): SourceStep<C, K> {
   switch (state.phase) {
     case 'ready':
     case 'writing-back':
@@ -196,16 +295,28 @@ function fail<C, K>(state: SourceState<C, K>, reason: Error, ranThere = false): 
     case 'loading':
       return failAtBothEnds(state.control, reason, { type: 'resume-guest' });
     case 'committed':
+      if (facts.recovers) return interrupted(state.control, reason, ranThere);
       return lose(state.control, reason, ranThere);
     case 'doubtful':
       return lose(state.control, state.broke, ranThere);
     case 'draining':
+    case 'rejoining':
+      if (facts.recovers) return interrupted(state.control, reason, true);
       return lose(state.control, reason, true);
+    case 'interrupted':
     case 'done':
     case 'failed':
     case 'lost':
       return { state, actions: [] };
   }
+}
+
+function interrupted<C, K>(control: C, broke: Error, ranThere: boolean): SourceStep<C, K> {
+  return step({ phase: 'interrupted', ranThere, broke }, { type: 'part', control }, { type: 'meet', ranThere, broke });
+}
+
+function giveUp<C, K>(state: SourceState<C, K> & { phase: 'interrupted' }, reason: Error): SourceStep<C, K> {
+  return step({ phase: 'lost' }, { type: 'lose', reason, ranThere: state.ranThere });
 }
 
 /** ABORT goes out first: the guest goes on when the destination has let go of its disks. */
@@ -214,8 +325,9 @@ function failAtBothEnds<C, K>(control: C, reason: Error, ...andHere: SourceActio
   return step({ phase: 'failed' }, abort, ...andHere, { type: 'hang-up', control }, { type: 'fail', reason });
 }
 
-function lose<C, K>(control: C, reason: Error, ranThere: boolean): SourceStep<C, K> {
-  return step({ phase: 'lost' }, { type: 'hang-up', control }, { type: 'lose', reason, ranThere });
+function lose<C, K>(control: C | undefined, reason: Error, ranThere: boolean): SourceStep<C, K> {
+  const hangUp = control === undefined ? [] : [{ type: 'hang-up', control } as const];
+  return step({ phase: 'lost' }, ...hangUp, { type: 'lose', reason, ranThere });
 }
 
 function step<C, K>(state: SourceState<C, K>, ...actions: SourceAction<C, K>[]): SourceStep<C, K> {

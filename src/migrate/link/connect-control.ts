@@ -11,26 +11,27 @@ import { FIRST_ANSWER_TIMEOUT_MS, PROTOCOL_VERSION, type ProtocolVersion } from 
 /**
  * Asks in `version`, and again in an older one if the destination wants that. Throws UNREACHABLE if nobody answers, BAD_PEER
  * if it is no postcopy or has no version in common with us, REFUSED if it is busy; and at once, with nothing left open, when
- * `signal` is aborted.
+ * `signal` is aborted. `generation`: 0 for the first connection of a migration.
  */
 export async function connectControl(
   dialer: Dialer,
   id: Uint8Array,
   signal: AbortSignal,
   version: ProtocolVersion = PROTOCOL_VERSION,
+  generation = 0,
 ): Promise<ControlConnection> {
   const { peer } = dialer;
   const socket = await dialer.connect(signal);
   try {
-    socket.write(encodePreamble(version, 'control', 0, id));
+    socket.write(encodePreamble(version, 'control', 0, id, generation));
     const answer = await readExactly(socket, PREAMBLE_BYTES, peer, signal);
     const older = versionToFallBackTo(answer, version);
     if (older !== undefined) {
       socket.destroy();
-      return await connectControl(dialer, id, signal, older);
+      return await connectControl(dialer, id, signal, older, generation);
     }
     checkVerdict(answer, peer, version);
-    return new ControlConnection(socket, peer, version);
+    return new ControlConnection(socket, peer, version, generation > 0);
   } catch (error) {
     socket.on('error', () => {}); // late ones, of a connection that no longer matters
     socket.destroy();

@@ -10,9 +10,11 @@ import { native } from '../../native.js';
 import { encodeMessage, FrameDecoder } from '../wire/frame.js';
 import type { Body, Message, MessageType } from '../wire/message.js';
 import {
+  canRecover,
   HANDED_OVER_LINK_TIMEOUT_MS,
   LINK_TIMEOUT_MS,
   PING_INTERVAL_MS,
+  RECOVERABLE_LINK_TIMEOUT_MS,
   type ProtocolVersion,
 } from '../wire/protocol.js';
 
@@ -48,12 +50,14 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     readonly peer: string,
     /** What both ends have agreed to speak. */
     readonly version: ProtocolVersion,
+    /** They have agreed on the migration before, on another connection. */
+    hasAgreed = false,
   ) {
     super();
     this.#socket = socket;
     this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.#decoder = new FrameDecoder(version);
-    this.#decoder.isGreeting = true;
+    this.#decoder.isGreeting = !hasAgreed;
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#receive(chunk));
     socket.on('error', (error) => this.#break(new PostcopyError('LINK_LOST', `the link to ${peer} broke`, error)));
@@ -76,7 +80,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   /** The VM is handed over: from now on a longer silence is borne. */
   bearLongSilence(): void {
-    this.#timeoutMs = HANDED_OVER_LINK_TIMEOUT_MS;
+    this.#timeoutMs = canRecover(this.version) ? RECOVERABLE_LINK_TIMEOUT_MS : HANDED_OVER_LINK_TIMEOUT_MS;
   }
 
   get bytesSent(): number {

@@ -17,6 +17,8 @@ export interface MigrationAddress extends Route {
   /** Migration id. */
   id: Uint8Array;
   version: ProtocolVersion;
+  /** Of the connections of a migration; 0 for the first. */
+  generation: number;
 }
 
 export interface ChannelAddress extends MigrationAddress {
@@ -25,11 +27,11 @@ export interface ChannelAddress extends MigrationAddress {
 }
 
 export function openChannel(address: ChannelAddress): Socket {
-  const { id, version, channel, index } = address;
+  const { id, version, generation, channel, index } = address;
   const peer = formatAddress(address);
   const socket = connect(address);
   try {
-    socket.send(encodePreamble(version, channel, index, id), 0, PREAMBLE_BYTES);
+    socket.send(encodePreamble(version, channel, index, id, generation), 0, PREAMBLE_BYTES);
     const answer = new Uint8Array(PREAMBLE_BYTES);
     if (socket.receive(answer, 0, PREAMBLE_BYTES, PREAMBLE_BYTES, CONNECT_TIMEOUT_MS) < PREAMBLE_BYTES) {
       throw new PostcopyError('UNREACHABLE', `${peer} closed the ${channel} channel`);

@@ -41,6 +41,8 @@ export class SendMetrics {
 
   #inFlightPages = 0;
   #control: { readonly bytesSent: number } = { bytesSent: 0 };
+  /** Of control channels that have broken. */
+  #bytesOfBefore = 0;
   #hasStopped = false;
   #downtime = new DowntimeLaps();
   #lastBytes = 0;
@@ -55,8 +57,9 @@ export class SendMetrics {
     this.#sample();
   }
 
-  /** From now on the bytes of the control channel count too. */
+  /** From now on the bytes of this control channel count too. */
   connected(control: { readonly bytesSent: number }): void {
+    this.#bytesOfBefore += this.#control.bytesSent;
     this.#control = control;
   }
 
@@ -158,7 +161,7 @@ export class SendMetrics {
   }
 
   #wireBytes(): number {
-    return this.#channels.sum('bytes') + this.#control.bytesSent;
+    return this.#channels.sum('bytes') + this.#bytesOfBefore + this.#control.bytesSent;
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatAddress } from '../../configure/address.js';
 import type { MovingOutput } from '../../console/moving-output.js';
 import type { MigrationPhase, MigrationProgress, MigrationSummary } from '../report/summary.js';
 import { Deferred } from '../../basics/deferred.js';
@@ -12,11 +11,10 @@ import type { Security } from '../../configure/security.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { pagesFor } from '../../memory/page-size.js';
-import { encodeRamMap, pagesIn } from '../../memory/ram-map.js';
+import { decodeRamMap, encodeRamMap, pagesIn } from '../../memory/ram-map.js';
 import { OomScore } from '../../host/oom-score.js';
 import { native } from '../../native.js';
 import type { Machine } from '../../machine/machine.js';
-import type { ControlConnection } from '../link/control-connection.js';
 import { Drive, type Turn } from '../hand-over/drive.js';
 import * as source from '../hand-over/source.js';
 import type { Body, Hello, Message } from '../wire/message.js';
@@ -24,14 +22,23 @@ import type { PrefetchName } from '../options.js';
 import { problemOfChoice } from '../wire/features.js';
 import { MIGRATION_ID_BYTES } from '../wire/preamble.js';
 import { rehearseCapture } from './rehearse-capture.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, RECENT_OUTPUT } from '../wire/protocol.js';
+import {
+  ALONE_AT_MOST_MS,
+  ANSWER_TIMEOUT_MS,
+  canRecover,
+  HAND_OVER_TIMEOUT_MS,
+  RECENT_OUTPUT,
+  type ProtocolVersion,
+} from '../wire/protocol.js';
 import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
 import { Dialer } from '../link/dialer.js';
 import { connectControl } from '../link/connect-control.js';
+import { Reunion, type Control, type Interruption } from './reunion.js';
 import type { PageWorker } from '../../threads/page-worker.js';
 import { capture, type Capture } from './capture.js';
 import type { SourceJob } from './job.js';
 import { SourcePageChannels } from './page-channels.js';
+import type { DowntimeLaps } from '../report/downtime.js';
 import { SendMetrics, type Ending } from '../report/send-metrics.js';
 
 export interface SendOptions {
@@ -52,25 +59,30 @@ export interface SendOptions {
   onCommit(): void;
   /** The migration failed, and the guest cannot go on here yet: another host has one of its disks. */
   onHeld(reason: Error): void;
+  /** The link broke behind COMMIT, and the ends look for each other; or they have met, and `interruption` is undefined. */
+  onInterrupted(interruption: SendInterruption | undefined): void;
 }
 
-type Control = Pick<
-  ControlConnection,
-  | 'on'
-  | 'send'
-  | 'ping'
-  | 'caughtUp'
-  | 'close'
-  | 'open'
-  | 'remote'
-  | 'version'
-  | 'bytesSent'
-  | 'roundTripMicros'
-  | 'bearLongSilence'
->;
+export interface SendInterruption extends Interruption {
+  /** The destination has said that the guest runs there. */
+  ranThere: boolean;
+  /** monotonicMicros(): from then on no destination runs the guest any more, unless it has said so. */
+  takeBackFrom: number;
+}
+
 type Channels = Pick<
   SourcePageChannels,
-  'open' | 'allOpen' | 'offer' | 'takeFirst' | 'startPush' | 'allAcknowledged' | 'sum' | 'close'
+  | 'open'
+  | 'allOpen'
+  | 'offer'
+  | 'takeFirst'
+  | 'startPush'
+  | 'part'
+  | 'rejoin'
+  | 'pushOn'
+  | 'allAcknowledged'
+  | 'sum'
+  | 'close'
 >;
 type State = source.SourceState<Control, Capture>;
 type Event = source.SourceEvent<Control, Capture>;
@@ -79,7 +91,7 @@ type Step = source.SourceStep<Control, Capture>;
 
 /** What a migration is made with; a test hands in others. */
 export interface SendParts {
-  connect(dialer: Dialer, id: Uint8Array, signal: AbortSignal): Promise<Control>;
+  connect(...where: Parameters<typeof connectControl>): Promise<Control>;
   createChannels(...options: ConstructorParameters<typeof SourcePageChannels>): Channels;
   rehearse(machine: Machine): Promise<void>;
 }
@@ -101,6 +113,7 @@ const CATCH_UP_MS = 1000;
 const DEADLINES: Partial<Record<source.SourcePhase, number>> = {
   greeting: ANSWER_TIMEOUT_MS,
   preparing: ANSWER_TIMEOUT_MS,
+  rejoining: ANSWER_TIMEOUT_MS,
   loading: HAND_OVER_TIMEOUT_MS,
   committed: HAND_OVER_TIMEOUT_MS,
   doubtful: HAND_OVER_TIMEOUT_MS,
@@ -116,6 +129,8 @@ const SHOWN: Record<source.SourcePhase, MigrationPhase> = {
   loading: 'handing-over',
   committed: 'handing-over',
   doubtful: 'handing-over',
+  interrupted: 'interrupted',
+  rejoining: 'interrupted',
   draining: 'pulling',
   done: 'complete',
   failed: 'failed',
@@ -130,14 +145,23 @@ export class SendVm {
   readonly #options: SendOptions;
   readonly #parts: SendParts;
   readonly #id = new Uint8Array(randomBytes(MIGRATION_ID_BYTES));
+  readonly #reunion: Reunion;
+  /** What the destination speaks, once that is known. */
+  #version: ProtocolVersion | undefined;
   readonly #drive: Drive<State, Event, Action>;
-  readonly #dialer: Dialer;
+  /** To where the destination is; somebody may say that it is elsewhere by now. */
+  #dialer: Dialer;
+  /** Those to where the destination was before. */
+  readonly #oldDialers: Dialer[] = [];
   readonly #channels: Channels;
   readonly #metrics: SendMetrics;
   readonly #progressTimer: NodeJS.Timeout;
   readonly #oomScore = new OomScore();
   readonly #done = new Deferred<MigrationSummary>();
   #rehearsal: Promise<void> = Promise.resolve();
+  #laps: DowntimeLaps | undefined;
+  #committedAt = 0;
+  #interruption: SendInterruption | undefined;
   /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
   #askedBeforeCommit = 0;
   #takesOutput = false;
@@ -145,12 +169,13 @@ export class SendVm {
   constructor(options: SendOptions, parts = PARTS) {
     this.#options = options;
     this.#parts = parts;
+    this.#reunion = new Reunion(this.#id, parts.connect);
     const { machine, hello, pageWorker, prefetch } = options;
     const { memory } = machine;
     const totalPages = pagesFor(memory.bytes);
     this.#drive = new Drive<State, Event, Action>({
       first: { phase: 'ready' },
-      foresee: source.stepSource,
+      foresee: (state, event) => source.stepSource(state, event, this.#facts(false)),
       decide: (state, event) => this.#decide(state, event),
       isEnd: source.isEnd,
       deadlines: DEADLINES,
@@ -159,8 +184,9 @@ export class SendVm {
       act: (action, turn) => this.#act(action, turn),
       giveBack,
     });
-    const broken = (reason: PostcopyError) => this.#drive.push({ type: 'channels-broken', reason });
     this.#dialer = new Dialer(options);
+    const broken = (reason: PostcopyError, generation: number) =>
+      this.#drive.push({ type: 'channels-broken', reason, generation });
     this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
     this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels });
     harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
@@ -183,6 +209,24 @@ export class SendVm {
     this.#drive.push({ type: 'cancel', reason });
   }
 
+  /** In an interruption: the destination is gone for good, and nothing of it will be heard. */
+  giveUp(reason: PostcopyError): void {
+    this.#drive.push({ type: 'give-up', reason });
+  }
+
+  /** In an interruption: looks for the destination at once, also at another address. */
+  recover(address?: { host: string; port: number }): void {
+    if (address !== undefined) {
+      this.#oldDialers.push(this.#dialer);
+      this.#dialer = new Dialer({ ...address, security: this.#options.security });
+    }
+    this.#reunion.hurry();
+  }
+
+  get interruption(): SendInterruption | undefined {
+    return this.#interruption;
+  }
+
   progress(): MigrationProgress {
     return this.#metrics.progress(SHOWN[this.#drive.state.phase]);
   }
@@ -192,9 +236,14 @@ export class SendVm {
     const sent = state.phase === 'loading' && event.type === 'loaded';
     // COMMIT on a link that is known to be gone would hand the VM over to nobody.
     const linkIsGone = sent && !(state.control.open && this.#channels.allOpen);
-    return source.stepSource(state, linkIsGone ? failure(LINK_GONE) : event, {
-      acknowledged: state.phase === 'draining' && this.#channels.allAcknowledged,
-    });
+    // Of a destination that was pushed nothing it is not sure that it knows that this end knows of its guest.
+    const pushed = this.#channels.sum('pages', 'bulk') > 0 || !this.#facts(false).recovers;
+    const acknowledged = state.phase === 'draining' && this.#channels.allAcknowledged && pushed;
+    return source.stepSource(state, linkIsGone ? failure(LINK_GONE_BEFORE_COMMIT) : event, this.#facts(acknowledged));
+  }
+
+  #facts(acknowledged: boolean): source.SourceFacts {
+    return { acknowledged, recovers: this.#version === undefined || canRecover(this.#version) };
   }
 
   async #act(action: Action, { signal, settled }: Turn): Promise<Event | undefined> {
@@ -215,6 +264,14 @@ export class SendVm {
         return void this.#sendCommit(action);
       case 'start-push':
         return void this.#startPush(action);
+      case 'part':
+        return void (await this.#part(action.control));
+      case 'meet':
+        return this.#meet(action, signal);
+      case 'rejoin':
+        return this.#rejoin(action);
+      case 'push-on':
+        return void this.#pushOn(action.control);
       case 'send-bye':
         return void action.control.send('bye', {});
       case 'send-abort':
@@ -240,19 +297,24 @@ export class SendVm {
   }
 
   #greet(control: Control): void {
-    control.on('message', (message) => this.#receive(message));
-    control.on('broken', (reason) => this.#drive.push(failure(reason)));
-    this.#metrics.connected(control);
+    this.#version = control.version;
+    this.#listen(control, 0);
     control.send('hello', this.#options.hello);
     // While the destination builds its machine. What goes wrong is told when the channels are opened.
     this.#rehearsal = this.#parts.rehearse(this.#options.machine);
     this.#rehearsal.catch(() => {});
   }
 
-  #receive(message: Message): void {
+  #listen(control: Control, generation: number): void {
+    control.on('message', (message) => this.#receive(message, generation));
+    control.on('broken', (reason) => this.#drive.push({ ...failure(reason), generation }));
+    this.#metrics.connected(control);
+  }
+
+  #receive(message: Message, generation: number): void {
     if (message.type === 'progress') this.#metrics.destinationReports(message.body);
     else if (message.type === 'accept') this.#drive.push(this.#accepted(message.body.features));
-    else this.#drive.push(eventOf(message));
+    else this.#drive.push({ ...eventOf(message), generation });
   }
 
   #accepted(chosen: string[]): Event {
@@ -266,7 +328,8 @@ export class SendVm {
     const { machine } = this.#options;
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) control.ping();
-    await this.#channels.open({ ...this.#dialer.routeTo(control.remote), id: this.#id, version: control.version });
+    const route = this.#dialer.routeTo(control.remote);
+    await this.#channels.open({ ...route, id: this.#id, version: control.version, generation: 0 });
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
@@ -287,10 +350,12 @@ export class SendVm {
   #sendCommit({ control, capture, loaded }: Extract<Action, { type: 'send-commit' }>): void {
     const { laps, clocksAt } = capture;
     this.#sendOutput(control);
+    this.#laps = laps;
     this.#options.onCommit();
     this.#oomScore.spare();
     this.#askedBeforeCommit = this.#asked;
     const now = native.monotonicMicros();
+    this.#committedAt = now;
     const oneWayMicros = control.roundTripMicros / 2;
     const sinceClockMicros = now - clocksAt.atMicros + oneWayMicros;
     control.send('commit', {
@@ -314,9 +379,51 @@ export class SendVm {
     control.bearLongSilence();
     this.#channels.startPush();
     this.#options.machine.hostDevices.memory.release(); // what it has not touched by now, it never will
+    if (canRecover(control.version)) control.send('pushing', {});
     capture.laps.add('start', running.afterMicros);
     this.#metrics.downtime(capture.laps);
     lowerMainThread();
+  }
+
+  async #part(control: Control): Promise<void> {
+    control.close();
+    lowerMainThread();
+    this.#report();
+    await this.#channels.part();
+  }
+
+  /** Resolves when the destination has said what it is, however long that takes. */
+  async #meet({ ranThere, broke }: Extract<Action, { type: 'meet' }>, signal: AbortSignal): Promise<Event> {
+    const takeBackFrom = this.#committedAt + ALONE_AT_MOST_MS * 1000;
+    const tell = (it: Interruption) => this.#tellInterrupted({ ...it, ranThere, takeBackFrom });
+    const met = await this.#reunion.meet(describeError(broke), () => this.#dialer, tell, signal);
+    const { control, generation, standing } = met;
+    this.#listen(control, generation);
+    // It may have broken before anybody listened.
+    if (!control.open) this.#drive.push({ ...failure(LINK_GONE), generation });
+    return { type: 'met', control, generation, standing };
+  }
+
+  async #rejoin({ control, generation, missing }: Extract<Action, { type: 'rejoin' }>): Promise<Event> {
+    const lacking = decodeRamMap(missing, pagesFor(this.#options.machine.memory.bytes));
+    const { remote, version } = control;
+    await this.#channels.rejoin({ ...this.#dialer.routeTo(remote), id: this.#id, version, generation }, lacking);
+    return { type: 'rejoined' };
+  }
+
+  #pushOn(control: Control): void {
+    control.bearLongSilence();
+    this.#channels.pushOn();
+    control.send('pushing', {});
+    // All that is known of it, if RUNNING has not come.
+    if (this.#laps !== undefined) this.#metrics.downtime(this.#laps);
+    this.#reunion.over();
+    this.#tellInterrupted(undefined);
+  }
+
+  #tellInterrupted(interruption: SendInterruption | undefined): void {
+    this.#interruption = interruption;
+    harmlessly('telling of an interruption', () => this.#options.onInterrupted(interruption));
   }
 
   #report(): void {
@@ -333,7 +440,7 @@ export class SendVm {
     const summary = this.#metrics.summary(ending);
     try {
       await this.#channels.close();
-      await this.#dialer.close();
+      await Promise.all([this.#dialer, ...this.#oldDialers].map((dialer) => dialer.close()));
     } finally {
       const inDoubt = ending.status === 'link-lost' && !ranThere && this.#asked <= this.#askedBeforeCommit;
       this.#done.resolve(inDoubt ? { ...summary, inDoubt } : summary);
@@ -347,12 +454,12 @@ export class SendVm {
 
   #explained(reason: Error): Error {
     if (!(reason instanceof source.RefusedError)) return reason;
-    const { host, port } = this.#options;
-    return new PostcopyError('REFUSED', `${formatAddress({ host, port })} refuses the VM: ${reason.message}`);
+    return new PostcopyError('REFUSED', `${this.#dialer.peer} refuses the VM: ${reason.message}`);
   }
 }
 
-const LINK_GONE = new PostcopyError('LINK_LOST', 'the link was lost before COMMIT');
+const LINK_GONE_BEFORE_COMMIT = new PostcopyError('LINK_LOST', 'the link was lost before COMMIT');
+const LINK_GONE = new PostcopyError('LINK_LOST', 'the link was lost');
 
 function failure(reason: Error): Event {
   return { type: 'failure', reason };
@@ -364,7 +471,7 @@ function tooLate(phase: source.SourcePhase, limitMs: number): Error {
 
 /** A connection that came when the migration was over is nobody's. */
 function giveBack(event: Event): void {
-  if (event.type === 'connected') event.control.close();
+  if (event.type === 'connected' || event.type === 'met') event.control.close();
 }
 
 function eventOf(message: Exclude<Message, { type: 'accept' }>): Event {

@@ -19,7 +19,7 @@ const GREETING_BODY_BYTES_MAX = 64 * 1024;
 const NESTING_MAX = 16;
 const ELEMENTS_MAX = 64 * 1024;
 
-const BIG: ReadonlySet<MessageType> = new Set(['state', 'ram']);
+const BIG: ReadonlySet<MessageType> = new Set(['state', 'ram', 'standing']);
 
 const BY_TAG = new Map((Object.keys(MESSAGES) as MessageType[]).map((type) => [MESSAGES[type].tag as number, type]));
 

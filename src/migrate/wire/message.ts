@@ -132,6 +132,19 @@ const complete = z.object({
 });
 export type Complete = z.infer<typeof complete>;
 
+/** What a destination is to a source that it meets again. */
+const standing = z.discriminatedUnion('is', [
+  /** It has never run the guest of this migration, and never will. */
+  z.object({ is: z.literal('never-ran') }),
+  /** missing: ram-map.ts: the pages that it lacks. */
+  z.object({ is: z.literal('runs'), missing: bytes }),
+  /** It needs nothing more. */
+  z.object({ is: z.literal('whole'), complete }),
+  /** It has given the guest up, short of pages. */
+  z.object({ is: z.literal('lost'), reason: z.string() }),
+]);
+export type Standing = z.infer<typeof standing>;
+
 /** By type: number on the wire and body. */
 export const MESSAGES = {
   hello: { tag: 1, body: hello },
@@ -155,6 +168,10 @@ export const MESSAGES = {
   lost: { tag: 15, body: z.object({ reason: z.string() }) },
   /** What the guest has written to its consoles lately, and what has come since the last of these. */
   output: { tag: 20, body: z.object({ serial: recentOutput, virtio: recentOutput }) },
+  /** Since version 8: the first message of the destination on a control channel of a later generation. */
+  standing: { tag: 16, body: standing },
+  /** Since version 8: the source knows that the guest runs at the destination. */
+  pushing: { tag: 17, body: z.object({}) },
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -5,7 +5,7 @@
  *   8  protocol version, 16 bits
  *  10  channel, 8 bits
  *  11  index of a bulk channel, or the verdict in an answer, 8 bits
- *  12  zero, 32 bits
+ *  12  generation of the connection, 32 bits: 0 for the first of a migration, greater when the ends meet again
  *  16  migration id, 16 random bytes
  */
 import { PostcopyError } from '../../errors.js';
@@ -30,27 +30,36 @@ export interface Preamble {
   version: number;
   channel: Channel;
   index: number;
+  generation: number;
   id: Uint8Array;
 }
 
-function encode(version: number, channel: Channel, index: number, id: Uint8Array): Uint8Array {
+function encode({ version, channel, index, generation, id }: Preamble): Uint8Array {
   const bytes = new Uint8Array(PREAMBLE_BYTES);
+  const view = new DataView(bytes.buffer);
   bytes.set(MAGIC, 0);
-  new DataView(bytes.buffer).setUint16(8, version, true);
+  view.setUint16(8, version, true);
   bytes[10] = CHANNELS.indexOf(channel);
   bytes[11] = index;
+  view.setUint32(12, generation, true);
   bytes.set(id, 16);
   return bytes;
 }
 
-export function encodePreamble(version: ProtocolVersion, channel: Channel, index: number, id: Uint8Array): Uint8Array {
-  return encode(version, channel, index, id);
+export function encodePreamble(
+  version: ProtocolVersion,
+  channel: Channel,
+  index: number,
+  id: Uint8Array,
+  generation = 0,
+): Uint8Array {
+  return encode({ version, channel, index, generation, id });
 }
 
 /** In the version that was asked in, which the other end takes for an answer; in ours if we do not speak that one. */
 export function encodeVerdict(asked: Preamble, verdict: Verdict): Uint8Array {
   const version = isSpoken(asked.version) ? asked.version : PROTOCOL_VERSION;
-  return encode(version, asked.channel, VERDICTS.indexOf(verdict), asked.id);
+  return encode({ ...asked, version, index: VERDICTS.indexOf(verdict) });
 }
 
 /** Throws BAD_PEER if these 32 bytes do not come from a postcopy. The version is not judged here. */
@@ -60,10 +69,12 @@ export function decodePreamble(bytes: Uint8Array): Preamble {
   }
   const channel = CHANNELS[bytes[10]!];
   if (channel === undefined) throw new PostcopyError('BAD_PEER', `preamble names an unknown channel, ${bytes[10]}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   return {
-    version: new DataView(bytes.buffer, bytes.byteOffset).getUint16(8, true),
+    version: view.getUint16(8, true),
     channel,
     index: bytes[11]!,
+    generation: view.getUint32(12, true),
     id: bytes.slice(16, PREAMBLE_BYTES),
   };
 }

@@ -62,6 +62,11 @@ export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string;
   { version: 8, message: 'state', fields: ['diskSamples'] },
 ];
 
+/** The ends of a migration in this version can meet again when their link broke behind COMMIT. */
+export function canRecover(version: ProtocolVersion): boolean {
+  return version >= 8;
+}
+
 export function isSpoken(version: number): version is ProtocolVersion {
   return (PROTOCOL_VERSIONS as readonly number[]).includes(version);
 }
@@ -87,6 +92,15 @@ export const LINK_TIMEOUT_MS = 5000;
  * guest, and TCP carries on by itself after an outage that is shorter.
  */
 export const HANDED_OVER_LINK_TIMEOUT_MS = 30_000;
+/** The same where the ends can meet again: nothing is lost by looking for each other too early. */
+export const RECOVERABLE_LINK_TIMEOUT_MS = 10_000;
+/** From COMMIT on, a guest may run for so long without the source having said that it knows; then it is halted. */
+export const ALONE_MS = 20_000;
+/**
+ * From when COMMIT went out, the same with all that may come between, the longest wait for COMMIT to begin with: from then on
+ * somebody at the source may take a guest back of which nothing was heard.
+ */
+export const ALONE_AT_MOST_MS = 45_000;
 export const PING_INTERVAL_MS = 500;
 /** Between two reports of the destination while pages come in. */
 export const PROGRESS_INTERVAL_MS = 100;

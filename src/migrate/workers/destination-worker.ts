@@ -43,9 +43,11 @@ servePageJob<DestinationJob>((job, tell, fail) => {
   try {
     serveChannels(tasks, signal, -1);
   } catch (error) {
-    // From here on either faults are answered with anything, or the guest may run; never both.
-    if (faults === undefined || !signal.break()) throw error;
+    if (faults === undefined) throw error;
     fail(error);
-    faults.discard();
+    // From here on either faults are answered with anything, or the guest may run; never both.
+    if (signal.break()) return faults.discard();
+    tell({ type: 'alone' });
+    faults.serveAlone(job.wakeFd);
   }
 });

@@ -80,6 +80,10 @@ export class FakeVm implements VmService {
     return this.#act('cancel');
   }
 
+  recover(address?: { host: string; port: number }): Promise<void> {
+    return this.#act(address === undefined ? 'recover' : `recover ${address.host} ${address.port}`);
+  }
+
   attachConsole(stream: Duplex, port: ConsolePort): void {
     this.calls.push(`console ${port}`);
     this.onConsole(stream);

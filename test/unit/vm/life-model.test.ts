@@ -110,7 +110,7 @@ it('never two owners: what was handed over runs here again only if it is given b
 it('by force alone a guest in doubt goes on, and none that the peer has run', () => {
   always(({ name, before, after }) => {
     if (after.type === 'settling' && before.type !== 'settling') {
-      expect([before.type, name]).toEqual(['inDoubt', 'resume --force']);
+      expect([before.type, name]).toEqual(['inDoubt', expect.stringMatching(/^resume --force/)]);
     }
     if (before.type === 'lost') expect(['lost', 'ended']).toContain(after.type);
   });
@@ -145,7 +145,11 @@ it('stop --force ends every state but that in which the peer still needs the mem
     if (asked.type === 'later') throw new Error('stop --force waits for something else');
     // A migration is cancelled first, or it comes too late for that.
     const { state } = asked.step;
-    const last = state.type === 'leaving' ? step(state, EVENTS['cancel-late']).state : state;
+    // One whose link is broken gives the peer up first, and is asked again.
+    const given =
+      state.type === 'away' ? ask(step(state, EVENTS['sent, lost']).state, REQUESTS['stop --force']) : asked;
+    const next = 'step' in given ? given.step.state : state;
+    const last = next.type === 'leaving' ? step(next, EVENTS['cancel-late']).state : next;
     expect(last.type).toBe('ended');
   });
 });

@@ -8,6 +8,7 @@ export interface Names {
   arrival: string;
   send: string;
   order: string;
+  address: string;
 }
 
 export const GUEST = 'guest';
@@ -38,7 +39,8 @@ const DISK = new Error('another host has a disk');
 
 const here = { guest: GUEST, arrival: undefined, problem: undefined };
 const coming = { guest: GUEST, arrival: ARRIVAL, problem: undefined };
-const sending = { guest: GUEST, send: SEND, held: undefined, over: undefined };
+const sending = { guest: GUEST, send: SEND, held: undefined, over: undefined, broken: undefined };
+const broken = { ranThere: true, takeBackFrom: 45_000_000 };
 const doubt = { guest: GUEST, peer: 'there', reason: 'silence' };
 const loss = { while: 'leaving', peer: 'there', reason: 'silence' } as const;
 
@@ -64,6 +66,8 @@ export const STATES = {
   away: { type: 'away', ...sending },
   'away, held': { type: 'away', ...sending, held: DISK },
   'away, failed': { type: 'away', ...sending, over: FAILED },
+  'away, broken': { type: 'away', ...sending, broken },
+  'away, doubted': { type: 'away', ...sending, broken: { ...broken, ranThere: false } },
   inDoubt: { type: 'inDoubt', ...doubt },
   settling: { type: 'settling', ...doubt },
   lost: { type: 'lost', guest: GUEST, arrival: undefined, loss, over: undefined },
@@ -105,6 +109,9 @@ export const EVENTS = {
   'sent, failed': sent({ status: 'failed', peer, reason: { text: 'no', facts: [] } }),
   'sent, lost': sent({ status: 'link-lost', peer, reason: 'silence', inDoubt: false }),
   'sent, in doubt': sent({ status: 'link-lost', peer, reason: 'silence', inDoubt: true }),
+  broken: { type: 'link', send: SEND, broken },
+  doubted: { type: 'link', send: SEND, broken: { ...broken, ranThere: false } },
+  mended: { type: 'link', send: SEND, broken: undefined },
   'cancel-late': { type: 'cancel-late', send: SEND, end: STOPPED.end },
 } satisfies Record<string, Event<Names>>;
 
@@ -112,8 +119,10 @@ export type EventName = keyof typeof EVENTS;
 
 export const REQUESTS = {
   pause: { type: 'pause' },
-  resume: { type: 'resume', force: false },
-  'resume --force': { type: 'resume', force: true },
+  resume: { type: 'resume', force: false, now: 0 },
+  'resume --force': { type: 'resume', force: true, now: 45_000_000 },
+  'resume --force, early': { type: 'resume', force: true, now: 44_000_000 },
+  recover: { type: 'recover', address: undefined },
   migrate: { type: 'migrate', order: 'order' },
   cancel: { type: 'cancel', why: 'it was cancelled' },
   stop: { type: 'stop', force: false, over: STOPPED },
@@ -135,6 +144,7 @@ function details(state: State<Names>): string[] {
   }
   if ('held' in state && state.held !== undefined && state.type !== 'retaking') found.push('held');
   if ('over' in state && state.over !== undefined) found.push(state.over.what);
+  if ('broken' in state && state.broken !== undefined) found.push(state.broken.ranThere ? 'broken' : 'doubted');
   if ('problem' in state && state.problem !== undefined) found.push('problem');
   if (state.type === 'restarting' && state.shown !== 'running') found.push(state.shown);
   return found;

@@ -15,31 +15,43 @@ const FAULT_BATCH = 64;
 /** Others wait for this thread: not long. */
 const MEMORY_PAUSE_MS = 1;
 
+/** Where no page comes from. */
+const ABSENT: PageSupply = {
+  ask: () => {},
+  receive: () => false,
+  sources: () => {},
+  triesAgain: false,
+  idle: () => {},
+};
+
 export class FaultHandler implements ChannelTask {
   readonly #faults = new Uint32Array(FAULT_BATCH);
+  #supply: PageSupply;
 
   constructor(
     readonly parts: InstallerParts,
-    readonly supply: PageSupply,
+    supply: PageSupply,
     readonly signal: GoSignal,
-  ) {}
+  ) {
+    this.#supply = supply;
+  }
 
   step(): boolean {
     const faults = this.#readFaults();
-    return this.supply.receive() || faults;
+    return this.#supply.receive() || faults;
   }
 
   sources(set: PollSet): void {
     set.add(this.parts.userfaultfd.fd, POLLIN);
-    this.supply.sources(set);
+    this.#supply.sources(set);
   }
 
   get triesAgain(): boolean {
-    return this.supply.triesAgain;
+    return this.#supply.triesAgain;
   }
 
   idle(): void {
-    this.supply.idle();
+    this.#supply.idle();
   }
 
   #readFaults(): boolean {
@@ -52,7 +64,7 @@ export class FaultHandler implements ChannelTask {
       const page = faults[i] as number;
       if (this.#mustAsk(page, now)) faults[asked++] = page;
     }
-    if (asked > 0) this.supply.ask(faults, asked);
+    if (asked > 0) this.#supply.ask(faults, asked);
     return true;
   }
 
@@ -69,6 +81,22 @@ export class FaultHandler implements ChannelTask {
     // A bulk channel has installed it before it could see the entry: its install has woken the vCPU.
     pending.settle(page, 1, waits);
     return false;
+  }
+
+  /**
+   * The link broke behind COMMIT: the guest runs on, and who needs a page that is at the source waits, until it comes again
+   * and another fault handler asks for what is missing. `wakeFd` is readable when the signal is stopped.
+   */
+  serveAlone(wakeFd: number): void {
+    this.#supply = ABSENT;
+    const set = new PollSet();
+    while (!this.signal.stopped) {
+      if (this.#readFaults()) continue;
+      set.clear();
+      set.add(this.parts.userfaultfd.fd, POLLIN);
+      set.add(wakeFd, POLLIN);
+      set.wait(LONGEST_WAIT_MS);
+    }
   }
 
   /**

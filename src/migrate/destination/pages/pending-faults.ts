@@ -40,6 +40,12 @@ export class PendingFaults {
     }
   }
 
+  /** Whoever waits faults again, and nobody adds or settles meanwhile: what they waited so far was no wait for the source. */
+  forget(): void {
+    this.#pages.fill(FREE);
+    Atomics.store(this.#bounds, 1, 0);
+  }
+
   /** The pages [first, first + count) are installed: measures the faults that waited for them. */
   settle(first: number, count: number, waits: WaitHistogram): void {
     if (this.waiting === 0) return;

@@ -33,6 +33,10 @@ class FakeVm {
   readonly outcome = this.ended.promise;
   readonly attached: string[] = [];
   pagesMissing = 5;
+  faultsWaiting = 0;
+  told: Promise<void> = Promise.resolve();
+  readonly met: number[] = [];
+  dropped = false;
   takes = true;
   cancelled: PostcopyError | undefined;
 
@@ -42,8 +46,13 @@ class FakeVm {
     readonly hooks: ReceiveHooks,
   ) {}
 
-  attach = (kind: string, index: number, socket: Socket) => {
-    this.attached.push(`${kind} ${index}`);
+  meet = (control: { close(): void }, generation: number) => {
+    this.met.push(generation);
+    control.close();
+  };
+  drop = () => void (this.dropped = true);
+  attach = (kind: string, index: number, generation: number, socket: Socket) => {
+    this.attached.push(generation === 0 ? `${kind} ${index}` : `${kind} ${index} of ${generation}`);
     if (this.takes) socket.close();
     return this.takes;
   };
@@ -101,13 +110,20 @@ afterEach(() => {
 });
 
 /** Connects a channel, and hands it on as the acceptor does; the client's end. */
-function comes(channel: Channel, { id = ID, index = 0, version = PROTOCOL_VERSION } = {}): Socket {
+function comes(
+  channel: Channel,
+  { id = ID, index = 0, version = PROTOCOL_VERSION as number, generation = 0 } = {},
+): Socket {
   const client = new native.Socket('connect', '127.0.0.1', server.port, PATIENCE_MS);
   clients.push(client);
   expect(native.poll(Int32Array.of(server.fd, POLLIN, 0), 1, PATIENCE_MS)).toBe(1);
   const accepted = new native.Socket('adopt', server.accept());
   const { handle } = accepted;
-  listener.emit('channel', { preamble: { version, channel, index, id }, socketHandle: handle, peer: 'there:1' });
+  listener.emit('channel', {
+    preamble: { version, channel, index, generation, id },
+    socketHandle: handle,
+    peer: 'there:1',
+  });
   accepted.detach(); // it is the one's that took it by its handle
   return client;
 }
@@ -197,12 +213,51 @@ describe('Incoming', () => {
     expect(vms).toHaveLength(2);
   });
 
+  it('keeps the port for a source that does not know that the VM has come, until it does', async () => {
+    const vm = admitted();
+    const told = new Deferred<void>();
+    vm.told = told.promise;
+    vm.ended.resolve(COMPLETED);
+    expect(await incoming.outcome).toBe(COMPLETED);
+    comes('control', { generation: 3 });
+    await until(() => expect(vm.met).toEqual([3]));
+    expect(listener.closed).toBe(0);
+    told.resolve();
+    await until(() => expect(listener.closed).toBe(1));
+  });
+
+  it('says that no VM came when its source knows, who may come to ask', async () => {
+    const vm = admitted();
+    const told = new Deferred<void>();
+    vm.told = told.promise;
+    let over = false;
+    void incoming.outcome.then(() => (over = true));
+    vm.ended.resolve(FAILED);
+    comes('control', { generation: 1 });
+    await until(() => expect(vm.met).toEqual([1]));
+    expect([over, listener.closed]).toEqual([false, 0]);
+    told.resolve();
+    expect(await incoming.outcome).toBe(FAILED);
+    expect(listener.closed).toBe(1);
+  });
+
+  it('lets in a source that comes again, and page channels of its generation, of no other migration', async () => {
+    const vm = admitted();
+    const other = Uint8Array.from(ID).fill(7);
+    const strange = comes('control', { generation: 2, id: other });
+    comes('control', { generation: 2 });
+    comes('bulk', { generation: 2, index: 1 });
+    expect(answer(strange)).toBe('stranger');
+    expect([vm.met, vm.attached]).toEqual([[2], ['bulk 1 of 2']]);
+  });
+
   it('has the port for itself no more when the VM has come', async () => {
     const vm = admitted();
     await vm.hooks.takePageWorker();
     vm.ended.resolve(COMPLETED);
     expect(await incoming.outcome).toBe(COMPLETED);
-    expect([incoming.complete, listener.closed, workers.map(({ ended }) => ended)]).toEqual([true, 1, [0]]);
+    expect([incoming.complete, workers.map(({ ended }) => ended)]).toEqual([true, [0]]);
+    await until(() => expect(listener.closed).toBe(1));
     await incoming.close();
     expect(listener.closed).toBe(1);
   });

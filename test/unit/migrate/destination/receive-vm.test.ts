@@ -35,6 +35,7 @@ let vm: ReceiveVm;
 
 class FakeControl extends EventEmitter {
   closed = 0;
+  version = 7;
   readonly bodies: Partial<Record<MessageType, unknown>> = {};
   bearLongSilence = () => {};
   send = (type: MessageType, body: unknown) => {
@@ -106,6 +107,8 @@ beforeEach(() => {
     onRunning: () => void log.push('(told)'),
     onOutput: ({ serial }) => void log.push(`(${Buffer.from(serial).toString()})`),
     onMemoryShort: () => {},
+    onInterrupted: (reason) => void log.push(`(interrupted: ${reason.message})`),
+    onMet: () => void log.push('(met)'),
   };
   parts = {
     objectionsTo: async () => [],
@@ -152,17 +155,17 @@ const gone = new PostcopyError('LINK_LOST', 'there closed the connection');
 describe('ReceiveVm', () => {
   it('takes a VM', async () => {
     await untilAccept();
-    expect([vm.attach('urgent', 0, SOCKET), machine.comingPages]).toEqual([true, channels]);
+    expect([vm.attach('urgent', 0, 0, SOCKET), machine.comingPages]).toEqual([true, channels]);
     control.says('ram', { ramMap: encodeRamMap(Uint32Array.of(0, 4)) });
     expect(vm.pagesMissing).toBe(4);
     control.says('state', STATE);
     await until(() => expect(log).toContain('LOADED'));
-    expect([vm.pagesMissing, vm.attach('urgent', 0, SOCKET)]).toEqual([6, false]);
+    expect([vm.pagesMissing, vm.attach('urgent', 0, 0, SOCKET)]).toEqual([6, false]);
     control.says('commit', { epoch: 3, sinceClockMicros: 0 });
     channels.pagesMissing = 0;
     pages.allInstalled();
     control.says('bye', {});
-    expect(await vm.outcome).toEqual({ status: 'completed', machine, hello: HELLO, wholeBlocks: 'whole blocks' });
+    expect(await vm.outcome).toMatchObject({ status: 'completed', machine, hello: HELLO, wholeBlocks: 'whole blocks' });
     expect(log).toEqual([
       ...['ACCEPT', '(takes disks)', '(restored)', 'LOADED', '(runs)', 'RUNNING', '(told)'],
       ...['(unregistered)', 'COMPLETE', '(let go)'],
@@ -347,7 +350,7 @@ describe('ReceiveVm', () => {
     await untilRunning();
     channels.pagesMissing = 0;
     if (how === 'cancel') vm.cancel(gone);
-    else pages.failed(gone);
+    else pages.failed(gone, 0);
     expect((await vm.outcome).status).toBe('completed');
   });
 

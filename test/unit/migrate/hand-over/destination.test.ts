@@ -24,8 +24,9 @@ const STATES: Record<DestinationPhase, State> = {
   accepted: { phase: 'accepted', arrival: 'arrival' },
   loading: { phase: 'loading', arrival: 'arrival', state },
   loaded: { phase: 'loaded', arrival: 'arrival', state },
-  running: { phase: 'running', arrival: 'arrival' },
-  completing: { phase: 'completing', arrival: 'arrival' },
+  running: { phase: 'running', arrival: 'arrival', generation: 0, known: false, halted: false, settled: false },
+  apart: { phase: 'apart', arrival: 'arrival', generation: 0, known: false, halted: false, settled: false },
+  completing: { phase: 'completing', arrival: 'arrival', generation: 0, known: true, halted: false, settled: true },
   done: { phase: 'done', arrival: 'arrival' },
   failed: { phase: 'failed' },
   lost: { phase: 'lost', arrival: 'arrival' },
@@ -40,12 +41,16 @@ const EVENTS: Record<Event['type'], Event> = {
   'state-loaded': { type: 'state-loaded' },
   commit: { type: 'commit', commit },
   'all-installed': { type: 'all-installed' },
+  'not-needed': { type: 'not-needed' },
+  pushing: { type: 'pushing' },
+  met: { type: 'met', generation: 3 },
+  'alone-too-long': { type: 'alone-too-long' },
   bye: { type: 'bye' },
   failure: { type: 'failure', reason },
   cancel: { type: 'cancel', reason },
 };
 
-/** Every event in every phase: the next phase, then the actions in order. */
+/** Every event in every phase, with a peer that cannot be met again: the next phase, then the actions in order. */
 const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
   waiting: {
     hello: 'checking: check',
@@ -56,6 +61,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'failed: send-abort call-off',
     commit: 'failed: send-abort call-off',
     'all-installed': 'failed: send-abort call-off',
+    'not-needed': 'waiting:',
+    pushing: 'failed: send-abort call-off',
+    met: 'failed: send-abort call-off',
+    'alone-too-long': 'waiting:',
     bye: 'failed: send-abort call-off',
     failure: 'failed: send-abort call-off',
     cancel: 'failed: send-abort call-off',
@@ -69,6 +78,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'failed: send-abort call-off',
     commit: 'failed: send-abort call-off',
     'all-installed': 'failed: send-abort call-off',
+    'not-needed': 'checking:',
+    pushing: 'failed: send-abort call-off',
+    met: 'failed: send-abort call-off',
+    'alone-too-long': 'checking:',
     bye: 'failed: send-abort call-off',
     failure: 'failed: send-abort call-off',
     cancel: 'failed: send-abort call-off',
@@ -82,6 +95,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'refused:',
     commit: 'refused:',
     'all-installed': 'refused:',
+    'not-needed': 'refused:',
+    pushing: 'refused:',
+    met: 'refused:',
+    'alone-too-long': 'refused:',
     bye: 'refused:',
     failure: 'refused:',
     cancel: 'refused:',
@@ -95,6 +112,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'failed: send-abort discard',
     commit: 'failed: send-abort discard',
     'all-installed': 'failed: send-abort discard',
+    'not-needed': 'accepted:',
+    pushing: 'failed: send-abort discard',
+    met: 'failed: send-abort discard',
+    'alone-too-long': 'accepted:',
     bye: 'failed: send-abort discard',
     failure: 'failed: send-abort discard',
     cancel: 'failed: send-abort discard',
@@ -108,6 +129,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'loaded: send-loaded',
     commit: 'failed: send-abort discard',
     'all-installed': 'failed: send-abort discard',
+    'not-needed': 'loading:',
+    pushing: 'failed: send-abort discard',
+    met: 'failed: send-abort discard',
+    'alone-too-long': 'loading:',
     bye: 'failed: send-abort discard',
     failure: 'failed: send-abort discard',
     cancel: 'failed: send-abort discard',
@@ -121,6 +146,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'failed: send-abort discard',
     commit: 'running: run-guest',
     'all-installed': 'failed: send-abort discard',
+    'not-needed': 'loaded:',
+    pushing: 'failed: send-abort discard',
+    met: 'failed: send-abort discard',
+    'alone-too-long': 'loaded:',
     bye: 'failed: send-abort discard',
     failure: 'failed: send-abort discard',
     cancel: 'failed: send-abort discard',
@@ -134,8 +163,29 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'lost: send-lost lose',
     commit: 'lost: send-lost lose',
     'all-installed': 'completing: send-complete',
+    'not-needed': 'completing: send-complete',
+    pushing: 'running: source-knows',
+    met: 'running: part rejoin',
+    'alone-too-long': 'running: halt-guest',
     bye: 'lost: send-lost lose',
     failure: 'lost: send-lost lose',
+    cancel: 'lost: send-lost lose',
+  },
+  apart: {
+    hello: 'apart:',
+    checked: 'apart:',
+    objections: 'apart:',
+    ram: 'apart:',
+    state: 'apart:',
+    'state-loaded': 'apart:',
+    commit: 'apart:',
+    'all-installed': 'apart:',
+    'not-needed': 'apart:',
+    pushing: 'apart:',
+    met: 'running: rejoin',
+    'alone-too-long': 'apart: halt-guest',
+    bye: 'apart:',
+    failure: 'apart:',
     cancel: 'lost: send-lost lose',
   },
   completing: {
@@ -146,7 +196,11 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     state: 'done: finish',
     'state-loaded': 'done: finish',
     commit: 'done: finish',
-    'all-installed': 'done: finish',
+    'all-installed': 'completing:',
+    'not-needed': 'completing:',
+    pushing: 'completing:',
+    met: 'completing: send-whole',
+    'alone-too-long': 'completing:',
     bye: 'done: finish',
     failure: 'done: finish',
     cancel: 'done: finish',
@@ -160,6 +214,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'done:',
     commit: 'done:',
     'all-installed': 'done:',
+    'not-needed': 'done:',
+    pushing: 'done:',
+    met: 'done:',
+    'alone-too-long': 'done:',
     bye: 'done:',
     failure: 'done:',
     cancel: 'done:',
@@ -173,6 +231,10 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'failed:',
     commit: 'failed:',
     'all-installed': 'failed:',
+    'not-needed': 'failed:',
+    pushing: 'failed:',
+    met: 'failed:',
+    'alone-too-long': 'failed:',
     bye: 'failed:',
     failure: 'failed:',
     cancel: 'failed:',
@@ -186,29 +248,54 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     'state-loaded': 'lost:',
     commit: 'lost:',
     'all-installed': 'lost:',
+    'not-needed': 'lost:',
+    pushing: 'lost:',
+    met: 'lost:',
+    'alone-too-long': 'lost:',
     bye: 'lost:',
     failure: 'lost:',
     cancel: 'lost:',
   },
 };
 
+/** What is different where the ends can meet again. */
+const RECOVERS: [DestinationPhase, Event['type'], string][] = [
+  ['running', 'hello', 'apart: part'],
+  ['running', 'checked', 'apart: part'],
+  ['running', 'objections', 'apart: part'],
+  ['running', 'ram', 'apart: part'],
+  ['running', 'state', 'apart: part'],
+  ['running', 'state-loaded', 'apart: part'],
+  ['running', 'commit', 'apart: part'],
+  ['running', 'bye', 'apart: part'],
+  ['running', 'failure', 'apart: part'],
+];
+
 const ROWS = Object.entries(TABLE).flatMap(([phase, row]) =>
   Object.entries(row).map(([event, step]) => [phase as DestinationPhase, event as Event['type'], step] as const),
 );
 
 /** The next phase, then the actions in order. */
-function outcome(phase: DestinationPhase, event: Event['type'], whole = false): string {
-  const { state: next, actions: all } = stepDestination(STATES[phase], EVENTS[event], { whole });
+function outcome(phase: DestinationPhase, event: Event['type'], whole = false, recovers = false): string {
+  const { state: next, actions: all } = stepDestination(STATES[phase], EVENTS[event], {
+    whole,
+    recovers,
+    pushed: false,
+  });
   return [`${next.phase}:`, ...all.map((action) => action.type)].join(' ');
 }
 
 function actions(phase: DestinationPhase, event: Event['type']) {
-  return stepDestination(STATES[phase], EVENTS[event]).actions;
+  return stepDestination(STATES[phase], EVENTS[event], { whole: false, recovers: false, pushed: false }).actions;
 }
 
 describe('stepDestination', () => {
   it.each(ROWS)('%s, %s -> %s', (phase, event, expected) => {
     expect(outcome(phase, event)).toBe(expected);
+  });
+
+  it.each(RECOVERS)('%s, %s -> %s, where the source can come again', (phase, event, expected) => {
+    expect(outcome(phase, event, false, true)).toBe(expected);
   });
 
   it.each<[DestinationPhase, Event['type'], unknown]>([
@@ -217,6 +304,8 @@ describe('stepDestination', () => {
     ['accepted', 'state', { type: 'load-state', arrival: 'arrival', state: state.body }],
     ['loading', 'state-loaded', { type: 'send-loaded', stateAt: 1000 }],
     ['loaded', 'commit', { type: 'run-guest', arrival: 'arrival', state: state.body, commit }],
+    ['apart', 'met', { type: 'rejoin', arrival: 'arrival', generation: 3 }],
+    ['completing', 'met', { type: 'send-whole', arrival: 'arrival', generation: 3 }],
     ['running', 'all-installed', { type: 'send-complete', arrival: 'arrival' }],
     ['completing', 'bye', { type: 'finish', arrival: 'arrival' }],
   ])('gives the action what it needs: %s, %s', (phase, event, action) => {
@@ -254,6 +343,43 @@ describe('stepDestination', () => {
       expect(outcome('running', type, true)).toBe('done: send-complete finish');
     },
   );
+
+  it('halts a guest of which the source does not know, until it does', () => {
+    const now = STATES.apart;
+    const halted = stepDestination(now, EVENTS['alone-too-long']);
+    expect(halted.state).toEqual({ ...now, halted: true });
+    const met = stepDestination(halted.state, EVENTS.met);
+    expect(met.state).toMatchObject({ phase: 'running', generation: 3, known: false, halted: true });
+    expect(stepDestination(met.state, EVENTS['alone-too-long']).actions).toEqual([]);
+    const known = stepDestination(met.state, { type: 'pushing', generation: 3 });
+    expect(known.state).toMatchObject({ phase: 'running', known: true, halted: false });
+    expect(known.actions.map(({ type }) => type)).toEqual(['source-knows', 'go-on']);
+    expect(stepDestination(known.state, EVENTS['alone-too-long']).actions).toEqual([]);
+  });
+
+  it('does not hear what comes on another connection than the last', () => {
+    const running = { ...STATES.running, generation: 3 } as State;
+    for (const event of [EVENTS.failure, EVENTS.pushing, EVENTS.bye, EVENTS.met]) {
+      for (const generation of [0, 2]) {
+        expect(stepDestination(running, { ...event, generation } as Event)).toEqual({ state: running, actions: [] });
+      }
+    }
+    expect(stepDestination(STATES.apart, { ...EVENTS.failure, generation: 0 })).toEqual({
+      ...{ state: STATES.apart, actions: [] },
+    });
+  });
+
+  it('says to a source that comes again that nothing is missing', () => {
+    for (const phase of ['running', 'apart'] as const) {
+      const { state: next, actions: all } = stepDestination(STATES[phase], EVENTS.met, {
+        whole: true,
+        recovers: true,
+        pushed: false,
+      });
+      expect(next).toMatchObject({ phase: 'completing', arrival: 'arrival', generation: 3, settled: true });
+      expect(all.at(-1)).toEqual({ type: 'send-whole', arrival: 'arrival', generation: 3 });
+    }
+  });
 
   it.each(['accepted', 'loading', 'loaded'] as const)('gives back, while %s, also what lacks nothing', (phase) => {
     expect(outcome(phase, 'failure', true)).toMatch(/^failed/);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Standing } from '../../../../src/migrate/wire/message.js';
 import {
   RefusedError,
   stepSource,
@@ -14,6 +15,7 @@ type State = SourceState<'control', 'capture'>;
 const reason = new Error('the link broke');
 const broke = new Error('a page channel broke');
 const offered = Uint32Array.of(0, 8);
+const missing = Uint8Array.of(3, 5);
 const loaded = { afterMicros: 300 };
 const running = { afterMicros: 40 };
 const complete = {
@@ -31,7 +33,9 @@ const STATES: Record<SourcePhase, State> = {
   loading: { phase: 'loading', control: 'control', capture: 'capture' },
   committed: { phase: 'committed', control: 'control', capture: 'capture' },
   doubtful: { phase: 'doubtful', control: 'control', broke },
-  draining: { phase: 'draining', control: 'control' },
+  interrupted: { phase: 'interrupted', ranThere: true, broke },
+  rejoining: { phase: 'rejoining', control: 'control', generation: 3 },
+  draining: { phase: 'draining', control: 'control', generation: 0 },
   done: { phase: 'done' },
   failed: { phase: 'failed' },
   lost: { phase: 'lost' },
@@ -48,14 +52,17 @@ const EVENTS: { [T in Event['type']]: Extract<Event, { type: T }> } = {
   loaded: { type: 'loaded', body: loaded },
   running: { type: 'running', body: running },
   complete: { type: 'complete', body: complete },
+  met: { type: 'met', generation: 3, control: 'control', standing: { is: 'runs', missing } },
+  rejoined: { type: 'rejoined' },
   abort: { type: 'abort', reason },
   lost: { type: 'lost', reason },
   'channels-broken': { type: 'channels-broken', reason },
   failure: { type: 'failure', reason },
   cancel: { type: 'cancel', reason },
+  'give-up': { type: 'give-up', reason },
 };
 
-/** Every event in every phase: the next phase, then the actions in order. */
+/** Every event in every phase, with a peer that cannot be met again: the next phase, then the actions in order. */
 const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
   ready: {
     begin: 'writing-back: write-back',
@@ -68,11 +75,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: fail',
     running: 'failed: fail',
     complete: 'failed: fail',
+    met: 'failed: fail',
+    rejoined: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
     failure: 'failed: fail',
     cancel: 'failed: fail',
+    'give-up': 'ready:',
   },
   'writing-back': {
     begin: 'failed: fail',
@@ -85,11 +95,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: fail',
     running: 'failed: fail',
     complete: 'failed: fail',
+    met: 'failed: fail',
+    rejoined: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
     failure: 'failed: fail',
     cancel: 'failed: fail',
+    'give-up': 'writing-back:',
   },
   connecting: {
     begin: 'failed: fail',
@@ -102,11 +115,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: fail',
     running: 'failed: fail',
     complete: 'failed: fail',
+    met: 'failed: fail',
+    rejoined: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
     failure: 'failed: fail',
     cancel: 'failed: fail',
+    'give-up': 'connecting:',
   },
   greeting: {
     begin: 'failed: send-abort hang-up fail',
@@ -119,11 +135,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: send-abort hang-up fail',
     running: 'failed: send-abort hang-up fail',
     complete: 'failed: send-abort hang-up fail',
+    met: 'failed: send-abort hang-up fail',
+    rejoined: 'failed: send-abort hang-up fail',
     abort: 'failed: send-abort hang-up fail',
     lost: 'failed: send-abort hang-up fail',
     'channels-broken': 'failed: send-abort hang-up fail',
     failure: 'failed: send-abort hang-up fail',
     cancel: 'failed: send-abort hang-up fail',
+    'give-up': 'greeting:',
   },
   preparing: {
     begin: 'failed: send-abort hang-up fail',
@@ -136,11 +155,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: send-abort hang-up fail',
     running: 'failed: send-abort hang-up fail',
     complete: 'failed: send-abort hang-up fail',
+    met: 'failed: send-abort hang-up fail',
+    rejoined: 'failed: send-abort hang-up fail',
     abort: 'failed: send-abort hang-up fail',
     lost: 'failed: send-abort hang-up fail',
     'channels-broken': 'failed: send-abort hang-up fail',
     failure: 'failed: send-abort hang-up fail',
     cancel: 'failed: send-abort hang-up fail',
+    'give-up': 'preparing:',
   },
   stopping: {
     begin: 'failed: send-abort resume-guest hang-up fail',
@@ -153,11 +175,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed: send-abort resume-guest hang-up fail',
     running: 'failed: send-abort resume-guest hang-up fail',
     complete: 'failed: send-abort resume-guest hang-up fail',
+    met: 'failed: send-abort resume-guest hang-up fail',
+    rejoined: 'failed: send-abort resume-guest hang-up fail',
     abort: 'failed: send-abort resume-guest hang-up fail',
     lost: 'failed: send-abort resume-guest hang-up fail',
     'channels-broken': 'failed: send-abort resume-guest hang-up fail',
     failure: 'failed: send-abort resume-guest hang-up fail',
     cancel: 'failed: send-abort resume-guest hang-up fail',
+    'give-up': 'stopping:',
   },
   loading: {
     begin: 'failed: send-abort resume-guest hang-up fail',
@@ -170,11 +195,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'committed: send-commit',
     running: 'failed: send-abort resume-guest hang-up fail',
     complete: 'failed: send-abort resume-guest hang-up fail',
+    met: 'failed: send-abort resume-guest hang-up fail',
+    rejoined: 'failed: send-abort resume-guest hang-up fail',
     abort: 'failed: send-abort resume-guest hang-up fail',
     lost: 'failed: send-abort resume-guest hang-up fail',
     'channels-broken': 'failed: send-abort resume-guest hang-up fail',
     failure: 'failed: send-abort resume-guest hang-up fail',
     cancel: 'failed: send-abort resume-guest hang-up fail',
+    'give-up': 'loading:',
   },
   committed: {
     begin: 'lost: hang-up lose',
@@ -187,11 +215,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'lost: hang-up lose',
     running: 'draining: start-push',
     complete: 'lost: hang-up lose',
+    met: 'lost: hang-up lose',
+    rejoined: 'lost: hang-up lose',
     abort: 'failed: resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
     failure: 'lost: hang-up lose',
     cancel: 'committed:',
+    'give-up': 'committed:',
   },
   doubtful: {
     begin: 'lost: hang-up lose',
@@ -204,11 +235,54 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'lost: hang-up lose',
     running: 'lost: hang-up lose',
     complete: 'lost: hang-up lose',
+    met: 'lost: hang-up lose',
+    rejoined: 'lost: hang-up lose',
     abort: 'failed: resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
     failure: 'lost: hang-up lose',
     cancel: 'doubtful:',
+    'give-up': 'doubtful:',
+  },
+  interrupted: {
+    begin: 'interrupted:',
+    'written-back': 'interrupted:',
+    connected: 'interrupted:',
+    accept: 'interrupted:',
+    refuse: 'interrupted:',
+    'channels-open': 'interrupted:',
+    captured: 'interrupted:',
+    loaded: 'interrupted:',
+    running: 'interrupted:',
+    complete: 'interrupted:',
+    met: 'rejoining: rejoin',
+    rejoined: 'interrupted:',
+    abort: 'interrupted:',
+    lost: 'lost: lose',
+    'channels-broken': 'interrupted:',
+    failure: 'interrupted:',
+    cancel: 'interrupted:',
+    'give-up': 'lost: lose',
+  },
+  rejoining: {
+    begin: 'lost: hang-up lose',
+    'written-back': 'lost: hang-up lose',
+    connected: 'lost: hang-up lose',
+    accept: 'lost: hang-up lose',
+    refuse: 'lost: hang-up lose',
+    'channels-open': 'lost: hang-up lose',
+    captured: 'lost: hang-up lose',
+    loaded: 'lost: hang-up lose',
+    running: 'lost: hang-up lose',
+    complete: 'done: send-bye hang-up finish',
+    met: 'lost: hang-up lose',
+    rejoined: 'draining: push-on',
+    abort: 'lost: hang-up lose',
+    lost: 'lost: hang-up lose',
+    'channels-broken': 'lost: hang-up lose',
+    failure: 'lost: hang-up lose',
+    cancel: 'rejoining:',
+    'give-up': 'lost: hang-up lose',
   },
   draining: {
     begin: 'lost: hang-up lose',
@@ -221,11 +295,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'lost: hang-up lose',
     running: 'lost: hang-up lose',
     complete: 'done: send-bye hang-up finish',
+    met: 'lost: hang-up lose',
+    rejoined: 'lost: hang-up lose',
     abort: 'lost: hang-up lose',
     lost: 'lost: hang-up lose',
     'channels-broken': 'lost: hang-up lose',
     failure: 'lost: hang-up lose',
     cancel: 'draining:',
+    'give-up': 'draining:',
   },
   done: {
     begin: 'done:',
@@ -238,11 +315,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'done:',
     running: 'done:',
     complete: 'done:',
+    met: 'done:',
+    rejoined: 'done:',
     abort: 'done:',
     lost: 'done:',
     'channels-broken': 'done:',
     failure: 'done:',
     cancel: 'done:',
+    'give-up': 'done:',
   },
   failed: {
     begin: 'failed:',
@@ -255,11 +335,14 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'failed:',
     running: 'failed:',
     complete: 'failed:',
+    met: 'failed:',
+    rejoined: 'failed:',
     abort: 'failed:',
     lost: 'failed:',
     'channels-broken': 'failed:',
     failure: 'failed:',
     cancel: 'failed:',
+    'give-up': 'failed:',
   },
   lost: {
     begin: 'lost:',
@@ -272,26 +355,74 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     loaded: 'lost:',
     running: 'lost:',
     complete: 'lost:',
+    met: 'lost:',
+    rejoined: 'lost:',
     abort: 'lost:',
     lost: 'lost:',
     'channels-broken': 'lost:',
     failure: 'lost:',
     cancel: 'lost:',
+    'give-up': 'lost:',
   },
 };
+
+/** What is different where the ends can meet again. */
+const RECOVERS: [SourcePhase, Event['type'], string][] = [
+  ['committed', 'begin', 'interrupted: part meet'],
+  ['committed', 'written-back', 'interrupted: part meet'],
+  ['committed', 'connected', 'interrupted: part meet'],
+  ['committed', 'accept', 'interrupted: part meet'],
+  ['committed', 'refuse', 'interrupted: part meet'],
+  ['committed', 'channels-open', 'interrupted: part meet'],
+  ['committed', 'captured', 'interrupted: part meet'],
+  ['committed', 'loaded', 'interrupted: part meet'],
+  ['committed', 'complete', 'interrupted: part meet'],
+  ['committed', 'met', 'interrupted: part meet'],
+  ['committed', 'rejoined', 'interrupted: part meet'],
+  ['committed', 'channels-broken', 'interrupted: part meet'],
+  ['committed', 'failure', 'interrupted: part meet'],
+  ['rejoining', 'begin', 'interrupted: part meet'],
+  ['rejoining', 'written-back', 'interrupted: part meet'],
+  ['rejoining', 'connected', 'interrupted: part meet'],
+  ['rejoining', 'accept', 'interrupted: part meet'],
+  ['rejoining', 'refuse', 'interrupted: part meet'],
+  ['rejoining', 'channels-open', 'interrupted: part meet'],
+  ['rejoining', 'captured', 'interrupted: part meet'],
+  ['rejoining', 'loaded', 'interrupted: part meet'],
+  ['rejoining', 'running', 'interrupted: part meet'],
+  ['rejoining', 'met', 'interrupted: part meet'],
+  ['rejoining', 'abort', 'interrupted: part meet'],
+  ['rejoining', 'channels-broken', 'interrupted: part meet'],
+  ['rejoining', 'failure', 'interrupted: part meet'],
+  ['draining', 'begin', 'interrupted: part meet'],
+  ['draining', 'written-back', 'interrupted: part meet'],
+  ['draining', 'connected', 'interrupted: part meet'],
+  ['draining', 'accept', 'interrupted: part meet'],
+  ['draining', 'refuse', 'interrupted: part meet'],
+  ['draining', 'channels-open', 'interrupted: part meet'],
+  ['draining', 'captured', 'interrupted: part meet'],
+  ['draining', 'loaded', 'interrupted: part meet'],
+  ['draining', 'running', 'interrupted: part meet'],
+  ['draining', 'met', 'interrupted: part meet'],
+  ['draining', 'rejoined', 'interrupted: part meet'],
+  ['draining', 'abort', 'interrupted: part meet'],
+  ['draining', 'channels-broken', 'interrupted: part meet'],
+  ['draining', 'failure', 'interrupted: part meet'],
+];
 
 const ROWS = Object.entries(TABLE).flatMap(([phase, row]) =>
   Object.entries(row).map(([event, step]) => [phase as SourcePhase, event as Event['type'], step] as const),
 );
 
 /** The next phase, then the actions in order. */
-function outcome(phase: SourcePhase, event: Event['type'], acknowledged = false): string {
-  const { state, actions } = stepSource(STATES[phase], EVENTS[event], { acknowledged });
+function outcome(phase: SourcePhase, event: Event['type'], acknowledged = false, recovers = false): string {
+  const { state, actions } = stepSource(STATES[phase], EVENTS[event], { acknowledged, recovers });
   return [`${state.phase}:`, ...actions.map((action) => action.type)].join(' ');
 }
 
 function actions(phase: SourcePhase, event: Event['type']) {
-  return stepSource<'control', 'capture'>(STATES[phase], EVENTS[event]).actions;
+  return stepSource<'control', 'capture'>(STATES[phase], EVENTS[event], { acknowledged: false, recovers: false })
+    .actions;
 }
 
 describe('stepSource', () => {
@@ -311,6 +442,48 @@ describe('stepSource', () => {
     expect(outcome(phase, event)).toBe(expected);
   });
 
+  it.each(RECOVERS)('%s, %s -> %s, where the destination can be met again', (phase, event, expected) => {
+    expect(outcome(phase, event, false, true)).toBe(expected);
+  });
+
+  it('does what the destination says that it is when they meet again', () => {
+    const meets = (standing: Standing, ranThere: boolean): string => {
+      const state = { phase: 'interrupted', ranThere, broke } as const;
+      const step = stepSource<'control', 'capture'>(state, { ...EVENTS.met, standing });
+      return [`${step.state.phase}:`, ...step.actions.map(({ type }) => type)].join(' ');
+    };
+    const gone: Standing = { is: 'lost', reason: 'it was stopped' };
+    expect(meets({ is: 'never-ran' }, false)).toBe('failed: send-bye resume-guest hang-up fail');
+    // It has said that the guest runs there: to run it here would be the second time.
+    expect(meets({ is: 'never-ran' }, true)).toBe('lost: hang-up lose');
+    for (const ranThere of [true, false]) {
+      expect(meets({ is: 'runs', missing }, ranThere)).toBe('rejoining: rejoin');
+      expect(meets({ is: 'whole', complete }, ranThere)).toBe('done: send-bye hang-up finish');
+      expect(meets(gone, ranThere)).toBe('lost: hang-up lose');
+    }
+  });
+
+  it('does not hear what comes on another connection than the last', () => {
+    const state = { ...STATES.draining, generation: 3 } as State;
+    for (const event of [EVENTS.failure, EVENTS['channels-broken'], EVENTS.running, EVENTS.lost, EVENTS.complete]) {
+      for (const generation of [0, 2, 4]) {
+        expect(stepSource(state, { ...event, generation } as Event)).toEqual({ state, actions: [] });
+      }
+      expect(stepSource(STATES.interrupted, { ...event, generation: 0 } as Event).actions).toEqual([]);
+    }
+    expect(stepSource(state, { ...EVENTS.failure, generation: 3 }).state.phase).toBe('interrupted');
+  });
+
+  it('knows whether a guest ran there, when somebody gives the destination up', () => {
+    for (const ranThere of [true, false]) {
+      const { actions: all } = stepSource<'control', 'capture'>(
+        { phase: 'interrupted', ranThere, broke },
+        EVENTS['give-up'],
+      );
+      expect(all).toEqual([{ type: 'lose', reason, ranThere }]);
+    }
+  });
+
   it.each<[SourcePhase, Event['type'], unknown]>([
     ['connecting', 'connected', { type: 'send-hello', control: 'control' }],
     ['greeting', 'accept', { type: 'open-channels', control: 'control' }],
@@ -324,7 +497,7 @@ describe('stepSource', () => {
 
   it('ends with what the destination said at the end, if it could', () => {
     expect(actions('draining', 'complete').at(-1)).toEqual({ type: 'finish', complete });
-    const { actions: cut } = stepSource(STATES.draining, EVENTS.failure, { acknowledged: true });
+    const { actions: cut } = stepSource(STATES.draining, EVENTS.failure, { acknowledged: true, recovers: true });
     expect(cut.at(-1)).toEqual({ type: 'finish', complete: undefined });
   });
 
@@ -342,7 +515,8 @@ describe('stepSource', () => {
       state = stepSource(state, EVENTS[event]).state;
     }
     expect(state).toEqual(STATES.committed);
-    expect(stepSource(state, { type: 'channels-broken', reason: broke }).state).toEqual(STATES.doubtful);
+    const old = { acknowledged: false, recovers: false };
+    expect(stepSource(state, { type: 'channels-broken', reason: broke }, old).state).toEqual(STATES.doubtful);
     expect(stepSource(state, EVENTS.running).state).toEqual(STATES.draining);
   });
 

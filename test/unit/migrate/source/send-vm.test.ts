@@ -19,6 +19,7 @@ class FakeControl extends EventEmitter {
   roundTripMicros = 200;
   remote = { host: '192.0.2.7', port: 1 };
   closed = 0;
+  version = 7;
   ping = () => {};
   caughtUp = async () => {};
   bearLongSilence = () => void this.sent.push('(bears long silence)');
@@ -34,13 +35,19 @@ class FakeControl extends EventEmitter {
 }
 
 class FakeChannels {
+  lacking: unknown;
+  parted = 0;
+  pushingOn = 0;
+  part = async () => void this.parted++;
+  rejoin = async (_address: unknown, lacking: unknown) => void (this.lacking = lacking);
+  pushOn = () => void this.pushingOn++;
   allOpen = true;
   allAcknowledged = false;
   asked = 0;
   closed = 0;
   pushing = false;
   opening = Promise.resolve();
-  failed: (reason: PostcopyError) => void = () => {};
+  failed: (reason: PostcopyError, generation: number) => void = () => {};
   openedAt: unknown;
   open = (address: unknown) => {
     this.openedAt = address;
@@ -114,6 +121,7 @@ function sending(): SendVm {
     output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
     onCommit: () => void log.push('committed'),
     onHeld: (reason) => void log.push(`held: ${reason.message}`),
+    onInterrupted: (it) => void log.push(it === undefined ? 'met' : 'interrupted'),
   };
   return new SendVm(options, {
     connect: (...all) => connect(...all),
@@ -363,7 +371,7 @@ describe('SendVm', () => {
 
   it('lets the guest go on that the destination gives back after a page channel broke', async () => {
     const send = await untilCommit();
-    channels.failed(new PostcopyError('LINK_LOST', 'a page channel broke'));
+    channels.failed(new PostcopyError('LINK_LOST', 'a page channel broke'), 0);
     control.says('abort', { reason: 'the page channels broke before COMMIT' });
     expect((await send.outcome).status).toBe('failed');
     expect(log).toEqual(['paused', 'committed', 'goes on']);
@@ -402,5 +410,91 @@ describe('SendVm', () => {
     await until(() => expect(progress.mock.calls.length).toBeGreaterThan(2));
     control.says('complete', COMPLETE);
     expect((await send.outcome).status).toBe('completed');
+  });
+
+  describe('with a destination that can be met again', () => {
+    const complete = {
+      ...{ faultWaitUs: { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }, vcpuBlockedMs: 0 },
+      ...{ peakBytes: 0, overheadBytes: 0 },
+    };
+    let first: FakeControl;
+    let again: FakeControl[];
+
+    beforeEach(() => {
+      first = control;
+      first.version = 8;
+      again = [];
+      connect = async (_address, _id, _signal, _version, generation = 0) => {
+        if (generation === 0) return first as never;
+        const next = new FakeControl();
+        next.version = 8;
+        again.push(next);
+        return next as never;
+      };
+    });
+
+    /** The destination that is met in this try says what it is. */
+    async function says(attempt: number, standing: Body<'standing'>): Promise<void> {
+      await until(() => expect(again[attempt]?.listenerCount('message')).toBeGreaterThan(0));
+      again[attempt]!.says('standing', standing);
+    }
+
+    it('sends what is lacking, and tells that it was interrupted and is no more', async () => {
+      const send = await untilPush();
+      first.emit('broken', gone);
+      await says(0, { is: 'runs', missing: Uint8Array.of(1, 2) });
+      await until(() => expect(again[0]!.sent).toEqual(['(bears long silence)', 'pushing']));
+      expect([channels.parted, channels.pushingOn, first.closed]).toEqual([1, 1, 1]);
+      expect(channels.lacking).toEqual(Uint32Array.of(1, 2));
+      expect(log).toEqual(['paused', 'committed', 'interrupted', 'met']);
+      again[0]!.says('complete', complete);
+      expect((await send.outcome).status).toBe('completed');
+      expect(again[0]!.sent.at(-1)).toBe('bye');
+    });
+
+    it('tries again until it is told, each time on another generation', async () => {
+      const send = await untilPush();
+      first.emit('broken', gone);
+      await until(() => expect(again[0]?.listenerCount('broken')).toBeGreaterThan(0));
+      again[0]!.emit('broken', gone);
+      await says(1, { is: 'whole', complete });
+      expect((await send.outcome).status).toBe('completed');
+      expect(again).toHaveLength(2);
+    });
+
+    it('goes on here with a guest that never ran there', async () => {
+      const send = await untilCommit();
+      channels.failed(gone, 0);
+      await says(0, { is: 'never-ran' });
+      expect((await send.outcome).status).toBe('failed');
+      expect(log).toEqual(['paused', 'committed', 'interrupted', 'goes on']);
+      expect(again[0]!.sent).toEqual(['bye']);
+    });
+
+    it('is in doubt about a destination that is given up of which it has heard nothing, and of no other', async () => {
+      const send = await untilCommit();
+      first.emit('broken', gone);
+      await until(() => expect(send.interruption).toMatchObject({ ranThere: false, attempts: 1 }));
+      send.cancel(tooLate);
+      send.giveUp(tooLate);
+      expect(await send.outcome).toMatchObject({ status: 'link-lost', inDoubt: true });
+    });
+
+    it('does not wait for a pause to end when somebody says where the destination is', async () => {
+      const send = await untilPush();
+      const asked: unknown[] = [];
+      connect = async (address) => {
+        asked.push(address);
+        throw new PostcopyError('UNREACHABLE', 'nobody answers');
+      };
+      first.emit('broken', gone);
+      await until(() => expect(send.interruption?.lastError).toBe('nobody answers'));
+      send.recover({ host: 'elsewhere', port: 2 });
+      await until(() => expect(asked).toContainEqual({ host: 'elsewhere', port: 2 }));
+      send.giveUp(tooLate);
+      const summary = await send.outcome;
+      expect(summary).toMatchObject({ status: 'link-lost' });
+      expect(summary).not.toHaveProperty('inDoubt');
+    });
   });
 });

@@ -144,6 +144,8 @@ describe('encodeMessage', () => {
     ['abort', 13],
     ['ram', 14],
     ['lost', 15],
+    ['standing', 16],
+    ['pushing', 17],
   ])('%s has tag %d', (type, tag) => {
     expect(encodeMessage(type, {} as never)[4]).toBe(tag);
   });
@@ -203,7 +205,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(STREAM.slice(PING.length - 1, PING.length))).toEqual(MESSAGES.slice(0, 1));
   });
 
-  it.each([0, 16, 17, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
+  it.each([0, 18, 19, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
     const header = frame(tag, new Uint8Array(0), 1);
     expect(badPeer(() => new FrameDecoder().push(header))).toContain(String(tag));
   });

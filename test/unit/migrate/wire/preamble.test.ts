@@ -25,7 +25,7 @@ describe('preamble', () => {
   it('is read back, also out of the middle of a buffer, and copied', () => {
     const buffer = Uint8Array.from([9, 9, 9, ...BULK_3, 9]);
     const preamble = decodePreamble(buffer.subarray(3, 35));
-    expect(preamble).toEqual({ version: 8, channel: 'bulk', index: 3, id: ID });
+    expect(preamble).toEqual({ version: 8, channel: 'bulk', index: 3, generation: 0, id: ID });
     buffer.fill(0);
     expect([...preamble.id]).toEqual([...ID]);
   });

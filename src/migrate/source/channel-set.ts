@@ -1,0 +1,116 @@
+/**
+ * The page channels of one generation at the source, with the workers that serve them: from connecting to the end of the
+ * workers. A migration whose connections broke goes on with another set.
+ */
+import { availableParallelism } from 'node:os';
+import type { PostcopyError } from '../../errors.js';
+import { native, type Socket } from '../../native.js';
+import { GoSignal } from '../../threads/go-signal.js';
+import type { PageWorker } from '../../threads/page-worker.js';
+import { allOpen } from '../link/all-open.js';
+import type { MigrationAddress } from '../link/open-channel.js';
+import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
+import { Counters } from '../report/counters.js';
+import type { SourceJob } from './job.js';
+
+export interface PageChannel extends PlannedChannel {
+  counters: Counters;
+  socket?: Socket | undefined;
+}
+
+interface ChannelWorker {
+  worker: PageWorker<SourceJob>;
+  channels: PageChannel[];
+}
+
+/** What all sets of a migration share. */
+export type SharedJob = Omit<SourceJob, 'channels' | 'signal' | 'wakeFd'>;
+
+export class ChannelSet {
+  readonly channels: PageChannel[];
+  readonly #signal = new GoSignal();
+  readonly #wakeFd = native.createEventFd();
+  readonly #starting: Promise<ChannelWorker>[];
+  readonly #workers: ChannelWorker[] = [];
+  #ended: Promise<void> | undefined;
+
+  /** `start`: gives the next worker; one that is ready, or is started. */
+  constructor(
+    readonly job: SharedJob,
+    bulkChannels: number,
+    start: () => Promise<PageWorker<SourceJob>>,
+    readonly failed: (reason: PostcopyError) => void,
+  ) {
+    const plan = planWorkers(bulkChannels, availableParallelism()).map((channels) =>
+      channels.map((channel): PageChannel => ({ ...channel, counters: new Counters() })),
+    );
+    this.channels = plan.flat();
+    this.#starting = plan.map((channels) => this.#start(start(), channels));
+    for (const starting of this.#starting) starting.catch(() => {}); // told by open()
+  }
+
+  /** Connects all channels. Throws when the destination does not take one. */
+  async open(address: MigrationAddress): Promise<void> {
+    const workers = await Promise.all(this.#starting);
+    await Promise.all(workers.map((worker) => this.#open(worker, address)));
+  }
+
+  async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
+    const started = { worker: await worker, channels };
+    this.#workers.push(started);
+    return started;
+  }
+
+  async #open({ worker, channels }: ChannelWorker, address: MigrationAddress): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      let opened = 0;
+      worker.on('channel-open', ({ socketHandle }) => {
+        channels[opened++]!.socket = new native.Socket(null, socketHandle);
+        if (opened === channels.length) resolve();
+      });
+      worker.onFailed((reason) => {
+        reject(reason);
+        this.failed(reason);
+      });
+      worker.run({
+        ...this.job,
+        channels: channels.map(({ kind, index, counters }) => ({
+          address: { ...address, channel: kind, index },
+          counters: counters.buffer,
+        })),
+        signal: this.#signal.buffer,
+        wakeFd: this.#wakeFd,
+      });
+    });
+  }
+
+  /** As far as the kernel knows. */
+  get allOpen(): boolean {
+    return allOpen(this.channels.flatMap(({ socket }) => socket ?? []));
+  }
+
+  /** The guest runs at the destination: the push begins, and pages it has are released here. */
+  startPush(): void {
+    this.#signal.handOver();
+    native.signalEventFd(this.#wakeFd);
+  }
+
+  /** Ends the workers and closes the channels; their counts stay. */
+  end(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
+    this.#signal.stop();
+    native.signalEventFd(this.#wakeFd);
+    await Promise.allSettled(this.#starting);
+    for (const { socket } of this.channels) socket?.shutdown();
+    await Promise.all(this.#workers.map(({ worker }) => worker.end()));
+    for (const channel of this.channels) {
+      channel.socket?.close();
+      channel.socket = undefined;
+    }
+    native.closeFd(this.#wakeFd);
+  }
+}
