@@ -23,6 +23,7 @@
  *   OUTPUT that has come since, if any          ->
  *   COMMIT epoch                                ->    from here the source runs this epoch only if it is given back
  *                                               <-  RUNNING
+ *   PUSHING                                     ->    the source knows that the guest runs: it may go on running for ever
  *                                               <-  REQUEST pages     (urgent)
  *   PAGE                                        ->                    (urgent)
  *   EXTENT of pages, ZERO                       ->                    (bulk)
@@ -32,8 +33,21 @@
  *                                               <-  COMPLETE
  *   BYE                                         ->
  *
+ * A connection that breaks behind COMMIT is replaced, with all the others: the source opens new ones whose preambles have the
+ * same migration and the next generation, as often as it takes. The destination speaks first there:
+ *
+ *   control channel of generation n             ->
+ *                                               <-  STANDING  never-ran, runs with the pages that it lacks, whole, or lost
+ *   runs:      opens urgent and bulk channels of
+ *              generation n, then PUSHING       ->    and on as above, from REQUEST on
+ *   never-ran: BYE                              ->    the guest goes on at the source
+ *   whole:     BYE                              ->    as for COMPLETE
+ *
+ * Until PUSHING comes (or a page of the push, or BYE), the guest runs for ALONE_MS at most. A source of which nothing is heard
+ * may take the guest back after ALONE_AT_MOST_MS, if a person answers for that.
+ *
  * PING is answered by PONG at any time; a side that hears nothing for LINK_TIMEOUT_MS, behind RUNNING for
- * HANDED_OVER_LINK_TIMEOUT_MS, takes the link for lost. Before COMMIT either side may send ABORT; the destination also in
+ * RECOVERABLE_LINK_TIMEOUT_MS, takes the link for broken (version 7: HANDED_OVER_LINK_TIMEOUT_MS, and for lost). Before COMMIT either side may send ABORT; the destination also in
  * place of RUNNING, and then it never runs this epoch, so that the source may. LOST in place of COMPLETE says why the guest
  * stands still at the destination, short of pages. A closed connection never means success.
  *
@@ -46,7 +60,8 @@
  * ignores names that it does not know, and neither end uses one that was not chosen. A message of an unknown type breaks the
  * protocol.
  *
- *   8  HELLO has `paused`, `cpu` and `constantMsrs`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
+ *   8  a broken link comes back: STANDING, PUSHING, and `generation` in the preamble; HELLO has `paused`, `cpu` and
+ *      `constantMsrs`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
  *   7  the oldest that is spoken
  */
 export const PROTOCOL_VERSIONS = [8, 7] as const;
