@@ -20,7 +20,7 @@ import { kvmMachine } from './kvm-machine.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
 import type { Clocks, ClocksMoment, MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
-import { CLOSE_WAIT_MS, closeVcpus } from './vcpus.js';
+import { CLOSE_WAIT_MS, closeVcpus, excuseStandstill } from './vcpus.js';
 
 export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
 
@@ -150,6 +150,14 @@ export class Machine {
     this.#held = false;
     if (this.#shouldRun) this.resume();
     this.devices.resume().catch(() => {});
+  }
+
+  /** Its vCPUs may have stood still for long, for pages that are about to come. */
+  async excuseStandstill(): Promise<void> {
+    await excuseStandstill(
+      this.vcpus,
+      () => this.#shouldRun && !this.#held && !this.#halted && this.#closing === undefined,
+    );
   }
 
   /** The guest's TSC frequency: the host's own as long as no other was set; 0 if KVM does not say. */

@@ -1,4 +1,5 @@
 /** The vCPUs of a machine, from the first to the last moment of their threads. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cleanup } from '../basics/cleanup.js';
 import { Deadline } from '../basics/deadline.js';
 import { native, type NativeVcpu, type NativeVm } from '../native.js';
@@ -15,6 +16,30 @@ export function createVcpus(vm: NativeVm, count: number, cleanup: Cleanup): Nati
     cleanup.add(() => void vcpu.close(CLOSE_WAIT_MS));
     return vcpu;
   });
+}
+
+/** Between two looks at vCPUs that wait for pages. */
+const LOOK_MS = 1;
+
+/**
+ * vCPUs may have stood still for long, in faults on pages that did not come: each parks as soon as it can, its guest's
+ * watchdogs are told, which would take it for a lockup otherwise, and it goes on. Over early when `goesOn` says that somebody
+ * else has them stand still by now.
+ */
+export async function excuseStandstill(vcpus: readonly NativeVcpu[], goesOn: () => boolean): Promise<void> {
+  const asked = new Set(vcpus);
+  for (const vcpu of asked) vcpu.requestPause();
+  for (;;) {
+    if (!goesOn()) return;
+    for (const vcpu of asked) {
+      if (!vcpu.waitParked(0)) continue;
+      asked.delete(vcpu);
+      vcpu.notePaused();
+      vcpu.resume();
+    }
+    if (asked.size === 0) return;
+    await delay(LOOK_MS);
+  }
 }
 
 /**

@@ -70,6 +70,9 @@ const PARTS: PrepareParts = {
   rehearse: rehearseLoading,
 };
 
+/** Watchdogs of guests have patience for longer. */
+const NOTICED_MS = 1000;
+
 const DEADLINES: Partial<Record<destination.DestinationPhase, number>> = {
   waiting: ANSWER_TIMEOUT_MS,
   checking: ANSWER_TIMEOUT_MS,
@@ -96,6 +99,8 @@ export class ReceiveVm {
   /** The source may have handed the VM over, and has not said that it knows how that ended. */
   #mayAsk = false;
   #loadedAt = 0;
+  /** Since when the source has been away. */
+  #apartSince: number | undefined;
   readonly #told = new Deferred<void>();
   /** What the source was told when all of the VM was here. */
   #complete: Complete | undefined;
@@ -308,6 +313,7 @@ export class ReceiveVm {
   async #part({ arrival, reason }: Extract<Action, { type: 'part' }>): Promise<void> {
     clearInterval(this.#progressTimer);
     this.#control.close();
+    this.#apartSince ??= native.monotonicMicros();
     this.#hooks.onInterrupted(reason);
     await arrival.channels.part();
   }
@@ -316,8 +322,16 @@ export class ReceiveVm {
     this.#takeOn(generation);
     const missing = await arrival.channels.rejoin(generation);
     this.#control.send('standing', { is: 'runs', missing: encodeRamMap(missing) });
+    this.#excuse(arrival);
     this.#tellProgress(arrival);
     this.#hooks.onMet();
+  }
+
+  /** The guest's watchdogs, of an interruption that they may have noticed. */
+  #excuse({ machine }: Arrival): void {
+    const apartMs = (native.monotonicMicros() - (this.#apartSince ?? Infinity)) / 1000;
+    this.#apartSince = undefined;
+    if (apartMs > NOTICED_MS) harmlessly('telling watchdogs of an interruption', () => machine.excuseStandstill());
   }
 
   #sendWhole(arrival: Arrival, generation: number): void {

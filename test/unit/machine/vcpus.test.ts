@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { native, type NativeVcpu } from '../../../src/native.js';
-import { closeVcpus } from '../../../src/machine/vcpus.js';
+import { closeVcpus, excuseStandstill } from '../../../src/machine/vcpus.js';
 
 it('waits for all vCPUs that are stuck no longer than for one', () => {
   let now = 0;
@@ -18,4 +18,38 @@ it('waits for all vCPUs that are stuck no longer than for one', () => {
   expect(closeVcpus([vcpu('a', 0.5), vcpu('b', Infinity), vcpu('c', Infinity), vcpu('d', 1)], 1000)).toBe(false);
   expect(told).toEqual(['a', 'b', 'c', 'd', 'a 1000', 'b 1000', 'c 10', 'd 10']);
   expect(closeVcpus([vcpu('a', 1), vcpu('b', 1)], 1000)).toBe(true);
+});
+
+/** One that parks when its page has come. */
+function waiting(name: string, log: string[]) {
+  const vcpu = {
+    parks: false,
+    requestPause: () => void log.push(`${name} is asked`),
+    waitParked: () => vcpu.parks,
+    notePaused: () => log.push(`${name} is excused`) > 0,
+    resume: () => void log.push(`${name} goes on`),
+  };
+  return vcpu;
+}
+
+it('excuses each vCPU as soon as its page has come, and has it go on', async () => {
+  const log: string[] = [];
+  const [a, b] = [waiting('a', log), waiting('b', log)];
+  b.parks = true;
+  const over = excuseStandstill([a, b] as unknown as NativeVcpu[], () => true);
+  expect(log).toEqual(['a is asked', 'b is asked', 'b is excused', 'b goes on']);
+  a.parks = true;
+  await over;
+  expect(log.slice(4)).toEqual(['a is excused', 'a goes on']);
+});
+
+it('leaves vCPUs to whoever has them stand still meanwhile', async () => {
+  const log: string[] = [];
+  const vcpu = waiting('a', log);
+  let goesOn = true;
+  const over = excuseStandstill([vcpu] as unknown as NativeVcpu[], () => goesOn);
+  goesOn = false;
+  vcpu.parks = true;
+  await over;
+  expect(log).toEqual(['a is asked']);
 });
