@@ -12,7 +12,7 @@ interface FakeWorker extends EventEmitter {
 const workers: FakeWorker[] = [];
 let closesAfterMs = 0;
 
-vi.mock('node:worker_threads', async () => {
+vi.mock('node:worker_threads', async (importOriginal) => {
   const { EventEmitter } = await import('node:events');
   /** Loads at once, and answers 'close' and nothing else. */
   class Worker extends EventEmitter {
@@ -35,7 +35,7 @@ vi.mock('node:worker_threads', async () => {
 
     unref(): void {}
   }
-  return { Worker };
+  return { ...(await importOriginal<object>()), Worker };
 });
 
 const ended = expect.objectContaining({ code: 'INTERNAL' });

@@ -243,8 +243,7 @@ describe('Incoming', () => {
 
   it('lets in a source that comes again, and page channels of its generation, of no other migration', async () => {
     const vm = admitted();
-    const other = Uint8Array.from(ID).fill(7);
-    const strange = comes('control', { generation: 2, id: other });
+    const strange = comes('control', { generation: 2, id: OTHER_ID });
     comes('control', { generation: 2 });
     comes('bulk', { generation: 2, index: 1 });
     expect(answer(strange)).toBe('stranger');
