@@ -12,7 +12,7 @@ interface FakeWorker extends EventEmitter {
 const workers: FakeWorker[] = [];
 let closesAfterMs = 0;
 
-vi.mock('node:worker_threads', async (importOriginal) => {
+vi.mock('../../../src/threads/worker-code.js', async () => {
   const { EventEmitter } = await import('node:events');
   /** Loads at once, and answers 'close' and nothing else. */
   class Worker extends EventEmitter {
@@ -35,7 +35,11 @@ vi.mock('node:worker_threads', async (importOriginal) => {
 
     unref(): void {}
   }
-  return { ...(await importOriginal<object>()), Worker };
+  return {
+    WorkerCode: class {
+      start = (): Worker => new Worker();
+    },
+  };
 });
 
 const ended = expect.objectContaining({ code: 'INTERNAL' });
