@@ -5,8 +5,8 @@ import { Lab } from '../support/lab/lab.js';
 import type { RemoteProcess } from '../support/lab/remote-process.js';
 
 // The source is lost after COMMIT, with a stock guest: while it waits for a page it runs something else (KVM's asynchronous
-// page faults), and a worker of the kernel waits for the page, which no signal reaches. However such a VM ends, its process
-// and the kernel's worker have to go.
+// page faults), and a worker of the kernel waits for the page, which no signal reaches. The VM waits for its source to come
+// again, which it never does; however such a VM is ended, its process and the kernel's worker have to go.
 
 const PORT = 7200;
 /** For many in a row: POSTCOPY_LAB_TRIES=20 scripts/lab end-after-loss. */
@@ -54,7 +54,7 @@ async function waitForPages(): Promise<ShortVm> {
 async function loseTheSource(): Promise<ShortVm> {
   const short = await waitForPages();
   short.vm.here.process.kill('SIGKILL');
-  await short.receiver.output(/of the VM were still there/, COME_LIMIT_MS);
+  await short.receiver.output(/ runs on here, and waits only where it needs one of the /, COME_LIMIT_MS);
   return short;
 }
 
