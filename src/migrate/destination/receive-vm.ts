@@ -131,6 +131,8 @@ export class ReceiveVm {
 
   /** The source has come again, on a connection of a later generation; also when the hand-over is over. */
   meet(control: Control, generation: number): void {
+    // The source itself has given it up for a later one.
+    if (generation <= this.#generation) return control.close();
     this.#listen(control, generation);
     this.#waiting.set(generation, control);
     this.#drive.push({ type: 'met', generation });
@@ -297,7 +299,11 @@ export class ReceiveVm {
       this.#control.bearLongSilence();
     }
     raiseGuest(machine.vcpus);
-    machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
+    try {
+      machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
+    } catch (error) {
+      return { type: 'not-run', reason: error as Error };
+    }
     this.#control.send('running', { afterMicros: native.monotonicMicros() - commit.at });
     lowerMainThread();
     this.#hooks.onRunning(machine, hello);

@@ -69,6 +69,8 @@ export type DestinationEvent<Arrival> = { generation?: number } & (
   | { type: 'all-installed' }
   /** The guest is over: nobody will read what is missing. */
   | { type: 'not-needed' }
+  /** It could not be begun: no vCPU has run. */
+  | { type: 'not-run'; reason: Error }
   /** The source knows that the guest runs here. */
   | { type: 'pushing' }
   /** The source has come again. */
@@ -138,6 +140,7 @@ export function stepDestination<A>(
   if (facts.pushed && isRunning(state) && !state.known) return afterKnown(state, event, facts);
   if (event.type === 'cancel') return giveUp(state, event.reason, facts);
   if (event.type === 'failure') return fail(state, event.reason, facts);
+  if (event.type === 'not-run' && state.phase === 'running') return neverRan(state.arrival, event.reason);
   if (event.type === 'met') return met(state, event.generation, facts);
   if (OF_A_GUEST_THAT_RUNS.has(event.type) && !isRunning(state)) return step(state);
   const reason = new Error(`the source sent ${event.type} out of turn, while ${state.phase}`);
@@ -259,10 +262,8 @@ function fail<A>(state: DestinationState<A>, reason: Error, facts: DestinationFa
       return step({ phase: 'failed' }, { type: 'send-abort', reason }, { type: 'call-off', reason });
     case 'accepted':
     case 'loading':
-    case 'loaded': {
-      const { arrival } = state;
-      return step({ phase: 'failed' }, { type: 'send-abort', reason }, { type: 'discard', arrival, reason });
-    }
+    case 'loaded':
+      return neverRan(state.arrival, reason);
     case 'running': {
       const { arrival } = state;
       // COMPLETE goes out if it still can.
@@ -283,6 +284,10 @@ function fail<A>(state: DestinationState<A>, reason: Error, facts: DestinationFa
     case 'lost':
       return { state, actions: [] };
   }
+}
+
+function neverRan<A>(arrival: A, reason: Error): DestinationStep<A> {
+  return step({ phase: 'failed' }, { type: 'send-abort', reason }, { type: 'discard', arrival, reason });
 }
 
 function giveUp<A>(state: DestinationState<A>, reason: Error, facts: DestinationFacts): DestinationStep<A> {

@@ -9,8 +9,8 @@ import type { PrepareParts } from '../../../../src/migrate/destination/prepare.j
 import { ReceiveVm, type ReceiveHooks } from '../../../../src/migrate/destination/receive-vm.js';
 import { WaitHistogram } from '../../../../src/migrate/report/wait-histogram.js';
 import type { Body, Hello, Message, MessageType } from '../../../../src/migrate/wire/message.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
-import type { Socket } from '../../../../src/native.js';
+import { ALONE_MS, ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
+import { native, type Socket } from '../../../../src/native.js';
 
 const PAGES = 256;
 const HELLO = {
@@ -50,6 +50,11 @@ class FakeControl extends EventEmitter {
 }
 
 class FakeChannels {
+  part = async () => void log.push('(parted)');
+  rejoin = async (generation: number) => {
+    log.push(`(rejoins ${generation})`);
+    return Uint32Array.of(8, 2);
+  };
   readonly pages = PAGES;
   readonly wholeBlocks = 'whole blocks';
   attached = true;
@@ -85,7 +90,9 @@ function fakeMachine() {
     tryMsrs: (): string[] => [],
     hostDevices: { takeOver: async () => void log.push('(takes disks)'), requireSamples: async () => {} },
     restore: async () => void log.push('(restored)'),
-    resumeAfter: () => void log.push('(runs)'),
+    resumeAfter: (): void => void log.push('(runs)'),
+    hold: () => void log.push('(held)'),
+    letGoOn: () => void log.push('(goes on)'),
     devices: { pause: async () => void log.push('(devices pause)') },
     close: async () => {
       log.push('(machine closed)');
@@ -369,5 +376,98 @@ describe('ReceiveVm', () => {
     control.emit('broken', gone);
     expect((await vm.outcome).status).toBe('failed');
     expect(log.at(-1)).toBe('(let go)');
+  });
+
+  it('gives back a guest that it could not begin to run', async () => {
+    await untilLoaded();
+    machine.resumeAfter = () => {
+      throw new Error('KVM takes no clock');
+    };
+    control.says('commit', { epoch: 3, sinceClockMicros: 0 });
+    expect(await vm.outcome).toMatchObject({ status: 'failed', reason: { message: 'KVM takes no clock' } });
+    expect(control.bodies.abort).toEqual({ reason: 'KVM takes no clock' });
+  });
+
+  describe('from a source that can come again', () => {
+    beforeEach(() => (control.version = 8));
+
+    /** On another connection. */
+    function comesAgain(generation: number): FakeControl {
+      const again = new FakeControl();
+      again.version = 8;
+      vm.meet(again as never, generation);
+      return again;
+    }
+
+    it('runs on when the link breaks, and says what is missing when it comes', async () => {
+      await untilRunning();
+      control.emit('broken', gone);
+      await until(() => expect(log).toEqual(['(interrupted: there closed the connection)', '(parted)']));
+      const again = comesAgain(1);
+      await until(() => expect(log.slice(2)).toEqual(['(rejoins 1)', 'STANDING', '(met)']));
+      expect(again.bodies.standing).toEqual({ is: 'runs', missing: encodeRamMap(Uint32Array.of(8, 2)) });
+      expect(vm.attach('bulk', 0, 0, SOCKET)).toBe(false);
+      expect(vm.attach('bulk', 0, 1, SOCKET)).toBe(true);
+      channels.pagesMissing = 0;
+      pages.allInstalled();
+      again.says('bye', {});
+      expect((await vm.outcome).status).toBe('completed');
+      expect(log).toContain('COMPLETE');
+    });
+
+    it('takes the newest connection for the source, whatever it thinks of the one before', async () => {
+      await untilRunning();
+      comesAgain(2);
+      await until(() => expect(log).toContain('(rejoins 2)'));
+      expect(control.closed).toBeGreaterThan(0);
+      control.emit('broken', gone);
+      expect(comesAgain(1).closed).toBe(1);
+      comesAgain(3);
+      await until(() => expect(log).toContain('(rejoins 3)'));
+      expect(log.filter((it) => it.startsWith('(rejoins'))).toEqual(['(rejoins 2)', '(rejoins 3)']);
+    });
+
+    it('halts a guest of which the source does not know for too long, until it does', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+      await untilRunning();
+      vi.advanceTimersByTime(ALONE_MS);
+      await until(() => expect(log).toContain('(held)'));
+      control.says('pushing', {});
+      await until(() => expect(log).toContain('(goes on)'));
+    });
+
+    it('does not halt a guest of which the source knows', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+      await untilRunning();
+      control.says('pushing', {});
+      control.emit('broken', gone);
+      await until(() => expect(log).toContain('(parted)'));
+      vi.advanceTimersByTime(10 * ALONE_MS);
+      await Promise.resolve();
+      expect(log).not.toContain('(held)');
+    });
+
+    it('says that it never ran the guest, also when it is asked after its end', async () => {
+      await untilLoaded();
+      control.emit('broken', gone);
+      expect((await vm.outcome).status).toBe('failed');
+      let told = false;
+      void vm.told.then(() => (told = true));
+      const again = comesAgain(1);
+      await until(() => expect(again.bodies.standing).toEqual({ is: 'never-ran' }));
+      expect(told).toBe(false);
+      again.says('bye', {});
+      await until(() => expect(told).toBe(true));
+    });
+
+    it('does not run a guest on a COMMIT that it reads too late', async () => {
+      await untilLoaded();
+      const now = native.monotonicMicros();
+      vi.spyOn(native, 'monotonicMicros').mockImplementation(() => now + 1000 * HAND_OVER_TIMEOUT_MS + 1);
+      control.says('commit', { epoch: 3, sinceClockMicros: 0 });
+      expect((await vm.outcome).status).toBe('failed');
+      vi.restoreAllMocks();
+      expect(log).not.toContain('(runs)');
+    });
   });
 });
