@@ -1,7 +1,7 @@
 /** A link that breaks behind COMMIT and comes back: nothing is lost, nothing runs twice. */
 import { describe, expect, test } from 'vitest';
 import { useCleanRoom } from '../support/clean-room.js';
-import { migrate, openLink, springOf, stops, type Link } from '../support/failing-link.js';
+import { migrate, movesAllTheSame, openLink, springOf, stops } from '../support/failing-link.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
 import { complaints, postcopy } from '../support/postcopy.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
@@ -18,17 +18,6 @@ const ANSWER_MS = 20_000;
 
 function source(): Promise<LoadedVm> {
   return startSource({ memory: '64M', fillMib: 32 });
-}
-
-async function movesAllTheSame(from: LoadedVm, link: Link): Promise<void> {
-  const end = await migrate(from, link.proxy.address);
-  expect(link.proxy.sprung).toBe(true);
-  expect(end.code, end.stderr).toBe(0);
-  expect(JSON.parse(end.stdout)).toMatchObject({ status: 'completed' });
-  expect((await from.vm.ended).code).toBe(0);
-  const guest = await link.destination.vm.guest();
-  expect(await verifyWhole(guest)).toBeGreaterThan(0);
-  await work(guest);
 }
 
 describe('the guest moves all the same, when behind COMMIT', () => {
