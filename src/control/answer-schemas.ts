@@ -150,7 +150,7 @@ export const statusSchema = z.object<Shape<VmStatus>>({
     ])
     .meta({
       description:
-        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; interrupted: the same, with a broken link, and the ends look for each other; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until what its devices have begun is done.',
+        'waiting, incoming: a VM is to come, or is being taken over; migrating: still runs here; handed-over: runs on the other host, which pulls its pages from here; interrupted: the same, with a broken link, and the ends look for each other; ending: the guest powered itself off, reset itself or failed while its pages still come, and stands still until the other host knows that the rest of them is not needed.',
     }),
   problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
   facts: factsSchema,

@@ -50,9 +50,10 @@ export function messageOf(over: Over): string {
 
 /** What has to come before the VM is over, or its guest starts again. */
 export function awaitedText({ what, again }: Over, pagesMissing: number, peer: string | undefined): string {
+  const other = peer ?? 'the other host';
   return (
-    `${what} and stands still; its last ${pagesMissing} pages are awaited from ${peer ?? 'the other host'}, ` +
-    `then it ${again ? 'starts again' : 'is over'}`
+    `${what} and stands still; as soon as ${other} knows that its last ${pagesMissing} pages are not needed, ` +
+    `it ${again ? 'starts again' : 'is over'}`
   );
 }
 

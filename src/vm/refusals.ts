@@ -65,7 +65,7 @@ function refusalText(name: string, state: State, asked: Asked, refusal: Refusal)
 
 /** Of a guest that is over, and reacts to nothing any more. */
 function noStop(name: string, state: State, advice: string): Problem {
-  const text = `${awaitsOf(state)}; its power can be cut, without them${advice}`;
+  const text = `${awaitsOf(state)}; its power can be cut at once${advice}`;
   return { text, facts: [{ kind: 'can-be-cut', name }] };
 }
 

@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Hello } from '../../src/migrate/wire/message.js';
 import { decodePreamble, encodePreamble, PREAMBLE_BYTES, VERDICTS } from '../../src/migrate/wire/preamble.js';
-import type { ProtocolVersion } from '../../src/migrate/wire/protocol.js';
+import { FEATURES, type ProtocolVersion } from '../../src/migrate/wire/protocol.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { FakeChannel, FakeDestination, greet, type FakeSettings } from '../support/fake-peers.js';
 import { startDestination, startSource, verifyWhole, work, type WaitingVm } from '../support/guest-vms.js';
@@ -114,7 +114,7 @@ describe('a destination', () => {
   test('takes a VM whose source has a policy that it does not know', async () => {
     const [hello, destination] = await Promise.all([realHello(), startDestination()]);
     const { control, chosen } = await choiceOf({ ...hello, prefetch: 'of-a-later-release' }, destination);
-    expect(chosen).toEqual([]);
+    expect(chosen).toEqual(FEATURES);
     control.socket.destroy();
     await destination.vm.ended;
   });
@@ -130,7 +130,7 @@ describe('a source', () => {
   test('offers its options and features to one of its own version', async () => {
     const { version, hello } = await offerTo({});
     expect(version).toBe(8);
-    expect(hello).toMatchObject({ bulkChannels: 1, prefetch: 'in-order', features: [] });
+    expect(hello).toMatchObject({ bulkChannels: 1, prefetch: 'in-order', features: FEATURES });
   });
 
   test('takes no feature that it has not offered: the guest goes on', async () => {

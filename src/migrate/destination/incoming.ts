@@ -60,6 +60,8 @@ type State =
 const TELL_MS = 600_000;
 /** The same where this process has nothing else to do. */
 const TELL_OF_FAILURE_MS = 120_000;
+/** The same where this process is asked to end. */
+const LAST_WORD_MS = 5000;
 
 export class Incoming {
   readonly #outcome = new Deferred<IncomingOutcome>();
@@ -118,8 +120,10 @@ export class Incoming {
   /** Stops listening; a VM on its way is given up, as if the link had broken. `why`: what the source is told then. */
   async close(why = 'the destination was stopped'): Promise<void> {
     this.#closing = true;
-    this.#closes.resolve();
     const state = this.#state;
+    // A guest that has come may be over before its source knows: that would look for this end for good.
+    if (state.at === 'complete') await within(state.vm.told, LAST_WORD_MS, () => {});
+    this.#closes.resolve();
     if (state.at !== 'waiting') state.vm.cancel(new PostcopyError('MIGRATION_FAILED', why));
     if (state.at === 'waiting' || mayTakeAnother(await state.vm.outcome)) {
       this.#fail(new PostcopyError('MIGRATION_FAILED', 'stopped before a VM came'));

@@ -400,8 +400,10 @@ export class ReceiveVm {
   }
 
   async #discard({ arrival, reason }: Extract<Action, { type: 'discard' }>, settled: Promise<void>): Promise<void> {
+    const control = this.#control;
     try {
-      this.#control.close();
+      // A source that the news reaches says so, and need not come again.
+      void this.told.then(() => control.close());
       await settled; // state may just be loaded into the machine
       await letGo(arrival.machine, arrival.channels);
     } finally {

@@ -278,7 +278,13 @@ function done<C, K>(control: C, event: SourceEvent<C, K>): SourceStep<C, K> {
 }
 
 function givenBack<C, K>(control: C, reason: Error): SourceStep<C, K> {
-  return step({ phase: 'failed' }, { type: 'resume-guest' }, { type: 'hang-up', control }, { type: 'fail', reason });
+  return step(
+    { phase: 'failed' },
+    { type: 'send-bye', control },
+    { type: 'resume-guest' },
+    { type: 'hang-up', control },
+    { type: 'fail', reason },
+  );
 }
 
 /** ranThere: this event says so. */

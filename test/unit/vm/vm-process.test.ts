@@ -315,7 +315,8 @@ describe('a guest that is over while its pages still arrive', () => {
     machine.devices.emit('power-off');
     expect(machine.halt).toHaveBeenCalledTimes(1);
     const awaited =
-      'the guest powered itself off and stands still; its last 7 pages are awaited from there:1, then it is over';
+      'the guest powered itself off and stands still; ' +
+      'as soon as there:1 knows that its last 7 pages are not needed, it is over';
     expect(vm.status()).toMatchObject({ state: 'ending', awaits: awaited });
     expect(notices).toContain(awaited);
     const refused = { code: 'WRONG_STATE', message: expect.stringContaining(awaited) };
@@ -370,7 +371,7 @@ describe('a guest that is over while its pages still arrive', () => {
     const { vm, machine, complete } = await arriving();
     Object.assign(machine, { vcpus: [{ waitParked: () => false }] });
     machine.devices.emit('vcpu-stopped', { vcpu: 0, reason: 8, detail: 0 });
-    expect(vm.status().awaits).toMatch(/^the guest cannot go on: .*KVM exit 8 and stands still; its last 7 pages/);
+    expect(vm.status().awaits).toMatch(/^the guest cannot go on: .*KVM exit 8 and stands still; .* its last 7 pages/);
     complete();
     expect(await vm.ended).toMatchObject({ reason: 'failed', code: 'GUEST_FAILED' });
   });

@@ -217,7 +217,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'lost: hang-up lose',
     met: 'lost: hang-up lose',
     rejoined: 'lost: hang-up lose',
-    abort: 'failed: resume-guest hang-up fail',
+    abort: 'failed: send-bye resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
     failure: 'lost: hang-up lose',
@@ -237,7 +237,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'lost: hang-up lose',
     met: 'lost: hang-up lose',
     rejoined: 'lost: hang-up lose',
-    abort: 'failed: resume-guest hang-up fail',
+    abort: 'failed: send-bye resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
     failure: 'lost: hang-up lose',
@@ -545,6 +545,7 @@ describe('stepSource', () => {
 
   it('says why the destination gave a guest back', () => {
     expect(actions('committed', 'abort')).toEqual([
+      { type: 'send-bye', control: 'control' },
       { type: 'resume-guest' },
       { type: 'hang-up', control: 'control' },
       { type: 'fail', reason },
