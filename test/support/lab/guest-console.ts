@@ -14,7 +14,7 @@ import { quote, type LabHost } from './host.js';
 import type { RemoteProcess } from './remote-process.js';
 
 const ANSWER_LIMIT_MS = 30_000;
-const JOIN_LIMIT_MS = 60_000;
+const JOIN_LIMIT_MS = 150_000;
 
 /** Joins the unix socket of `postcopy ... --serial unix:PATH`, which may have yet to appear. */
 export async function joinSerial(host: LabHost, socket: string): Promise<RemoteProcess> {
