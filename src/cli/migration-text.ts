@@ -23,7 +23,7 @@ export function summaryText(name: string, destination: string, summary: Migratio
 }
 
 function outcome(name: string, destination: string, { status, totalMs, inDoubt }: MigrationSummary): string {
-  if (status === 'completed') return `${name} runs at ${destination}, moved completely in ${formatDuration(totalMs)}`;
+  if (status === 'completed') return `${name} is at ${destination}, moved completely in ${formatDuration(totalMs)}`;
   if (inDoubt === true)
     return `${name} stands still here: the link to ${destination} was lost in the instant of the hand-over`;
   return `${name} is at ${destination} but may lack pages: the link was lost after the hand-over`;

@@ -251,18 +251,24 @@ export class Machine {
     }
   }
 
-  /** After pause() and releaseDevices(), whether they went well or not. Throws if another host has a disk by now. */
-  async goOn(): Promise<void> {
+  /**
+   * After pause() and releaseDevices(), whether they went well or not. `paused`: the devices alone. Throws if another host
+   * has a disk by now.
+   */
+  async goOn(paused = false): Promise<void> {
     await this.hostDevices.disks.relock(RELOCK_WAIT_MS);
-    this.#goOn();
+    this.#goOn(paused);
   }
 
-  /** All clocks go on where they would be if they had run on since that moment; then the vCPUs run. */
-  resumeAfter(state: MachineState, moment: ClocksMoment): void {
+  /**
+   * All clocks go on where they would be if they had run on since that moment; then the devices and the vCPUs run. If it is
+   * paused, vCPUs stay parked until resume().
+   */
+  resumeAfter(state: MachineState, moment: ClocksMoment, paused = false): void {
     this.kind.startClocks(this.#parts, state.cpu, moment.atMicros, this.tscKhz);
     // The worker does what it was asked before anything that a vCPU wants; who has failed says so itself.
     this.devices.startClocks(moment).catch(() => {});
-    this.#goOn();
+    this.#goOn(paused);
     for (const ms of ANNOUNCE_AT_MS) setTimeout(() => void this.devices.announce().catch(() => {}), ms).unref();
   }
 
@@ -276,9 +282,9 @@ export class Machine {
     return this.#closing;
   }
 
-  #goOn(): void {
+  #goOn(paused: boolean): void {
     if (this.#halted) return;
-    this.resume();
+    if (!paused) this.resume();
     // Nobody waits for this: a worker that waits for storage answers late, and one that has failed says so itself.
     this.devices.resume().catch(() => {});
   }

@@ -9,7 +9,7 @@
  *                 |    \                        |    had a disk     |      \
  *                lost  ended                    |  .----------------'      running, paused
  *                                               |  |
- *   running -> leaving - - - - - - - - - - - - -+--+  failed: it stays here
+ *   running, paused -> leaving - - - - - - - - -+--+  failed: it stays here, as it was
  *                 \ commit                      |
  *                away --- given back - - - - - -'   its link may break and be mended any number of times
  *                / |  \
@@ -22,7 +22,8 @@
  *   any but away -- `stop --force` --> ended; leaving once the migration has been cancelled; away while its link is broken
  *        and somebody gives the peer up: then lost or inDoubt
  *
- * A guest runs in running, pausing (its vCPUs are about to park) and leaving. In away it runs at the peer, and what is here
+ * A guest runs in running, pausing (its vCPUs are about to park) and leaving, unless it was paused before that. In away it
+ * runs at the peer, or stands still there, and what is here
  * may be the only copy of its memory: nothing but the end of that migration ends the VM here. In inDoubt only the peer
  * knows whether it runs there. In lost it never runs here again. Of a guest that is over, the first that was told counts.
  */
@@ -64,6 +65,8 @@ interface Here<T extends Things> {
 interface Send<T extends Things> {
   guest: T['guest'];
   send: T['send'];
+  /** It moves paused, and is paused if it stays here. */
+  paused: boolean;
   /** Why the guest cannot just go on if it stays here: another host has had a disk. */
   held: Error | undefined;
   /** What follows if the guest stays here. */
@@ -134,7 +137,8 @@ export type Event<T extends Things> =
   | { type: 'announced'; peer: string }
   /** The VM that was announced does not come: refused, or gone before anything was agreed. Another may come. */
   | { type: 'not-taken'; reasons: string[]; refused: boolean; facts: readonly Fact[] }
-  | { type: 'arrived'; guest: T['guest'] }
+  /** `paused`: as it was at the source. */
+  | { type: 'arrived'; guest: T['guest']; paused: boolean }
   /** All pages of the guest are here. */
   | { type: 'whole' }
   /** The rest of its pages does not come. */
@@ -173,7 +177,7 @@ export type Action<T extends Things> =
   /** What a peer may still say of the migrations so far is not for this guest. */
   | { type: 'new-epoch'; guest: T['guest'] }
   | { type: 'restart'; guest: T['guest'] }
-  | { type: 'send'; guest: T['guest']; order: T['order'] }
+  | { type: 'send'; guest: T['guest']; order: T['order']; paused: boolean }
   | { type: 'cancel'; send: T['send']; why: string }
   /** Looks for the peer at once, at that address if there is one. */
   | { type: 'look-again'; send: T['send']; address: T['address'] | undefined }
@@ -240,8 +244,7 @@ export function step<T extends Things>(state: State<T>, event: Event<T>): Step<T
     case 'not-taken':
       return state.type === 'incoming' ? to({ type: 'waiting', arrival: state.arrival }) : stays(state);
     case 'arrived':
-      if (state.type !== 'incoming') return stays(state);
-      return to({ type: 'running', guest: event.guest, arrival: state.arrival, problem: undefined });
+      return state.type === 'incoming' ? arrived(state, event) : stays(state);
     case 'whole':
       return whole(state);
     case 'broken-off':
@@ -265,15 +268,7 @@ export function step<T extends Things>(state: State<T>, event: Event<T>): Step<T
     case 'not-gone-on':
       return isOf(event.guest, state) ? notGoneOn(state) : stays(state);
     case 'leaves':
-      if (state.type !== 'running' || state.guest !== event.guest || state.arrival !== undefined) return stays(state);
-      return to({
-        type: 'leaving',
-        guest: state.guest,
-        send: event.send,
-        held: undefined,
-        over: undefined,
-        broken: undefined,
-      });
+      return isOf(event.guest, state) ? leaves(state, event.send) : stays(state);
     case 'commit':
       return state.type === 'leaving' && state.send === event.send ? commit(state) : stays(state);
     case 'held':
@@ -328,6 +323,22 @@ function booted<T extends Things>(state: Living<T>, event: { guest: T['guest'] }
   const problem = state.type === 'restarting' ? state.problem : undefined;
   const { guest } = event;
   return to({ type: 'running', guest, arrival: undefined, problem }, { type: 'start', guest });
+}
+
+function arrived<T extends Things>(
+  { arrival }: Living<T> & { type: 'incoming' },
+  { guest, paused }: { guest: T['guest']; paused: boolean },
+): Step<T> {
+  const here = { guest, arrival, problem: undefined };
+  return to(paused ? { type: 'paused', ...here, held: undefined } : { type: 'running', ...here });
+}
+
+function leaves<T extends Things>(state: WithGuest<T>, send: T['send']): Step<T> {
+  if ((state.type !== 'running' && state.type !== 'paused') || state.arrival !== undefined) return stays(state);
+  if (state.type === 'paused' && state.held !== undefined) return stays(state);
+  const { guest } = state;
+  const paused = state.type === 'paused';
+  return to({ type: 'leaving', guest, send, paused, held: undefined, over: undefined, broken: undefined });
 }
 
 function whole<T extends Things>(state: Living<T>): Step<T> {
@@ -480,9 +491,10 @@ function sent<T extends Things>(state: Sending<T>, result: SendResult): Step<T> 
 
 /** It was not handed over, or was given back. */
 function remains<T extends Things>(state: Sending<T>, reason: Problem): Step<T> {
-  const { guest, held, over } = state;
+  const { guest, paused, held, over } = state;
   if (over !== undefined) return follow(state, over);
   if (held !== undefined) return to({ type: 'paused', guest, arrival: undefined, problem: undefined, held });
+  if (paused) return to({ type: 'paused', guest, arrival: undefined, problem: reason, held });
   return to({ type: 'running', guest, arrival: undefined, problem: reason });
 }
 

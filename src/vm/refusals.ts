@@ -41,6 +41,8 @@ function refusalText(name: string, state: State, asked: Asked, refusal: Refusal)
       return `${name} cannot be ${WISHES[asked]}: ${awaitsOf(state)}`;
     case 'still-arriving':
       return `${name} is still arriving from ${peer}: wait until all of it is here`;
+    case 'without-disks':
+      return `${name} cannot be migrated: another host has had its disks. Resume it first, which takes them back`;
     case 'runs-there':
       return `${name} runs at ${peer}, which still pulls its memory from here: to end this process now would destroy it`;
     case 'not-migrating':

@@ -20,6 +20,8 @@ export type Refusal =
   /** The guest is over, and its last pages are awaited. */
   | { reason: 'is-over' }
   | { reason: 'still-arriving' }
+  /** Another host has had its disks: it is to be resumed first, which takes them back. */
+  | { reason: 'without-disks' }
   | { reason: 'runs-there' }
   | { reason: 'not-migrating' }
   | { reason: 'not-interrupted' }
@@ -120,9 +122,14 @@ function resumeByForce<T extends Things>(state: State<T>, now: number): Answer<T
 function migrate<T extends Things>(state: State<T>, order: T['order']): Answer<T> {
   switch (state.type) {
     case 'running':
+    case 'paused': {
       if (state.arrival !== undefined) return refused({ reason: 'still-arriving' });
-      return granted(stays(state, { type: 'send', guest: state.guest, order }));
+      const paused = state.type === 'paused';
+      if (paused && state.held !== undefined) return refused({ reason: 'without-disks' });
+      return granted(stays(state, { type: 'send', guest: state.guest, order, paused }));
+    }
     case 'pausing':
+    case 'retaking':
       return { type: 'later' };
     default:
       return needs(state, 'running');
@@ -166,8 +173,9 @@ function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {
       return refused({ reason: 'cannot-react' });
     case 'restarting':
       return shown(state) === 'paused' ? refused({ reason: 'cannot-react' }) : granted(stays(state));
-    case 'running':
     case 'leaving':
+      return state.paused ? refused({ reason: 'cannot-react' }) : granted(stays(state));
+    case 'running':
     case 'ended':
       return granted(stays(state));
   }

@@ -18,7 +18,7 @@ function toldOfEvent(name: string, before: State, event: Event | undefined, afte
     case 'not-taken':
       return before.type === 'incoming' ? [notTaken(before.peer, event)] : [];
     case 'arrived':
-      return before.type === 'incoming' ? [{ type: 'arrived', peer: before.peer }] : [];
+      return before.type === 'incoming' ? [{ type: 'arrived', peer: before.peer, paused: event.paused }] : [];
     case 'whole':
       return [{ type: 'whole', peer: peerOf(before) ?? 'the other host' }];
     case 'broken-off':
@@ -26,7 +26,7 @@ function toldOfEvent(name: string, before: State, event: Event | undefined, afte
     case 'held':
       return [{ type: 'problem', ...heldProblem(name, event.reason) }];
     case 'sent':
-      return 'send' in before ? toldOfSent(name, before.held, event.result, after) : [];
+      return 'send' in before ? toldOfSent(name, before, event.result, after) : [];
     case 'disks-taken':
       return before.type === 'retaking' ? [{ type: 'disks-back' }] : [];
     case 'gone-on':
@@ -55,16 +55,20 @@ function toldOfLost(name: string, after: State): Told[] {
   return problem === undefined ? [] : [{ type: 'lost', ...problem }];
 }
 
-function toldOfSent(name: string, held: Error | undefined, result: SendResult, after: State): Told[] {
+function toldOfSent(
+  name: string,
+  { held, paused }: Pick<Extract<State, { send: unknown }>, 'held' | 'paused'>,
+  result: SendResult,
+  after: State,
+): Told[] {
   switch (result.status) {
     case 'completed':
       return [{ type: 'completed', peer: result.peer }];
     case 'failed': {
       const { peer, reason } = result;
       const { text, facts } = reason;
-      return [
-        { type: 'migration-failed', peer, state: held === undefined ? 'running' : 'paused', reason: text, facts },
-      ];
+      const state = paused || held !== undefined ? 'paused' : 'running';
+      return [{ type: 'migration-failed', peer, state, reason: text, facts }];
     }
     case 'link-lost':
       return toldOfLost(name, after);

@@ -48,6 +48,7 @@ export function helloOf(
   machine: Machine,
   devices: DeviceDescription[],
   options: MigrateOptions,
+  paused: boolean,
 ): Hello {
   return {
     release: VERSION,
@@ -68,6 +69,6 @@ export function helloOf(
     bulkChannels: options.channels,
     prefetch: options.prefetch,
     features: [...FEATURES],
-    paused: false,
+    paused,
   };
 }

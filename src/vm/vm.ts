@@ -106,7 +106,7 @@ export class Vm implements VmService {
       notTaken: (reasons, refused, facts) => this.#happened({ type: 'not-taken', reasons, refused, facts }),
       running: (machine, hello) => {
         const { peer, listen } = arrival;
-        this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } });
+        this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } }, hello.paused);
       },
       memoryShort: () => this.events.publish({ type: 'problem', text: MEMORY_SHORT }),
       interrupted: (reason) => this.#linkOfArrival(arrival, reason),
@@ -242,7 +242,7 @@ export class Vm implements VmService {
       case 'restart':
         return this.#restart(action.guest);
       case 'send':
-        return this.#send(action.guest, action.order);
+        return this.#send(action.guest, action.order, action.paused);
       case 'cancel':
         return action.send.vm.cancel(new PostcopyError('MIGRATION_FAILED', action.why));
       case 'look-again':
@@ -303,9 +303,9 @@ export class Vm implements VmService {
     });
   }
 
-  #arrived(guest: Guest): void {
+  #arrived(guest: Guest, paused: boolean): void {
     this.#watch(guest);
-    this.#happened({ type: 'arrived', guest });
+    this.#happened({ type: 'arrived', guest, paused });
   }
 
   #arrivalIsOver(peer: string, outcome: IncomingOutcome): void {
@@ -377,12 +377,12 @@ export class Vm implements VmService {
     this.#happened({ type: 'gone-on', guest });
   }
 
-  #send(guest: Guest, { host, port, security, options, onProgress, answer }: Order): void {
+  #send(guest: Guest, { host, port, security, options, onProgress, answer }: Order, paused: boolean): void {
     const { machine, record } = guest;
     const peer = formatAddress({ host, port });
     const vm = new SendVm({
       machine,
-      hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options),
+      hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options, paused),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
       output: new MovingOutput(this.consoles),
@@ -399,7 +399,7 @@ export class Vm implements VmService {
     const over = vm.run().then((summary) => {
       unsubscribe();
       this.#happened({ type: 'sent', send, result: this.#resultOf(peer, summary) });
-      if (this.#state.type === 'running') void this.#prepareToSend(); // for the next try
+      if (this.#staysHere(guest)) void this.#prepareToSend(); // for the next try
       return summary;
     });
     const send: Departure = { vm, peer, over };

@@ -59,8 +59,8 @@ export type What =
   | { type: 'refused'; peer: string; reasons: string[] }
   /** A VM that was announced does not come. */
   | { type: 'not-begun'; peer: string; reason: string }
-  /** The VM runs here, and its pages still come. */
-  | { type: 'arrived'; peer: string }
+  /** The VM runs here, or is paused as it was at the peer, and its pages still come. */
+  | { type: 'arrived'; peer: string; paused: boolean }
   /** The link of a migration broke behind COMMIT, at either end; nothing is lost, and the ends look for each other. */
   | { type: 'interrupted'; peer: string; text: string }
   /** The ends have met again. */

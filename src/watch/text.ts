@@ -9,7 +9,7 @@ export function lineOf(happening: Happening): string | undefined {
     case 'not-begun':
       return `no VM came from ${happening.peer}: ${happening.reason}; still waiting for one`;
     case 'arrived':
-      return `the VM has come from ${happening.peer} and runs here`;
+      return `the VM has come from ${happening.peer} and ${happening.paused ? 'is paused' : 'runs'} here`;
     case 'whole':
       return `all of the VM has arrived from ${happening.peer}`;
     case 'interrupted':

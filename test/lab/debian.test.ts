@@ -54,7 +54,7 @@ async function move(to: LabHost): Promise<void> {
   const { code, stdout, stderr } = await vm.move(to, PORT, receiver);
   const ends = [source.process.describeOutput(), receiver.describeOutput()].join('\n');
   expect(code, `${stderr}\n${stdout}\n${ends}`).toBe(0);
-  expect(stdout).toMatch(`web runs at ${to.address}:${PORT}, moved completely`);
+  expect(stdout).toMatch(`web is at ${to.address}:${PORT}, moved completely`);
   expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
   expect(await vm.status()).toMatch(/^state +running$/m);
   await expectNothingLost();

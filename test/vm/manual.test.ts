@@ -132,7 +132,7 @@ test('a first migration, by README', async () => {
   await first.run(README, 'postcopy receive --detach --name there', { '127.0.0.1:7000': ANY_PORT });
   const to = { '127.0.0.1:7000': await first.listens('there') };
   const moved = await first.run(README, 'postcopy migrate here', to);
-  expect(moved.stdout).toMatch(/^here runs at 127\.0\.0\.1:\d+, moved completely/);
+  expect(moved.stdout).toMatch(/^here is at 127\.0\.0\.1:\d+, moved completely/);
   const { stdout } = await first.run(README, 'postcopy status there');
   expect(stdout).toMatch(/^state +running$/m);
 });
@@ -152,7 +152,7 @@ test('a VM with a disk, from one host to the other; seen, paused, and stopped th
   await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 192.0.2.2:7000 \\', here);
   const to = { '192.0.2.2:7000': await second.listens('web'), KEY };
   const moved = await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --key KEY\n', to);
-  expect(moved.stdout).toMatch(/^web runs at 127\.0\.0\.1:\d+, moved completely/);
+  expect(moved.stdout).toMatch(/^web is at 127\.0\.0\.1:\d+, moved completely/);
 
   expect((await second.run('postcopy-list.1', 'postcopy list')).stdout).toMatch(/^web +running /m);
   expect((await second.run('postcopy-status.1', 'postcopy status web\n')).stdout).toMatch(/^disk root +\//m);

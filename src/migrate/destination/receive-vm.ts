@@ -35,7 +35,7 @@ import { DestinationPageChannels, type PageChannelEvents } from './page-channels
 import { letGo, prepare, type Arrival, type PrepareHooks, type PrepareParts } from './prepare.js';
 
 export interface ReceiveHooks extends PrepareHooks {
-  /** The VM runs here. */
+  /** The VM runs here, or is paused if HELLO has said so. */
   onRunning(machine: Machine, hello: Hello): void;
   /** What the guest's consoles showed at the source; before it runs here. */
   onOutput(output: ConsoleOutput): void;
@@ -300,7 +300,7 @@ export class ReceiveVm {
     }
     raiseGuest(machine.vcpus);
     try {
-      machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt);
+      machine.resumeAfter({ cpu: state.cpu, devices: state.devices }, clocksAt, hello.paused);
     } catch (error) {
       return { type: 'not-run', reason: error as Error };
     }

@@ -21,17 +21,20 @@ export interface Capture {
 
 /**
  * Stops the guest and takes its state. Pages that have come to hold data since `offered` are looked up last, as saving
- * state may touch guest memory. When this rejects, the guest stands still, or will in a moment: machine.goOn().
+ * state may touch guest memory. `paused`: it stood still already, but for its devices. When this rejects, the guest stands still, or will in a moment: machine.goOn().
  */
 export async function capture(
   machine: Machine,
   channels: Pick<SourcePageChannels, 'offer' | 'takeFirst'>,
   offered: Uint32Array,
   signal: AbortSignal,
+  paused = false,
 ): Promise<Capture> {
   const deadline = Deadline.in(STOPPED_LIMIT_MS);
   const laps = new DowntimeLaps();
-  laps.begin(await machine.pause(deadline, signal));
+  const stoppedAt = await machine.pause(deadline, signal);
+  // One that stood still before could have been resumed until now.
+  laps.begin(paused ? native.monotonicMicros() : stoppedAt);
   laps.lap('stop', native.monotonicMicros());
   const clocks = machine.readClocks();
   const [first, { devices, diskSamples }] = await releaseDevices(machine, deadline, clocks);

@@ -26,6 +26,7 @@ import {
   ALONE_AT_MOST_MS,
   ANSWER_TIMEOUT_MS,
   canRecover,
+  fieldsBeyond,
   HAND_OVER_TIMEOUT_MS,
   RECENT_OUTPUT,
   type ProtocolVersion,
@@ -253,7 +254,7 @@ export class SendVm {
       case 'connect':
         return { type: 'connected', control: await this.#parts.connect(this.#dialer, this.#id, signal) };
       case 'send-hello':
-        return void this.#greet(action.control);
+        return this.#greet(action.control);
       case 'open-channels':
         return this.#openChannels(action.control, signal);
       case 'stop-and-capture':
@@ -278,7 +279,7 @@ export class SendVm {
         return void action.control.send('abort', { reason: describeError(action.reason) });
       case 'resume-guest':
         await settled; // one that is still being stopped
-        return void (await this.#options.machine.goOn().catch((error: Error) => this.#options.onHeld(error)));
+        return void (await this.#resumeGuest());
       case 'hang-up':
         return void action.control.close();
       case 'finish':
@@ -296,13 +297,27 @@ export class SendVm {
     return { type: 'written-back' };
   }
 
-  #greet(control: Control): void {
+  #greet(control: Control): Event | undefined {
+    const { hello } = this.#options;
     this.#version = control.version;
     this.#listen(control, 0);
-    control.send('hello', this.#options.hello);
+    if (hello.paused && fieldsBeyond(control.version, 'hello').includes('paused')) return failure(this.#wouldRun());
+    control.send('hello', hello);
     // While the destination builds its machine. What goes wrong is told when the channels are opened.
     this.#rehearsal = this.#parts.rehearse(this.#options.machine);
     this.#rehearsal.catch(() => {});
+    return undefined;
+  }
+
+  #wouldRun(): PostcopyError {
+    const text = `${this.#dialer.peer} is of an older release, which would run a VM that is paused: resume it first`;
+    return new PostcopyError('REFUSED', text);
+  }
+
+  /** As it was before: one that was paused stays so. */
+  async #resumeGuest(): Promise<void> {
+    const { machine, hello, onHeld } = this.#options;
+    await machine.goOn(hello.paused).catch((error: Error) => onHeld(error));
   }
 
   #listen(control: Control, generation: number): void {
@@ -342,7 +357,8 @@ export class SendVm {
   }
 
   async #stopAndCapture(offered: Uint32Array, signal: AbortSignal): Promise<Event> {
-    const captured = await capture(this.#options.machine, this.#channels, offered, signal);
+    const { machine, hello } = this.#options;
+    const captured = await capture(machine, this.#channels, offered, signal, hello.paused);
     this.#metrics.stopped(captured.dataPages);
     return { type: 'captured', capture: captured };
   }

@@ -36,7 +36,7 @@ it('a VM that runs has all it needs', async () => {
 it('one that is awaited has it when all of it has come', async () => {
   const { vm, events } = vmIn('waiting');
   new Confinement(true, say).forLife(vm);
-  events.publish({ type: 'arrived', peer: 'a:1' });
+  events.publish({ type: 'arrived', peer: 'a:1', paused: false });
   await new Promise((resolve) => setImmediate(resolve));
   expect(steps.confineForLife).not.toHaveBeenCalled();
   events.publish({ type: 'whole', peer: 'a:1' });

@@ -211,7 +211,7 @@ describe('migrate', () => {
     };
     const { code, stdout } = await call('migrate', 'vm1', 'host2:7000');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^vm1 runs at host2:7000, moved completely in 1\.2 s\nmode +post-copy\nmachine +kvm\n/);
+    expect(stdout).toMatch(/^vm1 is at host2:7000, moved completely in 1\.2 s\nmode +post-copy\nmachine +kvm\n/);
     expect(vm.calls).toEqual(['migrate host2 7000']);
   });
 

@@ -36,7 +36,7 @@ it('shows a migration on one line', () => {
 describe('the summary', () => {
   it('tells the outcome and the figures', () => {
     expect(summaryText('vm1', 'host2:7000', SUMMARY)).toBe(
-      `vm1 runs at host2:7000, moved completely in 1.2 s
+      `vm1 is at host2:7000, moved completely in 1.2 s
 mode              post-copy
 machine           kvm
 total time        1.2 s

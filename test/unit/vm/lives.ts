@@ -39,7 +39,7 @@ const DISK = new Error('another host has a disk');
 
 const here = { guest: GUEST, arrival: undefined, problem: undefined };
 const coming = { guest: GUEST, arrival: ARRIVAL, problem: undefined };
-const sending = { guest: GUEST, send: SEND, held: undefined, over: undefined, broken: undefined };
+const sending = { guest: GUEST, send: SEND, paused: false, held: undefined, over: undefined, broken: undefined };
 const broken = { ranThere: true, takeBackFrom: 45_000_000 };
 const doubt = { guest: GUEST, peer: 'there', reason: 'silence' };
 const loss = { while: 'leaving', peer: 'there', reason: 'silence' } as const;
@@ -59,11 +59,13 @@ export const STATES = {
   'ending, off': { type: 'ending', guest: GUEST, arrival: ARRIVAL, over: POWER_OFF },
   'ending, again': { type: 'ending', guest: GUEST, arrival: ARRIVAL, over: RESET },
   leaving: { type: 'leaving', ...sending },
+  'leaving, paused': { type: 'leaving', ...sending, paused: true },
   'leaving, held': { type: 'leaving', ...sending, held: DISK },
   'leaving, off': { type: 'leaving', ...sending, over: POWER_OFF },
   'leaving, again': { type: 'leaving', ...sending, over: RESET },
   'leaving, stopped': { type: 'leaving', ...sending, over: STOPPED },
   away: { type: 'away', ...sending },
+  'away, paused': { type: 'away', ...sending, paused: true },
   'away, held': { type: 'away', ...sending, held: DISK },
   'away, failed': { type: 'away', ...sending, over: FAILED },
   'away, broken': { type: 'away', ...sending, broken },
@@ -90,7 +92,8 @@ export const EVENTS = {
   listens: { type: 'listens', arrival: ARRIVAL },
   announced: { type: 'announced', peer },
   'not-taken': { type: 'not-taken', reasons: ['too small'], refused: true, facts: [] },
-  arrived: { type: 'arrived', guest: GUEST },
+  arrived: { type: 'arrived', guest: GUEST, paused: false },
+  'arrived, paused': { type: 'arrived', guest: GUEST, paused: true },
   whole: { type: 'whole' },
   'broken-off': { type: 'broken-off', loss: { while: 'arriving', peer, pagesMissing: 7, reason: 'silence' } },
   'not-come': { type: 'not-come', end: FAILED.end },
@@ -142,6 +145,7 @@ function details(state: State<Names>): string[] {
   if (state.type !== 'waiting' && state.type !== 'incoming' && 'arrival' in state && state.type !== 'ending') {
     if (state.arrival !== undefined) found.push(state.type === 'lost' ? 'unseen' : 'arriving');
   }
+  if ('paused' in state && state.paused) found.push('paused');
   if ('held' in state && state.held !== undefined && state.type !== 'retaking') found.push('held');
   if ('over' in state && state.over !== undefined) found.push(state.over.what);
   if ('broken' in state && state.broken !== undefined) found.push(state.broken.ranThere ? 'broken' : 'doubted');

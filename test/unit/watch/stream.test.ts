@@ -73,7 +73,8 @@ describe('a stream of events', () => {
 it.each<[What, string | undefined]>([
   [{ type: 'refused', peer: 'a:1', reasons: ['too big', 'too old'] }, 'refused a VM from a:1: too big; too old'],
   [{ type: 'not-begun', peer: 'a:1', reason: 'silence' }, 'no VM came from a:1: silence; still waiting for one'],
-  [{ type: 'arrived', peer: 'a:1' }, 'the VM has come from a:1 and runs here'],
+  [{ type: 'arrived', peer: 'a:1', paused: false }, 'the VM has come from a:1 and runs here'],
+  [{ type: 'arrived', peer: 'a:1', paused: true }, 'the VM has come from a:1 and is paused here'],
   [{ type: 'whole', peer: 'a:1' }, 'all of the VM has arrived from a:1'],
   [{ type: 'guest-reset', source: 'port 0x64' }, 'the guest asked for a reset (port 0x64): it starts again'],
   [
