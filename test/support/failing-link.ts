@@ -88,6 +88,24 @@ export async function destinationGaveUp({ destination }: Link, step: string): Pr
   expect(end.stderr, step).not.toContain(RUNS_HERE);
 }
 
+/**
+ * The same of one that has sent LOADED, perhaps, which the source has not heard: it waits for a source that may have handed
+ * the guest over, unless somebody ends it.
+ */
+export async function destinationEndsWhenAsked({ destination }: Link, step: string): Promise<void> {
+  await destination.vm.client.stop({ force: true }).catch(() => {}); // it may have given up already
+  const end = await destination.vm.ended;
+  expect(end.signal, step).toBe(null);
+  expect([0, EXIT_FAILED], `${step}: ${end.stderr}`).toContain(end.code);
+  expect(end.stderr, step).not.toContain(RUNS_HERE);
+}
+
+/** LOADED may have gone out, and the source, which broke off, cannot say so. */
+export function mayWait(failure: Failure, when: 'before' | 'after', message: MessageType): boolean {
+  if (failure === 'corrupt') return false; // ABORT gets through
+  return message === 'loaded' || (message === 'state' && when === 'after');
+}
+
 export async function movesAndIsWhole(source: LoadedVm, to: WaitingVm): Promise<void> {
   const end = await migrate(source, to.address);
   expect(end.code, end.stderr).toBe(0);

@@ -4,18 +4,25 @@ import type { MessageType } from '../../src/migrate/wire/message.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import {
+  destinationEndsWhenAsked,
   destinationGaveUp,
   failsBeforeCommit,
+  mayWait,
   migrate,
   movesAndIsWhole,
   openLink,
   springOf,
   EXIT_FAILED,
   type Failure,
+  type Link,
 } from '../support/failing-link.js';
 import { startDestination, startSource, verifyWhole } from '../support/guest-vms.js';
 
 useCleanRoom();
+
+function goneByThen(link: Link, how: [Failure, 'before' | 'after', MessageType]): Promise<void> {
+  return (mayWait(...how) ? destinationEndsWhenAsked : destinationGaveUp)(link, how.join(' '));
+}
 
 describe('the link breaks, the destination dies or bytes are corrupt before COMMIT', () => {
   test.each<[MessageType, [Failure, 'before' | 'after'][]]>([
@@ -59,7 +66,7 @@ describe('the link breaks, the destination dies or bytes are corrupt before COMM
     for (const [failure, when] of failures) {
       const link = await openLink();
       await failsBeforeCommit(source, link, [failure, when, message]);
-      if (failure !== 'destination killed') await destinationGaveUp(link, `${failure} ${when} ${message}`);
+      if (failure !== 'destination killed') await goneByThen(link, [failure, when, message]);
       await link.proxy.close();
     }
     await movesAndIsWhole(source, await startDestination());
@@ -103,7 +110,7 @@ async function fallsSilent(how: [Failure, 'before' | 'after', MessageType]): Pro
   const [failure, , message] = how;
   if (failure === 'destination stopped') link.destination.vm.kill('SIGCONT');
   await link.proxy.close();
-  if (message !== 'hello') return destinationGaveUp(link, how.join(' '));
+  if (message !== 'hello') return goneByThen(link, how);
   await link.destination.vm.reach('waiting');
   await movesAndIsWhole(source, link.destination);
 }
@@ -139,7 +146,7 @@ test('the source is killed before COMMIT: the destination never runs the guest',
         code: expect.stringMatching(/^(NO_SUCH_VM|LINK_LOST)$/), // by what it told last
       });
       expect((await source.vm.ended).signal).toBe('SIGKILL');
-      await destinationGaveUp(link, `source killed ${when} ${message}`);
+      await goneByThen(link, ['source killed', when, message]);
       await link.proxy.close();
     }),
   );
