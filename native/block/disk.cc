@@ -122,7 +122,8 @@ Napi::Value Disk::SampleAt(const Napi::CallbackInfo& info) {
   std::vector<uint64_t> offsets;
   for (size_t i = 0; i < given.ElementLength(); i++) {
     offsets.push_back(WholeNumber(env, given[i]));
-    if (!file.HasBytes(offsets.back(), DiskSample::kBlock)) throw Napi::RangeError::New(env, "block outside of the disk");
+    if (!file.HasBytes(offsets.back(), DiskSample::kBlock))
+      throw Napi::RangeError::New(env, "block outside of the disk");
   }
   file.Sample().Begin(std::move(offsets), bytes);
   return env.Undefined();
@@ -223,17 +224,16 @@ Napi::Value Disk::Close(const Napi::CallbackInfo& info) {
 }
 
 void Disk::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Disk", DefineClass(env, "Disk",
-                                  {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
-                                   InstanceAccessor<&Disk::Bytes>("bytes"),
-                                   InstanceMethod<&Disk::LockAlso>("lockAlso"),
-                                   InstanceMethod<&Disk::SampleAt>("sampleAt"),
-                                   InstanceMethod<&Disk::SampleOffsets>("sampleOffsets"),
-                                   InstanceMethod<&Disk::SampleContent>("sampleContent"), InstanceMethod<&Disk::Begin>("begin"),
-                                   InstanceMethod<&Disk::Ended>("ended"), InstanceMethod<&Disk::Submit>("submit"),
-                                   InstanceMethod<&Disk::Completions>("completions"),
-                                   InstanceMethod<&Disk::WaitIdle>("waitIdle"), InstanceMethod<&Disk::Detach>("detach"),
-                                   InstanceMethod<&Disk::Close>("close")}));
+  exports.Set(
+      "Disk",
+      DefineClass(env, "Disk",
+                  {InstanceAccessor<&Disk::Handle>("handle"), InstanceAccessor<&Disk::Fd>("fd"),
+                   InstanceAccessor<&Disk::Bytes>("bytes"), InstanceMethod<&Disk::LockAlso>("lockAlso"),
+                   InstanceMethod<&Disk::SampleAt>("sampleAt"), InstanceMethod<&Disk::SampleOffsets>("sampleOffsets"),
+                   InstanceMethod<&Disk::SampleContent>("sampleContent"), InstanceMethod<&Disk::Begin>("begin"),
+                   InstanceMethod<&Disk::Ended>("ended"), InstanceMethod<&Disk::Submit>("submit"),
+                   InstanceMethod<&Disk::Completions>("completions"), InstanceMethod<&Disk::WaitIdle>("waitIdle"),
+                   InstanceMethod<&Disk::Detach>("detach"), InstanceMethod<&Disk::Close>("close")}));
 }
 
 }  // namespace postcopy

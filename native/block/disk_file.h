@@ -22,9 +22,9 @@ class DiskFile {
   uint64_t Bytes() const { return bytes_; }
   bool HasBytes(uint64_t offset, uint64_t length) const { return offset <= bytes_ && length <= bytes_ - offset; }
 
-  // Locks reach it as well from the next one on: bytes [start, start + length) of what is beneath the disk, to the end if
-  // the length is 0. `shared`: others may have it too, but not for themselves alone. Before any other thread has the disk.
-  // Throws std::system_error.
+  // Locks reach it as well from the next one on: bytes [start, start + length) of what is beneath the disk, to the end
+  // if the length is 0. `shared`: others may have it too, but not for themselves alone. Before any other thread has the
+  // disk. Throws std::system_error.
   void LockAlso(const std::string& path, uint64_t start, uint64_t length, bool shared);
 
   // A lock on the whole file, owned by this open file description (fcntl(2), "Open file description locks"): it ends

@@ -15,7 +15,8 @@ int kvm_set_cpuid(int vcpu, const void* entries, uint32_t count);
 // `indices`: room for *count in; *count is the number there are, also with E2BIG.
 int kvm_get_msr_indices(int kvm, uint32_t* indices, uint32_t* count);
 int kvm_get_msr_feature_indices(int kvm, uint32_t* indices, uint32_t* count);
-// `entries`: packed struct kvm_msr_entry. Return the number of MSRs done. `fd`: a vCPU, or /dev/kvm for MSRs of features.
+// `entries`: packed struct kvm_msr_entry. Return the number of MSRs done. `fd`: a vCPU, or /dev/kvm for MSRs of
+// features.
 int kvm_get_msrs(int fd, void* entries, uint32_t count);
 int kvm_set_msrs(int vcpu, const void* entries, uint32_t count);
 

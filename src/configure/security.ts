@@ -11,7 +11,7 @@ import { PostcopyError } from '../errors.js';
 const KEY_LETTERS = 'abcdefghijklmnopqrstuvwxyz234567';
 const KEY_CHARACTERS = 32;
 /** Whoever records a handshake can try keys as fast as they can be hashed, so none may be guessable. */
-export const KEY_CHARACTERS_MIN = 24;
+const KEY_CHARACTERS_MIN = 24;
 const KEY_CHARACTERS_MAX = 512;
 const KEY_RULE = `must be a text of ${KEY_CHARACTERS_MIN} to ${KEY_CHARACTERS_MAX} characters without spaces`;
 const PEM_CHARACTERS_MAX = 256 * 1024;

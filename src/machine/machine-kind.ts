@@ -18,7 +18,7 @@ export interface MachineShape {
 }
 
 /** What a machine is to be, before its CPUID is known. */
-export interface CpuPlan {
+interface CpuPlan {
   cpu: CpuName;
   cpus: number;
   memoryBytes: number;

@@ -47,7 +47,7 @@ export interface Things {
 }
 
 /** The link of a migration broke behind COMMIT, and the ends look for each other. Times: monotonicMicros(). */
-export interface Broken {
+interface Broken {
   /** The peer has said that the guest runs there. */
   ranThere: boolean;
   /** From then on no peer runs the guest any more, unless it has said so. */

@@ -17,7 +17,7 @@ const PAUSE_MS = 200;
 const LOOKUP_TIMEOUT_MS = 10_000;
 
 /** What it needs of the network; a test hands in others. */
-export interface Network {
+interface Network {
   /** IP addresses of a name, the preferred one first. */
   resolve(host: string): Promise<string[]>;
   connect(address: Address): Socket;
