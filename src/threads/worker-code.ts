@@ -45,7 +45,7 @@ export class WorkerCode {
 
   /** Throws what reading it threw. */
   start(): Worker {
-    if (this.#problem !== undefined) throw this.#problem;
+    if (this.#problem !== undefined) throw this.#problem as Error;
     const data: WorkerText = { entry: this.#entry, modules: this.#modules };
     // The modules of text are V8's own, behind this flag.
     const execArgv = ['--experimental-vm-modules'];

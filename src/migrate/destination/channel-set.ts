@@ -46,8 +46,9 @@ export class ChannelSet {
 
   /** The workers wait for their channels; they are the set's from now on. */
   use(workers: readonly PageWorker<DestinationJob>[], bulk: number): void {
-    for (const [i, plan] of planWorkers(bulk, availableParallelism()).entries()) {
-      const worker = workers[i]!;
+    const plans = planWorkers(bulk, availableParallelism());
+    for (const [i, worker] of workers.entries()) {
+      const plan = plans[i] ?? [];
       const channels = plan.map((channel) => ({ ...channel, counters: new Counters(), waits: new WaitHistogram() }));
       const alone = new Promise<void>((resolve) => worker.on('alone', () => resolve()));
       this.#workers.push({ worker, channels, runs: false, idle: Promise.race([alone, worker.exited]) });
@@ -76,19 +77,14 @@ export class ChannelSet {
   /** Workers all of whose channels are there begin. */
   run(): void {
     for (const worker of this.#workers) {
-      if (worker.runs || worker.channels.some(({ socket }) => socket === undefined)) continue;
+      const channels = worker.channels.flatMap(({ kind, socket, counters, waits }) =>
+        socket === undefined
+          ? []
+          : [{ kind, socketHandle: socket.handle, counters: counters.buffer, waits: waits.buffer }],
+      );
+      if (worker.runs || channels.length < worker.channels.length) continue;
       worker.runs = true;
-      worker.worker.run({
-        ...this.job,
-        channels: worker.channels.map(({ kind, socket, counters, waits }) => ({
-          kind,
-          socketHandle: socket!.handle,
-          counters: counters.buffer,
-          waits: waits.buffer,
-        })),
-        signal: this.#signal.buffer,
-        wakeFd: this.#wakeFd,
-      });
+      worker.worker.run({ ...this.job, channels, signal: this.#signal.buffer, wakeFd: this.#wakeFd });
     }
   }
 

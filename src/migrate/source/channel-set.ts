@@ -65,7 +65,8 @@ export class ChannelSet {
     await new Promise<void>((resolve, reject) => {
       let opened = 0;
       worker.on('channel-open', ({ socketHandle }) => {
-        channels[opened++]!.socket = new native.Socket(null, socketHandle);
+        const channel = channels[opened++];
+        if (channel !== undefined) channel.socket = new native.Socket(null, socketHandle);
         if (opened === channels.length) resolve();
       });
       worker.onFailed((reason) => {

@@ -77,7 +77,7 @@ export class SourcePageChannels {
 
   /** What the page server may send, and the push will: [first page, pages] pairs. Before STATE is sent. */
   offer(extents: Uint32Array): void {
-    for (let i = 0; i < extents.length; i += 2) this.#blocks.offer(extents[i]!, extents[i + 1]!);
+    for (let i = 0; i < extents.length; i += 2) this.#blocks.offer(extents[i] as number, extents[i + 1] as number);
   }
 
   /** Takes pages to be sent along with STATE; those of them that there are. Nobody else sends them. */
@@ -105,7 +105,7 @@ export class SourcePageChannels {
   async rejoin(address: MigrationAddress, lacking: Uint32Array): Promise<void> {
     const arrived = this.#pages.sendAgain(lacking);
     for (let i = 0; i < arrived.length; i += 2) {
-      this.#releasedApart += this.#blocks.acknowledged(arrived[i]!, arrived[i + 1]!);
+      this.#releasedApart += this.#blocks.acknowledged(arrived[i] as number, arrived[i + 1] as number);
     }
     this.#set = this.#newSet(address.generation, startPageWorker);
     await this.#set.open(address);

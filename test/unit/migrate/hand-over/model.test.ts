@@ -127,6 +127,11 @@ class World {
       case 'finish':
       case 'lose':
         return expect(this.hungUp, 'over, with the connection open').toBe(true);
+      case 'meet':
+      case 'part':
+      case 'push-on':
+      case 'rejoin':
+        throw new Error(`the ends cannot meet again, and the source does ${action.type}`);
     }
   }
 
@@ -165,6 +170,14 @@ class World {
       case 'discard':
       case 'finish':
         return this.#close(this.toSource);
+      case 'source-knows':
+        return;
+      case 'go-on':
+      case 'halt-guest':
+      case 'part':
+      case 'rejoin':
+      case 'send-whole':
+        throw new Error(`the ends cannot meet again, and the destination does ${action.type}`);
     }
   }
 
