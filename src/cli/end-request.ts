@@ -44,7 +44,7 @@ export class EndRequest {
 }
 
 function whyItStays({ name, state, peer, problem }: VmStatus): string | undefined {
-  if (state === 'handed-over') {
+  if (state === 'handed-over' || state === 'interrupted') {
     return (
       `${name} does not end by a signal: it runs at ${peer ?? 'the other host'}, which still pulls its memory from here and ` +
       `would lose it. This process ends by itself when the last page is there: postcopy status ${name} shows how far it is`

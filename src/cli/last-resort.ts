@@ -6,7 +6,14 @@
 import type { VmState } from '../vm/service.js';
 import { describeError } from '../errors.js';
 
-const HOLDS_A_GUEST: ReadonlySet<VmState> = new Set(['running', 'paused', 'migrating', 'handed-over', 'link-lost']);
+const HOLDS_A_GUEST: ReadonlySet<VmState> = new Set([
+  'running',
+  'paused',
+  'migrating',
+  'handed-over',
+  'interrupted',
+  'link-lost',
+]);
 /** A timer that fails would fill the log. */
 const REPORTS_MAX = 20;
 

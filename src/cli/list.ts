@@ -72,6 +72,6 @@ function row(entry: ListEntry): string[] {
 function placeNote({ state, listen, peer }: VmStatus): string {
   if (state === 'waiting') return `listens on ${listen ?? '?'}`;
   if (peer === undefined) return '';
-  if (state === 'handed-over' || state === 'migrated') return `runs at ${peer}`;
+  if (state === 'handed-over' || state === 'interrupted' || state === 'migrated') return `runs at ${peer}`;
   return `${state === 'incoming' ? 'comes' : 'came'} from ${peer}`;
 }

@@ -34,7 +34,8 @@ export async function openServiceManager(address = process.env['NOTIFY_SOCKET'])
         if (type !== 'progress') tell(statusLine(vm));
       });
       const timer = setInterval(() => {
-        if (vm.status().state === 'handed-over') report();
+        const { state } = vm.status();
+        if (state === 'handed-over' || state === 'interrupted') report();
       }, INTERVAL_MS).unref();
       return () => {
         clearInterval(timer);

@@ -111,7 +111,7 @@ export async function destinationEndsWhenAsked({ destination }: Link, step: stri
 
 /** LOADED may have gone out, and the source, which broke off, cannot say so. */
 export function mayWait(failure: Failure, when: 'before' | 'after', message: MessageType): boolean {
-  if (failure === 'corrupt') return false; // ABORT gets through
+  if (failure === 'corrupt') return message === 'loaded'; // else ABORT gets through, or LOADED has not gone out
   return message === 'loaded' || (message === 'state' && when === 'after');
 }
 

@@ -187,8 +187,9 @@ async function staysHere(
   address: { host: string; port: number },
   why: RegExp,
   code: number,
+  ...words: string[]
 ): Promise<void> {
-  const end = await postcopy(['migrate', 'vm', `${address.host}:${address.port}`], {
+  const end = await postcopy(['migrate', 'vm', `${address.host}:${address.port}`, ...words], {
     runtimeDirectory: source.vm.runtimeDirectory,
   });
   expect(complaints(end)).toEqual([expect.stringMatching(why)]);
@@ -233,6 +234,7 @@ describe('migrate to something that is no destination', () => {
       { host: 'host.invalid', port: 7000 },
       /the host name host\.invalid cannot be looked up/,
       EXIT.unreachable,
+      '--plain',
     );
     expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
   });

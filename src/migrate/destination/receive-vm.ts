@@ -375,7 +375,8 @@ export class ReceiveVm {
     clearInterval(this.#progressTimer);
     clearTimeout(this.#aloneTimer);
     lowerGuest(machine.vcpus);
-    channels.unregister();
+    // A worker may still install a page that nobody needs, up to the end of the channels.
+    if (channels.pagesMissing === 0) channels.unregister();
     this.#reportProgress(arrival);
     const waits = channels.waits();
     this.#complete = {
