@@ -15,7 +15,7 @@ const NO_XSAVE: Partial<Hello> = { xsaveBytes: 1 };
 const TSC_OUT_OF_THIS_WORLD: Partial<Hello> = { tscKhz: Number.MAX_SAFE_INTEGER };
 
 const hellos: [string, Partial<Hello>, RegExp][] = [
-  ['too many vCPUs', { cpuid: Array.from({ length: 4096 }, () => new Uint8Array(40)) }, /it has 4096 vCPUs/],
+  ['too many vCPUs', { cpuid: Array.from({ length: 1000 }, () => new Uint8Array(40)) }, /it has 1000 vCPUs/],
   ['half a CPUID entry', { cpuid: [new Uint8Array(39)] }, /./],
   ['no CPUID entry', { cpuid: [new Uint8Array(0)] }, /./],
   ['a TSC out of this world', TSC_OUT_OF_THIS_WORLD, /./],

@@ -17,7 +17,7 @@ useCleanRoom();
 const KEY = newMigrationKey();
 const ID = new Uint8Array(16).fill(7);
 /** More than may greet at one time. */
-const STRANGERS = 80;
+const STRANGERS = 200;
 const GIB_OF_STATE = Uint8Array.of(0, 0, 0, 64, 4, 0, 0, 0);
 
 function migrate({ vm }: LoadedVm, { address }: WaitingVm, ...words: string[]) {
@@ -83,6 +83,17 @@ test('strangers get neither in, nor anything told, and a VM comes past them', as
   const idle = Array.from({ length: STRANGERS }, (_, i) => open(to, i % 2 === 0 ? undefined : Buffer.of(0x16, 3, 1)));
   await Promise.all(idle.map((socket) => once(socket, 'connect')));
   expect(await migrate(source, to, '--key', KEY)).toMatchObject({ code: 0, stderr: '' });
+  expect(await verifyWhole(await to.vm.guest())).toBeGreaterThan(0);
+});
+
+test('who resets a connection before it is accepted ends nothing', async () => {
+  const [source, to] = await Promise.all([startSource({ fillMib: 16 }), startDestination()]);
+  to.vm.kill('SIGSTOP');
+  const gone = Array.from({ length: 8 }, () => open(to));
+  await Promise.all(gone.map((socket) => once(socket, 'connect')));
+  for (const socket of gone) socket.resetAndDestroy();
+  to.vm.kill('SIGCONT');
+  expect(await migrate(source, to)).toMatchObject({ code: 0, stderr: '' });
   expect(await verifyWhole(await to.vm.guest())).toBeGreaterThan(0);
 });
 

@@ -8,8 +8,8 @@ export interface Greeting {
   close(): void;
 }
 
-/** More than one migration opens at once. */
-export const MOST_GREETING = 64;
+/** More than one migration opens at once, and with the listening socket no more than a PollSet takes. */
+export const MOST_GREETING = 60;
 
 export class GreetingRoom<G extends Greeting> {
   /** In the order in which they came. */
