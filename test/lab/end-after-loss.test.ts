@@ -38,10 +38,10 @@ interface ShortVm {
 /** A VM at host 2, and KVM waits there for pages that its source, which stands still, does not send. */
 async function waitForPages(): Promise<ShortVm> {
   const [source, destination] = [lab.host(1), lab.host(2)];
-  const vm = new GuestVm(`vm${++made}`);
+  const vm = new GuestVm(`vm${++made}`, true);
   await vm.run(source, { cpus: 1, patternMib: 96, restUs: 5000 });
   const receiver = await vm.receive(destination, PORT + made);
-  source.spawn(`postcopy migrate ${vm.name} ${destination.address}:${PORT + made} --key ${vm.key}`);
+  source.spawn(`postcopy migrate ${vm.name} ${destination.address}:${PORT + made} ${vm.secured}`);
   await receiver.output(/has come from/, COME_LIMIT_MS);
   await sleep(MOVING_MS);
   vm.here.process.kill('SIGSTOP');
