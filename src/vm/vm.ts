@@ -477,7 +477,7 @@ export class Vm implements VmService {
     await this.#attempt(() => this.#readyToSend.end());
     const machine = guestOf(was)?.machine ?? came;
     const closed = machine === undefined || (await this.#attempt(() => machine.close())) === true;
-    await nextTurn(); // the guest's last words, which its device worker has just written, are read
+    await nextPoll(); // the guest's last words, which its device worker has just written, are read
     await this.#attempt(() => hostDevicesOf(was)?.close());
     this.#settleEnded({ ...end, stuck: !closed });
   }
@@ -498,6 +498,12 @@ export class Vm implements VmService {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Descriptors have been looked at once more: the first turn may come before that, if one was looked at just now. */
+async function nextPoll(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
 }
 
 function heldError(name: string, error: unknown): PostcopyError {

@@ -18,7 +18,7 @@ const END_LIMIT_S = 60;
  * not answered, and come together.
  */
 const MOVING_MS = 6000;
-const UNANSWERED_MS = 4000;
+const UNANSWERED_MS = 60_000;
 
 let lab: Lab;
 let made = 0;
@@ -45,8 +45,9 @@ async function waitForPages(): Promise<ShortVm> {
   await receiver.output(/has come from/, COME_LIMIT_MS);
   await sleep(MOVING_MS);
   vm.here.process.kill('SIGSTOP');
-  await sleep(UNANSWERED_MS);
-  expect((await waitersForPages()).filter(isKernels)).not.toEqual([]);
+  await expect
+    .poll(async () => (await waitersForPages()).filter(isKernels), { timeout: UNANSWERED_MS, interval: 1000 })
+    .not.toEqual([]);
   const status = await destination.run(`postcopy status ${vm.name} --json`);
   return { vm, receiver, pid: (JSON.parse(status) as { pid: number }).pid };
 }
