@@ -2,6 +2,9 @@
  * Looks for the destination of a migration whose link broke behind COMMIT: at once, then with growing pauses, until it says
  * what it is. Each attempt is of a generation of its own, so that what comes of one that was given up is known as such.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+import { whileWanted } from '../../basics/while-wanted.js';
+import { within } from '../../basics/within.js';
 import { describeError, PostcopyError } from '../../errors.js';
 import { native } from '../../native.js';
 import type { ControlConnection } from '../link/control-connection.js';
@@ -122,41 +125,35 @@ export class Reunion {
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#pauseMs);
-      this.#hurry = resolve;
-      signal.addEventListener('abort', () => resolve());
-    });
-    clearTimeout(timer);
+    const hurried = new AbortController();
+    this.#hurry = () => hurried.abort();
+    await delay(this.#pauseMs, undefined, { signal: AbortSignal.any([signal, hurried.signal]) }).catch(() => {});
     this.#hurry = () => {};
   }
 }
 
 /** The first thing that a destination says on a connection of a later generation. */
 async function standingOf(control: Control, peer: string, signal: AbortSignal): Promise<Standing> {
-  let timer: NodeJS.Timeout | undefined;
   let stop = () => {};
+  const said = new Promise<Standing>((resolve, reject) => {
+    const onMessage = (message: Message) => {
+      if (message.type === 'standing') resolve(message.body);
+      else reject(new PostcopyError('BAD_PEER', `${peer} sent ${message.type} where it should say what it is`));
+    };
+    control.on('message', onMessage);
+    control.on('broken', reject);
+    stop = () => {
+      control.off('message', onMessage);
+      control.off('broken', reject);
+      reject(new Error('nobody waits for it')); // ends the limit
+    };
+  });
+  const tooLate = () => {
+    throw new PostcopyError('UNREACHABLE', `${peer} did not say within ${ANSWER_TIMEOUT_MS / 1000} s what it is`);
+  };
   try {
-    return await new Promise<Standing>((resolve, reject) => {
-      const onMessage = (message: Message) => {
-        if (message.type === 'standing') resolve(message.body);
-        else reject(new PostcopyError('BAD_PEER', `${peer} sent ${message.type} where it should say what it is`));
-      };
-      const onAbort = () => reject(signal.reason as Error);
-      control.on('message', onMessage);
-      control.on('broken', reject);
-      signal.addEventListener('abort', onAbort);
-      stop = () => {
-        control.off('message', onMessage);
-        control.off('broken', reject);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const limit = `${peer} did not say within ${ANSWER_TIMEOUT_MS / 1000} s what it is`;
-      timer = setTimeout(() => reject(new PostcopyError('UNREACHABLE', limit)), ANSWER_TIMEOUT_MS);
-    });
+    return await whileWanted(signal, within(said, ANSWER_TIMEOUT_MS, tooLate));
   } finally {
-    clearTimeout(timer);
     stop();
   }
 }
