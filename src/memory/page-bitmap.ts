@@ -68,6 +68,10 @@ export class PageBitmap {
     return word * 32 + trailingZeros(bits);
   }
 
+  copy(): PageBitmap {
+    return new PageBitmap(this.pages, this.buffer.slice(0));
+  }
+
   /** The runs of set bits, as [first page, pages] pairs in ascending order. Others may change bits meanwhile. */
   extents(): Uint32Array {
     const extents: number[] = [];

@@ -80,9 +80,7 @@ export class SourcePages {
    * nothing changed, if it lacks one that it has acknowledged.
    */
   sendAgain(lacking: Uint32Array): Uint32Array {
-    const arrived = new PageBitmap(this.pages);
-    const held = this.#holds.extents();
-    for (let i = 0; i < held.length; i += 2) arrived.setRange(held[i]!, held[i + 1]!);
+    const arrived = this.#holds.copy();
     for (let i = 0; i < lacking.length; i += 2) {
       const [first, count] = [lacking[i]!, lacking[i + 1]!];
       if (arrived.clearRange(first, count) === count) continue;

@@ -132,7 +132,9 @@ export function stepSource<C, K>(
       return lose(controlOf(state), state.phase === 'doubtful' ? state.broke : event.reason, true);
     default:
   }
-  if (state.phase === 'draining' && facts.acknowledged) return done(state.control, event);
+  if (state.phase === 'draining' && facts.acknowledged) {
+    return done(state.control, event.type === 'complete' ? event.body : undefined);
+  }
   switch (event.type) {
     case 'failure':
       return fail(state, event.reason, facts);
@@ -198,7 +200,7 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
   }
   // While rejoining: the guest is over, and needs no more.
   const isAwaited = state.phase === 'draining' || state.phase === 'rejoining';
-  if (isAwaited && event.type === 'complete') return done(state.control, event);
+  if (isAwaited && event.type === 'complete') return done(state.control, event.body);
   return undefined;
 }
 
@@ -211,24 +213,13 @@ function met<C, K>(
     case 'never-ran':
       // A guest that has run is nobody's to start again.
       if (state.ranThere) return lose(control, new Error('the destination says that it has never run the guest'), true);
-      return step(
-        { phase: 'failed' },
-        { type: 'send-bye', control },
-        { type: 'resume-guest' },
-        { type: 'hang-up', control },
-        { type: 'fail', reason: state.broke },
-      );
+      return givenBack(control, state.broke);
     case 'runs': {
       const { missing } = standing;
       return step({ phase: 'rejoining', control, generation }, { type: 'rejoin', control, generation, missing });
     }
     case 'whole':
-      return step(
-        { phase: 'done' },
-        { type: 'send-bye', control },
-        { type: 'hang-up', control },
-        { type: 'finish', complete: standing.complete },
-      );
+      return done(control, standing.complete);
     case 'lost':
       return lose(control, new Error(standing.reason), true);
   }
@@ -267,8 +258,7 @@ function controlOf<C, K>(state: HandedOver<C, K>): C | undefined {
   return 'control' in state ? state.control : undefined;
 }
 
-function done<C, K>(control: C, event: SourceEvent<C, K>): SourceStep<C, K> {
-  const complete = event.type === 'complete' ? event.body : undefined;
+function done<C, K>(control: C, complete: Complete | undefined): SourceStep<C, K> {
   return step(
     { phase: 'done' },
     { type: 'send-bye', control },
