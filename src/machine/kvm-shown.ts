@@ -1,7 +1,8 @@
 /**
- * What state is a guest's, by the CPUID that it is shown. Its MSRs are those that KVM has for it, less those of features that are
- * hidden from it: KVM gives and takes these all the same, with this host's own values, which another host may not take. The list is made once, when the machine
- * is built; with the guest stopped KVM is asked for nothing that it does not have.
+ * What state is a guest's, by the CPUID that it is shown. Its MSRs are those that KVM has for it, less those of features
+ * that are hidden from it: KVM gives and takes these all the same, with this host's own values, which another host may not
+ * take. The list is made once, when the machine is built; with the guest stopped KVM is asked for nothing that it does not
+ * have.
  */
 import { LEAF } from '../boot/cpuid-bits.js';
 import { decodeCpuid, findLeaf } from '../boot/cpuid-entries.js';

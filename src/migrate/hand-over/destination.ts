@@ -14,9 +14,9 @@
  * the guest never ran here and never will, all of it is dropped. apart: a connection broke behind COMMIT; the guest runs
  * on, vCPUs that need a page that is missing wait, and the source comes again. A guest of which the source has not said
  * that it knows of it runs alone for a limited time only (the source may be told by somebody to take it back): then it is
- * halted, until the source comes and knows; also one of which nothing is missing. lost: somebody here has given it up, or the source is of version 7 and cannot
- * come again. A guest of which nothing is missing and the source knows needs it no more: whatever breaks then changes
- * nothing, also when the news that all pages are here is behind that of the break.
+ * halted, until the source comes and knows; also one of which nothing is missing. lost: somebody here has given it up, or
+ * the source is of version 7 and cannot come again. A guest of which nothing is missing and the source knows needs it no
+ * more: whatever breaks then changes nothing, also when the news that all pages are here is behind that of the break.
  *
  * Connections of a migration are numbered by generations, 0 for the first. What comes from one of another generation than
  * the state's comes too late, and changes nothing.
