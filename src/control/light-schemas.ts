@@ -187,6 +187,6 @@ export const MIGRATE_OPTIONS: readonly LightOption[] = [
     name: 'prefetch',
     description: 'In which order pages are sent that nobody has asked for yet.',
     default: 'in-order',
-    value: { type: 'choice', choices: ['in-order'] },
+    value: { type: 'choice', choices: ['in-order', 'near-faults', 'streams', 'auto'] },
   },
 ];

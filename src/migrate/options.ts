@@ -7,7 +7,7 @@ import { describeProblems } from '../configure/vm-config.js';
 import { PostcopyError } from '../errors.js';
 
 /** Orders in which pages that nobody has asked for yet are sent; prefetch/choose.ts has a plan for each. */
-export const PREFETCH_POLICIES = ['in-order'] as const;
+export const PREFETCH_POLICIES = ['in-order', 'near-faults', 'streams', 'auto'] as const;
 export type PrefetchName = (typeof PREFETCH_POLICIES)[number];
 
 const CHANNELS_MAX = 16;

@@ -7,8 +7,8 @@ import { PAGE_SIZE } from '../../memory/page-size.js';
 import { DestinationPages, SourcePages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
+import { auto } from '../prefetch/auto.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
-import { inOrder } from '../prefetch/in-order.js';
 import { Counters } from '../report/counters.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
@@ -120,7 +120,7 @@ function moveOnce(stage: Stage, round: number): void {
     new FaultHandler(parts(), new UrgentSupply(stage.urgent[0], installer(), signal), signal),
     new BulkReceiver(stage.bulk[0], installer(), signal),
     new PageServer(sender(stage.urgent[1])),
-    new BackgroundPush(sender(stage.bulk[1]), inOrder),
+    new BackgroundPush(sender(stage.bulk[1]), auto),
   ];
   serveChannels([...tasks, new StopWhenIdle(coming, signal)], signal, -1);
 }

@@ -82,7 +82,7 @@ describe('usage', () => {
     [['migrate', 'vm1', 'host2:7000', '--channels', '0x4'], 'Give a whole number of connections from 1 to 16.'],
     [
       ['migrate', 'vm1', 'host2:7000', '--prefetch', 'by-magic'],
-      "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order.",
+      "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order, near-faults, streams, auto.",
     ],
     [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
     [['--log-level', 'loud', 'list'], "postcopy: option '--log-level <level>' argument 'loud' is invalid"],

@@ -17,8 +17,8 @@ it.each<[object, string]>([
   [{ channels: 1.5 }, channels],
   [{ channels: '4' }, channels],
   [{ channels: null }, channels],
-  [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order'],
-  [{ prefetch: 1, channels: -1 }, `${channels}; prefetch: must be one of in-order`],
+  [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order, near-faults, streams, auto'],
+  [{ prefetch: 1, channels: -1 }, `${channels}; prefetch: must be one of in-order, near-faults, streams, auto`],
   [{ speed: 'high' }, 'speed: there is no such setting'],
 ])('%j cannot be, and it says which and why', (given, message) => {
   expect(() => checkMigrateOptions(given)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG', message }));
