@@ -12,6 +12,7 @@ import type { CounterName } from '../report/counters.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { WorkerCode } from '../../threads/worker-code.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
+import { SpareWorkers } from '../link/spare-workers.js';
 import type { PlannedChannel } from '../link/worker-plan.js';
 import { ChannelSet, type PageChannel } from './channel-set.js';
 import { WholeBlocks } from './huge-pages.js';
@@ -49,8 +50,8 @@ export class DestinationPageChannels {
   /** Channels of all sets, for their counts. */
   readonly #all: PageChannel[] = [];
   #takingOver: Promise<void> | undefined;
-  /** Workers for the next set. */
-  #spares: Promise<PageWorker<DestinationJob>>[] = [];
+  /** For the next set. */
+  readonly #spares: SpareWorkers<DestinationJob>;
   /** Pages that came with STATE. */
   #installed = 0;
   #closing: Promise<void> | undefined;
@@ -63,6 +64,7 @@ export class DestinationPageChannels {
     events: PageChannelEvents,
   ) {
     this.#events = events;
+    this.#spares = new SpareWorkers(bulk, startPageWorker);
     this.#pages = new DestinationPages(pages);
     this.wholeBlocks = new WholeBlocks(pages);
     this.#userfaultfd = new native.Userfaultfd(memory);
@@ -139,10 +141,7 @@ export class DestinationPageChannels {
 
   /** The connections are broken, and the guest runs on. Resolves when nothing more is installed. */
   async part(): Promise<void> {
-    if (this.#spares.length === 0) {
-      this.#spares = Array.from({ length: ChannelSet.workersFor(this.bulk) }, startPageWorker);
-      for (const spare of this.#spares) spare.catch(() => {}); // told by rejoin()
-    }
+    this.#spares.prepare();
     await this.#takingOver;
     if (this.#alone === undefined) {
       this.#alone = this.#set;
@@ -157,19 +156,11 @@ export class DestinationPageChannels {
    * if workers cannot be started; then it can be tried again.
    */
   async rejoin(generation: number): Promise<Uint32Array> {
-    const spares = this.#spares;
-    this.#spares = [];
-    try {
-      const workers = await Promise.all(spares);
-      if (this.#closing !== undefined) throw new PostcopyError('MIGRATION_FAILED', 'the migration is over');
-      this.#set = this.#newSet();
-      this.#set.handOver();
-      this.#use(workers, generation);
-      return this.#pages.missing();
-    } catch (error) {
-      await Promise.all(spares.map(endSpare));
-      throw error;
-    }
+    const workers = await this.#spares.take();
+    this.#set = this.#newSet();
+    this.#set.handOver();
+    this.#use(workers, generation);
+    return this.#pages.missing();
   }
 
   /**
@@ -263,10 +254,6 @@ export class DestinationPageChannels {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([this.#set.end(), this.#alone?.end(), ...this.#spares.map(endSpare)]);
+    await Promise.all([this.#set.end(), this.#alone?.end(), this.#spares.end()]);
   }
-}
-
-async function endSpare(spare: Promise<PageWorker<DestinationJob>>): Promise<void> {
-  await (await spare.catch(() => undefined))?.end();
 }

@@ -11,6 +11,7 @@ import type { CounterName } from '../report/counters.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { WorkerCode } from '../../threads/worker-code.js';
 import type { MigrationAddress } from '../link/open-channel.js';
+import { SpareWorkers } from '../link/spare-workers.js';
 import type { PlannedChannel } from '../link/worker-plan.js';
 import { ChannelSet, type PageChannel } from './channel-set.js';
 import type { SourceJob } from './job.js';
@@ -28,6 +29,8 @@ export class SourcePageChannels {
   readonly #blocks: BlockRelease;
   readonly #trail = new FaultTrail();
   #set: ChannelSet;
+  /** For the next set. */
+  readonly #spares: SpareWorkers<SourceJob>;
   /** Channels of all sets, for their counts. */
   readonly #all: PageChannel[] = [];
   /** Pages that went with STATE, and how many have been released on their account. */
@@ -36,7 +39,7 @@ export class SourcePageChannels {
   /** Pages released because a destination that was met again has them. */
   #releasedApart = 0;
 
-  /** `first`: a worker started before; as many more as are needed are started. */
+  /** `first`: a worker started before. */
   constructor(
     readonly memory: NativeMemory,
     readonly pages: number,
@@ -47,11 +50,13 @@ export class SourcePageChannels {
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);
-    const ready = [first];
-    this.#set = this.#newSet(0, () => ready.pop() ?? startPageWorker());
+    this.#spares = new SpareWorkers(bulkChannels, startPageWorker);
+    this.#set = this.#newSet(0, [first]);
   }
 
-  #newSet(generation: number, start: () => Promise<PageWorker<SourceJob>>): ChannelSet {
+  /** `ready`: workers that were started before; as many more as are needed are started. */
+  #newSet(generation: number, ready: Promise<PageWorker<SourceJob>>[]): ChannelSet {
+    const start = () => ready.pop() ?? startPageWorker();
     const job = {
       memoryHandle: this.memory.handle,
       pages: this.pages,
@@ -95,6 +100,7 @@ export class SourcePageChannels {
 
   /** The connections are broken: ends the workers. Everything that was not acknowledged stays. */
   async part(): Promise<void> {
+    this.#spares.prepare();
     await this.#set.end();
   }
 
@@ -107,7 +113,9 @@ export class SourcePageChannels {
     for (let i = 0; i < arrived.length; i += 2) {
       this.#releasedApart += this.#blocks.acknowledged(arrived[i] as number, arrived[i + 1] as number);
     }
-    this.#set = this.#newSet(address.generation, startPageWorker);
+    const workers = await this.#spares.take();
+    const ready = workers.map((worker) => Promise.resolve(worker));
+    this.#set = this.#newSet(address.generation, ready);
     await this.#set.open(address);
   }
 
@@ -136,6 +144,6 @@ export class SourcePageChannels {
 
   /** Ends the workers and closes the channels; their counts stay. */
   async close(): Promise<void> {
-    await this.#set.end();
+    await Promise.all([this.#set.end(), this.#spares.end()]);
   }
 }
