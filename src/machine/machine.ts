@@ -20,7 +20,7 @@ import { kvmMachine } from './kvm-machine.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
 import type { Clocks, ClocksMoment, MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
-import { CLOSE_WAIT_MS, closeVcpus, excuseStandstill } from './vcpus.js';
+import { CLOSE_WAIT_MS, closeVcpus, Standstills } from './vcpus.js';
 
 export const MACHINE_KINDS: Record<MachineName, MachineKind> = { kvm: kvmMachine, threads: threadMachine };
 
@@ -59,6 +59,9 @@ export class Machine {
   /** Held: as if paused, until the hold is let go; then those run that should by then. */
   #held = false;
   #shouldRun = false;
+  /** How often its vCPUs were told to run. */
+  #resumed = 0;
+  readonly #standstills: Standstills;
   #tscKhz: number;
   /** Of a machine that comes from another host, until all of its RAM is here. */
   comingPages: ComingPages | undefined;
@@ -75,6 +78,7 @@ export class Machine {
     this.#parts = parts;
     // Asked now: a vCPU that runs does not answer.
     this.#tscKhz = kind.tscKhz(parts);
+    this.#standstills = new Standstills(parts.vcpus);
     this.xsaveBytes = parts.vcpus[0]!.getState('xsave').length;
   }
 
@@ -152,12 +156,15 @@ export class Machine {
     this.devices.resume().catch(() => {});
   }
 
-  /** Its vCPUs may have stood still for long, for pages that are about to come. */
+  /** Its vCPUs stand still for pages that are long in coming: the guest's watchdogs are told. See Standstills. */
   async excuseStandstill(): Promise<void> {
-    await excuseStandstill(
-      this.vcpus,
-      () => this.#shouldRun && !this.#held && !this.#halted && this.#closing === undefined,
-    );
+    const resumed = this.#resumed;
+    await this.#standstills.excuse(() => this.#runs && this.#resumed === resumed);
+  }
+
+  /** As far as it is this machine's to say. */
+  get #runs(): boolean {
+    return this.#shouldRun && !this.#held && !this.#halted && this.#closing === undefined;
   }
 
   /** The guest's TSC frequency: the host's own as long as no other was set; 0 if KVM does not say. */
@@ -189,6 +196,7 @@ export class Machine {
   resume(): void {
     this.#shouldRun = true;
     if (this.#halted || this.#held) return;
+    this.#resumed++;
     for (const vcpu of this.vcpus) {
       if (vcpu.waitParked(0)) vcpu.notePaused();
       vcpu.resume();

@@ -18,27 +18,41 @@ export function createVcpus(vm: NativeVm, count: number, cleanup: Cleanup): Nati
   });
 }
 
-/** Between two looks at vCPUs that wait for pages. */
+/** Between two looks at vCPUs that wait for pages: at first, and at most. */
 const LOOK_MS = 1;
+const LONGEST_LOOK_MS = 16;
 
-/**
- * vCPUs may have stood still for long, in faults on pages that did not come: each parks as soon as it can, its guest's
- * watchdogs are told, which would take it for a lockup otherwise, and it goes on. Over early when `goesOn` says that somebody
- * else has them stand still by now.
- */
-export async function excuseStandstill(vcpus: readonly NativeVcpu[], goesOn: () => boolean): Promise<void> {
-  const asked = new Set(vcpus);
-  for (const vcpu of asked) vcpu.requestPause();
-  for (;;) {
+/** vCPUs of a guest that stands still now and then, for pages that are long in coming. */
+export class Standstills {
+  /** They are asked to park, and have not yet. */
+  readonly #asked = new Set<NativeVcpu>();
+
+  constructor(readonly vcpus: readonly NativeVcpu[]) {}
+
+  /**
+   * Each vCPU parks as soon as it can, its guest's watchdogs are told, which would take the standstill for a lockup
+   * otherwise, and it goes on. Those that an earlier call waits for are left to that. Resolves when all have gone on; early
+   * when `goesOn` says that somebody else has them stand still, or go on, by now.
+   */
+  async excuse(goesOn: () => boolean): Promise<void> {
     if (!goesOn()) return;
-    for (const vcpu of asked) {
-      if (!vcpu.waitParked(0)) continue;
-      asked.delete(vcpu);
-      vcpu.notePaused();
-      vcpu.resume();
+    const waiting = new Set(this.vcpus.filter((vcpu) => !this.#asked.has(vcpu)));
+    for (const vcpu of waiting) {
+      this.#asked.add(vcpu);
+      vcpu.requestPause();
     }
-    if (asked.size === 0) return;
-    await delay(LOOK_MS);
+    const leave = (vcpu: NativeVcpu) => waiting.delete(vcpu) && this.#asked.delete(vcpu);
+    for (let pauseMs = LOOK_MS; goesOn(); pauseMs = Math.min(2 * pauseMs, LONGEST_LOOK_MS)) {
+      for (const vcpu of waiting) {
+        if (!vcpu.waitParked(0)) continue;
+        leave(vcpu);
+        vcpu.notePaused();
+        vcpu.resume();
+      }
+      if (waiting.size === 0) return;
+      await delay(pauseMs);
+    }
+    waiting.forEach(leave);
   }
 }
 

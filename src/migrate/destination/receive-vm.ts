@@ -32,6 +32,7 @@ import { clocksMoment } from './clocks-moment.js';
 import type { WholeBlocks } from './huge-pages.js';
 import { loadState } from './load-state.js';
 import { DestinationPageChannels, type PageChannelEvents } from './page-channels.js';
+import { WatchdogExcuse } from './watchdog-excuse.js';
 import { letGo, prepare, type Arrival, type PrepareHooks, type PrepareParts } from './prepare.js';
 
 export interface ReceiveHooks extends PrepareHooks {
@@ -70,9 +71,6 @@ const PARTS: PrepareParts = {
   rehearse: rehearseLoading,
 };
 
-/** Watchdogs of guests have patience for longer. */
-const NOTICED_MS = 1000;
-
 const DEADLINES: Partial<Record<destination.DestinationPhase, number>> = {
   waiting: ANSWER_TIMEOUT_MS,
   checking: ANSWER_TIMEOUT_MS,
@@ -99,8 +97,8 @@ export class ReceiveVm {
   /** The source may have handed the VM over, and has not said that it knows how that ended. */
   #mayAsk = false;
   #loadedAt = 0;
-  /** Since when the source has been away. */
-  #apartSince: number | undefined;
+  /** While the guest runs, and pages come. */
+  #excuse: WatchdogExcuse | undefined;
   readonly #told = new Deferred<void>();
   /** What the source was told when all of the VM was here. */
   #complete: Complete | undefined;
@@ -308,6 +306,7 @@ export class ReceiveVm {
     lowerMainThread();
     this.#hooks.onRunning(machine, hello);
     this.#tellProgress(arrival);
+    this.#excuse = new WatchdogExcuse(machine, channels);
     return channels.pagesMissing === 0 ? { type: 'all-installed' } : undefined;
   }
 
@@ -319,7 +318,6 @@ export class ReceiveVm {
   async #part({ arrival, reason }: Extract<Action, { type: 'part' }>): Promise<void> {
     clearInterval(this.#progressTimer);
     this.#control.close();
-    this.#apartSince ??= native.monotonicMicros();
     this.#hooks.onInterrupted(reason);
     await arrival.channels.part();
   }
@@ -328,16 +326,8 @@ export class ReceiveVm {
     this.#takeOn(generation);
     const missing = await arrival.channels.rejoin(generation);
     this.#control.send('standing', { is: 'runs', missing: encodeRamMap(missing) });
-    this.#excuse(arrival);
     this.#tellProgress(arrival);
     this.#hooks.onMet();
-  }
-
-  /** The guest's watchdogs, of an interruption that they may have noticed. */
-  #excuse({ machine }: Arrival): void {
-    const apartMs = (native.monotonicMicros() - (this.#apartSince ?? Infinity)) / 1000;
-    this.#apartSince = undefined;
-    if (apartMs > NOTICED_MS) harmlessly('telling watchdogs of an interruption', () => machine.excuseStandstill());
   }
 
   #sendWhole(arrival: Arrival, generation: number): void {
@@ -372,8 +362,7 @@ export class ReceiveVm {
   /** Nothing more is needed of the source: RAM is ordinary memory. */
   #settle(arrival: Arrival): Complete {
     const { machine, channels } = arrival;
-    clearInterval(this.#progressTimer);
-    clearTimeout(this.#aloneTimer);
+    this.#endTimers();
     lowerGuest(machine.vcpus);
     // A worker may still install a page that nobody needs, up to the end of the channels.
     if (channels.pagesMissing === 0) channels.unregister();
@@ -415,7 +404,7 @@ export class ReceiveVm {
   /** vCPUs park where they can; those that wait for a page go on waiting until the machine is closed. */
   async #lose({ arrival, reason }: Extract<Action, { type: 'lose' }>): Promise<void> {
     const { machine, channels } = arrival;
-    clearInterval(this.#progressTimer);
+    this.#endTimers();
     for (const vcpu of machine.vcpus) vcpu.requestPause();
     // The devices as well; one that waits for a page will not answer.
     machine.devices.pause(Deadline.in(STOPPED_LIMIT_MS)).catch(() => {});
@@ -431,9 +420,14 @@ export class ReceiveVm {
   #end(outcome: ReceiveOutcome): void {
     lowerMainThread();
     this.#oomScore.restore();
+    this.#endTimers();
+    this.#done.resolve(outcome);
+  }
+
+  #endTimers(): void {
     clearInterval(this.#progressTimer);
     clearTimeout(this.#aloneTimer);
-    this.#done.resolve(outcome);
+    this.#excuse?.end();
   }
 }
 
