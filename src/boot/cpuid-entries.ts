@@ -20,10 +20,15 @@ const CPUID_ENTRIES_MAX = 256;
 const FIELDS = ['function', 'index', 'flags', 'eax', 'ebx', 'ecx', 'edx'] as const;
 const FIELD_BYTES = 4;
 
-/** Decodes packed entries, also those a peer sent. Throws RangeError for a length that cannot be. */
+/** Whether these can be packed entries: of what a peer sends. */
+export function isCpuid({ length }: Uint8Array): boolean {
+  return length % CPUID_ENTRY_BYTES === 0 && length <= CPUID_ENTRIES_MAX * CPUID_ENTRY_BYTES;
+}
+
+/** Decodes packed entries. Throws RangeError for a length that cannot be. */
 export function decodeCpuid(bytes: Uint8Array): CpuidEntry[] {
   const count = bytes.length / CPUID_ENTRY_BYTES;
-  if (!Number.isInteger(count) || count > CPUID_ENTRIES_MAX) {
+  if (!isCpuid(bytes)) {
     throw new RangeError(`${bytes.length} bytes are no list of at most ${CPUID_ENTRIES_MAX} CPUID entries`);
   }
   const view = viewOf(bytes);

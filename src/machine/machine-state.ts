@@ -82,13 +82,28 @@ export function saveKvmState(
 }
 
 /**
+ * Gives the kernel state that a peer has sent. Throws BAD_PEER for what the kernel or the addon does not take: structures of
+ * another size, or values that no CPU has.
+ */
+export function giveState(give: () => void): void {
+  try {
+    give();
+  } catch (error) {
+    if (error instanceof PostcopyError) throw error;
+    throw new PostcopyError('BAD_PEER', "this host's kernel does not take the state of the vCPUs or the chips", error);
+  }
+}
+
+/**
  * Everything but time. Faults on guest memory must be served by now: KVM reads the kvmclock's page. What is of time is
  * only looked at: startClocks comes after COMMIT, when there is no way back.
  */
 export function restoreKvmState(vm: NativeVm, vcpus: NativeVcpu[], state: KvmState, shown?: Shown): void {
   checkClocks(vm, state);
-  for (const chip of CHIPS) if (chip !== 'pit') vm.setState(chip, state.chips[chip]);
-  vcpus.forEach((vcpu, i) => restoreVcpu(vcpu, state.vcpus[i]!, shown));
+  giveState(() => {
+    for (const chip of CHIPS) if (chip !== 'pit') vm.setState(chip, state.chips[chip]);
+    vcpus.forEach((vcpu, i) => restoreVcpu(vcpu, state.vcpus[i]!, shown));
+  });
 }
 
 /** Throws BAD_PEER. */

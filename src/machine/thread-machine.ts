@@ -17,7 +17,7 @@ import { viewOf } from '../memory/byte-view.js';
 import { GUEST_BASE } from '../memory/layout.js';
 import { native, type NativeMemory } from '../native.js';
 import type { MachineKind } from './machine-kind.js';
-import type { CpuState, ThreadState, ThreadVcpuState } from './machine-state.js';
+import { giveState, type CpuState, type ThreadState, type ThreadVcpuState } from './machine-state.js';
 import { createVcpus } from './vcpus.js';
 
 export const threadMachine: MachineKind = {
@@ -62,8 +62,10 @@ export const threadMachine: MachineKind = {
     const states = ofThreads(cpu).vcpus;
     vcpus.forEach((vcpu, index) => {
       const { regs, xsave } = checked(states[index]!, memory);
-      vcpu.setState('regs', regs);
-      vcpu.setState('xsave', xsave);
+      giveState(() => {
+        vcpu.setState('regs', regs);
+        vcpu.setState('xsave', xsave);
+      });
     });
   },
 

@@ -74,13 +74,17 @@ export class PageBitmap {
 
   /** The runs of set bits, as [first page, pages] pairs in ascending order. Others may change bits meanwhile. */
   extents(): Uint32Array {
-    const extents: number[] = [];
+    // No array of numbers: a map of 1 TiB at its most scattered has more of them than such an array can hold.
+    let extents = new Uint32Array(1024);
+    let length = 0;
     for (let first = this.next(0); first >= 0;) {
       const end = this.#nextClear(first);
-      extents.push(first, end - first);
+      if (length === extents.length) extents = grown(extents);
+      extents[length++] = first;
+      extents[length++] = end - first;
       first = this.next(end);
     }
-    return Uint32Array.from(extents);
+    return extents.slice(0, length);
   }
 
   clearAll(): void {
@@ -105,6 +109,12 @@ export class PageBitmap {
     while (page < end && this.clear(page)) page++;
     return page - first;
   }
+}
+
+function grown(words: Uint32Array): Uint32Array<ArrayBuffer> {
+  const more = new Uint32Array(2 * words.length);
+  more.set(words);
+  return more;
 }
 
 /** How many of `count` pages from this one on have their bit in its word. */

@@ -19,8 +19,10 @@ export function encodeRamMap(extents: Uint32Array): Uint8Array {
 
 /** Throws BAD_PEER unless the map is whole and all of it lies in `pages` pages. */
 export function decodeRamMap(bytes: Uint8Array, pages: number): Uint32Array {
-  const extents: number[] = [];
+  // Every number takes a byte at least: a peer has no more memory taken for its map than four times what it has sent.
+  const extents = new Uint32Array(bytes.length);
   const reader = new NumberReader(bytes);
+  let length = 0;
   let end = 0;
   while (!reader.atEnd) {
     const first = end + reader.next();
@@ -31,10 +33,11 @@ export function decodeRamMap(bytes: Uint8Array, pages: number): Uint32Array {
         `RAM map has a run of ${count} pages at page ${first}; the VM has ${pages} pages`,
       );
     }
-    extents.push(first, count);
+    extents[length++] = first;
+    extents[length++] = count;
     end = first + count;
   }
-  return Uint32Array.from(extents);
+  return extents.slice(0, length);
 }
 
 /** Pages in [first page, pages] pairs. */

@@ -18,6 +18,8 @@ const GREETING_BODY_BYTES_MAX = 64 * 1024;
 /** Beyond what any message holds: a body that claims more is refused before memory is taken for it. */
 const NESTING_MAX = 16;
 const ELEMENTS_MAX = 64 * 1024;
+/** Of a body that is refused, those that are told. */
+const ISSUES_MAX = 5;
 
 const BIG: ReadonlySet<MessageType> = new Set(['state', 'ram', 'standing']);
 
@@ -104,8 +106,13 @@ function decodeBody(version: ProtocolVersion, type: MessageType, bytes: Uint8Arr
     throw new PostcopyError('BAD_PEER', `${type} message is no MessagePack of ours`, error);
   }
   const checked = MESSAGES[type].body.safeParse(bodyOf(version, type, decoded));
-  if (!checked.success) throw new PostcopyError('BAD_PEER', `bad ${type} message: ${z.prettifyError(checked.error)}`);
+  if (!checked.success) throw new PostcopyError('BAD_PEER', `bad ${type} message: ${firstIssues(checked.error)}`);
   return { type, body: checked.data } as Message;
+}
+
+/** What is wrong with a body, as far as anybody would read: a stranger makes the list as long as he likes. */
+function firstIssues({ issues }: z.ZodError): string {
+  return z.prettifyError(new z.ZodError(issues.slice(0, ISSUES_MAX)));
 }
 
 /** The body without what this version does not have. */

@@ -1,5 +1,6 @@
 /** Messages of the control channel. Everything that comes from the other side is checked against these schemas. */
 import { z } from 'zod';
+import { isCpuid } from '../../boot/cpuid-entries.js';
 import { CPUS, DEFAULT_CPU } from '../../configure/cpu-setting.js';
 import { DISKS_MAX } from '../../configure/disk.js';
 import { MACHINES } from '../../configure/machine-setting.js';
@@ -14,10 +15,15 @@ import { migrateOptionsSchema } from '../options.js';
 import { FEATURES_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
+const bytesUpTo = (most: number) => bytes.refine(({ length }) => length <= most, `at most ${most} bytes`);
 const count = z.number().int().nonnegative();
 const micros = z.number().nonnegative();
 
 const CONSTANT_MSRS_MAX = 64;
+/** More than any KVM has. Without a limit, a frame of 64 KiB could hold so many that checking them takes seconds. */
+const VCPUS_MAX = 4096;
+/** A host has some dozens to give. */
+const REASONS_MAX = 1024;
 
 function isMsrs({ length }: Uint8Array): boolean {
   return length % MSR_ENTRY_BYTES === 0 && length <= CONSTANT_MSRS_MAX * MSR_ENTRY_BYTES;
@@ -28,10 +34,7 @@ const options = migrateOptionsSchema.shape;
 const name = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const features = z.array(name).max(FEATURES_MAX);
 
-const recentOutput = bytes.refine(
-  ({ length }) => length <= RECENT_OUTPUT_BYTES,
-  `at most ${RECENT_OUTPUT_BYTES} bytes`,
-);
+const recentOutput = bytesUpTo(RECENT_OUTPUT_BYTES);
 
 const file = z.object({
   role: z.enum(['kernel', 'initrd']),
@@ -53,7 +56,7 @@ const hello = z.object({
   /** What a reset of the guest gives it again. */
   cpu: z.enum(CPUS).default(DEFAULT_CPU),
   /** Packed struct kvm_cpuid_entry2, one array a vCPU; empty for one that is a thread. */
-  cpuid: z.array(bytes).min(1).max(4096),
+  cpuid: z.array(bytes.refine(isCpuid, 'must be CPUID entries')).min(1).max(VCPUS_MAX),
   /** Packed struct kvm_msr_entry: MSRs whose value is the same for the guest's whole life; none of one that is a thread. */
   constantMsrs: bytes.refine(isMsrs, 'must be entries of 16 bytes').default(new Uint8Array(0)),
   tscKhz: count,
@@ -75,17 +78,19 @@ const hello = z.object({
 });
 export type Hello = z.infer<typeof hello>;
 
-const vcpu = z.object(forEachPart(() => bytes));
+/** More than any part has. MSRs are 16 bytes each here, and far more when they are looked at. */
+const VCPU_PART_BYTES_MAX = 64 * 1024;
+const vcpu = z.object(forEachPart(() => bytesUpTo(VCPU_PART_BYTES_MAX)));
 
 /** CPUs and what is in the kernel with them, by kind of machine (machine/machine-state.ts). */
 const cpu = z.discriminatedUnion('machine', [
   z.object({
     machine: z.literal('kvm'),
-    vcpus: z.array(vcpu),
+    vcpus: z.array(vcpu).max(VCPUS_MAX),
     chips: z.object(forEachChip(() => bytes)),
     clock: bytes,
   }),
-  z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })) }),
+  z.object({ machine: z.literal('threads'), vcpus: z.array(vcpu.pick({ regs: true, xsave: true })).max(VCPUS_MAX) }),
 ]);
 
 const diskSample = z.object({
@@ -150,7 +155,7 @@ export const MESSAGES = {
   hello: { tag: 1, body: hello },
   /** features: those that the destination has chosen among what HELLO offered. */
   accept: { tag: 2, body: z.object({ features }) },
-  refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1) }) },
+  refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1).max(REASONS_MAX) }) },
   state: { tag: 4, body: state },
   /** afterMicros: from STATE's arrival to this. */
   loaded: { tag: 5, body: z.object({ afterMicros: micros }) },

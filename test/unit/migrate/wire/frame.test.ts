@@ -77,7 +77,7 @@ const hello = {
   bootId: '0f6b3b5e-3b0c-4f53-9b54-5f2c8f0a9c11',
   memoryBytes: 2 ** 40,
   cpu: 'x86-64-v3' as const,
-  cpuid: [part],
+  cpuid: [new Uint8Array(80)],
   constantMsrs: new Uint8Array(32),
   tscKhz: 2_000_000,
   xsaveBytes: 4096,
@@ -250,6 +250,15 @@ describe('FrameDecoder', () => {
   });
 
   it.each([
+    ['vCPUs', 4, { ...state, cpu: { ...cpu, vcpus: new Array(4096).fill({}) } }],
+    ['vCPUs, more than there can be', 4, { ...state, cpu: { ...cpu, vcpus: new Array(60_000).fill({}) } }],
+    ['CPUIDs', 1, { ...hello, cpuid: new Array(4096).fill(1) }],
+    ['reasons', 3, { reasons: new Array(1024).fill(1) }],
+  ])('says in few words what is wrong with many %s', (_, tag, body) => {
+    expect(badPeer(() => new FrameDecoder().push(frame(tag, encode(body)))).length).toBeLessThan(1000);
+  });
+
+  it.each([
     ['no map', 11, 5],
     ['null', 2, null],
     ['an array', 2, []],
@@ -267,6 +276,15 @@ describe('FrameDecoder', () => {
     ['an array for bytes', 14, { ramMap: [1, 2] }],
     ['text for bytes', 14, { ramMap: 'ab' }],
     ['no vCPU in HELLO', 1, { ...hello, cpuid: [] }],
+    ['CPUID that is no whole entry in HELLO', 1, { ...hello, cpuid: [new Uint8Array(41)] }],
+    ['257 CPUID entries in HELLO', 1, { ...hello, cpuid: [new Uint8Array(257 * 40)] }],
+    ['4097 vCPUs in STATE', 4, { ...state, cpu: { ...threads, vcpus: new Array(4097).fill(threads.vcpus[0]) } }],
+    [
+      'more MSRs than there are in STATE',
+      4,
+      { ...state, cpu: { ...cpu, vcpus: [{ ...vcpu, msrs: new Uint8Array(65537) }] } },
+    ],
+    ['1025 reasons for a refusal', 3, { reasons: new Array(1025).fill('no') }],
     ['no bulk channel in HELLO', 1, { ...hello, bulkChannels: 0 }],
     ['17 bulk channels in HELLO', 1, { ...hello, bulkChannels: 17 }],
     ['1000 features in HELLO', 1, { ...hello, features: Array.from({ length: 1000 }, (_, i) => `f${i}`) }],
