@@ -10,7 +10,7 @@ const HOUSE = [
   ['index'],
   ['cli'],
   ['bench', 'doctor'],
-  ['trial'],
+  ['trial', 'replay'],
   ['control'],
   ['vm'],
   ['migrate/workers'],

@@ -15,6 +15,7 @@ import {
   type Output,
 } from './output.js';
 import type { MigrateCommandOptions } from './migrate.js';
+import type { ReplayWords } from './replay.js';
 import { migrateFlags } from './migrate-flags.js';
 import { CPUS } from '../configure/cpu-setting.js';
 import { withSecurityFlags } from './security-flags.js';
@@ -262,5 +263,19 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .action(async (_options: object, command: Command) => {
       const { benchCommand } = await import('./bench.js');
       done(await benchCommand(command.optsWithGlobals(), output));
+    });
+  program
+    .command('replay <trace>')
+    .description('a migration in simulated time, with each order of pages')
+    .option('--prefetch <names>', 'policies, with commas between; all without it')
+    .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1)', '1g')
+    .option('--cpus <number>', 'of each host', '2')
+    .option('--memory <size>', 'guest RAM of a trace that is made up')
+    .option('--vcpus <number>', 'of a trace that is made up')
+    .option('--seed <number>', 'of a trace that is made up', '1')
+    .option('--json', 'print one JSON object')
+    .action(async (trace: string, options: ReplayWords) => {
+      const { replayCommand } = await import('./replay.js');
+      done(replayCommand(trace, options, output));
     });
 }

@@ -73,6 +73,10 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
     ['postcopy receive --detach --name web --listen 192.0.2.2:7000 \\', 'vm'],
     ['postcopy receive --detach --name web --listen 192.0.2.2:7000 --key-file', 'parsed'],
   ],
+  'postcopy-replay.1': [
+    ['postcopy replay hot-cold', 'parsed'],
+    ['postcopy replay streams', 'parsed'],
+  ],
   'postcopy-recover.1': [
     ['postcopy recover web\n', 'parsed'],
     ['postcopy recover web 198.51.100.2:7000', 'parsed'],

@@ -16,8 +16,8 @@ export interface Block {
 export interface Guess {
   /** As PagePlan's. True if it takes the fault for its own: no other guess need look at it. */
   faulted(page: number): boolean;
-  /** Writes what is to be pushed next into `block`, which is the caller's. False if nothing is guessed now. */
-  next(block: Block): boolean;
+  /** Writes what is to be pushed next into `block`, which is the caller's; `most` as PagePlan's. False if nothing is guessed. */
+  next(block: Block, most: number): boolean;
 }
 
 /** Blocks of which nothing is left to send are passed over, but not more than these in a row: a run has its limit of time. */
@@ -40,7 +40,7 @@ export class GuessedFirst implements PagePlan {
 
   sent(): void {}
 
-  next(extent: Extent): void {
+  next(extent: Extent, most: number): void {
     const block = this.#block;
     for (let passed = 0; passed < BLOCKS_PASSED_MAX; passed++) {
       while (block.from < block.to && !this.unsent.isUnsent(block.from)) block.from++;
@@ -49,13 +49,13 @@ export class GuessedFirst implements PagePlan {
         extent.pages = block.to - block.from;
         return;
       }
-      if (!this.#guess(block)) break;
+      if (!this.#guess(block, most)) break;
     }
     this.#inOrder(extent);
   }
 
-  #guess(block: Block): boolean {
-    for (const guess of this.guesses) if (guess.next(block)) return true;
+  #guess(block: Block, most: number): boolean {
+    for (const guess of this.guesses) if (guess.next(block, most)) return true;
     return false;
   }
 

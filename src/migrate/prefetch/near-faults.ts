@@ -10,8 +10,11 @@ import { addInPlaceOfOldest } from './place-of-oldest.js';
 
 /** Bubbles that grow at one time; a new one takes the place of the oldest. */
 const BUBBLES = 64;
-/** Pages that one grows by at first, on each side; later by as many as it has there, up to a block. */
-const FIRST_STEP = 8;
+/**
+ * Pages that one grows by at first, on each side, or as many as go at once: where the link is fast, smaller pieces would
+ * cost more than they bring. Later it grows by as many as it has there, up to a block.
+ */
+const FIRST_STEP = 4;
 /** Such a large one stops: that near, a fault says nothing any more. */
 const REACH_MAX = 1024;
 
@@ -41,11 +44,11 @@ export class NearFaults implements Guess {
     return true;
   }
 
-  next(block: Block): boolean {
+  next(block: Block, most: number): boolean {
     const bubble = this.#smallest();
     if (bubble === undefined) return false;
-    if (bubble.turns % 2 === 0) this.#growUp(bubble, block);
-    else this.#growDown(bubble, block);
+    if (bubble.turns % 2 === 0) this.#growUp(bubble, block, stepOf(bubble, most));
+    else this.#growDown(bubble, block, stepOf(bubble, most));
     bubble.turns = this.#mayGrow(bubble) ? bubble.turns + 1 : -1;
     return true;
   }
@@ -66,19 +69,19 @@ export class NearFaults implements Guess {
     return high - low < Math.min(REACH_MAX, this.pages);
   }
 
-  #growUp(bubble: Bubble, block: Block): void {
+  #growUp(bubble: Bubble, block: Block, step: number): void {
     block.from = bubble.high;
-    bubble.high = block.to = Math.min(this.pages, bubble.high + stepOf(bubble));
+    bubble.high = block.to = Math.min(this.pages, bubble.high + step);
   }
 
-  #growDown(bubble: Bubble, block: Block): void {
+  #growDown(bubble: Bubble, block: Block, step: number): void {
     block.to = bubble.low;
-    bubble.low = block.from = Math.max(0, bubble.low - stepOf(bubble));
+    bubble.low = block.from = Math.max(0, bubble.low - step);
   }
 }
 
-function stepOf({ low, high }: Bubble): number {
-  return Math.max(FIRST_STEP, Math.min(BLOCK_PAGES, (high - low) >>> 1));
+function stepOf({ low, high }: Bubble, most: number): number {
+  return Math.min(BLOCK_PAGES, Math.max(FIRST_STEP, (high - low) >>> 1, most));
 }
 
 /** A bubble that is asked in again takes its turns as one that is half as old. */

@@ -7,8 +7,11 @@ export interface PagePlan {
   faulted(page: number): void;
   /** These pages went out on this bulk channel. */
   sent(first: number, pages: number): void;
-  /** Writes what is to be pushed next into `extent`, which is the caller's. */
-  next(extent: Extent): void;
+  /**
+   * Writes what is to be pushed next into `extent`, which is the caller's. `most`: pages that go at once, as the link is
+   * now; fewer cost as much as many where it is fast.
+   */
+  next(extent: Extent, most: number): void;
 }
 
 /** The push takes the first unsent page at or after `first`, or the first of all, and those that follow it. */

@@ -81,7 +81,7 @@ export class BackgroundPush implements ChannelTask {
     const { pages, trail } = this.channel;
     trail.follow(this.#plan);
     for (;;) {
-      this.#plan.next(this.#planned);
+      this.#plan.next(this.#planned, this.depth.extentPages);
       const first = this.#firstUnsent(this.#planned.first);
       if (first < 0) return false;
       this.#first = first;

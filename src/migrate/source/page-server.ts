@@ -8,14 +8,12 @@ import { PostcopyError } from '../../errors.js';
 import { POLLIN } from '../../native.js';
 import type { ChannelTask } from '../../threads/channel-loop.js';
 import type { PollSet } from '../../threads/poll-set.js';
+import { FIRST_REQUESTS, GROUP_PAGES } from '../prefetch/first-requests.js';
 import { RequestInbox } from '../wire/page-inbox.js';
 import { UrgentOutbox } from '../wire/page-outbox.js';
 import { REQUEST_PAGES_MAX } from '../wire/protocol.js';
 import { releaseReceived, type SourceChannel } from './source-channel.js';
 
-/** Requests whose neighbours go along, and pages in such a group, aligned. */
-const FIRST_REQUESTS = 64;
-const GROUP_PAGES = 8;
 const FRAMES_MAX = REQUEST_PAGES_MAX * GROUP_PAGES;
 
 export class PageServer implements ChannelTask {

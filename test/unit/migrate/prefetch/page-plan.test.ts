@@ -113,11 +113,11 @@ describe('in-order', () => {
   it('goes on behind what was sent, from the first page to the last, and from the start again', () => {
     const plan = inOrder();
     const extent = { first: NaN, pages: NaN };
-    plan.next(extent);
+    plan.next(extent, 64);
     expect(extent).toEqual({ first: 0, pages: Infinity });
     plan.sent(20, 64);
     plan.faulted(7);
-    plan.next(extent);
+    plan.next(extent, 64);
     expect(extent).toEqual({ first: 84, pages: Infinity });
   });
 
@@ -130,5 +130,5 @@ it.each(PREFETCH_POLICIES)('%s is a plan that can be made', (name) => {
   const plan = planNamed(name)({ pages: 0, isUnsent: () => false, nextUnsent: () => -1 });
   plan.faulted(1);
   plan.sent(0, 1);
-  plan.next({ first: 0, pages: 0 });
+  plan.next({ first: 0, pages: 0 }, 64);
 });

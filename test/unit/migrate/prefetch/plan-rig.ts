@@ -41,7 +41,7 @@ export class PlanRig {
   /** The next run, which is sent; undefined if no page is left. */
   run(most = 64): Run | undefined {
     this.looks = 0;
-    this.plan.next(this.#extent);
+    this.plan.next(this.#extent, most);
     let first = this.pages.nextUnsent(this.#extent.first);
     if (first < 0) first = this.pages.nextUnsent(0);
     if (first < 0) return undefined;
@@ -50,7 +50,7 @@ export class PlanRig {
     return [first, pages];
   }
 
-  runs(count: number): (Run | undefined)[] {
-    return Array.from({ length: count }, () => this.run());
+  runs(count: number, most?: number): (Run | undefined)[] {
+    return Array.from({ length: count }, () => this.run(most));
   }
 }

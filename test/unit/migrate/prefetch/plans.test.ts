@@ -63,7 +63,7 @@ describe.each(PREFETCH_POLICIES)('%s', (name) => {
       plan.faulted((i * 2654435761) % 2 ** 28);
       plan.faulted(2 ** 28 - 1 - i);
       looks = 0;
-      plan.next(planned);
+      plan.next(planned, 8);
       expect(looks).toBeLessThanOrEqual(LOOKS_MAX);
       expect(planned.first).toBeLessThan(2 ** 28);
     }
@@ -74,24 +74,31 @@ describe('near-faults', () => {
   it('sends what lies around a fault, above and below, and farther with each turn', () => {
     const rig = new PlanRig(nearFaults, PAGES);
     rig.fault(1000);
-    expect(rig.runs(4)).toEqual([
-      ...[
-        [1001, 8],
-        [992, 8],
-      ],
-      ...[
-        [1009, 8],
-        [980, 12],
-      ],
+    expect(rig.runs(6, 4)).toEqual([
+      [1001, 4],
+      [996, 4],
+      [1005, 4],
+      [990, 4],
+      [994, 2],
+      [1009, 4],
     ]);
   });
 
   it('begins with the newest fault, and shares between those that are as old', () => {
     const rig = new PlanRig(nearFaults, PAGES);
     rig.fault(500, 2000);
-    expect(rig.runs(4).map((run) => run![0])).toEqual([2001, 501, 1992, 492]);
+    expect(rig.runs(4, 4).map((run) => run![0])).toEqual([2001, 501, 1996, 496]);
     rig.fault(1500);
-    expect(rig.runs(2).map((run) => run![0])).toEqual([1501, 1492]);
+    expect(rig.runs(2, 4).map((run) => run![0])).toEqual([1501, 1496]);
+  });
+
+  it('grows by as much as goes at once', () => {
+    const rig = new PlanRig(nearFaults, PAGES);
+    rig.fault(1000);
+    expect(rig.runs(2, 32)).toEqual([
+      [1001, 32],
+      [968, 32],
+    ]);
   });
 
   it('goes on in order where two bubbles have met, and at the ends of the RAM', () => {
@@ -207,8 +214,8 @@ describe('auto', () => {
   it('sends ahead of streams, and around other faults', () => {
     const rig = new PlanRig(auto, 2 ** 16);
     rig.fault(1000, 1001, 1002, 50_000, 1003);
-    const runs = rig.runs(4);
+    const runs = rig.runs(4, 16);
     expect(runs[0]).toEqual([1004, 16]);
-    expect(runs.slice(1)).toContainEqual([50_001, 8]);
+    expect(runs.slice(1)).toContainEqual([50_001, 16]);
   });
 });

@@ -1,0 +1,36 @@
+/** What a replay is reckoned with: the link, and how long both ends take for what they do. Times in microseconds. */
+export interface Model {
+  /** Bits a second, each way; Infinity if only the ends take time. */
+  rateBits: number;
+  roundTrip: number;
+  /** CPUs of each host: where they are few, one worker of each end serves faults and the push in turn. */
+  cpus: number;
+  costs: Costs;
+}
+
+export interface Costs {
+  /** Until a thread that sleeps runs. */
+  wakeUp: number;
+  /** Destination: a fault is read and its page asked for; a page that was asked for is installed, and its vCPU woken. */
+  fault: number;
+  install: number;
+  /** Source: a request is answered. */
+  answer: number;
+  /** An extent, and each page of it, at the source and at the destination. */
+  sendExtent: number;
+  sendPage: number;
+  installExtent: number;
+  installPage: number;
+}
+
+/** Medians of the micro benchmarks and of runs on the machines that this is developed on (2 cores, Linux 6.18). */
+export const COSTS: Costs = {
+  wakeUp: 25,
+  fault: 12,
+  install: 12,
+  answer: 12,
+  sendExtent: 10,
+  sendPage: 0.7,
+  installExtent: 14,
+  installPage: 0.6,
+};
