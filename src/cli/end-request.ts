@@ -1,4 +1,5 @@
 import type { VmService, VmStatus } from '../vm/service.js';
+import { pagesLeave } from '../watch/events.js';
 import { describeError } from '../errors.js';
 
 /**
@@ -44,7 +45,7 @@ export class EndRequest {
 }
 
 function whyItStays({ name, state, peer, problem }: VmStatus): string | undefined {
-  if (state === 'handed-over' || state === 'interrupted') {
+  if (pagesLeave(state)) {
     return (
       `${name} does not end by a signal: it runs at ${peer ?? 'the other host'}, which still pulls its memory from here and ` +
       `would lose it. This process ends by itself when the last page is there: postcopy status ${name} shows how far it is`

@@ -3,17 +3,10 @@
  * error is told and the process goes on: whatever it has broken is less than that. Elsewhere the process ends, as far as
  * it can in good order.
  */
-import type { VmState } from '../vm/service.js';
+import { pagesLeave, type VmState } from '../watch/events.js';
 import { describeError } from '../errors.js';
 
-const HOLDS_A_GUEST: ReadonlySet<VmState> = new Set([
-  'running',
-  'paused',
-  'migrating',
-  'handed-over',
-  'interrupted',
-  'link-lost',
-]);
+const HOLDS_A_GUEST: ReadonlySet<VmState> = new Set(['running', 'paused', 'migrating', 'link-lost']);
 /** A timer that fails would fill the log. */
 const REPORTS_MAX = 20;
 
@@ -41,7 +34,7 @@ export class LastResort {
 
   #take(error: unknown): void {
     const state = this.state();
-    if (state === undefined || !HOLDS_A_GUEST.has(state)) return this.#end(error);
+    if (state === undefined || !(HOLDS_A_GUEST.has(state) || pagesLeave(state))) return this.#end(error);
     if (this.#reports++ >= REPORTS_MAX) return;
     const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
     this.tell(`internal error, the VM stays (${state}): ${describeError(error)} ${where}; please report it`);

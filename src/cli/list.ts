@@ -2,6 +2,7 @@ import { removeDeadName } from '../control/claim-name.js';
 import type { LockFile } from '../host/file-lock.js';
 import { listNames } from '../control/runtime-directory.js';
 import type { VmStatus } from '../vm/service.js';
+import { pagesLeave } from '../watch/events.js';
 import { describeError, PostcopyError } from '../errors.js';
 import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -72,6 +73,6 @@ function row(entry: ListEntry): string[] {
 function placeNote({ state, listen, peer }: VmStatus): string {
   if (state === 'waiting') return `listens on ${listen ?? '?'}`;
   if (peer === undefined) return '';
-  if (state === 'handed-over' || state === 'interrupted' || state === 'migrated') return `runs at ${peer}`;
+  if (pagesLeave(state) || state === 'migrated') return `runs at ${peer}`;
   return `${state === 'incoming' ? 'comes' : 'came'} from ${peer}`;
 }

@@ -4,6 +4,7 @@
  */
 import { harmlessly } from '../basics/harmless.js';
 import type { VmService } from '../vm/service.js';
+import { pagesLeave } from '../watch/events.js';
 import { loadNative } from './load-native.js';
 
 const INTERVAL_MS = 5000;
@@ -34,8 +35,7 @@ export async function openServiceManager(address = process.env['NOTIFY_SOCKET'])
         if (type !== 'progress') tell(statusLine(vm));
       });
       const timer = setInterval(() => {
-        const { state } = vm.status();
-        if (state === 'handed-over' || state === 'interrupted') report();
+        if (pagesLeave(vm.status().state)) report();
       }, INTERVAL_MS).unref();
       return () => {
         clearInterval(timer);

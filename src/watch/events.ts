@@ -20,6 +20,11 @@ export type VmState =
   | 'stopped'
   | 'failed';
 
+/** The guest runs on another host, which still needs pages that are here. */
+export function pagesLeave(state: VmState): boolean {
+  return state === 'handed-over' || state === 'interrupted';
+}
+
 export type MigrationPhase =
   | 'writing-back'
   | 'connecting'
