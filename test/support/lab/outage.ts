@@ -1,0 +1,58 @@
+import { expect } from 'vitest';
+import { sleep } from './deadline.js';
+import type { GuestVm, Migration } from './guest-vm.js';
+import type { LabHost } from './host.js';
+import type { RemoteProcess } from './remote-process.js';
+
+const MOVE_LIMIT_MS = 400_000;
+const END_LIMIT_MS = 150_000;
+/** What a process says of a broken link, at the latest this long behind the last sign of the other end. */
+const BROKEN_LIMIT_MS = 100_000;
+/** Longer than it takes a migration to hear of the other end when the cable is back. */
+const HEARD_MS = 4000;
+
+/** When the cable is out, and for how long. */
+export interface Outage {
+  seconds: number;
+  /** Long enough for both ends to call the link broken. */
+  breaks: boolean;
+  /** Seconds that it is out once more, while the ends find each other again. */
+  again?: number;
+}
+
+/** Moves the VM to a host; once it runs there, the cable of the host that it comes from is pulled, and put back. */
+export async function moveThroughOutage(vm: GuestVm, to: LabHost, port: number, outage: Outage): Promise<Migration> {
+  const from = vm.here;
+  const receiver = await vm.receive(to, port);
+  const migration = vm.migrate(to, port, receiver);
+  migration.catch(() => {}); // awaited below, whatever ends before it
+  await pullCable(from.host, receiver, outage);
+  const over = await migration;
+  const words = `${over.stderr}\n${from.process.describeOutput()}\n${receiver.describeOutput()}`;
+  expect({ code: over.code, status: over.summary?.status }, words).toEqual({ code: 0, status: 'completed' });
+  const late = 'the pages had all come before the cable was pulled';
+  expect(over.summary.totalMs, late).toBeGreaterThan(outage.seconds * 1000);
+  expect(await from.process.ended(END_LIMIT_MS)).toBe(0);
+  return over;
+}
+
+/** Once the VM that comes from there runs at the receiver; until the cable is back for good. */
+export async function pullCable(from: LabHost, receiver: RemoteProcess, outage: Outage): Promise<void> {
+  try {
+    await receiver.output(/has come from/, MOVE_LIMIT_MS);
+    await outageOf(from, outage.seconds);
+    if (outage.breaks) await receiver.output(/ runs on here, and waits only where it needs one of /, BROKEN_LIMIT_MS);
+    if (outage.again !== undefined) {
+      await sleep(HEARD_MS);
+      await outageOf(from, outage.again);
+    }
+  } finally {
+    await from.setLink(true);
+  }
+}
+
+async function outageOf(host: LabHost, seconds: number): Promise<void> {
+  await host.setLink(false);
+  await sleep(seconds * 1000);
+  await host.setLink(true);
+}
