@@ -35,6 +35,7 @@ export type Fact =
   | { kind: 'disk-used'; vm: string } // by that VM of this host
   | { kind: 'disk-differs'; id: string } // it is not the one that the VM has where it comes from
   | { kind: 'disk-unproven'; id: string } // nothing shows that it is the one that the VM has
+  | { kind: 'disk-stopped'; name: string } // the guest, until somebody has seen to the storage
   | { kind: 'disk-unplaced'; id: string } // nobody said what it is on this host
   | { kind: 'net-unplaced'; id: string }
   | { kind: 'host-unfit' } // KVM or userfaultfd cannot be used

@@ -15,6 +15,9 @@ export const ADVICE: Record<Fact['kind'], string> = {
   'disk-used': '`postcopy stop {vm}` stops it',
   'disk-differs': 'receive --disk id={id},path=FILE gives it',
   'disk-unproven': 'receive --disk id={id},path=FILE,unproven takes it all the same',
+  'disk-stopped':
+    '`postcopy resume {name}` resumes it, `postcopy migrate {name} HOST:PORT` moves it as it is, and ' +
+    '`postcopy stop --force {name}` stops it',
   'disk-unplaced': 'receive --disk id={id},path=FILE says it',
   'net-unplaced': 'receive --net id={id}[,tap=NAME][,bridge=NAME] says it',
   'host-unfit': 'See `postcopy doctor` for how to get it',

@@ -119,7 +119,11 @@ function addHostCommands(program: Command, words: string[], output: Output, done
     .option('--cpus <number>', 'vCPUs, 1 to 16, as threads to 64 (default 2)')
     .option('--serial <setting>', `${SERIAL_HELP} (default stdio)`)
     .option('--console <setting>', CONSOLE_HELP)
-    .option('--disk <setting>', `a disk: path=FILE[,readonly][,id=ID][,format=raw]${REPEATABLE}`, collect)
+    .option(
+      '--disk <setting>',
+      `a disk: path=FILE[,readonly][,id=ID][,format=raw][,on-error=stop|report]${REPEATABLE}`,
+      collect,
+    )
     .option('--net <setting>', `a network interface: tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]${REPEATABLE}`, collect)
     .option('--no-reboot', "end when the guest resets, don't restart it")
     .option('--no-confine', CONFINE_HELP)

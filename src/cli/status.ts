@@ -1,4 +1,5 @@
 import type { ProcessRights } from '../confine/process-rights.js';
+import type { DiskStatus } from '../host/host-disks.js';
 import type { LinkInterruption, VmStatus } from '../vm/service.js';
 import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -35,15 +36,21 @@ export function statusText(status: VmStatus): string {
     ['up for', formatDuration(status.uptimeMs)],
     ['listens on', status.listen],
     ['peer', status.peer],
-    ...(status.disks ?? []).map((disk): [string, string] => [
-      `disk ${disk.id}`,
-      `${disk.path}${disk.readonly ? ', read-only' : ''}`,
-    ]),
+    ...(status.disks ?? []).map((disk): [string, string] => [`disk ${disk.id}`, diskText(disk, Date.now())]),
     ...(status.nets ?? []).map((net): [string, string] => [`net ${net.id}`, `${net.mac} on ${net.tap}`]),
     ['rights', status.rights && rightsText(status.rights)],
     ['link', status.interruption && interruptionText(status.interruption, Date.now())],
     ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
   ]);
+}
+
+/** `now`: milliseconds since 1970. */
+function diskText({ path, readonly, errors }: DiskStatus, now: number): string {
+  const failed =
+    errors === undefined
+      ? []
+      : [`errors of the host: ${errors.count}, the last ${formatDuration(now - errors.at)} ago: ${errors.last}`];
+  return [path, ...(readonly ? ['read-only'] : []), ...failed].join(', ');
 }
 
 /** Of the process, on its host. */

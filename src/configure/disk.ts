@@ -4,6 +4,12 @@ import { z } from 'zod';
 import { PostcopyError } from '../errors.js';
 import { DEVICE_ID, deviceIdSchema, textOrObject } from './device-setting.js';
 
+/** What becomes of the guest when the host fails a request of a disk. */
+const DISK_ERROR_ACTIONS = ['stop', 'report'] as const;
+export type DiskErrorAction = (typeof DISK_ERROR_ACTIONS)[number];
+/** In the settings, and as the other host is told. */
+export const diskErrorActionSchema = z.enum(DISK_ERROR_ACTIONS, 'must be stop or report');
+
 /** A disk of a VM (--disk path=FILE,id=ID,readonly), checked. */
 export interface DiskConfig {
   /** Names it among the VM's disks, also to the guest (its serial number): 1 to 20 of a-z A-Z 0-9 . _ - */
@@ -13,6 +19,8 @@ export interface DiskConfig {
   readonly: boolean;
   /** The file is raw although it begins as an image of another format does. */
   format?: 'raw';
+  /** Without it the guest stops where the host is out of space, and is given all other errors. */
+  onError?: DiskErrorAction;
 }
 
 /** A disk as a user gives it. */
@@ -31,7 +39,7 @@ export interface DiskPlace {
 /** As many as the guest has room for, next to its other devices. */
 export const DISKS_MAX = 10;
 
-const DISK_FORM = 'path=FILE[,readonly][,id=ID][,format=raw]';
+const DISK_FORM = 'path=FILE[,readonly][,id=ID][,format=raw][,on-error=stop|report]';
 const PLACE_FORM = 'id=ID,path=FILE[,unproven]';
 
 /** In a configuration file; paths are absolute or relative to the working directory. */
@@ -43,6 +51,7 @@ const diskObjectSchema = z.strictObject({
   readonly: z.boolean('must be true or false').default(false),
   id: deviceIdSchema.optional(),
   format: z.literal('raw', 'must be raw: other formats are not understood').optional(),
+  onError: diskErrorActionSchema.optional(),
 });
 
 /** The disks of a VM, in the order in which the guest finds them; disk0, disk1, ... for those without an id. */
@@ -58,26 +67,30 @@ export const disksSchema = z
     return named;
   });
 
-/** Parses `path=FILE[,readonly][,id=ID][,format=raw]`; relative paths begin at `base`. Throws BAD_CONFIG. */
+/** Parses text of DISK_FORM; relative paths begin at `base`. Throws BAD_CONFIG. */
 export function parseDiskSetting(text: string, base: string = process.cwd()): DiskSetting {
-  const fields = splitSetting(text, DISK_FORM, ['path=', 'id=', 'readonly', 'format=']);
+  const fields = splitSetting(text, DISK_FORM, ['path=', 'id=', 'readonly', 'format=', 'on-error=']);
   const format = fields.get('format=');
   if (format !== undefined && format !== 'raw')
     throw badDisk(text, `the format '${format}' is not understood, only raw is`);
+  const onError = diskErrorActionSchema.optional().safeParse(fields.get('on-error='));
+  if (!onError.success) throw badDisk(text, 'on-error must be stop or report');
   return {
     ...pathAndId(text, fields, DISK_FORM, base),
     readonly: fields.has('readonly'),
     ...(format === undefined ? {} : { format }),
+    ...(onError.data === undefined ? {} : { onError: onError.data }),
   };
 }
 
 /** Parses what `receive` is given, `id=ID,path=FILE[,unproven]`. Throws BAD_CONFIG. */
 function parseDiskPlace(text: string): DiskPlace {
-  const fields = splitSetting(text, PLACE_FORM, ['path=', 'id=', 'readonly', 'format=', 'unproven']);
+  const fields = splitSetting(text, PLACE_FORM, ['path=', 'id=', 'readonly', 'format=', 'on-error=', 'unproven']);
   const { id, path } = pathAndId(text, fields, PLACE_FORM, process.cwd());
   if (id === undefined) throw badDisk(text, 'say which disk of the VM it is (id=ID,path=FILE)');
   if (fields.has('readonly')) throw badDisk(text, 'whether it is read-only comes with the VM');
   if (fields.has('format=')) throw badDisk(text, 'its format comes with the VM');
+  if (fields.has('on-error=')) throw badDisk(text, 'what its errors do comes with the VM');
   return { id, path, ...(fields.has('unproven') ? { unproven: true } : {}) };
 }
 

@@ -107,7 +107,7 @@ export const vmSettingsSchema = z.strictObject({
   }),
   disks: disksSchema.default([]).meta({
     description:
-      'Disks, in the order in which the guest finds them: "path=FILE[,readonly][,id=ID][,format=raw]", or the same as an object.',
+      'Disks, in the order in which the guest finds them: "path=FILE[,readonly][,id=ID][,format=raw][,on-error=stop|report]", or the same as an object, where on-error is onError.',
   }),
   nets: netsSchema.default([]).meta({
     description: 'Network interfaces: "tap=NAME[,bridge=NAME][,mac=MAC][,id=ID]", or the same as an object.',

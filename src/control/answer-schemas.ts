@@ -4,10 +4,12 @@
  */
 import { z } from 'zod';
 import { CPUS } from '../configure/cpu-setting.js';
+import { diskErrorActionSchema } from '../configure/disk.js';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { ProcessRights } from '../confine/process-rights.js';
 import type { LinkInterruption, VmStatus } from '../vm/service.js';
+import type { HostErrorTotals } from '../devices/virtio/block/host-errors.js';
 import type { DiskStatus } from '../host/host-disks.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import type { NetStatus } from '../host/host-nets.js';
@@ -108,7 +110,20 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
     .meta({ description: 'Guest RAM resident plus what the migration itself allocated.' }),
 });
 
-const diskSchema = z.object<Shape<DiskStatus>>({ id: z.string(), path: z.string(), readonly: z.boolean() });
+const diskSchema = z.object<Shape<DiskStatus>>({
+  id: z.string(),
+  path: z.string(),
+  readonly: z.boolean(),
+  onError: diskErrorActionSchema.optional().meta({ description: 'What becomes of the guest, if that was said.' }),
+  errors: z
+    .object<Shape<HostErrorTotals>>({
+      count,
+      last: z.string(),
+      at: milliseconds.meta({ description: 'Of the last: milliseconds since 1970.' }),
+    })
+    .optional()
+    .meta({ description: 'What this host has failed since the disk was opened.' }),
+});
 const netSchema = z.object<Shape<NetStatus>>({ id: z.string(), mac: z.string(), tap: z.string() });
 
 const rightsSchema = z

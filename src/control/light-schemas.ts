@@ -47,7 +47,17 @@ export const STATUS: LightSchema = {
       type: 'array',
       items: {
         type: 'object',
-        properties: { id: { type: 'string' }, path: { type: 'string' }, readonly: { type: 'boolean' } },
+        properties: {
+          id: { type: 'string' },
+          path: { type: 'string' },
+          readonly: { type: 'boolean' },
+          onError: { type: 'string' },
+          errors: {
+            type: 'object',
+            properties: { count: { type: 'number' }, last: { type: 'string' }, at: { type: 'number' } },
+            required: ['count', 'last', 'at'],
+          },
+        },
         required: ['id', 'path', 'readonly'],
       },
     },

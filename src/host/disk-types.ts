@@ -8,8 +8,9 @@ export interface HostDiskConfig extends DiskConfig {
 }
 
 /** A disk, as the other host is told of it. */
-export interface DiskDescription extends Omit<DiskConfig, 'format'> {
+export interface DiskDescription extends Omit<DiskConfig, 'format' | 'onError'> {
   format?: DiskConfig['format'] | undefined;
+  onError?: DiskConfig['onError'] | undefined;
   /** As the guest knows it; the file may have grown since. */
   bytes: number;
   /** disk-identity.ts: of a block device. */

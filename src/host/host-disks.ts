@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DiskConfig } from '../configure/disk.js';
+import type { DiskConfig, DiskErrorAction } from '../configure/disk.js';
 import { Deadline } from '../basics/deadline.js';
 import type { PostcopyError, Problem } from '../errors.js';
 import { DISK_DROP_CACHE, DISK_SYNC, native, type NativeDisk } from '../native.js';
 import { SECTOR_BYTES } from '../devices/virtio/block/config-space.js';
+import { HostErrorCount, type HostErrorTotals } from '../devices/virtio/block/host-errors.js';
 import { requireRaw } from './disk-format.js';
 import { diskIdentity } from './disk-identity.js';
 import { layersBeneath, sharesBytes } from './disk-layers.js';
@@ -35,6 +36,10 @@ export interface DiskStatus {
   /** On this host. */
   path: string;
   readonly: boolean;
+  /** If somebody has said. */
+  onError?: DiskErrorAction | undefined;
+  /** Of this host, since the disk was opened. */
+  errors?: HostErrorTotals | undefined;
 }
 
 interface OpenDisk {
@@ -43,6 +48,7 @@ interface OpenDisk {
   lock: DiskLock;
   /** As the guest knows it. */
   bytes: number;
+  errors: HostErrorCount;
 }
 
 /** The disks of one VM on this host, on the main thread. Requests are the device worker's, by the handles. */
@@ -76,7 +82,14 @@ export class HostDisks {
 
   /** As `postcopy status` shows them. */
   status(): DiskStatus[] {
-    return this.open.map(({ config: { id, path, readonly } }) => ({ id, path, readonly }));
+    return this.open.map(({ config: { id, path, readonly, onError }, errors }) => {
+      const found = errors.read();
+      return {
+        ...{ id, path, readonly },
+        ...(onError === undefined ? {} : { onError }),
+        ...(found === undefined ? {} : { errors: found }),
+      };
+    });
   }
 
   /**
@@ -233,7 +246,13 @@ function openDisk(config: HostDiskConfig): OpenDisk {
     disk.close(CLOSE_WAIT_MS);
     throw diskError('HOST_LACKS', config, 'lies on something that cannot be locked with it', error);
   }
-  return { config, disk, lock: new DiskLock(disk), bytes: config.coming?.bytes ?? disk.bytes };
+  return {
+    config,
+    disk,
+    lock: new DiskLock(disk),
+    bytes: config.coming?.bytes ?? disk.bytes,
+    errors: new HostErrorCount(),
+  };
 }
 
 async function isAsSampled({ config, disk, bytes }: OpenDisk, sample: DiskSample, until: Deadline): Promise<boolean> {

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Deadline } from '../basics/deadline.js';
 import { within } from '../basics/within.js';
 import { KEEP_PAGES, RELEASE_PAGES } from '../devices/virtio/balloon/page-releaser.js';
+import type { DiskFailure } from '../devices/virtio/block/host-errors.js';
 import { PostcopyError } from '../errors.js';
 import { native, type NativeMemory, type NativeVm } from '../native.js';
 import { WorkerCode } from '../threads/worker-code.js';
@@ -13,6 +14,7 @@ import type { ClocksMoment } from './machine-state.js';
 
 interface DeviceEvents {
   notice: [text: string];
+  'disk-stopped': [failure: DiskFailure];
   'power-off': [];
   reset: [source: string];
   'vcpu-stopped': [stop: VcpuStop];
@@ -59,6 +61,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
       .on('answer', ({ state }) => this.#waiting.shift()?.resolve(state))
       .on('refused', ({ code, message }) => this.#waiting.shift()?.reject(new PostcopyError(code, message)))
       .on('notice', ({ text }) => this.emit('notice', text))
+      .on('disk-stopped', ({ failure }) => this.emit('disk-stopped', failure))
       .on('power-off', () => this.emit('power-off'))
       .on('reset', ({ source }) => this.emit('reset', source))
       .on('vcpu-stopped', ({ stop }) => this.emit('vcpu-stopped', stop))
@@ -125,6 +128,11 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   /** After pause() or restore(). */
   async resume(): Promise<void> {
     await this.#request({ type: 'resume' });
+  }
+
+  /** What the host has failed, and the devices keep, is begun anew. */
+  async retry(): Promise<void> {
+    await this.#request({ type: 'retry' });
   }
 
   /** Network devices tell the network where the guest is now. */

@@ -1,3 +1,4 @@
+import type { DiskFailure } from '../devices/virtio/block/host-errors.js';
 import type { ErrorCode } from '../errors.js';
 import type { VirtioBackend } from '../host/kinds/table.js';
 import type { VcpuStop } from './exit-dispatch.js';
@@ -36,6 +37,8 @@ export type DeviceRequest =
    */
   | { type: 'pause'; untilMicros: number }
   | { type: 'resume' }
+  /** Devices begin anew what the host has failed and they keep. */
+  | { type: 'retry' }
   /** Network devices tell where the guest is now. */
   | { type: 'announce' }
   | { type: 'power-button' }
@@ -47,6 +50,8 @@ export type DeviceNews =
   | { type: 'refused'; code: ErrorCode; message: string }
   /** For the operator. */
   | { type: 'notice'; text: string }
+  /** The guest is to stop. */
+  | { type: 'disk-stopped'; failure: DiskFailure }
   | { type: 'power-off' }
   | { type: 'reset'; source: string }
   | { type: 'vcpu-stopped'; stop: VcpuStop };

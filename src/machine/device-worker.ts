@@ -8,6 +8,7 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import { Deadline } from '../basics/deadline.js';
 import { DeviceSet } from '../devices/device-set.js';
 import type { PollSource } from '../devices/poll-source.js';
+import type { DiskFailure } from '../devices/virtio/block/host-errors.js';
 import { describeError, PostcopyError } from '../errors.js';
 import { native, POLLIN, POLLOUT, type ExitQueue } from '../native.js';
 import { BearableErrors } from './bearable-errors.js';
@@ -47,7 +48,8 @@ class DeviceWorker {
     this.#job = job;
     this.#exits = new native.ExitQueue(null, job.exitQueueHandle);
     this.#line = new SerialLine(job.serialFd);
-    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag, report });
+    const diskStopped = (failure: DiskFailure): void => tell({ type: 'disk-stopped', failure });
+    this.#virtio = new VirtioSlots(job.virtio, { vm, memory, releaseFlag: job.releaseFlag, report, diskStopped });
     this.#devices = new DeviceSet(
       {
         setIrq: (gsi, level) => vm.setIrq(gsi, level),
@@ -178,6 +180,8 @@ class DeviceWorker {
         return this.#virtio.pause(new Deadline(request.untilMicros));
       case 'resume':
         return this.#guestIsOver ? undefined : this.#resume();
+      case 'retry':
+        return this.#virtio.retry();
       case 'announce':
         return this.#virtio.announce();
       case 'power-button':

@@ -1,4 +1,5 @@
 /** What happens to a machine by itself, told as what it is for the VM. */
+import type { DiskFailure } from '../devices/virtio/block/host-errors.js';
 import { describeError, type ErrorCode } from '../errors.js';
 import type { VcpuStop } from './exit-dispatch.js';
 import type { Machine } from './machine.js';
@@ -9,6 +10,8 @@ const STOP_WAIT_MS = 1000;
 export interface GuestEvents {
   /** For the operator. */
   notice(text: string): void;
+  /** The guest is to stop for an error of its host. */
+  diskStopped(failure: DiskFailure): void;
   powerOff(): void;
   reset(source: string): void;
   /** The guest cannot go on. `why` looks at its vCPU: not for a machine that is being closed. */
@@ -31,6 +34,7 @@ export function watchGuest(machine: Machine, events: GuestEvents): void {
     tell();
   };
   machine.devices.on('notice', (text) => events.notice(text));
+  machine.devices.on('disk-stopped', (failure) => events.diskStopped(failure));
   machine.devices.on('power-off', () => once(() => events.powerOff()));
   machine.devices.on('reset', (source) => once(() => events.reset(source)));
   machine.devices.on('vcpu-stopped', (stop) => once(() => events.guestFailed(() => whyItStopped(machine, stop))));

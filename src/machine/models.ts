@@ -5,6 +5,7 @@
 import { VirtioBalloon } from '../devices/virtio/balloon/balloon.js';
 import { ReportedPages } from '../devices/virtio/balloon/page-releaser.js';
 import { BlockDevice } from '../devices/virtio/block/block-device.js';
+import { HostErrorCount, HostErrors, type DiskFailure } from '../devices/virtio/block/host-errors.js';
 import { VirtioConsole } from '../devices/virtio/console/console.js';
 import { NetDevice } from '../devices/virtio/net/net-device.js';
 import { VirtioRng } from '../devices/virtio/rng/rng.js';
@@ -25,6 +26,10 @@ export interface DeviceSurroundings {
   memory: NativeMemory;
   /** See DeviceJob. */
   releaseFlag: Int32Array;
+  /** For the operator. */
+  report(this: void, text: string): void;
+  /** The guest is to stop for what the host has failed. */
+  diskStopped(this: void, failure: DiskFailure): void;
 }
 
 type Build<Name extends KindName> = (backend: BackendOf<Name>, surroundings: DeviceSurroundings) => BuiltDevice;
@@ -41,9 +46,11 @@ const MODELS: { [Name in KindName]: Build<Name> } = {
     device: new VirtioBalloon(memory, new ReportedPages(memory, releaseFlag)),
   }),
 
-  block: ({ id, readonly, bytes, handle }, { memory }) => ({
-    device: new BlockDevice({ memory, disk: new native.Disk(null, handle), id, readonly, bytes }),
-  }),
+  block({ id, readonly, onError, bytes, handle, errors: shared }, { memory, report, diskStopped }) {
+    const errors = new HostErrors({ id, onError }, new HostErrorCount(shared), { report, stop: diskStopped });
+    const disk = new native.Disk(null, handle);
+    return { device: new BlockDevice({ memory, disk, id, readonly, bytes, errors }) };
+  },
 
   net({ mac, mtu, handle }, { memory }) {
     const device = new NetDevice({ memory, tap: new native.Tap(null, handle), mac, mtu });

@@ -9,8 +9,6 @@ import { buildVirtioDevice, type BuiltDevice, type DeviceSurroundings } from './
 
 export interface VirtioSurroundings extends DeviceSurroundings {
   vm: NativeVm;
-  /** Told what went wrong with a device. */
-  report(text: string): void;
 }
 
 export class VirtioSlots {
@@ -56,6 +54,12 @@ export class VirtioSlots {
   resume(): void {
     this.#paused = false;
     for (const transport of this.transports) transport.resume();
+  }
+
+  /** What the host has failed, and the devices keep, is tried again; resume() does it, too. */
+  retry(): void {
+    if (this.#paused) return;
+    for (const transport of this.transports) transport.retry();
   }
 
   /** Not while paused: the guest may be on its way to yet another host, and frames of its own would call it back here. */

@@ -69,6 +69,8 @@ interface Send<T extends Things> {
   paused: boolean;
   /** Why the guest cannot just go on if it stays here: another host has had a disk. */
   held: Error | undefined;
+  /** Why the guest stops if it stays here. */
+  stopped: Problem | undefined;
   /** What follows if the guest stays here. */
   over: Over | undefined;
   broken: Broken | undefined;
@@ -145,6 +147,8 @@ export type Event<T extends Things> =
   | { type: 'broken-off'; loss: Loss }
   /** No VM came, and none will. */
   | { type: 'not-come'; end: VmEnd }
+  /** The host has failed a disk, and the guest is to stop until somebody has seen to it. */
+  | { type: 'disk-stopped'; guest: T['guest']; problem: Problem }
   | { type: 'guest-over'; guest: T['guest']; over: Over }
   /** What serves the guest failed. */
   | { type: 'machine-failed'; guest: T['guest']; over: Final }
@@ -169,7 +173,8 @@ export type Action<T extends Things> =
   | { type: 'start'; guest: T['guest'] }
   /** A machine that came too late. */
   | { type: 'discard'; guest: T['guest'] }
-  | { type: 'park'; guest: T['guest'] }
+  /** `asked`: somebody waits for it, and is told if it fails. */
+  | { type: 'park'; guest: T['guest']; asked: boolean }
   | { type: 'unpark'; guest: T['guest'] }
   | { type: 'take-disks'; guest: T['guest'] }
   | { type: 'give-disks-up'; guest: T['guest'] }
@@ -251,6 +256,8 @@ export function step<T extends Things>(state: State<T>, event: Event<T>): Step<T
       return brokenOff(state, event.loss);
     case 'not-come':
       return state.type === 'waiting' || state.type === 'incoming' ? end(state, event.end) : stays(state);
+    case 'disk-stopped':
+      return isOf(event.guest, state) ? diskStopped(state, event.problem) : stays(state);
     case 'guest-over':
       return isOf(event.guest, state) ? guestOver(state, event.over) : stays(state);
     case 'machine-failed':
@@ -338,7 +345,8 @@ function leaves<T extends Things>(state: WithGuest<T>, send: T['send']): Step<T>
   if (state.type === 'paused' && state.held !== undefined) return stays(state);
   const { guest } = state;
   const paused = state.type === 'paused';
-  return to({ type: 'leaving', guest, send, paused, held: undefined, over: undefined, broken: undefined });
+  const no = { held: undefined, stopped: undefined, over: undefined, broken: undefined };
+  return to({ type: 'leaving', guest, send, paused, ...no });
 }
 
 function whole<T extends Things>(state: Living<T>): Step<T> {
@@ -366,6 +374,24 @@ function brokenOff<T extends Things>(state: Living<T>, loss: Loss): Step<T> {
       return to({ type: 'lost', guest: state.guest, arrival: undefined, loss, over: undefined });
     case 'ending':
       return follow(state, state.over);
+    default:
+      return stays(state);
+  }
+}
+
+/**
+ * A guest that leaves is not held up: what its disk has not done goes with it, and is begun anew where the guest goes on. So
+ * it is in every state in which its devices go on later.
+ */
+function diskStopped<T extends Things>(state: WithGuest<T>, problem: Problem): Step<T> {
+  switch (state.type) {
+    case 'running':
+      return to({ ...state, type: 'pausing', problem }, { type: 'park', guest: state.guest, asked: false });
+    case 'pausing':
+    case 'paused':
+      return to({ ...state, problem });
+    case 'leaving':
+      return to({ ...state, stopped: problem });
     default:
       return stays(state);
   }
@@ -471,7 +497,8 @@ function notGoneOn<T extends Things>(state: WithGuest<T>): Step<T> {
 
 /** From here on the VM is the peer's. Whoever wanted to stop it here is told so. */
 function commit<T extends Things>(state: Living<T> & { type: 'leaving' }): Step<T> {
-  return to({ ...state, type: 'away', over: endOf(state.over)?.reason === 'stopped' ? undefined : state.over });
+  const over = endOf(state.over)?.reason === 'stopped' ? undefined : state.over;
+  return to({ ...state, type: 'away', stopped: undefined, over });
 }
 
 function endOf(over: Over | undefined): VmEnd | undefined {
@@ -491,11 +518,13 @@ function sent<T extends Things>(state: Sending<T>, result: SendResult): Step<T> 
 
 /** It was not handed over, or was given back. */
 function remains<T extends Things>(state: Sending<T>, reason: Problem): Step<T> {
-  const { guest, paused, held, over } = state;
+  const { guest, paused, held, stopped, over } = state;
   if (over !== undefined) return follow(state, over);
   if (held !== undefined) return to({ type: 'paused', guest, arrival: undefined, problem: undefined, held });
-  if (paused) return to({ type: 'paused', guest, arrival: undefined, problem: reason, held });
-  return to({ type: 'running', guest, arrival: undefined, problem: reason });
+  const here = { guest, arrival: undefined, problem: stopped ?? reason };
+  if (paused) return to({ type: 'paused', ...here, held });
+  if (stopped !== undefined) return to({ type: 'pausing', ...here }, { type: 'park', guest, asked: false });
+  return to({ type: 'running', ...here });
 }
 
 function lostLeaving<T extends Things>(state: Sending<T>, result: SendResult & { status: 'link-lost' }): Step<T> {

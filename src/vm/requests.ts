@@ -65,7 +65,7 @@ function pause<T extends Things>(state: State<T>): Answer<T> {
     case 'retaking':
       return granted(stays(state));
     case 'running':
-      return wait('paused', to({ ...state, type: 'pausing' }, { type: 'park', guest: state.guest }));
+      return wait('paused', to({ ...state, type: 'pausing' }, { type: 'park', guest: state.guest, asked: true }));
     case 'pausing':
       return { type: 'later' };
     default:

@@ -31,6 +31,8 @@ function toldOfEvent(name: string, before: State, event: Event | undefined, afte
       return before.type === 'retaking' ? [{ type: 'disks-back' }] : [];
     case 'gone-on':
       return before.type === 'settling' ? [{ type: 'doubt-settled', peer: before.peer }] : [];
+    case 'disk-stopped':
+      return before === after ? [] : [{ type: 'problem', ...event.problem }];
     case 'guest-over':
     case 'machine-failed':
       return toldOfOver(before, event, after);

@@ -27,6 +27,7 @@ import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
 import { EventStream } from '../watch/stream.js';
 import { Arrival } from './arrival.js';
+import { diskProblem } from './disk-problem.js';
 import { guestOf, hostDevicesOf, lifeOf } from './holdings.js';
 import type { Action, Address, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
 import { step, type SendResult } from './life.js';
@@ -227,9 +228,9 @@ export class Vm implements VmService {
       case 'discard':
         return void action.guest.machine.close();
       case 'park':
-        return this.#park(action.guest);
+        return action.asked ? this.#park(action.guest) : this.#park(action.guest).catch(() => {});
       case 'unpark':
-        return action.guest.machine.resume();
+        return this.#unpark(action.guest);
       case 'take-disks':
         return this.#takeDisks(action.guest);
       case 'give-disks-up':
@@ -292,6 +293,8 @@ export class Vm implements VmService {
   #watch(guest: Guest): void {
     watchGuest(guest.machine, {
       notice: (text) => this.events.publish({ type: 'device', text }),
+      diskStopped: (failure) =>
+        this.#happened({ type: 'disk-stopped', guest, problem: diskProblem(this.name, failure) }),
       powerOff: () => this.#happened({ type: 'guest-over', guest, over: poweredOff() }),
       reset: (source) => this.#happened({ type: 'guest-over', guest, over: resetItself(source, guest.record.reboot) }),
       guestFailed: (why) => {
@@ -353,6 +356,12 @@ export class Vm implements VmService {
       throw error;
     }
     this.#happened({ type: 'parked', guest });
+  }
+
+  /** Its disks first: a guest that goes on without them would be stopped again. */
+  #unpark({ machine }: Guest): void {
+    machine.devices.retry().catch(() => {}); // who has failed says so itself
+    machine.resume();
   }
 
   /** Another host has had them, and may have written to them. */

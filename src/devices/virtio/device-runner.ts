@@ -56,7 +56,13 @@ export class DeviceRunner {
 
   resume(): void {
     this.#paused = false;
+    this.retry();
     this.notify();
+  }
+
+  /** What the host has failed and the model keeps is tried again. */
+  retry(): void {
+    if (this.#live) this.guard(() => this.#device.retry?.());
   }
 
   /** Until restore() and resume() nothing runs. */

@@ -85,6 +85,11 @@ export class MmioTransport implements BusDevice {
     this.#runner.resume();
   }
 
+  /** What the host has failed, and the device keeps, is tried again. */
+  retry(): void {
+    this.#runner.retry();
+  }
+
   /** The state of a paused device; one that runs gives something of the same shape that is of no use. */
   save(): VirtioState {
     return {

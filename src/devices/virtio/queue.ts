@@ -65,12 +65,7 @@ export class Virtqueue implements DeviceQueue {
   pop(): DescriptorChain | undefined {
     if (this.#stopped) return undefined;
     if (this.#nextAvailable === this.#availableEnd && !this.#lookForMore()) return undefined;
-    const head = this.#available.head(this.#nextAvailable);
-    if (head >= this.#size) throw new QueueError(`descriptor ${head} in a queue of ${this.#size}`);
-    if (this.#inFlight[head] !== 0) throw new QueueError(`the chain at descriptor ${head} was made available twice`);
-    const chain = this.#chains.read(head);
-    this.#inFlight[head] = 1;
-    this.#inFlightCount++;
+    const chain = this.#take(this.#available.head(this.#nextAvailable));
     this.#nextAvailable = next(this.#nextAvailable);
     return chain;
   }
@@ -82,6 +77,16 @@ export class Virtqueue implements DeviceQueue {
       this.#land(this.#available.head(index));
       this.#nextAvailable = index;
     }
+  }
+
+  setAside(head: number): void {
+    if (!this.#stopped) this.#land(head);
+  }
+
+  takeUp(head: number): DescriptorChain | undefined {
+    if (this.#stopped) return undefined;
+    this.#chains.announce(); // the driver's descriptors of it may be where others were read before
+    return this.#take(head);
   }
 
   push(head: number, written: number): void {
@@ -146,6 +151,15 @@ export class Virtqueue implements DeviceQueue {
   #wantsInterrupt(before: number, now: number): boolean {
     if (!this.#eventIdx) return (this.#available.readFlags() & VIRTQ_AVAIL_F_NO_INTERRUPT) === 0;
     return distance(before, this.#available.readUsedEvent()) < distance(before, now);
+  }
+
+  #take(head: number): DescriptorChain {
+    if (head >= this.#size) throw new QueueError(`descriptor ${head} in a queue of ${this.#size}`);
+    if (this.#inFlight[head] !== 0) throw new QueueError(`the chain at descriptor ${head} was made available twice`);
+    const chain = this.#chains.read(head);
+    this.#inFlight[head] = 1;
+    this.#inFlightCount++;
+    return chain;
   }
 
   /** A chain that is not in flight is the device model's mistake, not the driver's. */

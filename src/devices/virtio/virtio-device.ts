@@ -23,6 +23,10 @@ export interface DeviceQueue {
   pop(): DescriptorChain | undefined;
   /** Takes back the last `count` pops, none of which was returned: the next pop() gives the first of them again. */
   unpop(count: number): void;
+  /** A chain that was popped is kept back: it is not in flight, and its queue can be saved. */
+  setAside(head: number): void;
+  /** Has a chain that was set aside, here or on another host, in flight again; undefined if the driver is gone. */
+  takeUp(head: number): DescriptorChain | undefined;
   /** Returns a chain to the driver. `written`: bytes written to its writable buffers, from the first on. */
   push(head: number, written: number): void;
   /**
@@ -57,6 +61,8 @@ export interface VirtioDevice {
   start(driver: Driver): void;
   /** A queue was notified, or everything may go on after a pause: looks at all queues. Not called before start(). */
   process(): void;
+  /** Begins anew what the host has failed and the device keeps. Not called while it is paused. */
+  retry?(): void;
   /**
    * Forgets the driver. Returns only when nothing of the device touches guest memory or queues any more (a request in
    * flight has ended).

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { DiskPlace } from '../../configure/disk.js';
+import { diskErrorActionSchema, type DiskPlace } from '../../configure/disk.js';
 import { IDENTITY_BYTES_MAX } from '../disk-identity.js';
 import { SECTOR_BYTES } from '../../devices/virtio/block/config-space.js';
 import type { HostDiskConfig } from '../disk-types.js';
@@ -16,6 +16,8 @@ export const blockKind = hostKind({
     path: z.string(),
     readonly: z.boolean(),
     format: z.literal('raw').optional(),
+    /** Peers before version 8 do not say, nor do they hear it. */
+    onError: diskErrorActionSchema.optional(),
     /** As the guest knows it. */
     bytes: z.number().int().positive().multipleOf(SECTOR_BYTES),
     /** disk-identity.ts: of a block device that has one. Peers before version 8 do not say. */
@@ -28,8 +30,8 @@ export const blockKind = hostKind({
       disks,
       describe: () => disks.describe().map((disk) => ({ kind: 'block', ...disk })),
       backends: () =>
-        disks.open.map(({ config: { id, readonly }, bytes, disk: { handle } }) => {
-          return { kind: 'block', id, readonly, bytes, handle };
+        disks.open.map(({ config: { id, readonly, onError }, bytes, disk: { handle }, errors: { shared } }) => {
+          return { kind: 'block', id, readonly, onError, bytes, handle, errors: shared };
         }),
       status: () => ({ disks: disks.status() }),
       objections: (wanted, sameHost, signal) => disks.objections(wanted, sameHost, signal),
@@ -40,10 +42,11 @@ export const blockKind = hostKind({
   place(devices, { disks = [] }: { disks?: readonly DiskPlace[] }) {
     requireKnown('disk', disks, devices);
     return {
-      disks: devices.map(({ id, path: theirs, readonly, format, bytes }) => {
+      disks: devices.map(({ id, path: theirs, readonly, format, onError, bytes }) => {
         const what = `disk ${id} (${theirs} at the source)`;
         const { path, unproven = false } = requirePlace(disks, what, { kind: 'disk-unplaced', id });
-        return { id, path, readonly, ...(format === undefined ? {} : { format }), coming: { bytes, unproven } };
+        const given = { ...(format === undefined ? {} : { format }), ...(onError === undefined ? {} : { onError }) };
+        return { id, path, readonly, ...given, coming: { bytes, unproven } };
       }),
     };
   },

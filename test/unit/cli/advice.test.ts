@@ -17,6 +17,7 @@ const FACTS: { [Kind in Fact['kind']]: Extract<Fact, { kind: Kind }> } = {
   'disk-used': { kind: 'disk-used', vm: 'db' },
   'disk-differs': { kind: 'disk-differs', id: 'root' },
   'disk-unproven': { kind: 'disk-unproven', id: 'root' },
+  'disk-stopped': { kind: 'disk-stopped', name: 'web' },
   'disk-unplaced': { kind: 'disk-unplaced', id: 'root' },
   'net-unplaced': { kind: 'net-unplaced', id: 'net0' },
   'host-unfit': { kind: 'host-unfit' },

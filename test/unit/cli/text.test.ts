@@ -91,6 +91,10 @@ it('shows disks and interfaces', () => {
     nets: [{ id: 'net0', mac: '52:54:00:00:00:01', tap: 'tap3' }],
   };
   expect(statusText(status)).toMatch(/^disk root +\/srv\/root.img\ndisk iso +\/srv\/a.iso, read-only\n/m);
+  const errors = { count: 3, last: 'no space left on device', at: Date.now() };
+  expect(statusText({ ...status, disks: [{ ...status.disks[0]!, errors }] })).toMatch(
+    /^disk root +\/srv\/root.img, errors of the host: 3, the last \d+ ms ago: no space left on device$/m,
+  );
   expect(statusText(status)).toMatch(/^net net0 +52:54:00:00:00:01 on tap3$/m);
   expect(listText([status])).toMatch(/^vm1 +running +4711 +1 GiB +2 +2 +1 +1 min 5 s$/m);
 });

@@ -22,6 +22,7 @@ describe('path=FILE[,readonly][,id=ID]', () => {
     ['path=/a=b,,,,c', { path: '/a=b,,c', readonly: false }],
     ['path=/a\nb', { path: '/a\nb', readonly: false }],
     ['path=/a,format=raw', { path: '/a', readonly: false, format: 'raw' }],
+    ['path=/a,on-error=stop', { path: '/a', readonly: false, onError: 'stop' }],
     [`path=/a,id=${'x'.repeat(20)}`, { path: '/a', readonly: false, id: 'x'.repeat(20) }],
   ])('%j', (text, setting) => expect(parseDiskSetting(text)).toEqual(setting));
 
@@ -39,6 +40,7 @@ describe('path=FILE[,readonly][,id=ID]', () => {
     ['path=/a,readonly=on', 'give path=FILE'],
     ['path=/a,unproven', 'give path=FILE'],
     ['path=/a,format=qcow2', "the format 'qcow2' is not understood, only raw is"],
+    ['path=/a,on-error=ignore', 'on-error must be stop or report'],
     ['path=/a,b', 'a comma in a path as two'],
     ['path=/a,path=/b', 'path is given twice'],
     ['path=/a,readonly,readonly', 'readonly is given twice'],
@@ -68,6 +70,7 @@ describe('where a disk is on the destination', () => {
     [['id=x'], 'give id=ID,path=FILE[,unproven]'],
     [['id=x,path=/a,format=raw'], 'its format comes with the VM'],
     [['id=x,path=/a,readonly'], 'whether it is read-only comes with the VM'],
+    [['id=x,path=/a,on-error=stop'], 'what its errors do comes with the VM'],
     [['id=x,path=/a', 'id=x,path=/b'], "'id=x,path=/b' is no disk setting: disk x has a place already"],
   ])('%j is refused', (texts, why) => {
     expect(() => parseDiskPlaces(texts)).toThrow(BAD_CONFIG);

@@ -1,7 +1,9 @@
 /** Every kind of virtio device over fakes of what it has of its host, for fuzzing. */
+import { constants as os } from 'node:os';
 import type { FakeRam } from '../memory/fake-ram.js';
 import { VirtioBalloon } from '../../../src/devices/virtio/balloon/balloon.js';
 import { BlockDevice } from '../../../src/devices/virtio/block/block-device.js';
+import { HostErrorCount, HostErrors } from '../../../src/devices/virtio/block/host-errors.js';
 import { VirtioConsole } from '../../../src/devices/virtio/console/console.js';
 import { NetDevice } from '../../../src/devices/virtio/net/net-device.js';
 import { VirtioRng } from '../../../src/devices/virtio/rng/rng.js';
@@ -11,6 +13,8 @@ import type { NativeMemory } from '../../../src/native.js';
 import { FakeDisk } from '../devices/virtio/block/fake-disk.js';
 import { FakeLine } from '../devices/virtio/fake-line.js';
 import { FuzzTap } from './fuzz-tap.js';
+
+const { EIO, ENOSPC } = os.errno;
 
 /** A device, and what its host does meanwhile. */
 export interface FuzzedDevice {
@@ -23,6 +27,8 @@ export interface FuzzedDevice {
 const SECTORS = 64;
 const SECTOR_BYTES = 512;
 const MOST_INPUT = 5000;
+/** Of one in four requests of a disk: of the guest's to know, and such as stops it. */
+const ERRNOS = [EIO, ENOSPC];
 
 /** A disk that tells of requests that it could never do. */
 class WatchedDisk extends FakeDisk {
@@ -84,10 +90,12 @@ export const KINDS: Record<KindName, (ram: FakeRam) => FuzzedDevice> = {
     const wrongs: string[] = [];
     const disk = new WatchedDisk(wrongs);
     const memory = ram as unknown as NativeMemory;
+    const hooks = { report: () => {}, stop: () => {} };
+    const errors = new HostErrors({ id: 'root', onError: undefined }, new HostErrorCount(), hooks);
     return {
-      device: new BlockDevice({ memory, disk, id: 'root', readonly: false, bytes: SECTORS * SECTOR_BYTES }),
+      device: new BlockDevice({ memory, disk, id: 'root', readonly: false, bytes: SECTORS * SECTOR_BYTES, errors }),
       happen(number) {
-        if (disk.waiting.length > 0) disk.end(number % disk.waiting.length, number % 4 === 0 ? 5 : 0);
+        if (disk.waiting.length > 0) disk.end(number % disk.waiting.length, ERRNOS[number % 8] ?? 0);
       },
       wrongs,
     };

@@ -6,12 +6,13 @@ import { HostNets } from '../../../src/host/host-nets.js';
 
 const root = { id: 'root', path: '/srv/root.img', readonly: false };
 const lan = { id: 'lan', mac: '52:54:00:00:00:01' };
+const ERRORS = { shared: new BigInt64Array(3) };
 const closed: string[] = [];
 
 beforeEach(() => {
   closed.length = 0;
   vi.spyOn(HostDisks, 'open').mockReturnValue({
-    open: [{ config: root, bytes: 4096, disk: { handle: 7 } }],
+    open: [{ config: root, bytes: 4096, disk: { handle: 7 }, errors: ERRORS }],
     describe: () => [{ ...root, bytes: 4096 }],
     status: () => [root],
     objections: async (_: unknown, sameHost: boolean) => (sameHost ? [] : [{ text: 'another disk', facts: [] }]),
@@ -39,7 +40,7 @@ describe('the devices of a VM', () => {
       { kind: 'console', fd: 5 },
       { kind: 'rng' },
       { kind: 'balloon' },
-      { kind: 'block', id: 'root', readonly: false, bytes: 4096, handle: 7 },
+      { kind: 'block', id: 'root', readonly: false, bytes: 4096, handle: 7, errors: ERRORS.shared },
       { kind: 'net', mac: lan.mac, mtu: 1500, handle: 8 },
     ]);
     expect(devices.status()).toEqual({ disks: [root], nets: [{ ...lan, tap: 'tap0' }] });

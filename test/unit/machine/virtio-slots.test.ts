@@ -26,6 +26,7 @@ function slotsOf(notifyFd: number): VirtioSlots {
     memory: {} as NativeMemory,
     releaseFlag: new Int32Array(1),
     report: () => {},
+    diskStopped: () => {},
   });
 }
 

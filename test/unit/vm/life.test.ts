@@ -35,6 +35,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   running: {
     booted: 'same: discard',
+    'disk-stopped': 'pausing, problem: park',
     whole: 'running',
     off: 'ended, power-off: tear-down',
     reset: 'restarting: restart',
@@ -43,6 +44,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'running, arriving': {
     booted: 'same: discard',
+    'disk-stopped': 'pausing, arriving, problem: park',
     whole: 'running',
     'broken-off': 'lost',
     off: 'ending, power-off: drop-rest',
@@ -51,6 +53,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   pausing: {
     booted: 'same: discard',
+    'disk-stopped': 'pausing, problem',
     whole: 'pausing',
     off: 'ended, power-off: tear-down',
     reset: 'restarting: restart',
@@ -60,6 +63,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'pausing, arriving': {
     booted: 'same: discard',
+    'disk-stopped': 'pausing, arriving, problem',
     whole: 'pausing',
     'broken-off': 'lost',
     off: 'ending, power-off: drop-rest',
@@ -70,6 +74,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   paused: {
     booted: 'same: discard',
+    'disk-stopped': 'paused, problem',
     whole: 'paused',
     off: 'ended, power-off: tear-down',
     reset: 'restarting, paused: restart',
@@ -78,6 +83,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'paused, arriving': {
     booted: 'same: discard',
+    'disk-stopped': 'paused, arriving, problem',
     whole: 'paused',
     'broken-off': 'lost',
     off: 'ending, power-off: drop-rest',
@@ -86,6 +92,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'paused, held': {
     booted: 'same: discard',
+    'disk-stopped': 'paused, held, problem',
     whole: 'paused, held',
     off: 'ended, power-off: tear-down',
     reset: 'restarting, paused: restart',
@@ -114,6 +121,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   leaving: {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, disk stopped',
     off: 'leaving, power-off: cancel',
     reset: 'leaving, reset: cancel',
     'machine-failed': 'leaving, failed: cancel',
@@ -127,6 +135,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'leaving, paused': {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, paused, disk stopped',
     off: 'leaving, paused, power-off: cancel',
     reset: 'leaving, paused, reset: cancel',
     'machine-failed': 'leaving, paused, failed: cancel',
@@ -140,6 +149,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'leaving, held': {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, held, disk stopped',
     off: 'leaving, held, power-off: cancel',
     reset: 'leaving, held, reset: cancel',
     'machine-failed': 'leaving, held, failed: cancel',
@@ -151,8 +161,23 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
     'sent, in doubt': 'inDoubt',
     'cancel-late': 'ended, stopped: tear-down',
   },
+  'leaving, disk stopped': {
+    booted: 'same: discard',
+    'disk-stopped': 'leaving, disk stopped',
+    off: 'leaving, disk stopped, power-off: cancel',
+    reset: 'leaving, disk stopped, reset: cancel',
+    'machine-failed': 'leaving, disk stopped, failed: cancel',
+    commit: 'away',
+    held: 'leaving, held, disk stopped',
+    'sent, completed': 'ended, migrated: tear-down',
+    'sent, failed': 'pausing, problem: park',
+    'sent, lost': 'lost',
+    'sent, in doubt': 'inDoubt',
+    'cancel-late': 'ended, stopped: tear-down',
+  },
   'leaving, off': {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, disk stopped, power-off',
     'machine-failed': 'leaving, power-off: cancel',
     commit: 'away, power-off',
     held: 'leaving, held, power-off',
@@ -164,6 +189,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'leaving, again': {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, disk stopped, reset',
     'machine-failed': 'leaving, failed: cancel',
     commit: 'away, reset',
     held: 'leaving, held, reset',
@@ -175,6 +201,7 @@ const TABLE: Record<StateName, Partial<Record<EventName, string>>> = {
   },
   'leaving, stopped': {
     booted: 'same: discard',
+    'disk-stopped': 'leaving, disk stopped, stopped',
     'machine-failed': 'leaving, stopped: cancel',
     commit: 'away',
     held: 'leaving, held, stopped',
@@ -502,6 +529,17 @@ const ANSWERS: Record<StateName, Record<RequestName, string>> = {
     cancel: 'granted: same / cancel',
     stop: 'granted: same',
     'stop --force': 'wait: leaving, held, stopped / cancel limit-cancel',
+  },
+  'leaving, disk stopped': {
+    pause: 'refused: needs running',
+    resume: 'refused: needs paused',
+    'resume --force': 'refused: needs paused',
+    'resume --force, early': 'refused: needs paused',
+    recover: 'refused: not-interrupted',
+    migrate: 'refused: needs running',
+    cancel: 'granted: same / cancel',
+    stop: 'granted: same',
+    'stop --force': 'wait: leaving, disk stopped, stopped / cancel limit-cancel',
   },
   'leaving, off': {
     pause: 'refused: needs running',

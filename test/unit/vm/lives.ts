@@ -39,7 +39,8 @@ const DISK = new Error('another host has a disk');
 
 const here = { guest: GUEST, arrival: undefined, problem: undefined };
 const coming = { guest: GUEST, arrival: ARRIVAL, problem: undefined };
-const sending = { guest: GUEST, send: SEND, paused: false, held: undefined, over: undefined, broken: undefined };
+const no = { held: undefined, stopped: undefined, over: undefined, broken: undefined };
+const sending = { guest: GUEST, send: SEND, paused: false, ...no };
 const broken = { ranThere: true, takeBackFrom: 45_000_000 };
 const doubt = { guest: GUEST, peer: 'there', reason: 'silence' };
 const loss = { while: 'leaving', peer: 'there', reason: 'silence' } as const;
@@ -61,6 +62,7 @@ export const STATES = {
   leaving: { type: 'leaving', ...sending },
   'leaving, paused': { type: 'leaving', ...sending, paused: true },
   'leaving, held': { type: 'leaving', ...sending, held: DISK },
+  'leaving, disk stopped': { type: 'leaving', ...sending, stopped: { text: 'disk', facts: [] } },
   'leaving, off': { type: 'leaving', ...sending, over: POWER_OFF },
   'leaving, again': { type: 'leaving', ...sending, over: RESET },
   'leaving, stopped': { type: 'leaving', ...sending, over: STOPPED },
@@ -97,6 +99,7 @@ export const EVENTS = {
   whole: { type: 'whole' },
   'broken-off': { type: 'broken-off', loss: { while: 'arriving', peer, pagesMissing: 7, reason: 'silence' } },
   'not-come': { type: 'not-come', end: FAILED.end },
+  'disk-stopped': { type: 'disk-stopped', guest: GUEST, problem: { text: 'disk', facts: [] } },
   off: { type: 'guest-over', guest: GUEST, over: POWER_OFF },
   reset: { type: 'guest-over', guest: GUEST, over: RESET },
   'machine-failed': { type: 'machine-failed', guest: GUEST, over: FAILED },
@@ -147,6 +150,7 @@ function details(state: State<Names>): string[] {
   }
   if ('paused' in state && state.paused) found.push('paused');
   if ('held' in state && state.held !== undefined && state.type !== 'retaking') found.push('held');
+  if ('stopped' in state && state.stopped !== undefined) found.push('disk stopped');
   if ('over' in state && state.over !== undefined) found.push(state.over.what);
   if ('broken' in state && state.broken !== undefined) found.push(state.broken.ranThere ? 'broken' : 'doubted');
   if ('problem' in state && state.problem !== undefined) found.push('problem');

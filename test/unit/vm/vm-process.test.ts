@@ -53,7 +53,10 @@ const hostDevices = {
 };
 class FakeMachine {
   readonly hostDevices = hostDevices;
-  readonly devices = Object.assign(new EventEmitter(), { allowRelease: () => {}, pressPowerButton: async () => {} });
+  readonly devices = Object.assign(new EventEmitter(), {
+    ...{ allowRelease: () => {}, pressPowerButton: async () => {} },
+    retry: vi.fn(async () => {}),
+  });
   readonly pause = vi.fn(async () => 0);
   readonly resume = vi.fn();
   readonly goOn = vi.fn(async () => {});
@@ -414,6 +417,56 @@ it('is resumed by whoever asked for it while it was being paused', async () => {
   parked.resolve(0);
   await Promise.all(asked);
   expect([vm.status().state, machines[0]!.pause.mock.calls.length]).toEqual(['running', 1]);
+});
+
+const FULL = { id: 'root', error: 'no space left on device', kept: true };
+
+it('stops a guest whose host fails a disk, says why, and does again what failed when it is resumed', async () => {
+  const vm = await start();
+  const told: Happening[] = [];
+  vm.events.subscribe((it) => told.push(it));
+  machines[0]!.devices.emit('disk-stopped', FULL);
+  await vi.waitFor(() => expect(vm.status().state).toBe('paused'));
+  const problem = expect.stringMatching(/^disk root: no space left on device\. The guest of vm is stopped; .* is kept/);
+  expect(vm.status()).toMatchObject({ problem, facts: [{ kind: 'disk-stopped', name: 'vm' }] });
+  expect(told).toMatchObject([
+    { type: 'problem', text: problem },
+    { type: 'state', state: 'paused' },
+  ]);
+  expect(machines[0]!.devices.retry).not.toHaveBeenCalled();
+  await vm.resume();
+  expect(machines[0]!.devices.retry).toHaveBeenCalledTimes(1);
+  expect(vm.status()).toMatchObject({ state: 'running' });
+  expect(vm.status().problem).toBeUndefined();
+});
+
+it('runs on with what is wrong if a guest whose disk has failed cannot be stopped', async () => {
+  const vm = await start();
+  machines[0]!.pause.mockRejectedValueOnce(new Error('its vCPU is gone'));
+  machines[0]!.devices.emit('disk-stopped', FULL);
+  await vi.waitFor(() => expect(machines[0]!.pause).toHaveBeenCalled());
+  await vi.waitFor(() => expect(vm.status()).toMatchObject({ state: 'running', problem: expect.any(String) }));
+});
+
+it('stops a guest whose disk has failed while it was leaving, if it stays', async () => {
+  const vm = await start();
+  const migration = migrate(vm);
+  await vi.waitFor(() => expect(sends).toHaveLength(1));
+  machines[0]!.devices.emit('disk-stopped', FULL);
+  expect([vm.status().state, machines[0]!.pause.mock.calls]).toEqual(['migrating', []]);
+  sends[0]!.finish({ status: 'failed', error });
+  await migration;
+  await vi.waitFor(() => expect(vm.status().state).toBe('paused'));
+  expect(vm.status().problem).toMatch(/^disk root: no space/);
+});
+
+it('ends at once by force while a disk has stopped it', async () => {
+  const vm = await start();
+  machines[0]!.devices.emit('disk-stopped', FULL);
+  await vi.waitFor(() => expect(vm.status().state).toBe('paused'));
+  await expect(vm.stop()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  await vm.stop({ force: true });
+  expect((await vm.ended).reason).toBe('stopped');
 });
 
 it('ends though not all of it can be closed, and closes the rest', async () => {

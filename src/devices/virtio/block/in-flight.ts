@@ -1,8 +1,11 @@
+import { constants as os } from 'node:os';
 import type { NativeDisk, NativeMemory } from '../../../native.js';
 import { QueueError } from '../virtio-device.js';
 import { QUEUE_SIZE } from './config-space.js';
 import type { DiskOperation } from './operation.js';
-import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, type BlockRequest } from './request.js';
+import type { BlockRequest } from './request.js';
+
+const { EIO } = os.errno;
 
 /** Requests that the disk works on, as many as a queue can hold: a driver that returns descriptors early gets no more. */
 export class InFlight {
@@ -22,8 +25,8 @@ export class InFlight {
     return this.#free.length === 0;
   }
 
-  /** Begins it; false, as an I/O error, if the host has no thread for it. */
-  submit(request: BlockRequest, { kind, segments, offset, length }: DiskOperation): boolean {
+  /** Begins it; 0, or the errno if the host has no thread for it. */
+  submit(request: BlockRequest, { kind, segments, offset, length }: DiskOperation): number {
     if (segments.length > QUEUE_SIZE) throw new QueueError('a descriptor chain is longer than its queue'); // 2.7.5.3.1
     for (const [i, segment] of segments.entries()) {
       this.#segments[2 * i] = segment.ramOffset;
@@ -33,16 +36,17 @@ export class InFlight {
     try {
       this.#disk.submit(id, kind, this.#memory, this.#segments, segments.length, offset, length);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error; // an argument: a bug of ours
-      return false;
+      const { code, errno = EIO } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error; // an argument: a bug of ours
+      return errno;
     }
     this.#free.pop();
     this.#requests[id] = request;
-    return true;
+    return 0;
   }
 
-  /** Those that have ended, each with its status. */
-  takeEnded(each: (request: BlockRequest, status: number) => void): void {
+  /** Those that have ended, each with 0 or the errno of its failure. */
+  takeEnded(each: (request: BlockRequest, errno: number) => void): void {
     const count = this.#disk.completions(this.#ended);
     for (let i = 0; i < count; i++) {
       const id = this.#ended[2 * i]!;
@@ -50,7 +54,7 @@ export class InFlight {
       if (request === undefined) continue;
       this.#requests[id] = undefined;
       this.#free.push(id);
-      each(request, this.#ended[2 * i + 1] === 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+      each(request, this.#ended[2 * i + 1]!);
     }
   }
 }

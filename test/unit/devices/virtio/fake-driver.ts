@@ -9,6 +9,7 @@ export class FakeQueue implements DeviceQueue {
   #returned: [number, number][] = [];
   #chains: DescriptorChain[] = [];
   #popped: DescriptorChain[] = [];
+  readonly #aside: DescriptorChain[] = [];
   #nextHead = 0;
 
   /** Makes a chain available; its head. */
@@ -37,6 +38,20 @@ export class FakeQueue implements DeviceQueue {
   unpop(count: number): void {
     if (count > this.#popped.length) throw new Error('more than was popped');
     this.#chains.unshift(...this.#popped.splice(this.#popped.length - count));
+  }
+
+  setAside(head: number): void {
+    const at = this.#popped.findIndex((chain) => chain.head === head);
+    if (at < 0) throw new Error(`chain ${head} is not the device's`);
+    this.#aside.push(...this.#popped.splice(at, 1));
+  }
+
+  takeUp(head: number): DescriptorChain | undefined {
+    const at = this.#aside.findIndex((chain) => chain.head === head);
+    if (at < 0) throw new Error(`chain ${head} was not set aside`);
+    const [chain] = this.#aside.splice(at, 1);
+    this.#popped.push(chain!);
+    return chain;
   }
 
   push(head: number, written: number): void {

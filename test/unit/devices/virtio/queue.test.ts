@@ -41,6 +41,40 @@ const popAll = (queue: Virtqueue): DescriptorChain[] => {
   return chains;
 };
 
+describe('chains that are set aside', () => {
+  it('are not in flight, and are read anew when they are taken up, by another queue as well', () => {
+    const queue = open();
+    const heads = [1, 2, 3].map((n) => driver.add({ readable: [new Uint8Array(n)], writable: [1] }));
+    popAll(queue);
+    queue.push(heads[1]!, 1);
+    queue.setAside(heads[2]!);
+    queue.setAside(heads[0]!);
+    queue.signal();
+    const there = open(PLAIN, queue.save());
+    expect(there.pop()).toBeUndefined();
+    const chain = there.takeUp(heads[2]!)!;
+    expect([chain.head, chain.readable.map(({ length }) => length)]).toEqual([heads[2], [3]]);
+    expect(() => there.save()).toThrow('1 chains are in flight');
+    expect(() => there.takeUp(heads[2]!)).toThrow(QueueError);
+    there.push(heads[2]!, 1);
+    there.takeUp(heads[0]!);
+    there.push(heads[0]!, 1);
+    there.signal();
+    expect(driver.collect().map(({ head }) => head)).toEqual([heads[1], heads[2], heads[0]]);
+  });
+
+  it('are nobody’s without a driver, and need a queue that is long enough', () => {
+    const queue = open();
+    const head = driver.add({ writable: [1] });
+    popAll(queue);
+    queue.setAside(head);
+    expect(() => queue.takeUp(SIZE)).toThrow(QueueError);
+    queue.stop();
+    expect(queue.takeUp(head)).toBeUndefined();
+    queue.setAside(head);
+  });
+});
+
 describe('chains', () => {
   it('pop gives readable and writable buffers, push returns them at signal', () => {
     const queue = open();

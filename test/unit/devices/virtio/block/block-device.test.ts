@@ -48,6 +48,138 @@ describe('errors of the disk', () => {
   });
 });
 
+describe('errors of the host that stop the guest', () => {
+  const ENOSPC = 28;
+  const requests = (rig: Rig) => [1, 2, 3].map((sector) => rig.add({ type: OUT, sector, out: data(512) }));
+  const untold = (rig: Rig, heads: number[]) => heads.map((head) => rig.status(head));
+  const retry = (rig: Rig): void => {
+    rig.device.retry();
+    while (rig.disk.waiting.length > 0) rig.disk.end(0);
+    rig.poll();
+  };
+
+  it('want of space does: what failed is kept, what did not is done, nothing else is begun', () => {
+    const rig = new Rig({ id: 'root' });
+    const heads = requests(rig);
+    rig.device.process();
+    rig.disk.end(0, ENOSPC);
+    rig.disk.end(0);
+    rig.disk.end(0, ENOSPC);
+    rig.poll();
+    const later = rig.add({ type: OUT, sector: 9, out: data(512) });
+    rig.device.process();
+    expect(rig.stops).toEqual([{ id: 'root', error: 'no space left on device', kept: true }]);
+    expect(rig.errorCount.read()).toMatchObject({ count: 2, last: 'no space left on device' });
+    expect(untold(rig, [...heads, later])).toEqual([NOT_WRITTEN, OK, NOT_WRITTEN, NOT_WRITTEN]);
+    expect([rig.disk.waiting.length, rig.queue.waiting, rig.reports]).toEqual([0, 1, []]);
+    retry(rig);
+    expect(untold(rig, [...heads, later])).toEqual([OK, OK, OK, OK]);
+    expect(rig.disk.content.slice(512, 1024)).toEqual(data(512));
+    expect(rig.queue.taken).toEqual([]);
+  });
+
+  it('a retry may fail again, and stops it again', () => {
+    const rig = new Rig();
+    const [head] = requests(rig);
+    for (const tries of [1, 2, 3]) {
+      if (tries === 1) rig.device.process();
+      else rig.device.retry();
+      while (rig.disk.waiting.length > 0) rig.disk.end(0, ENOSPC);
+      rig.poll();
+      expect(rig.stops.length).toBe(tries);
+    }
+    retry(rig);
+    expect(rig.status(head!)).toBe(OK);
+  });
+
+  it('with stop every error does, with report none', () => {
+    const stops = new Rig({ onError: 'stop' });
+    const reports = new Rig({ onError: 'report' });
+    for (const [rig, errno] of [
+      [stops, EIO],
+      [reports, ENOSPC],
+    ] as const) {
+      rig.add({ type: IN, inBytes: 512 });
+      rig.device.process();
+      rig.disk.end(0, errno);
+      rig.poll();
+    }
+    expect([stops.stops.length, stops.reports, stops.queue.used]).toEqual([1, [], []]);
+    expect([reports.stops, reports.queue.used]).toEqual([[], [[0, 0]]]);
+    expect(reports.reports).toEqual([
+      "disk disk0: the host has failed a request of the guest's: no space left on device",
+    ]);
+  });
+
+  it('a flush that failed is no flush when it is done again: the guest is told of it', () => {
+    const rig = new Rig();
+    const flush = rig.add({ type: FLUSH });
+    rig.device.process();
+    rig.disk.end(0, ENOSPC);
+    rig.poll();
+    expect([rig.status(flush), rig.stops]).toEqual([IOERR, [expect.objectContaining({ kept: false })]]);
+  });
+
+  it('the operator is told so often, and the rest is counted', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 30; i++) {
+      rig.add({ type: IN, inBytes: 512 });
+      rig.device.process();
+      rig.disk.end(0, EIO);
+      rig.poll();
+    }
+    expect(rig.reports.length).toBe(10);
+    expect(rig.errorCount.read()?.count).toBe(30);
+  });
+
+  it('what is kept moves with the guest, and is begun anew there', () => {
+    const rig = new Rig();
+    const heads = requests(rig);
+    rig.device.process();
+    rig.disk.end(1, ENOSPC);
+    rig.disk.onWaitIdle = () => {
+      while (rig.disk.waiting.length > 0) rig.disk.end(0, ENOSPC);
+      return true;
+    };
+    rig.device.pause(SOON);
+    expect(rig.queue.taken).toEqual([]);
+    const state = rig.device.save();
+    expect(state).toMatchObject({ version: 2, setAside: [heads[1], heads[0], heads[2]] });
+    const there = new Rig();
+    for (const head of requests(there)) {
+      there.queue.pop();
+      there.queue.setAside(head);
+    }
+    there.device.restore(state);
+    there.device.process();
+    expect(there.disk.waiting).toEqual([]);
+    retry(there);
+    expect(untold(there, heads)).toEqual([OK, OK, OK]);
+  });
+
+  it.each([
+    ['a head that no queue has', [256]],
+    ['one twice', [1, 1]],
+    ['none', []],
+    ['what is none', ['1']],
+  ])('%s is no state', (_, setAside) => {
+    const rig = new Rig();
+    expect(() => rig.device.restore({ version: 2, id: 'disk0', sectors: SECTORS, setAside })).toThrow();
+  });
+
+  it('a reset forgets it', () => {
+    const rig = new Rig();
+    requests(rig);
+    rig.device.process();
+    rig.disk.onWaitIdle = () => true;
+    while (rig.disk.waiting.length > 0) rig.disk.end(0, ENOSPC);
+    rig.poll();
+    rig.device.reset();
+    rig.device.retry();
+    expect([rig.disk.waiting, rig.device.save()]).toEqual([[], { version: 1, id: 'disk0', sectors: SECTORS }]);
+  });
+});
+
 describe('several in flight', () => {
   it('end in any order, with one interrupt for all of a wake-up', () => {
     const rig = new Rig();

@@ -1,5 +1,7 @@
 import type { Segment } from '../../../../../src/devices/virtio/segment.js';
 import { writeSegments } from '../../../../../src/devices/virtio/segment.js';
+import { HostErrorCount, HostErrors, type DiskFailure } from '../../../../../src/devices/virtio/block/host-errors.js';
+import type { DiskErrorAction } from '../../../../../src/configure/disk.js';
 import { BlockDevice } from '../../../../../src/devices/virtio/block/block-device.js';
 import type { NativeMemory } from '../../../../../src/native.js';
 import { FakeRam } from '../../../memory/fake-ram.js';
@@ -29,9 +31,18 @@ export class Rig {
   #next = 4096;
   readonly #chains = new Map<number, Segment[]>();
 
-  constructor(options: { readonly?: boolean; features?: bigint; id?: string } = {}) {
+  /** What the operator was told, and what stopped the guest. */
+  readonly reports: string[] = [];
+  readonly stops: DiskFailure[] = [];
+  readonly errorCount = new HostErrorCount();
+
+  constructor(options: { readonly?: boolean; features?: bigint; id?: string; onError?: DiskErrorAction } = {}) {
     const { readonly = false, id = 'disk0' } = options;
-    this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly, bytes: SECTORS * 512 });
+    const errors = new HostErrors({ id, onError: options.onError }, this.errorCount, {
+      report: (text) => void this.reports.push(text),
+      stop: (failure) => void this.stops.push(failure),
+    });
+    this.device = new BlockDevice({ memory: this.memory, disk: this.disk, id, readonly, bytes: SECTORS * 512, errors });
     this.device.start(new FakeDriver([this.queue], options.features ?? this.device.features));
   }
 

@@ -66,6 +66,14 @@ export class FakeQueue implements DeviceQueue {
     this.#available.unshift(...this.#inFlight.splice(this.#inFlight.length - count));
   }
 
+  setAside(): void {
+    throw new Error('a network device keeps nothing back');
+  }
+
+  takeUp(): undefined {
+    throw new Error('nothing was set aside');
+  }
+
   push(head: number, written: number): void {
     const at = this.#inFlight.findIndex((chain) => chain.head === head);
     if (at < 0) throw new Error(`chain ${head} is not in flight`);
