@@ -71,9 +71,9 @@ export async function measure(
 }
 
 /** The series of its work at full speed. */
-async function work(guest: GuestConsole, { workingSetBytes, pattern, cpus }: Workload): Promise<GuestSeries> {
+async function work(guest: GuestConsole, { workingSetBytes, pattern, cpus, rate = 0 }: Workload): Promise<GuestSeries> {
   await guest.command(`fill mib=${Math.round(workingSetBytes / MIB)}`, 'filled');
-  await guest.command(`start pattern=${pattern} cpus=${cpus}`, 'started');
+  await guest.command(`start pattern=${pattern} cpus=${cpus} rate=${rate}`, 'started');
   await delay(SETTLE_MS);
   return guestSeries.parse(await guest.command('series', 'series'));
 }

@@ -4,6 +4,7 @@ import { guestBinary } from '../trial/guest-binary.js';
 import type { GuestConsole } from '../trial/guest-console.js';
 import { SpawnedVm } from '../trial/spawned-vm.js';
 import { MIB } from '../memory/page-size.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 import { booted, type GuestShape, type Migrated, type PagesLeft, type Pair, type Site, type System } from './system.js';
 
 const VM_NAME = 'bench';
@@ -15,6 +16,7 @@ export function postcopySystem(machine: MachineName): System {
 class PostcopyPair implements Pair {
   readonly vcpuThread = /^vcpu/;
   readonly #site: Site;
+  readonly #options: GivenMigrateOptions;
   readonly #source: SpawnedVm;
   readonly #destination: SpawnedVm;
   #guest: GuestConsole | undefined;
@@ -27,6 +29,7 @@ class PostcopyPair implements Pair {
     // A machine of threads tells its guest itself: it has the host's own.
     const options = kind === 'kvm' ? ['--cmdline', `tsc_khz=${site.tscKhz}`] : [];
     this.#site = site;
+    this.#options = shape.prefetch === undefined ? {} : { prefetch: shape.prefetch };
     this.#destination = new SpawnedVm('receive', VM_NAME, listen, site.destinationLauncher);
     this.#source = new SpawnedVm('run', VM_NAME, [...boot, ...machine, ...options], site.sourceLauncher);
   }
@@ -50,8 +53,9 @@ class PostcopyPair implements Pair {
   }
 
   async migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated> {
-    const summary = await this.#source.client.migrate({ ...this.#site.connect, plain: true }, (progress) =>
-      onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
+    const summary = await this.#source.client.migrate(
+      { ...this.#site.connect, plain: true, ...this.#options },
+      (progress) => onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
     );
     const completedAtMs = performance.now();
     if (summary.status !== 'completed') throw new Error(`postcopy: ${summary.error?.message ?? summary.status}`);

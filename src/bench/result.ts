@@ -1,4 +1,5 @@
 /** What a benchmark found: the type of `--json`. */
+import type { PrefetchName } from '../migrate/options.js';
 import type { GuestReport, GuestVerdict } from '../trial/guest-console.js';
 import type { Histogram } from './fault-waits.js';
 import type { HostFacts } from './host-facts.js';
@@ -11,6 +12,10 @@ export interface Workload {
   workingSetBytes: number;
   cpus: number;
   pattern: string;
+  /** Accesses a second of each vCPU; without it, as many as it can. */
+  rate?: number;
+  /** Of postcopy; without it, the default. */
+  prefetch?: PrefetchName;
 }
 
 /** The figures of one run. Times in the guest's clock are as the guest felt them. */

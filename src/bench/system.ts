@@ -1,4 +1,5 @@
 /** What the benchmark asks of a system that moves VMs, so that all are driven and measured the same way. */
+import type { PrefetchName } from '../migrate/options.js';
 import type { GuestConsole } from '../trial/guest-console.js';
 
 export const SYSTEMS = ['postcopy', 'qemu-preempt', 'qemu'] as const;
@@ -7,6 +8,8 @@ export type SystemName = (typeof SYSTEMS)[number];
 export interface GuestShape {
   memoryBytes: number;
   cpus: number;
+  /** Of postcopy; without it, the default. */
+  prefetch?: PrefetchName;
 }
 
 /** Where the two ends of one migration run. */

@@ -1,5 +1,6 @@
 /** The command line of `postcopy bench`, checked. */
 import { parseLink } from '../bench/link/link-spec.js';
+import { prefetchScenarios } from '../bench/prefetch.js';
 import { BENCH_PATTERNS, pickScenarios, standardScenarios, type Scenario } from '../bench/scenario.js';
 import { SYSTEMS, type SystemName } from '../bench/system.js';
 import type { MachineName } from '../configure/machine-setting.js';
@@ -10,6 +11,7 @@ const ROUNDS_MAX = 1000;
 
 export interface BenchWords extends WorkloadWords {
   all?: boolean;
+  prefetch?: boolean;
   scenario?: string[];
   link: string;
   rounds: string;
@@ -22,6 +24,8 @@ export interface BenchWords extends WorkloadWords {
 export interface BenchOptions {
   machine: MachineName;
   scenarios: Scenario[];
+  /** They compare orders of pages. */
+  prefetch: boolean;
   rounds: number;
   systems: SystemName[];
   qemu: string;
@@ -34,10 +38,11 @@ export function parseBenchOptions(words: BenchWords): BenchOptions {
   const rounds = parseRounds(words.rounds);
   const named = parseSystems(words.systems);
   // QEMU has no machine of threads.
-  const systems: SystemName[] = words.machine === 'kvm' ? named : ['postcopy'];
+  const systems: SystemName[] = words.machine === 'kvm' && words.prefetch !== true ? named : ['postcopy'];
   return {
     machine: words.machine,
     scenarios: chooseScenarios(words, cpus),
+    prefetch: words.prefetch === true,
     rounds,
     systems,
     qemu: words.qemu,
@@ -48,7 +53,8 @@ export function parseBenchOptions(words: BenchWords): BenchOptions {
 
 function chooseScenarios(words: BenchWords, cpus: number): Scenario[] {
   const standard = standardScenarios(cpus);
-  const { all, scenario: names } = words;
+  const { all, prefetch, scenario: names } = words;
+  if (prefetch === true) return prefetchScenarios(cpus);
   if (all === true) return standard;
   if (names !== undefined) return named('--scenario', () => pickScenarios(standard, names));
   return [customScenario(words, cpus)];

@@ -2,10 +2,12 @@
 import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { parseBenchOptions, type BenchOptions, type BenchWords } from './bench-options.js';
 import { hostFacts } from '../bench/host-facts.js';
+import { replayAll } from '../bench/prefetch.js';
 import type { BenchResult } from '../bench/result.js';
 import { runScenario } from '../bench/run.js';
 import { prepareSystems, type PreparedSystems } from '../bench/prepare-systems.js';
 import { evaluateTargets } from '../bench/targets.js';
+import { prefetchText } from '../bench/report/prefetch-text.js';
 import { textReport } from '../bench/report/text-report.js';
 import { PostcopyError } from '../errors.js';
 import { Cleanup } from '../basics/cleanup.js';
@@ -23,7 +25,7 @@ export async function benchCommand(words: BenchWords, output: Output): Promise<n
     const prepared = await prepareSystems(options, (text) => say(output, text));
     const result = await runAll(options, prepared, cleanup, output, stop.signal);
     if (stop.signal.aborted) return exitCodeOfSignal(signalNumber(stop.signal.reason as EndSignal));
-    output.out(textReport(result));
+    output.out(options.prefetch ? prefetchText(result, replayAll()) : textReport(result));
     await writeReports(options, result);
     return isWhole(result) ? EXIT_OK : exitCodeOf('INTERNAL');
   } finally {

@@ -252,6 +252,7 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .command('bench')
     .description('postcopy and QEMU move the same guest under load, in turn, and the guest tells what it felt')
     .option('--all', 'every standard scenario: what the table of targets needs')
+    .option('--prefetch', 'every order of pages instead, in simulated time and with guests that run')
     .option('--scenario <name...>', 'some of them: loopback, 1g, rtt10, warm, ram-1g, ram-2g, ram-4g, ram-8g')
     .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1)', 'loopback')
     .addOption(machineOption())

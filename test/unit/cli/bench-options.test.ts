@@ -33,6 +33,13 @@ test('some are picked by name', () => {
   expect(parse({ scenario: ['warm', '1g'] }).scenarios.map(({ name }) => name)).toEqual(['1g', 'warm']);
 });
 
+test('orders of pages are compared with postcopy alone', () => {
+  const { scenarios, systems, prefetch } = parse({ prefetch: true, cpus: '2' });
+  expect([prefetch, systems]).toEqual([true, ['postcopy']]);
+  expect(scenarios.map(({ name }) => name)).toContain('hotcold-1g-auto');
+  expect(parse().prefetch).toBe(false);
+});
+
 test('a machine of threads takes more vCPUs, and is measured alone', () => {
   const options = parse({ machine: 'threads', cpus: '64' });
   expect(options).toMatchObject({ machine: 'threads', systems: ['postcopy'] });
