@@ -1,5 +1,6 @@
 /** postcopy as its users run it: one `run` and one `receive` process. */
 import type { MachineName } from '../configure/machine-setting.js';
+import { newMigrationKey, type GivenSecurity } from '../configure/security.js';
 import { guestBinary } from '../trial/guest-binary.js';
 import type { GuestConsole } from '../trial/guest-console.js';
 import { SpawnedVm } from '../trial/spawned-vm.js';
@@ -9,27 +10,30 @@ import { booted, type GuestShape, type Migrated, type PagesLeft, type Pair, type
 
 const VM_NAME = 'bench';
 
-export function postcopySystem(machine: MachineName): System {
-  return { name: 'postcopy', start: (shape, site) => booted(new PostcopyPair(machine, shape, site)) };
+export function postcopySystem(machine: MachineName, link: 'plain' | 'tls'): System {
+  const name = link === 'tls' ? 'postcopy-tls' : 'postcopy';
+  const security: GivenSecurity = link === 'tls' ? { key: newMigrationKey() } : { plain: true };
+  return { name, start: (shape, site) => booted(new PostcopyPair(machine, security, shape, site)) };
 }
 
 class PostcopyPair implements Pair {
   readonly vcpuThread = /^vcpu/;
   readonly #site: Site;
-  readonly #options: GivenMigrateOptions;
+  readonly #options: GivenMigrateOptions & GivenSecurity;
   readonly #source: SpawnedVm;
   readonly #destination: SpawnedVm;
   #guest: GuestConsole | undefined;
 
-  constructor(kind: MachineName, shape: GuestShape, site: Site) {
+  constructor(kind: MachineName, security: GivenSecurity, shape: GuestShape, site: Site) {
     const { host, port } = site.listen;
-    const listen = ['--machine', kind, '--listen', `${host}:${port}`, '--plain', '--serial', 'null'];
+    const secured = security.key === undefined ? ['--plain'] : ['--key', security.key];
+    const listen = ['--machine', kind, '--listen', `${host}:${port}`, ...secured, '--serial', 'null'];
     const boot = ['--kernel', guestBinary(), '--memory', `${Math.round(shape.memoryBytes / MIB)}M`];
     const machine = ['--machine', kind, '--cpus', String(shape.cpus), '--serial', 'null', '--no-reboot'];
     // A machine of threads tells its guest itself: it has the host's own.
     const options = kind === 'kvm' ? ['--cmdline', `tsc_khz=${site.tscKhz}`] : [];
     this.#site = site;
-    this.#options = shape.prefetch === undefined ? {} : { prefetch: shape.prefetch };
+    this.#options = { ...security, ...(shape.prefetch === undefined ? {} : { prefetch: shape.prefetch }) };
     this.#destination = new SpawnedVm('receive', VM_NAME, listen, site.destinationLauncher);
     this.#source = new SpawnedVm('run', VM_NAME, [...boot, ...machine, ...options], site.sourceLauncher);
   }
@@ -53,9 +57,8 @@ class PostcopyPair implements Pair {
   }
 
   async migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated> {
-    const summary = await this.#source.client.migrate(
-      { ...this.#site.connect, plain: true, ...this.#options },
-      (progress) => onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
+    const summary = await this.#source.client.migrate({ ...this.#site.connect, ...this.#options }, (progress) =>
+      onPagesLeft({ atMs: performance.now(), pages: progress.pagesLeft }),
     );
     const completedAtMs = performance.now();
     if (summary.status !== 'completed') throw new Error(`postcopy: ${summary.error?.message ?? summary.status}`);

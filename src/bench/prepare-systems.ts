@@ -7,7 +7,7 @@ import { qemuVersion } from './host-facts.js';
 import { postcopySystem } from './postcopy-system.js';
 import { findCpuModel } from './qemu/cpu-model.js';
 import { qemuSystem } from './qemu/qemu-system.js';
-import type { System, SystemName } from './system.js';
+import { OWN_SYSTEMS, type System, type SystemName } from './system.js';
 
 export interface WantedSystems {
   machine: MachineName;
@@ -26,22 +26,19 @@ export async function prepareSystems(
   { machine, systems, qemu: binary }: WantedSystems,
   say: (text: string) => void,
 ): Promise<PreparedSystems> {
-  const postcopy = postcopySystem(machine);
-  const alone = { systems: [postcopy] };
-  if (!systems.some((name) => name !== 'postcopy')) return alone;
+  const chosen = (known: System[]) => known.filter(({ name }) => systems.includes(name));
+  const own = [postcopySystem(machine, 'plain'), postcopySystem(machine, 'tls')];
+  if (systems.every((name) => OWN_SYSTEMS.includes(name))) return { systems: chosen(own) };
   const qemu = qemuVersion(binary);
   if (qemu === undefined) {
     say(`there is no ${binary} (Debian: apt-get install qemu-system-x86): postcopy runs alone`);
-    return alone;
+    const left = chosen(own);
+    return { systems: left.length > 0 ? left : own.slice(0, 1) };
   }
   const qemuCpuModel = await probeCpuModel(binary);
   say(`${qemu}, -cpu ${qemuCpuModel}`);
-  const known: System[] = [
-    postcopy,
-    qemuSystem(true, { binary, cpuModel: qemuCpuModel }),
-    qemuSystem(false, { binary, cpuModel: qemuCpuModel }),
-  ];
-  return { systems: known.filter(({ name }) => systems.includes(name)), qemu, qemuCpuModel };
+  const qemus = [true, false].map((preempt) => qemuSystem(preempt, { binary, cpuModel: qemuCpuModel }));
+  return { systems: chosen([...own, ...qemus]), qemu, qemuCpuModel };
 }
 
 async function probeCpuModel(binary: string): Promise<string> {

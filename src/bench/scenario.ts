@@ -4,7 +4,7 @@ import { PostcopyError } from '../errors.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { parseLink, type LinkSpec } from './link/link-spec.js';
 import type { Workload } from './result.js';
-import { SYSTEMS, type SystemName } from './system.js';
+import { OWN_SYSTEMS, SYSTEMS, type SystemName } from './system.js';
 
 export interface Scenario {
   name: string;
@@ -17,7 +17,6 @@ export interface Scenario {
 /** warm: every access of a vCPU goes to one page, whose wait is nothing but the downtime. */
 export const BENCH_PATTERNS = [...PATTERNS, 'warm'] as const;
 
-const POSTCOPY_ALONE: readonly SystemName[] = ['postcopy'];
 /** RTT_MS: named by the target that it is measured for. */
 export const LONG_RTT_MS = 10;
 export const SCALE_GIB = [1, 2, 4, 8];
@@ -42,7 +41,7 @@ export function standardScenarios(cpus: number): Scenario[] {
         memoryBytes: gib * GIB,
         workingSetBytes: (gib * GIB) / 2,
       }),
-      systems: POSTCOPY_ALONE,
+      systems: OWN_SYSTEMS,
     })),
   ];
 }

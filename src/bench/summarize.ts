@@ -12,6 +12,12 @@ export function summarizeRuns(runs: RunResult[]): ScenarioResult['summaries'] {
   return summaries;
 }
 
+/** What TLS makes of a figure: its median against that of plain; undefined if one of them is missing, or plain's is 0. */
+export function priceOfTls(summaries: ScenarioResult['summaries'], field: keyof Figures): number | undefined {
+  const [plain, secured] = [summaries.postcopy?.[field]?.median, summaries['postcopy-tls']?.[field]?.median];
+  return plain === undefined || plain === 0 || secured === undefined ? undefined : secured / plain;
+}
+
 function summarizeFigures(figures: Figures[]): Summary {
   const summary: Summary = {};
   for (const name of new Set(figures.flatMap((one) => Object.keys(one) as (keyof Figures)[]))) {

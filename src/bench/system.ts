@@ -2,8 +2,11 @@
 import type { PrefetchName } from '../migrate/options.js';
 import type { GuestConsole } from '../trial/guest-console.js';
 
-export const SYSTEMS = ['postcopy', 'qemu-preempt', 'qemu'] as const;
+/** postcopy-tls: postcopy with a key, so that everything goes through TLS; the others send in plain. */
+export const SYSTEMS = ['postcopy', 'postcopy-tls', 'qemu-preempt', 'qemu'] as const;
 export type SystemName = (typeof SYSTEMS)[number];
+/** Those that need nothing but this package. */
+export const OWN_SYSTEMS: readonly SystemName[] = ['postcopy', 'postcopy-tls'];
 
 export interface GuestShape {
   memoryBytes: number;

@@ -2,7 +2,7 @@
 import { parseLink } from '../bench/link/link-spec.js';
 import { prefetchScenarios } from '../bench/prefetch.js';
 import { BENCH_PATTERNS, pickScenarios, standardScenarios, type Scenario } from '../bench/scenario.js';
-import { SYSTEMS, type SystemName } from '../bench/system.js';
+import { OWN_SYSTEMS, SYSTEMS, type SystemName } from '../bench/system.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { describeError } from '../errors.js';
 import { badOption, parseCpus, parseMemory, parsePattern, type WorkloadWords } from './workload-options.js';
@@ -37,8 +37,8 @@ export function parseBenchOptions(words: BenchWords): BenchOptions {
   const cpus = parseCpus(words);
   const rounds = parseRounds(words.rounds);
   const named = parseSystems(words.systems);
-  // QEMU has no machine of threads.
-  const systems: SystemName[] = words.machine === 'kvm' && words.prefetch !== true ? named : ['postcopy'];
+  const all = words.machine === 'kvm' ? named : ownOf(named);
+  const systems: SystemName[] = words.prefetch === true ? ['postcopy'] : all;
   return {
     machine: words.machine,
     scenarios: chooseScenarios(words, cpus),
@@ -72,6 +72,12 @@ function customScenario(words: BenchWords, cpus: number): Scenario {
 /** What runs without options is the standard scenario, and answers the same targets. */
 function isLoopbackStandard({ link, memory, workingSet, pattern }: BenchWords): boolean {
   return link === 'loopback' && memory === '1G' && workingSet === '512M' && pattern === 'uniform';
+}
+
+/** QEMU has no machine of threads. */
+function ownOf(systems: SystemName[]): SystemName[] {
+  const own = systems.filter((system) => OWN_SYSTEMS.includes(system));
+  return own.length > 0 ? own : ['postcopy'];
 }
 
 function parseSystems(text: string): SystemName[] {

@@ -261,7 +261,7 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .option('--cpus <number>', 'vCPUs', '1')
     .option('--pattern <name>', 'of its accesses: uniform, sequential, hotcold or warm', 'uniform')
     .option('--rounds <number>', 'of all systems in turn', '5')
-    .option('--systems <names>', 'with commas between', 'postcopy,qemu-preempt,qemu')
+    .option('--systems <names>', 'with commas between; postcopy-tls for what TLS costs', 'postcopy,qemu-preempt,qemu')
     .option('--qemu <program>', 'the QEMU to compare with', 'qemu-system-x86_64')
     .option('--json <file>', 'everything measured')
     .option('--html <file>', 'a report with plots, in one file')

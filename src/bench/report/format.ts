@@ -60,6 +60,11 @@ function formatNumber(value: number, kind: FigureKind): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
 }
 
+/** A figure against the same without what is paid for. */
+export function formatPrice(ratio: number | undefined): string {
+  return ratio === undefined ? '-' : `${ratio.toFixed(2)} x`;
+}
+
 const AGAINST: Record<Target['against'], string> = {
   'qemu-preempt': 'vs QEMU with preempt',
   qemu: 'vs QEMU without',

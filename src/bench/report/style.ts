@@ -4,13 +4,13 @@ export const STYLE = `
   color-scheme: light dark;
   --ground: #fbfbfa; --panel: #ffffff; --ink: #1d2125; --faint: #5f6871; --rule: #dfe2e5;
   --good: #1a7f4b; --bad: #c0362c;
-  --line-postcopy: #1667c1; --line-qemu-preempt: #d06a00; --line-qemu: #7a8088;
+  --line-postcopy: #1667c1; --line-postcopy-tls: #1f8f5f; --line-qemu-preempt: #d06a00; --line-qemu: #7a8088;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #16191c; --panel: #1e2226; --ink: #e4e7ea; --faint: #9aa3ac; --rule: #353b41;
     --good: #4cc38a; --bad: #ff7b6b;
-    --line-postcopy: #5aa9ff; --line-qemu-preempt: #ffa14a; --line-qemu: #a8b0b8;
+    --line-postcopy: #5aa9ff; --line-postcopy-tls: #5fd39b; --line-qemu-preempt: #ffa14a; --line-qemu: #a8b0b8;
   }
 }
 * { box-sizing: border-box; }

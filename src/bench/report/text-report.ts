@@ -3,6 +3,7 @@ import { formatTable } from '../../basics/table.js';
 import {
   againstText,
   FIGURES,
+  formatPrice,
   hostText,
   formatMet,
   formatSpread,
@@ -10,7 +11,8 @@ import {
   formatTargetValue,
 } from './format.js';
 import type { BenchResult, ScenarioResult, Target } from '../result.js';
-import { SYSTEMS } from '../system.js';
+import { priceOfTls } from '../summarize.js';
+import { OWN_SYSTEMS, SYSTEMS } from '../system.js';
 
 export function textReport({ host, scenarios, targets }: BenchResult): string {
   return [`Measured on ${hostText(host)}.`, ...scenarios.map(scenarioText), targetsText(targets)].join('\n');
@@ -18,12 +20,14 @@ export function textReport({ host, scenarios, targets }: BenchResult): string {
 
 function scenarioText(scenario: ScenarioResult): string {
   const systems = SYSTEMS.filter((system) => scenario.summaries[system] !== undefined);
+  const isPriced = OWN_SYSTEMS.every((system) => systems.includes(system));
   const rows = FIGURES.map(({ field, label, kind }) => [
     label,
     ...systems.map((system) => formatSpread(scenario.summaries[system]![field], kind)),
+    ...(isPriced ? [formatPrice(priceOfTls(scenario.summaries, field))] : []),
   ]);
   const failed = scenario.failed.map((run) => `FAILED: ${run.system}, round ${run.round}: ${run.message}\n`);
-  return `\n${scenario.title}\n${formatTable([['', ...systems], ...rows])}${failed.join('')}`;
+  return `\n${scenario.title}\n${formatTable([['', ...systems, ...(isPriced ? ['TLS, of plain'] : [])], ...rows])}${failed.join('')}`;
 }
 
 function targetsText(targets: Target[]): string {

@@ -75,6 +75,19 @@ test('the text report has every figure, failure and target', () => {
   expect(text).toMatch(/warm page +not measured +<= 5 ms +-/);
 });
 
+test('TLS has its price beside it', () => {
+  const whole = result();
+  const { summaries } = whole.scenarios[0]!;
+  const { postcopy } = summaries;
+  const twice = { ...postcopy!.totalMs!, median: 2 * postcopy!.totalMs!.median };
+  summaries['postcopy-tls'] = { ...postcopy, totalMs: twice };
+  const text = textReport(whole);
+  expect(text).toContain('TLS, of plain');
+  expect(text).toMatch(/total time +200 ms +400 ms .* 2\.00 x/);
+  expect(text).toMatch(/longest stall +10\.0 ms +10\.0 ms .* 1\.00 x/);
+  expect(textReport(result())).not.toContain('TLS');
+});
+
 test('the result survives as JSON', () => {
   const whole = result();
   expect(JSON.parse(JSON.stringify(whole))).toEqual(whole);

@@ -26,7 +26,10 @@ test('all are those of the targets, with the vCPUs asked for', () => {
   const names = ['loopback', '1g', 'rtt10', 'warm', 'ram-1g', 'ram-2g', 'ram-4g', 'ram-8g'];
   expect(scenarios.map(({ name }) => name)).toEqual(names);
   expect(scenarios.every(({ workload }) => workload.cpus === 2)).toBe(true);
-  expect(scenarios.at(-1)).toMatchObject({ systems: ['postcopy'], workload: { workingSetBytes: 4 * GIB } });
+  expect(scenarios.at(-1)).toMatchObject({
+    systems: ['postcopy', 'postcopy-tls'],
+    workload: { workingSetBytes: 4 * GIB },
+  });
 });
 
 test('some are picked by name', () => {
@@ -44,6 +47,9 @@ test('a machine of threads takes more vCPUs, and is measured alone', () => {
   const options = parse({ machine: 'threads', cpus: '64' });
   expect(options).toMatchObject({ machine: 'threads', systems: ['postcopy'] });
   expect(options.scenarios[0]!.workload.cpus).toBe(64);
+  const own = 'postcopy,postcopy-tls';
+  expect(parse({ machine: 'threads', systems: `${own},qemu` }).systems.join()).toBe(own);
+  expect(parse({ machine: 'threads', systems: 'qemu' }).systems).toEqual(['postcopy']);
 });
 
 describe('refused', () => {
