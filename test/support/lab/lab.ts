@@ -46,7 +46,8 @@ export class Lab {
       const own = number >= PEERS_FROM && peerMemoryMib !== undefined ? { memoryMib: peerMemoryMib } : {};
       const consoleLog = join(labFolder('logs'), `${name}-host${number}.log`);
       const files = { emulator: qemu, images, sockets, network, consoleLog };
-      return LabHost.boot({ ...options, ...own, debian: debian[index], number }, files);
+      const release = debian[index];
+      return LabHost.boot({ ...options, ...own, ...(release === undefined ? {} : { debian: release }), number }, files);
     });
     const results = await Promise.allSettled(boots);
     const up = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
