@@ -19,6 +19,7 @@ import { LastResort } from './last-resort.js';
 import { loadNative } from './load-native.js';
 import { createLogger, neverWaitForReader, say, type LogLevel, type Output } from './output.js';
 import { openServiceManager } from './service-manager.js';
+import { openShutdownInhibitor } from './shutdown-inhibitor.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export interface HostedVm {
@@ -126,6 +127,7 @@ class HostProcess {
   async #start(consoles: Consoles, logger: Logger): Promise<VmProcess> {
     const { name } = this.hosted;
     const manager = await openServiceManager();
+    const inhibitor = openShutdownInhibitor(name);
     await this.#confinement.forSetUp();
     const vm = await Promise.race([this.hosted.start(consoles), this.#lastResort.ended]);
     this.#vm = vm;
@@ -137,6 +139,7 @@ class HostProcess {
     this.#end.vmIsThere(vm);
     this.hosted.started?.(vm);
     this.#cleanup.add(manager.follow(vm));
+    this.#cleanup.add(inhibitor.follow(vm));
     logger.info({ vm: name }, 'VM process ready');
     return vm;
   }
