@@ -11,9 +11,6 @@ import { onTestFinished } from 'vitest';
 const ROOT = new URL('../..', import.meta.url).pathname;
 const TARBALL = join(ROOT, 'test/fixtures/last-release/postcopy.tgz');
 
-/** The version of the protocol that it speaks. */
-export const LAST_PROTOCOL = 7;
-
 /** Its directory, for ofPackage(); its dependencies are this one's. Gone when the test is over. */
 export function unpackLastRelease(): string {
   const directory = mkdtempSync(join(tmpdir(), 'postcopy-last-'));
