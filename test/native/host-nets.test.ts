@@ -50,6 +50,15 @@ describe('HostNets', () => {
     expect(descriptors()).toBe(before);
   });
 
+  it('says of an interface that its bridge does not pass on yet what it sends', () => {
+    const bridge = makeBridge();
+    expect(openNets(net('net0', { bridge }), net('lan')).silent()).toEqual([]);
+    runCommand('ip', 'link', 'set', bridge, 'type', 'bridge', 'stp_state', '1');
+    expect(openNets(net('net1', { bridge })).silent()).toEqual([
+      expect.stringContaining(`interface net1 is not heard yet: the bridge ${bridge} has a spanning tree`),
+    ]);
+  });
+
   it('takes the MTU of the bridge; a guest that comes keeps its own, and needs as much here', () => {
     const [bridge, name] = [makeBridge(), freshName()];
     runCommand('ip', 'link', 'set', bridge, 'mtu', '9000');
