@@ -1,13 +1,10 @@
 /** Builds a machine and loads a guest into it, step by step. */
-import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { writeAcpiTables } from '../acpi/write-tables.js';
 import type { CpuName } from '../configure/cpu-setting.js';
 import type { MachineName } from '../configure/machine-setting.js';
-import { PostcopyError } from '../errors.js';
 import { GuestMemory } from '../memory/guest-memory.js';
 import type { HostDevices } from '../host/host-devices.js';
+import { readBootFile, type BootFile } from './boot-file.js';
 import { Machine, MACHINE_KINDS, type MachineLines } from './machine.js';
 
 /** What it takes to boot a guest, and to boot it again after a reset, here or on the host it has moved to. */
@@ -19,14 +16,6 @@ export interface BootPlan {
   memoryBytes: number;
   cpu: CpuName;
   cpus: number;
-}
-
-/** A boot file as the destination of a migration is told of it. */
-export interface BootFile {
-  role: 'kernel' | 'initrd';
-  path: string;
-  bytes: number;
-  sha256: string;
 }
 
 export interface Booted {
@@ -68,21 +57,4 @@ export async function bootMachine(
     await machine.close();
     throw error;
   }
-}
-
-async function readBootFile(role: BootFile['role'], path: string) {
-  const content = await readRegularFile(role, path);
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  const description: BootFile = { role, path: resolve(path), bytes: content.length, sha256 };
-  return { content, description };
-}
-
-/** A device may never end, and fill this host's memory; a FIFO would have nothing for the guest's next boot. */
-async function readRegularFile(role: BootFile['role'], path: string): Promise<Uint8Array> {
-  try {
-    if ((await stat(path)).isFile()) return await readFile(path);
-  } catch (error) {
-    throw new PostcopyError('BAD_KERNEL', `cannot read ${role} ${path}`, error);
-  }
-  throw new PostcopyError('BAD_KERNEL', `${role} ${path} is no regular file: give one`);
 }

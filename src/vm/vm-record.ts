@@ -1,4 +1,5 @@
-import type { BootFile, Booted, BootPlan } from '../machine/boot-machine.js';
+import type { BootFile } from '../machine/boot-file.js';
+import type { Booted, BootPlan } from '../machine/boot-machine.js';
 import type { MigrateOptions } from '../migrate/options.js';
 import type { Hello } from '../migrate/wire/message.js';
 import { FEATURES } from '../migrate/wire/protocol.js';

@@ -53,6 +53,8 @@ export type Happening = Told & {
   at: number;
   /** The VM's name. */
   vm: string;
+  /** Of what a guest can cause as often as it likes: so many of this type before this one were not told. */
+  untold?: number;
 };
 
 /** What happens, and the facts to which somebody has advice. */

@@ -3,6 +3,12 @@ import type { Happening } from './events.js';
 
 /** Undefined for what the log has nothing of: it is shown elsewhere, or comes too often. */
 export function lineOf(happening: Happening): string | undefined {
+  const line = wordsOf(happening);
+  const { untold = 0 } = happening;
+  return untold === 0 ? line : `${line} (${untold} more notices of this kind were left out)`;
+}
+
+function wordsOf(happening: Happening): string | undefined {
   switch (happening.type) {
     case 'refused':
       return `refused a VM from ${happening.peer}: ${happening.reasons.join('; ')}`;
