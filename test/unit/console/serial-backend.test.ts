@@ -1,5 +1,15 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,6 +170,18 @@ describe('file', () => {
     }
     expect(readFileSync(path, 'utf8')).toBe('one two');
     expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('follows a link of its owner, and none where others may put one', async () => {
+    const [target, link] = [join(directory, 'log'), join(directory, 'link')];
+    symlinkSync(target, link);
+    backend = await openSerialBackend({ kind: 'file', path: link });
+    expect(statSync(target).isFile()).toBe(true);
+    chmodSync(directory, 0o1777);
+    await expect(openSerialBackend({ kind: 'file', path: link })).rejects.toMatchObject({
+      code: 'BAD_CONFIG',
+      message: expect.stringContaining('it is a symbolic link') as string,
+    });
   });
 
   it.each(['missing/log', '.'])('%s cannot be written', async (name) => {
