@@ -7,6 +7,7 @@ import { PostcopyError, type Problem } from '../errors.js';
 import type { WhoUses } from './disk-errors.js';
 import type { DiskSample } from './disk-sample.js';
 import type { HostDisks } from './host-disks.js';
+import type { HostNets } from './host-nets.js';
 import { NO_PROMISE, type MemoryPromise } from './memory-ledger.js';
 import type { DeviceLines } from './kinds/kind.js';
 import {
@@ -60,6 +61,10 @@ export class HostDevices {
 
   get disks(): HostDisks {
     return this.#open.block.disks;
+  }
+
+  get nets(): HostNets {
+    return this.#open.net.nets;
   }
 
   /** As the other host is told of them, by slot. */

@@ -1,5 +1,6 @@
 import type { NetConfig } from '../configure/net.js';
 import { native, type NativeTap } from '../native.js';
+import { blockedBy } from './bridge-port.js';
 import { mtuToTell } from '../devices/virtio/net/config-space.js';
 import { cannotOpen, tooSmall } from './net-errors.js';
 
@@ -49,6 +50,19 @@ export class HostNets {
   /** As `postcopy status` shows them; the kernel may have picked the names. */
   status(): NetStatus[] {
     return this.open.map(({ id, mac, tap }) => ({ id, mac, tap: tap.name }));
+  }
+
+  /** Of interfaces of which nothing gets out yet, what is the matter. */
+  silent(): string[] {
+    return this.open.flatMap(({ id, tap: { name } }) => {
+      const bridge = blockedBy(name);
+      if (bridge === undefined) return [];
+      return [
+        `the guest's interface ${id} is not heard yet: the bridge ${bridge} has a spanning tree (STP), and passes on nothing of ` +
+          `the new port ${name} for some 30 s; switch it off (ip link set ${bridge} type bridge stp_state 0), or have the TAP ` +
+          'device made before',
+      ];
+    });
   }
 
   /** After the device worker has let go of them. TAP devices that were not there before go away. */

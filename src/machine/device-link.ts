@@ -52,6 +52,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   #serving = false;
   #closed = false;
   #closing: Promise<boolean> | undefined;
+  #failure: Error | undefined;
 
   /** Starts the worker, which loads its code and waits for a machine. */
   constructor() {
@@ -68,6 +69,11 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
       .onFailed((reason) => this.#fail(reason));
     // Whoever asked it something behind 'close' gets no answer.
     void this.#worker.exited.then(() => this.#rejectAll(new PostcopyError('INTERNAL', 'the device worker has ended')));
+  }
+
+  /** Why the worker has ended by itself; for who comes too late for the event. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** Serves the exits of a VM from now on. */
@@ -183,6 +189,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error;
     this.#rejectAll(error);
     this.emit('failed', error);
   }

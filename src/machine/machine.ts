@@ -2,6 +2,7 @@
  * One machine: the VM of its kind, guest RAM, vCPUs with their threads, and the device worker. Built empty; a boot or a
  * migration gives it its first state.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BootFiles } from '../boot/boot-entry.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { Cleanup } from '../basics/cleanup.js';
@@ -37,6 +38,9 @@ export interface MachineLines extends DeviceLines {
 export const STOPPED_LIMIT_MS = 10_000;
 /** One wait in the thread that asks is no longer than this; in between the event loop turns. */
 const PARK_WAIT_MS = 2;
+/** Between two looks at a bridge that does not pass on yet what the guest sends; and how long it may take. */
+const SILENT_LOOK_MS = 500;
+const SILENT_MS = 120_000;
 /** Longer than a destination needs to find out that it does not get the VM, and to let go of its disks. */
 const RELOCK_WAIT_MS = 30_000;
 
@@ -270,14 +274,30 @@ export class Machine {
 
   /**
    * All clocks go on where they would be if they had run on since that moment; then the devices and the vCPUs run. If it is
-   * paused, vCPUs stay parked until resume().
+   * paused, vCPUs stay parked until resume(). Throws before a vCPU runs, if the device worker has ended since restore():
+   * nobody hears of that yet, and the guest would run without devices.
    */
   resumeAfter(state: MachineState, moment: ClocksMoment, paused = false): void {
+    const { failure } = this.devices;
+    if (failure !== undefined) throw new PostcopyError('INTERNAL', 'the devices of the VM have failed', failure);
     this.kind.startClocks(this.#parts, state.cpu, moment.atMicros, this.tscKhz);
     // The worker does what it was asked before anything that a vCPU wants; who has failed says so itself.
     this.devices.startClocks(moment).catch(() => {});
     this.#goOn(paused);
-    for (const ms of ANNOUNCE_AT_MS) setTimeout(() => void this.devices.announce().catch(() => {}), ms).unref();
+    void this.#announce();
+  }
+
+  /** Again when a bridge begins to pass frames on: what was sent before was lost. */
+  async #announce(): Promise<void> {
+    const tell = (): void => {
+      for (const ms of ANNOUNCE_AT_MS) setTimeout(() => void this.devices.announce().catch(() => {}), ms).unref();
+    };
+    tell();
+    const { nets } = this.hostDevices;
+    if (nets.silent().length === 0) return;
+    const limit = Deadline.in(SILENT_MS);
+    while (nets.silent().length > 0 && limit.leftMs > 0) await delay(SILENT_LOOK_MS, undefined, { ref: false });
+    if (this.#closing === undefined) tell();
   }
 
   /**

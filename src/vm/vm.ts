@@ -108,6 +108,7 @@ export class Vm implements VmService {
       running: (machine, hello) => {
         const { peer, listen } = arrival;
         this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } }, hello.paused);
+        for (const text of machine.hostDevices.nets.silent()) this.events.publish({ type: 'problem', text });
       },
       memoryShort: () => this.events.publish({ type: 'problem', text: MEMORY_SHORT }),
       interrupted: (reason) => this.#linkOfArrival(arrival, reason),

@@ -169,4 +169,18 @@ describe('an end dies behind COMMIT', () => {
     await stops(link.destination.vm);
     await link.proxy.close();
   });
+
+  test('the source, then the destination, while its guest waits for pages: the kernel lets go of all of it', async () => {
+    const [from, link] = await Promise.all([source(), openLink()]);
+    const { vm } = link.destination;
+    link.proxy.onPushed(PUSHED, springOf('source killed', link, from));
+    await expect(from.vm.client.migrate(link.proxy.address, () => {})).rejects.toThrow();
+    await expect
+      .poll(async () => (await vm.client.status()).interruption?.faultsWaiting, { timeout: ANSWER_MS })
+      .toBeGreaterThan(0);
+    vm.kill('SIGKILL');
+    // A thread that still waited in the kernel would keep the process, in state D, for ever.
+    expect(await vm.ended).toMatchObject({ signal: 'SIGKILL' });
+    await link.proxy.close();
+  });
 });

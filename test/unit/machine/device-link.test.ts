@@ -97,6 +97,16 @@ describe('the end of the device worker', () => {
   });
 });
 
+describe('a device worker that fails', () => {
+  it('is known to have failed also to who comes too late to hear of it', async () => {
+    const { link, worker } = await serving();
+    expect(link.failure).toBeUndefined();
+    worker.emit('error', new Error('out of luck'));
+    expect(link.failure).toEqual(ended);
+    await expect(link.resume()).rejects.toEqual(ended);
+  });
+});
+
 describe('a device worker that waits for storage', () => {
   it('is not waited for beyond the deadline; its late answers are nobody else’s', async () => {
     const { link, worker } = await serving();

@@ -89,3 +89,14 @@ it('leaves to a device worker that serves what has become its own', async () => 
   await expect(create()).rejects.toEqual(cannot);
   expect(log).toEqual(['worker closed', 'vCPU closed', 'vCPU closed', 'VM closed', 'memory closed']);
 });
+
+it('does not run a guest whose device worker has ended since its state was loaded', async () => {
+  const machine = await create();
+  Object.assign(devices, { failure: new Error('out of luck') });
+  const state = { cpu: { machine: 'threads' as const, vcpus: [] }, devices: {} };
+  // No vCPU of this machine could run: it would not get as far as this error.
+  expect(() => machine.resumeAfter(state, { atMicros: 0, wallClockMs: 0 })).toThrow(
+    'the devices of the VM have failed',
+  );
+  Object.assign(devices, { failure: undefined });
+});

@@ -47,6 +47,7 @@ vi.mock('../../../src/vm/ready-to-send.js', () => ({
 
 const disks = { lock: vi.fn(), unlock: vi.fn() };
 const hostDevices = {
+  nets: { silent: (): string[] => [] },
   ...{ disks, status: () => ({ disks: [], nets: [] }), descriptions: () => [] },
   takeOver: vi.fn(async () => {}),
   close: vi.fn(),
