@@ -13,6 +13,7 @@ import { GREETING_TIMEOUT_MS, type AcceptorNews, type TlsAcceptorJob } from '../
 import { GreetingRoom, type Greeting } from '../link/greeting-room.js';
 import { readFirst } from '../link/read-first.js';
 import { Relays } from '../link/relay.js';
+import { boundTcp } from '../link/tcp-limits.js';
 import { LET_IN, serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
 import { decodePreamble, encodeVerdict, PREAMBLE_BYTES } from '../wire/preamble.js';
 
@@ -79,6 +80,7 @@ class TlsAcceptor {
 
   #handOn(socket: TLSSocket, bytes: Uint8Array): void {
     const preamble = decodePreamble(new Uint8Array(bytes));
+    boundTcp(socket);
     const theirs = new native.Socket('adopt', this.#relays.add(socket));
     this.#tell({ type: 'channel', channel: { preamble, socketHandle: theirs.handle, peer: peerOf(socket) } });
     theirs.detach();
