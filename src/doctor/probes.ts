@@ -11,6 +11,8 @@ export interface Probes {
   /** Packed struct kvm_cpuid_entry2; throws likewise. */
   supportedCpuid(): Uint8Array;
   userfaultfd(): { path: 'device' | 'syscall'; features: number };
+  /** Whether the kernel can encrypt TCP connections itself. */
+  kernelTls(): boolean;
   /** The file's text; undefined if it cannot be read. */
   read(path: string): string | undefined;
   exists(path: string): boolean;
@@ -27,6 +29,7 @@ export function hostProbes(native: Native): Probes {
     kvm: () => native.kvmProbe(),
     supportedCpuid: () => native.kvmSupportedCpuid(),
     userfaultfd: () => native.userfaultfdProbe(),
+    kernelTls: () => native.loadTlsModule(),
     read,
     exists: existsSync,
     canWrite,

@@ -4,6 +4,7 @@ import { checkCpu } from './check-cpu.js';
 import { checkGuestCpu } from './check-guest-cpu.js';
 import { checkKernel } from './check-kernel.js';
 import { checkKvm } from './check-kvm.js';
+import { checkLinks } from './check-links.js';
 import { checkMemory } from './check-memory.js';
 import { checkProcess } from './check-process.js';
 import { checkUserfaultfd } from './check-userfaultfd.js';
@@ -14,9 +15,10 @@ export type TryGuest = () => Promise<{ ok: boolean; detail: string }>;
 
 /** Everything this host has and lacks. A guest is tried only where nothing stands against it. */
 export async function runChecks(probes: Probes, tryGuest: TryGuest): Promise<Check[]> {
-  const checks = [checkKernel, checkCpu, checkKvm, checkGuestCpu, checkUserfaultfd, checkMemory, checkProcess].flatMap(
-    (check) => check(probes),
-  );
+  const checks = [
+    ...[checkKernel, checkCpu, checkKvm, checkGuestCpu, checkUserfaultfd],
+    ...[checkMemory, checkLinks, checkProcess],
+  ].flatMap((check) => check(probes));
   return canRunVms(checks) ? [...checks, await checkGuest(tryGuest)] : checks;
 }
 

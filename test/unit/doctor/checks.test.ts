@@ -66,6 +66,7 @@ function probes({ files = {}, ...change }: Host = {}): Probes {
     kvm: () => ({ apiVersion: 12, capabilities: CAPABILITIES }),
     supportedCpuid: () => HOST_CPUID,
     userfaultfd: () => ({ path: 'device', features: 0x1ffff }),
+    kernelTls: () => true,
     read: (path) => all[path],
     exists: () => false,
     canWrite: () => true,
@@ -108,6 +109,7 @@ it('a good host is all ok', async () => {
     ['memory', '8 GiB available'],
     ['reserved huge pages', 'none (none are needed)'],
     ['transparent huge pages', 'anonymous madvise, shmem never'],
+    ['page channels', 'TLS by threads that relay (the kernel has TLS of its own, which is not used)'],
     ['user', 'root'],
     ['runtime directory', '/run/postcopy'],
     ['confinement', 'system calls can be filtered'],
@@ -115,6 +117,11 @@ it('a good host is all ok', async () => {
     ['locked memory', 'unlimited'],
     ['guest runs', 'it answered'],
   ]);
+});
+
+it('who encrypts is told, whether or not the kernel could', async () => {
+  const found = 'TLS by threads that relay (the kernel has no TLS of its own)';
+  expect(await check('page channels', { kernelTls: () => false })).toMatchObject({ level: 'ok', found });
 });
 
 const ordinaryCpu = CPUINFO.replaceAll(' vmx', '');
