@@ -1,6 +1,6 @@
 /** VM processes as a user starts them, for the demo, benchmarks and tests: each a `postcopy run` or `receive`. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,6 +17,8 @@ export interface SpawnedEnd {
   code: number | null;
   signal: NodeJS.Signals | null;
   stderr: string;
+  /** Files that it has left in its runtime directory. */
+  left: string[];
 }
 
 /** A process with a runtime directory of its own, as if it were on another host. */
@@ -46,8 +48,9 @@ export class SpawnedVm {
     this.ended = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
         this.#over = true;
+        const left = readdirSync(this.#directory);
         rmSync(this.#directory, { recursive: true, force: true });
-        resolve({ code, signal, stderr: this.#stderr });
+        resolve({ code, signal, stderr: this.#stderr, left });
       });
     });
   }

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 
 /** Every process that a test starts inherits it. */
-const MARK = 'POSTCOPY_TEST_ROOM';
+export const ROOM_MARK = 'POSTCOPY_TEST_ROOM';
 /** Where commands without a directory of their own put control sockets and locks. */
 const RUNTIME = 'run';
 const ENDING_MS = 5000;
@@ -20,7 +20,7 @@ export function useCleanRoom(): string {
   const outside = process.env['TMPDIR'];
   const room = mkdtempSync(join(tmpdir(), 'postcopy-room-'));
   process.env['TMPDIR'] = room;
-  process.env[MARK] = room;
+  process.env[ROOM_MARK] = room;
   process.env['POSTCOPY_RUNTIME_DIR'] = join(room, RUNTIME);
   afterAll(async () => {
     const processes = await survivors(room);
@@ -43,7 +43,7 @@ interface Survivor {
 }
 
 /** Processes of the room that do not end by themselves. */
-async function survivors(room: string): Promise<Survivor[]> {
+export async function survivors(room: string): Promise<Survivor[]> {
   const deadline = Date.now() + ENDING_MS;
   for (;;) {
     const left = processesOf(room);
@@ -57,7 +57,7 @@ function processesOf(room: string): Survivor[] {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     // A process that has ended meanwhile, or a zombie, has no environment.
     const environment = read(`/proc/${pid}/environ`).split('\0');
-    if (!environment.includes(`${MARK}=${room}`)) continue;
+    if (!environment.includes(`${ROOM_MARK}=${room}`)) continue;
     found.push({ pid: Number(pid), command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() });
   }
   return found;

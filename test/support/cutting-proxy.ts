@@ -1,16 +1,10 @@
 /**
- * A network that fails on cue: it stands between a source and a destination, reads the control channel's frames, and
- * does something exactly when a certain message is about to pass or has just passed, or within the push.
+ * A network that fails on cue: it stands between a source and a destination, and does something exactly when a certain
+ * message is about to pass or has just passed, or within the push.
  */
-import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { MESSAGES, type MessageType } from '../../src/migrate/wire/message.js';
-
-const PREAMBLE_BYTES = 32;
-const PREAMBLE_CHANNEL = 10;
-const CHANNELS = ['control', 'urgent', 'bulk'] as const;
-const FRAME_HEADER_BYTES = 8;
-const FRAME_TAG = 4;
+import type { MessageType } from '../../src/migrate/wire/message.js';
+import { otherEnd, Relay, type Connection, type End, type Passage, type Traffic } from './relay.js';
 
 /** What happens to the message: it goes on its way, or it does not. */
 export type Fate = 'forward' | 'drop';
@@ -23,40 +17,33 @@ interface Trap {
   spring: Spring;
 }
 
-export class CuttingProxy {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly #target: { host: string; port: number };
+export class CuttingProxy implements Traffic {
+  #relay!: Relay;
   readonly #closed: Promise<void>;
   #close!: () => void;
   #trap: Trap | undefined;
   #bulkTrap: { bytes: number; spring: Spring } | undefined;
-  readonly #bulk = new Set<ChannelState>();
+  readonly #bulk = new Set<Connection>();
   #pushing: { channels: number; all: Promise<void> } | undefined;
   #allPush: () => void = () => {};
   #silent = false;
-  /** To the destination. */
-  #urgent: Socket | undefined;
+  #urgent: Connection | undefined;
   #sprung = false;
 
-  private constructor(target: { host: string; port: number }, server: Server) {
-    this.#target = target;
-    this.#server = server;
+  private constructor() {
     this.#closed = new Promise((resolve) => (this.#close = resolve));
-    server.on('connection', (socket) => void this.#join(socket));
   }
 
   /** Stands in for the destination until close(), or the test's end. */
   static async open(target: { host: string; port: number }): Promise<CuttingProxy> {
-    const server = createServer({ allowHalfOpen: true });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const proxy = new CuttingProxy(target, server);
+    const proxy = new CuttingProxy();
+    proxy.#relay = await Relay.open(target, proxy);
     onTestFinished(() => proxy.close());
     return proxy;
   }
 
   get address(): { host: string; port: number } {
-    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port };
+    return this.#relay.address;
   }
 
   /** The trap's message has come. */
@@ -89,12 +76,12 @@ export class CuttingProxy {
 
   /** All connections break. */
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#relay.cut();
   }
 
   /** Only the destination's end of the urgent channel breaks, with a reset; the source's stays open. */
   resetUrgent(): void {
-    this.#urgent?.resetAndDestroy();
+    this.#urgent?.sockets.destination.resetAndDestroy();
   }
 
   /** Nothing passes any more, and no connection breaks. */
@@ -110,84 +97,47 @@ export class CuttingProxy {
 
   async close(): Promise<void> {
     this.#close();
-    this.cut();
-    if (this.#server.listening) await new Promise((resolve) => this.#server.close(resolve));
+    await this.#relay.close();
   }
 
-  #join(source: Socket): void {
-    const destination = connect({ ...this.#target, allowHalfOpen: true });
-    for (const [socket, other] of [
-      [source, destination],
-      [destination, source],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.setNoDelay(true);
-      socket.on('error', () => {}); // 'close' follows
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        if (!this.#silent && socket !== this.#urgent) other.destroy();
-      });
-    }
-    const channel: ChannelState = { kind: undefined };
-    void this.#relay(source, destination, channel, 'preamble').catch(() => {});
-    void this.#relay(destination, source, channel, 'answer').catch(() => {});
+  async pass(passage: Passage, forward: () => Promise<void>): Promise<void> {
+    const { connection, to, message } = passage;
+    if (connection.channel === 'urgent') this.#urgent = connection;
+    const goOn = () => this.#forward(forward);
+    if (passage.isPreamble) return goOn();
+    if (message !== undefined) return this.#message(passage, message, goOn);
+    if (connection.channel === 'bulk' && to === 'destination') await this.#meet(connection);
+    return this.#push(passage, goOn);
   }
 
-  async #relay(from: Socket, to: Socket, channel: ChannelState, first: 'preamble' | 'answer'): Promise<void> {
-    let rest: Buffer = Buffer.alloc(0);
-    let begun = false;
-    for await (const chunk of from as AsyncIterable<Buffer>) {
-      rest = Buffer.concat([rest, chunk]);
-      if (!begun) {
-        if (rest.length < PREAMBLE_BYTES) continue;
-        begun = true;
-        if (first === 'preamble') channel.kind = CHANNELS[rest[PREAMBLE_CHANNEL]!];
-        if (first === 'preamble' && channel.kind === 'urgent') this.#urgent = to;
-        await this.#forward(to, rest.subarray(0, PREAMBLE_BYTES));
-        rest = rest.subarray(PREAMBLE_BYTES);
-      }
-      if (channel.kind === 'control') {
-        rest = await this.#frames(to, rest);
-      } else {
-        if (first === 'preamble' && channel.kind === 'bulk') await this.#meet(channel);
-        await this.#push(to, rest, channel);
-        rest = Buffer.alloc(0);
-      }
-    }
+  async endsFor(): Promise<void> {
     if (this.#silent) await this.#closed;
-    to.end();
   }
 
-  /** Forwards the frames that are whole and returns the rest. */
-  async #frames(to: Socket, bytes: Buffer): Promise<Buffer> {
-    while (bytes.length >= FRAME_HEADER_BYTES) {
-      const length = FRAME_HEADER_BYTES + bytes.readUInt32LE(0);
-      if (bytes.length < length) break;
-      await this.#frame(to, bytes.subarray(0, length));
-      bytes = bytes.subarray(length);
-    }
-    return bytes;
+  gone(connection: Connection, end: End): void {
+    const stays = connection.channel === 'urgent' && end === 'destination';
+    if (!this.#silent && !stays) connection.sockets[otherEnd(end)].destroy();
   }
 
-  async #frame(to: Socket, frame: Buffer): Promise<void> {
+  async #message({ bytes }: Passage, message: MessageType, forward: () => Promise<void>): Promise<void> {
     const trap = this.#trap;
-    const caught = trap !== undefined && MESSAGES[trap.message].tag === frame.readUInt32LE(FRAME_TAG);
-    if (caught) this.#trap = undefined;
-    if (caught) this.#sprung = true;
-    if (caught && trap.when === 'before' && (await trap.spring(frame)) === 'drop') return;
-    await this.#forward(to, frame);
-    if (caught && trap.when === 'after') await trap.spring(frame);
+    if (trap?.message !== message) return forward();
+    this.#trap = undefined;
+    this.#sprung = true;
+    if (trap.when === 'before' && (await trap.spring(bytes)) === 'drop') return;
+    await forward();
+    if (trap.when === 'after') await trap.spring(bytes);
   }
 
-  async #meet(channel: ChannelState): Promise<void> {
-    this.#bulk.add(channel);
+  async #meet(connection: Connection): Promise<void> {
+    this.#bulk.add(connection);
     if (this.#pushing === undefined) return;
     if (this.#bulk.size >= this.#pushing.channels) this.#allPush();
     await this.#pushing.all;
   }
 
-  async #push(to: Socket, bytes: Buffer, channel: ChannelState): Promise<void> {
-    if (this.#bulkTrap !== undefined && channel.kind === 'bulk') {
+  async #push({ connection, bytes }: Passage, forward: () => Promise<void>): Promise<void> {
+    if (this.#bulkTrap !== undefined && connection.channel === 'bulk') {
       this.#bulkTrap.bytes -= bytes.length;
       if (this.#bulkTrap.bytes < 0) {
         const { spring } = this.#bulkTrap;
@@ -196,16 +146,11 @@ export class CuttingProxy {
         if ((await spring(bytes)) === 'drop') return;
       }
     }
-    await this.#forward(to, bytes);
+    await forward();
   }
 
-  async #forward(to: Socket, bytes: Buffer): Promise<void> {
+  async #forward(forward: () => Promise<void>): Promise<void> {
     if (this.#silent) await this.#closed;
-    if (to.destroyed || bytes.length === 0) return;
-    if (!to.write(bytes)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
+    await forward();
   }
-}
-
-interface ChannelState {
-  kind: (typeof CHANNELS)[number] | undefined;
 }

@@ -61,7 +61,7 @@ function spawnVm(command: 'run' | 'receive', name: string, words: string[], laun
 }
 
 /** The guest never halts; it leaves the cores to the processes that the test is about. */
-function yieldCores(pid: number): void {
+export function yieldCores(pid: number): void {
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     const name = readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8');
     if (name.startsWith('vcpu')) setPriority(Number(thread), constants.priority.PRIORITY_LOW);
