@@ -33,6 +33,13 @@ const PROJECTS: Record<string, Settings> = {
     // These judge no times; with rehearsals they would take half as long again.
     env: { ...machine('threads').env, POSTCOPY_REHEARSALS: '0' },
   },
+  /** The same with random faults; its one file has several runs at a time. */
+  soak: {
+    include: ['test/soak/*.test.ts'],
+    ...ofVms,
+    testTimeout: 1_500_000,
+    env: { ...machine('threads').env, POSTCOPY_REHEARSALS: '0' },
+  },
   /** The same under full load, and what they wait for: nothing runs beside them. */
   'threads-load': {
     include: ['test/load/**/*.test.ts', 'test/threads/**/*.test.ts'],

@@ -1,0 +1,371 @@
+/**
+ * One run of the soak: a migration of postcopy's own guest at work, between two processes on the machine of threads, with the
+ * faults of its plan; then what has become of the VM, looked at at both ends, and what is left of the processes.
+ */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describeError, PostcopyError } from '../../src/errors.js';
+import type { MigrationProgress, MigrationSummary } from '../../src/migrate/report/summary.js';
+import { guestBinary } from '../../src/trial/guest-binary.js';
+import type { GuestConsole } from '../../src/trial/guest-console.js';
+import { SpawnedVm, type SpawnedEnd } from '../../src/trial/spawned-vm.js';
+import { ROOM_MARK, survivors } from '../support/clean-room.js';
+import { answers, verifyWhole, work, yieldCores } from '../support/guest-vms.js';
+import type { End } from '../support/relay.js';
+import { FaultyNetwork } from './network.js';
+import { planText, type Fault, type Plan } from './plan.js';
+import { mayEndAs, type Outcome } from './verdict.js';
+import { VcpuWatch } from './vcpu-watch.js';
+
+/** For each step, on a host on which everything takes long; a run that needs it all hangs. */
+const LIMIT_MS = 180_000;
+const POLL_MS = 100;
+/** A destination notices at once that its connections were reset, if it needs them still. */
+const NOTICES_MS = 20_000;
+/** A guest that is halted stands still for that long. */
+const STANDS_STILL_MS = 500;
+const DISK_BYTES = 1 << 20;
+const EXIT_FAILED = 12;
+const RAN_THERE = 'runs here';
+
+export interface Run {
+  plan: Plan;
+  /** Of `plan`, those whose moment came. */
+  fired: readonly Fault[];
+  outcome: Outcome | undefined;
+  /** Longest time for which the ends looked for each other, as far as the source has said. */
+  interruptedMs: number;
+  seconds: number;
+  /** What must not be, with all that was noted and said. */
+  violation: string | undefined;
+}
+
+/** Never rejects. `room`: an empty directory, or the place for one. */
+export async function run(plan: Plan, room: string): Promise<Run> {
+  const begunAt = performance.now();
+  const trial = new Trial(plan, room);
+  let problem: string | undefined;
+  try {
+    await trial.play();
+  } catch (error) {
+    problem = describeError(error);
+  }
+  problem = [problem, await trial.cleanUp()].filter((text) => text !== undefined).join('; ') || undefined;
+  return {
+    ...{ plan, fired: trial.fired, outcome: trial.outcome, interruptedMs: trial.interruptedMs },
+    seconds: (performance.now() - begunAt) / 1000,
+    violation: problem === undefined ? undefined : [`${problem}`, planText(plan), ...(await trial.logs())].join('\n'),
+  };
+}
+
+type MigrationEnd = { summary: MigrationSummary } | { error: unknown };
+
+class Trial {
+  readonly #plan: Plan;
+  readonly #room: string;
+  readonly #vms: Record<End, SpawnedVm>;
+  readonly #watch: VcpuWatch;
+  #network: FaultyNetwork | undefined;
+  #interruptedAt: number | undefined;
+  interruptedMs = 0;
+  outcome: Outcome | undefined;
+
+  constructor(plan: Plan, room: string) {
+    this.#plan = plan;
+    this.#room = room;
+    mkdirSync(room, { recursive: true });
+    const mark = ['env', `TMPDIR=${room}`, `${ROOM_MARK}=${room}`];
+    const common = ['--machine', 'threads', '--serial', 'null'];
+    const guest = ['--kernel', guestBinary(), '--memory', '64M', '--cpus', String(plan.cpus), '--no-reboot'];
+    this.#vms = {
+      source: new SpawnedVm('run', 'vm', [...common, ...guest, ...this.#diskWords()], mark),
+      destination: new SpawnedVm('receive', 'vm', [...common, '--listen', '127.0.0.1:0'], mark),
+    };
+    this.#watch = new VcpuWatch({ source: this.#source.pid, destination: this.#destination.pid });
+  }
+
+  get fired(): readonly Fault[] {
+    return this.#network?.fired ?? [];
+  }
+
+  get #source(): SpawnedVm {
+    return this.#vms.source;
+  }
+
+  get #destination(): SpawnedVm {
+    return this.#vms.destination;
+  }
+
+  async play(): Promise<void> {
+    const guest = await this.#begin();
+    const network = (this.#network = await this.#connect());
+    const migration = this.#migrate(network);
+    await Promise.race([migration, network.killed, this.#hangs('the migration')]);
+    const killed = network.killing;
+    if (killed !== undefined) await network.killed;
+    await network.calm();
+    const outcome = await this.#outcome(killed, migration, guest);
+    this.outcome = outcome;
+    network.say(`the VM: ${outcome}`);
+    const allowed = mayEndAs(network.passed, killed);
+    if (!allowed.includes(outcome)) throw new Error(`it is ${outcome}, where it should be ${allowed.join(' or ')}`);
+    if (this.#watch.double !== undefined) throw new Error(`it ran twice: ${this.#watch.double}`);
+  }
+
+  /** The guest at work. */
+  async #begin(): Promise<GuestConsole> {
+    await this.#source.reach('running');
+    yieldCores(this.#source.pid);
+    const guest = await this.#source.guest();
+    await guest.command(`fill mib=${this.#plan.fillMib}`, 'filled');
+    await work(guest, this.#plan.pattern);
+    return guest;
+  }
+
+  async #connect(): Promise<FaultyNetwork> {
+    const { listen } = await this.#destination.reach('waiting');
+    const [host, port] = listen!.split(':');
+    return FaultyNetwork.open({ host: host!, port: Number(port) }, this.#plan.faults, {
+      signal: (end, signal) => this.#vms[end].kill(signal),
+      kill: async (end) => {
+        this.#vms[end].kill('SIGKILL');
+        await this.#vms[end].ended;
+      },
+    });
+  }
+
+  #migrate(network: FaultyNetwork): Promise<MigrationEnd> {
+    const request = { ...network.address, channels: this.#plan.channels };
+    return this.#source.client
+      .migrate(request, (progress) => this.#progressed(progress))
+      .then(
+        (summary) => {
+          network.say(`migrate: ${summary.status} ${summary.error?.message ?? ''}`);
+          return { summary };
+        },
+        (error: unknown) => {
+          network.say(`migrate: ${describeError(error)}`);
+          return { error };
+        },
+      );
+  }
+
+  #progressed({ phase }: MigrationProgress): void {
+    const now = performance.now();
+    if (phase === 'interrupted') this.#interruptedAt ??= now;
+    else this.#interruptedAt = undefined;
+    if (this.#interruptedAt !== undefined) {
+      this.interruptedMs = Math.max(this.interruptedMs, now - this.#interruptedAt);
+    }
+  }
+
+  async #outcome(killed: End | undefined, migration: Promise<MigrationEnd>, guest: GuestConsole): Promise<Outcome> {
+    if (killed === 'source') return this.#ofDeadSource(migration);
+    if (killed === 'destination') return this.#ofDeadDestination(migration, guest);
+    const summary = summaryOf(await migration);
+    if (summary.status === 'completed') return this.#moved();
+    if (summary.status === 'failed') return this.#stayed(guest);
+    throw new Error(`${summary.status}: ${summary.error?.message}`);
+  }
+
+  async #moved(): Promise<Outcome> {
+    const end = await this.#end('source');
+    if (end.signal !== 'SIGKILL') requireEnd('source', end, [0]);
+    await this.#destination.reach('running');
+    yieldCores(this.#destination.pid);
+    await worksAndIsWhole(await this.#destination.guest());
+    const status = await this.#destination.client.status();
+    if (status.interruption !== undefined) throw new Error('the destination, which has it all, awaits its source');
+    await this.#stop('destination', [0]);
+    return 'moved';
+  }
+
+  async #stayed(guest: GuestConsole): Promise<Outcome> {
+    await this.#destinationNeverRan();
+    await this.#runsAtSource(guest);
+    return 'stayed';
+  }
+
+  async #runsAtSource(guest: GuestConsole): Promise<void> {
+    await this.#source.reach('running');
+    await worksAndIsWhole(guest);
+    await this.#stop('source', [0]);
+  }
+
+  /** It has ended, or ends when it is asked to, and has not run the guest. */
+  async #destinationNeverRan(): Promise<void> {
+    if (this.#watch.destinationRan) throw new Error('vCPUs of the destination have run');
+    const { stderr } = await this.#stop('destination', [0, EXIT_FAILED]);
+    if (stderr.includes(RAN_THERE)) throw new Error('the destination says that it ran the guest');
+  }
+
+  async #ofDeadSource(migration: Promise<MigrationEnd>): Promise<Outcome> {
+    const end = await migration;
+    if (!('error' in end) && end.summary.status !== 'completed') throw new Error('migrate says that the VM is here');
+    const { passed } = this.#network!;
+    if (!passed.arrived.has('commit')) return this.#goneWithSource();
+    const here = passed.sent.has('complete') ? 'whole' : await this.#arrived();
+    if (here === 'never ran') return this.#goneWithSource();
+    if (here === 'whole') return this.#moved();
+    const outcome = passed.toldKnown ? 'runs short' : 'halted';
+    if (outcome === 'halted') await this.#standsStill();
+    await this.#stop('destination', [0]);
+    return outcome;
+  }
+
+  async #goneWithSource(): Promise<Outcome> {
+    await this.#destinationNeverRan();
+    return 'gone with its source';
+  }
+
+  /** What the destination has of a VM whose source is dead. */
+  async #arrived(): Promise<'never ran' | 'whole' | 'short'> {
+    const deadline = performance.now() + NOTICES_MS;
+    for (;;) {
+      const status = await Promise.race([
+        this.#destination.client.status().catch(() => undefined),
+        this.#destination.ended.then(() => 'ended' as const),
+      ]);
+      if (status === 'ended' || status?.state === 'waiting') return 'never ran';
+      if (status?.interruption !== undefined) return 'short';
+      // Whether that is so will be seen.
+      if (performance.now() > deadline) return status?.state === 'running' ? 'whole' : 'never ran';
+      await delay(POLL_MS);
+    }
+  }
+
+  async #standsStill(): Promise<void> {
+    const deadline = performance.now() + LIMIT_MS;
+    for (let before = -1; ;) {
+      const now = this.#watch.ticks('destination');
+      if (now === before) return;
+      if (performance.now() > deadline) throw new Error('a guest of which its source did not know runs on');
+      before = now;
+      await delay(STANDS_STILL_MS);
+    }
+  }
+
+  async #ofDeadDestination(migration: Promise<MigrationEnd>, guest: GuestConsole): Promise<Outcome> {
+    const interrupted = this.#source.reach('interrupted').then(
+      () => undefined,
+      () => undefined, // it ended, or the migration has
+    );
+    const end = await Promise.race([migration, interrupted]);
+    if (end === undefined) return this.#withoutDestination(migration, guest);
+    const { status } = summaryOf(end);
+    if (status === 'failed') return this.#runsAtSource(guest).then(() => 'stayed');
+    if (status !== 'completed') throw new Error(`migrate says ${status} before anybody has given the destination up`);
+    requireEnd('source', await this.#end('source'), [0]);
+    return 'gone with its destination';
+  }
+
+  /** Somebody says that the destination is gone for good. */
+  async #withoutDestination(migration: Promise<MigrationEnd>, guest: GuestConsole): Promise<Outcome> {
+    if (await answers(this.#source, STANDS_STILL_MS)) throw new Error('the guest runs at a source that handed it over');
+    if (this.#network!.passed.toldRuns) {
+      const refused = await this.#takeBack();
+      if (refused === undefined) throw new Error('a guest that has run at the destination was taken back');
+      await this.#stop('source', [0]);
+      return 'lost';
+    }
+    const deadline = performance.now() + LIMIT_MS;
+    for (;;) {
+      const refused = await this.#takeBack();
+      if (refused === undefined) break;
+      if (refused.code !== 'WRONG_STATE' || performance.now() > deadline) throw refused;
+      await delay(POLL_MS);
+    }
+    await migration;
+    await this.#runsAtSource(guest);
+    return 'taken back';
+  }
+
+  /** Why not, if it cannot be. */
+  async #takeBack(): Promise<PostcopyError | undefined> {
+    try {
+      await this.#source.client.resume({ force: true });
+      return undefined;
+    } catch (error) {
+      if (error instanceof PostcopyError && error.code === 'WRONG_STATE') return error;
+      throw error;
+    }
+  }
+
+  async #stop(end: End, codes: number[]): Promise<SpawnedEnd> {
+    await this.#vms[end].client.stop({ force: true }).catch(() => {}); // it may have ended already
+    const ended = await this.#end(end);
+    requireEnd(end, ended, codes);
+    return ended;
+  }
+
+  #end(end: End): Promise<SpawnedEnd> {
+    return Promise.race([this.#vms[end].ended, this.#hangs(`the end of the ${end}`)]);
+  }
+
+  async #hangs(what: string): Promise<never> {
+    const { faults } = this.#plan;
+    const quietMs = faults.reduce((sum, fault) => sum + ('ms' in fault ? fault.ms : 0), 0);
+    await delay(LIMIT_MS + quietMs, undefined, { ref: false });
+    throw new Error(`${what} has not come after ${(LIMIT_MS + quietMs) / 1000} s: ${await this.#states()}`);
+  }
+
+  async #states(): Promise<string> {
+    const told = (['source', 'destination'] as const).map(async (end) => {
+      const status = await this.#vms[end].client.status().catch((error: unknown) => describeError(error));
+      return `${end}: ${JSON.stringify(status)}`;
+    });
+    return (await Promise.all(told)).join(', ');
+  }
+
+  /** What is left that must not be. */
+  async cleanUp(): Promise<string | undefined> {
+    this.#watch.close();
+    await this.#network?.close();
+    await Promise.all([this.#source.dispose(), this.#destination.dispose()]);
+    const processes = (await survivors(this.#room)).map(({ command }) => `process ${command}`);
+    const files = readdirSync(this.#room, { recursive: true }).map((file) => `file ${String(file)}`);
+    const runtime = (await Promise.all(Object.values(this.#vms).map((vm) => vm.ended)))
+      .filter(({ signal }) => signal === null)
+      .flatMap(({ left }) => left.map((file) => `runtime file ${file}`));
+    rmSync(this.#room, { recursive: true, force: true });
+    const left = [...processes, ...files.filter((file) => !file.endsWith(DISK)), ...runtime];
+    return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
+  }
+
+  async logs(): Promise<string[]> {
+    const logs: string[] = ['--- network', ...(this.#network?.log ?? [])];
+    for (const end of ['source', 'destination'] as const) {
+      const { code, signal, stderr } = await this.#vms[end].ended;
+      logs.push(`--- ${end}, ended with ${signal ?? code}`, stderr.trimEnd());
+    }
+    return logs;
+  }
+
+  #diskWords(): string[] {
+    if (!this.#plan.disk) return [];
+    const path = join(this.#room, DISK);
+    writeFileSync(path, new Uint8Array(DISK_BYTES));
+    return ['--disk', `path=${path},id=root`];
+  }
+}
+
+const DISK = 'root.img';
+
+function summaryOf(end: MigrationEnd): MigrationSummary {
+  if ('error' in end) throw new Error(`migrate failed: ${describeError(end.error)}`);
+  return end.summary;
+}
+
+/** Twice: what it has rewritten here has to be right as well. */
+async function worksAndIsWhole(guest: GuestConsole): Promise<void> {
+  if ((await verifyWhole(guest)) === 0) throw new Error('the guest has no pages to verify');
+  await work(guest);
+  if ((await verifyWhole(guest)) === 0) throw new Error('the guest has no pages to verify');
+}
+
+function requireEnd(what: End, { code, signal, stderr }: SpawnedEnd, codes: number[]): void {
+  if (signal !== null || !codes.includes(code!)) {
+    throw new Error(`the ${what} ended with ${signal ?? code} instead of ${codes.join(' or ')}: ${stderr.trim()}`);
+  }
+}
