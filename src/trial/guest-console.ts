@@ -25,6 +25,7 @@ export type GuestVerdict = z.infer<typeof guestVerdict>;
 
 /** Events that mean that something is wrong in the guest. */
 const TROUBLE = new Set(['bad', 'exception', 'error']);
+
 /** A guest that waits for pages answers late, one in an emulated host later still. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
@@ -35,7 +36,11 @@ export class GuestConsole {
   #waiting: ((event: GuestEvent) => void)[] = [];
   #echoes = 0;
 
-  constructor(stream: Duplex) {
+  /** `patienceMs`: how long an answer may take. */
+  constructor(
+    stream: Duplex,
+    readonly patienceMs = ANSWER_TIMEOUT_MS,
+  ) {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk.toString('latin1')));
     stream.on('error', () => {}); // the VM has gone; who waits for an answer is told by the time limit
@@ -44,7 +49,7 @@ export class GuestConsole {
   /** Waits until the guest answers commands; drops what it said before. */
   async synchronize(): Promise<void> {
     const token = `sync-${process.pid}-${++this.#echoes}`;
-    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+    const deadline = performance.now() + this.patienceMs;
     // Said again and again, because a guest that still boots does not listen.
     for (;;) {
       const heard = this.#next((event) => event.event === 'echo' && event['text'] === token, 500);
@@ -58,7 +63,7 @@ export class GuestConsole {
 
   /** Sends a command and waits for its event; throws GUEST_FAILED if the guest reports trouble instead. */
   async command(text: string, event: string): Promise<GuestEvent> {
-    const answer = this.#next((heard) => heard.event === event || TROUBLE.has(heard.event), ANSWER_TIMEOUT_MS);
+    const answer = this.#next((heard) => heard.event === event || TROUBLE.has(heard.event), this.patienceMs);
     this.#stream.write(`${text}\n`);
     const heard = await answer;
     if (heard === undefined) throw new PostcopyError('GUEST_FAILED', `the guest did not answer '${text}'`);

@@ -10,7 +10,7 @@ import { PostcopyError } from '../errors.js';
 import { packageRoot } from '../native.js';
 import { GuestConsole } from './guest-console.js';
 
-const START_TIMEOUT_MS = 60_000;
+const PATIENCE_MS = 60_000;
 const POLL_MS = 20;
 
 export interface SpawnedEnd {
@@ -30,12 +30,16 @@ export class SpawnedVm {
   #stderr = '';
   #over = false;
 
-  /** `words`: the command line without --name; `launcher`: what the process is started through, like `ip netns exec`. */
+  /**
+   * `words`: the command line without --name; `launcher`: what the process is started through, like `ip netns exec`;
+   * `patienceMs`: how long reach() waits, and its guest is waited for.
+   */
   constructor(
     command: 'run' | 'receive',
     readonly name: string,
     words: string[],
     launcher: string[] = [],
+    readonly patienceMs = PATIENCE_MS,
   ) {
     const main = join(packageRoot, 'dist/cli/main.js');
     const [program, ...rest] = [...launcher, process.execPath, main, command, '--name', name, ...words];
@@ -65,7 +69,7 @@ export class SpawnedVm {
 
   /** Waits for the state; throws if the process ends before. */
   async reach(...states: VmState[]): Promise<VmStatus> {
-    const deadline = performance.now() + START_TIMEOUT_MS;
+    const deadline = performance.now() + this.patienceMs;
     for (;;) {
       if (this.#over) throw new PostcopyError('INTERNAL', `${this.name} ended: ${this.#stderr.trim()}`);
       const status = await this.client.status().catch(() => undefined);
@@ -77,13 +81,13 @@ export class SpawnedVm {
 
   #tooSlow(wanted: VmState, status: VmStatus | undefined): PostcopyError {
     const is = status === undefined ? 'does not answer' : `is ${status.state}, not ${wanted}`;
-    const text = `the process of ${this.name} (${this.pid}) ${is} after ${START_TIMEOUT_MS / 1000} s: see what else this host is busy with`;
+    const text = `the process of ${this.name} (${this.pid}) ${is} after ${this.patienceMs / 1000} s: see what else this host is busy with`;
     return new PostcopyError('HOST_LACKS', text);
   }
 
   /** The console of postcopy's own guest, ready for commands. */
   async guest(): Promise<GuestConsole> {
-    const guest = new GuestConsole(await this.client.console());
+    const guest = new GuestConsole(await this.client.console(), this.patienceMs);
     await guest.synchronize();
     return guest;
   }

@@ -19,7 +19,7 @@ import { mayEndAs, type Outcome } from './verdict.js';
 import { VcpuWatch } from './vcpu-watch.js';
 
 /** For each step, on a host on which everything takes long; a run that needs it all hangs. */
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 300_000;
 const POLL_MS = 100;
 /** A destination notices at once that its connections were reset, if it needs them still. */
 const NOTICES_MS = 20_000;
@@ -79,8 +79,8 @@ class Trial {
     const common = ['--machine', 'threads', '--serial', 'null'];
     const guest = ['--kernel', guestBinary(), '--memory', '64M', '--cpus', String(plan.cpus), '--no-reboot'];
     this.#vms = {
-      source: new SpawnedVm('run', 'vm', [...common, ...guest, ...this.#diskWords()], mark),
-      destination: new SpawnedVm('receive', 'vm', [...common, '--listen', '127.0.0.1:0'], mark),
+      source: new SpawnedVm('run', 'vm', [...common, ...guest, ...this.#diskWords()], mark, LIMIT_MS),
+      destination: new SpawnedVm('receive', 'vm', [...common, '--listen', '127.0.0.1:0'], mark, LIMIT_MS),
     };
     this.#watch = new VcpuWatch({ source: this.#source.pid, destination: this.#destination.pid });
   }
