@@ -2,6 +2,7 @@
  * What happens to one migration of the soak, made from its seed: pure, and the same for the same seed, so that a run that
  * found something can be repeated.
  */
+import { PREFETCH_POLICIES, type PrefetchName } from '../../src/migrate/options.js';
 import type { MessageType } from '../../src/migrate/wire/message.js';
 import type { End } from '../support/relay.js';
 import { Dice } from './dice.js';
@@ -39,6 +40,7 @@ export interface Plan {
   /** The VM has a disk, whose lock moves along. */
   disk: boolean;
   faults: Fault[];
+  prefetch: PrefetchName;
 }
 
 /** In the order in which they pass. */
@@ -60,7 +62,8 @@ export function planOf(seed: number): Plan {
   const pattern = dice.pick(['uniform', 'sequential', 'hotcold']);
   const channels = dice.pick([1, 1, 2, 4]);
   const disk = dice.chance(0.25);
-  return { seed, cpus, fillMib, pattern, channels, disk, faults: faultsOf(dice) };
+  const faults = faultsOf(dice);
+  return { seed, cpus, fillMib, pattern, channels, disk, faults, prefetch: dice.pick(PREFETCH_POLICIES) };
 }
 
 function faultsOf(dice: Dice): Fault[] {
@@ -145,8 +148,8 @@ function killOf(dice: Dice): Misfortune {
 }
 
 /** In one line. */
-export function planText({ seed, cpus, fillMib, pattern, channels, disk, faults }: Plan): string {
-  const guest = `${cpus} vCPU, ${fillMib} MiB ${pattern}, ${channels} bulk${disk ? ', a disk' : ''}`;
+export function planText({ seed, cpus, fillMib, pattern, channels, disk, faults, prefetch }: Plan): string {
+  const guest = `${cpus} vCPU, ${fillMib} MiB ${pattern}, ${channels} bulk ${prefetch}${disk ? ', a disk' : ''}`;
   return `seed ${seed}: ${faults.map(faultText).join('; then ')} (${guest})`;
 }
 

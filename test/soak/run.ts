@@ -136,7 +136,8 @@ class Trial {
   }
 
   #migrate(network: FaultyNetwork): Promise<MigrationEnd> {
-    const request = { ...network.address, channels: this.#plan.channels };
+    const { channels, prefetch } = this.#plan;
+    const request = { ...network.address, channels, prefetch };
     return this.#source.client
       .migrate(request, (progress) => this.#progressed(progress))
       .then(
