@@ -1,5 +1,5 @@
 /** `postcopy bench`: postcopy and QEMU move the same guest, in turn, and the guest tells what it felt. */
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { parseBenchOptions, type BenchOptions, type BenchWords } from './bench-options.js';
 import { hostFacts } from '../bench/host-facts.js';
 import { replayAll } from '../bench/prefetch.js';
@@ -9,15 +9,15 @@ import { prepareSystems, type PreparedSystems } from '../bench/prepare-systems.j
 import { evaluateTargets } from '../bench/targets.js';
 import { prefetchText } from '../bench/report/prefetch-text.js';
 import { textReport } from '../bench/report/text-report.js';
-import { PostcopyError } from '../errors.js';
 import { Cleanup } from '../basics/cleanup.js';
 import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { say, type Output } from './output.js';
+import { requireWritable } from './require-writable.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
 
 export async function benchCommand(words: BenchWords, output: Output): Promise<number> {
   const options = parseBenchOptions(words);
-  for (const file of [options.json, options.html]) if (file !== undefined) requireWritable(file);
+  for (const file of [options.json, options.html]) if (file !== undefined) requireWritable(file, 'report');
   const cleanup = new Cleanup();
   const stop = new AbortController();
   const forget = onEndSignals((signal) => stop.abort(signal));
@@ -32,17 +32,6 @@ export async function benchCommand(words: BenchWords, output: Output): Promise<n
     await cleanup.run();
     forget();
   }
-}
-
-/** Told now, not after all that was measured. */
-function requireWritable(file: string): void {
-  const wasThere = existsSync(file);
-  try {
-    closeSync(openSync(file, 'a'));
-  } catch (error) {
-    throw new PostcopyError('BAD_CONFIG', `${file}: the report cannot be written there`, error);
-  }
-  if (!wasThere) rmSync(file);
 }
 
 async function runAll(

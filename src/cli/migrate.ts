@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatAddress, parseAddress } from '../configure/address.js';
 import type { VmClient } from '../control/client.js';
 import type { GivenMigrateOptions } from '../migrate/options.js';
@@ -8,11 +9,13 @@ import { exitCodeOf, exitCodeOfMigration } from './exit-codes.js';
 import { openLiveLine, printJson, say, type Output } from './output.js';
 import { givenMigrateOptions } from './migrate-flags.js';
 import { progressLine, summaryText } from './migration-text.js';
+import { requireWritable } from './require-writable.js';
 import { givenSecurity, type SecurityFlags } from './security-flags.js';
 import { withClient } from './with-client.js';
 
 export interface MigrateCommandOptions extends GivenMigrateOptions, SecurityFlags {
   json?: boolean;
+  trace?: string;
 }
 
 type Fate = 'runs' | 'paused' | 'over';
@@ -37,9 +40,10 @@ export async function migrateCommand(
   output: Output,
 ): Promise<number> {
   const destination = parseAddress(to, 'connect');
+  if (options.trace !== undefined) requireWritable(options.trace, 'trace');
   const { summary, fate } = await migrate(
     name,
-    { ...destination, ...givenSecurity(options), ...givenMigrateOptions(options) },
+    { ...destination, ...givenSecurity(options), ...givenMigrateOptions(options), ...givenTrace(options) },
     options.json !== true,
   );
   if (options.json === true) printJson(output, summary);
@@ -47,6 +51,11 @@ export async function migrateCommand(
   else if (summary.status !== 'failed') output.out(summaryText(name, formatAddress(destination), summary));
   if (summary.status !== 'completed') say(output, failureLine(name, summary, fate));
   return summary.status === 'failed' && fate === 'over' ? exitCodeOf('NO_SUCH_VM') : exitCodeOfMigration(summary);
+}
+
+/** The VM's process may be in another directory. */
+function givenTrace({ trace }: MigrateCommandOptions): Pick<MigrateRequest, 'trace'> {
+  return trace === undefined ? {} : { trace: resolve(trace) };
 }
 
 async function migrate(name: string, request: MigrateRequest, live: boolean): Promise<Outcome> {

@@ -164,6 +164,7 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     withSecurityFlags(program.command('migrate <name> <host:port>'), 'the key that "receive" has printed there'),
   )
     .description('move a VM to the host where "postcopy receive" waits')
+    .option('--trace <file>', 'write there what the destination asks for, and when')
     .option('--json', 'print the summary as one JSON object')
     .action(async (name: string, to: string, options: MigrateCommandOptions) => {
       const { migrateCommand } = await import('./migrate.js');

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { migrateOptionsSchema } from '../migrate/options.js';
 import { isHost, isUnspecified, NO_TARGET, PORT_MAX } from '../configure/address.js';
@@ -14,6 +15,11 @@ export const migrateRequestSchema = z.strictObject({
   port: z.int(PORT_RULE).min(1, PORT_RULE).max(PORT_MAX, PORT_RULE),
   ...securitySchema.shape,
   ...migrateOptionsSchema.shape,
+  trace: z
+    .string('must be text')
+    .refine((file) => isAbsolute(file), { error: 'must be an absolute path' })
+    .optional()
+    .meta({ description: 'A file of this host that takes what the destination asks for, and when.' }),
 });
 
 /** Body of POST /v1/vm/recover; none is the same as an empty object. */

@@ -30,6 +30,7 @@ export interface Order {
   port: number;
   security: Security;
   options: MigrateOptions;
+  trace: string | undefined;
   onProgress(progress: MigrationProgress): void;
   answer(summary: Promise<MigrationSummary>): void;
 }

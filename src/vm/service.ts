@@ -57,6 +57,8 @@ export interface LinkInterruption {
 export interface MigrateRequest extends GivenMigrateOptions, GivenSecurity {
   host: string;
   port: number;
+  /** A file that takes what the destination asks for, and when (migrate/prefetch/trace.ts). */
+  trace?: string | undefined;
 }
 
 export interface ResumeRequest {

@@ -140,9 +140,9 @@ export class Vm implements VmService {
 
   migrate(request: MigrateRequest, onProgress: (progress: MigrationProgress) => void): Promise<MigrationSummary> {
     return new Promise((answer, reject) => {
-      const { host, port, plain, key, tls, ...given } = request;
+      const { host, port, plain, key, tls, trace, ...given } = request;
       const security = settleSecurity({ plain, key, tls }, host);
-      const order = { host, port, security, options: checkMigrateOptions(given), onProgress, answer };
+      const order = { host, port, security, options: checkMigrateOptions(given), trace, onProgress, answer };
       this.#ask({ type: 'migrate', order }).catch(reject);
     });
   }
@@ -387,7 +387,7 @@ export class Vm implements VmService {
     this.#happened({ type: 'gone-on', guest });
   }
 
-  #send(guest: Guest, { host, port, security, options, onProgress, answer }: Order, paused: boolean): void {
+  #send(guest: Guest, { host, port, security, options, trace, onProgress, answer }: Order, paused: boolean): void {
     const { machine, record } = guest;
     const peer = formatAddress({ host, port });
     const vm = new SendVm({
@@ -395,6 +395,7 @@ export class Vm implements VmService {
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options, paused),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
+      trace,
       output: new MovingOutput(this.consoles),
       host,
       port,

@@ -85,6 +85,11 @@ export class SourcePageChannels {
     for (let i = 0; i < extents.length; i += 2) this.#blocks.offer(extents[i] as number, extents[i + 1] as number);
   }
 
+  /** Tells of the pages that were asked for since the last time; returns how many more there were. */
+  follow(reader: Parameters<FaultTrail['follow']>[0]): number {
+    return this.#trail.follow(reader);
+  }
+
   /** Takes pages to be sent along with STATE; those of them that there are. Nobody else sends them. */
   takeFirst(pages: readonly number[]): number[] {
     const taken = pages.filter((page) => this.#pages.claim(page));

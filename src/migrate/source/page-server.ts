@@ -5,7 +5,7 @@
  * fills the link, the neighbours of a page go along with it.
  */
 import { PostcopyError } from '../../errors.js';
-import { POLLIN } from '../../native.js';
+import { native, POLLIN } from '../../native.js';
 import type { ChannelTask } from '../../threads/channel-loop.js';
 import type { PollSet } from '../../threads/poll-set.js';
 import { FIRST_REQUESTS, GROUP_PAGES } from '../prefetch/first-requests.js';
@@ -46,16 +46,17 @@ export class PageServer implements ChannelTask {
   #answer(request: RequestInbox): void {
     this.channel.sent.acknowledge(request.received);
     const { count } = request;
-    for (let i = 0; i < count; i++) this.#takeRequested(request.page(i));
+    const now = native.monotonicMicros();
+    for (let i = 0; i < count; i++) this.#takeRequested(request.page(i), now);
     if (this.#outbox.count > 0) this.#send();
   }
 
-  #takeRequested(page: number): void {
+  #takeRequested(page: number, now: number): void {
     const { pages } = this.channel.pages;
     if (page >= pages) {
       throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${pages}`);
     }
-    this.channel.trail.add(page);
+    this.channel.trail.add(page, now);
     this.#take(page);
     if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);
   }

@@ -34,6 +34,7 @@ import {
 import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
 import { Dialer } from '../link/dialer.js';
 import { connectControl } from '../link/connect-control.js';
+import { RequestTrace } from './request-trace.js';
 import { Reunion, type Control, type Interruption } from './reunion.js';
 import type { PageWorker } from '../../threads/page-worker.js';
 import { capture, type Capture } from './capture.js';
@@ -47,6 +48,8 @@ export interface SendOptions {
   /** What the destination is told; bulkChannels is how many are opened. */
   hello: Hello;
   prefetch: PrefetchName;
+  /** A file that takes what the destination asks for. */
+  trace?: string | undefined;
   host: string;
   port: number;
   /** Of every connection to there. */
@@ -83,6 +86,7 @@ type Channels = Pick<
   | 'pushOn'
   | 'allAcknowledged'
   | 'sum'
+  | 'follow'
   | 'close'
 >;
 type State = source.SourceState<Control, Capture>;
@@ -156,6 +160,7 @@ export class SendVm {
   readonly #oldDialers: Dialer[] = [];
   readonly #channels: Channels;
   readonly #metrics: SendMetrics;
+  readonly #trace: RequestTrace | undefined;
   readonly #progressTimer: NodeJS.Timeout;
   readonly #oomScore = new OomScore();
   readonly #done = new Deferred<MigrationSummary>();
@@ -191,7 +196,19 @@ export class SendVm {
     this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
     this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels });
     harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
-    this.#progressTimer = setInterval(() => this.#report(), PROGRESS_INTERVAL_MS);
+    this.#trace = options.trace === undefined ? undefined : this.#traceIn(options.trace, totalPages);
+    this.#progressTimer = setInterval(() => {
+      this.#report();
+      harmlessly('tracing a migration', () => this.#trace?.note());
+    }, PROGRESS_INTERVAL_MS);
+  }
+
+  #traceIn(file: string, pages: number): RequestTrace {
+    const head = async () => {
+      const extents = await this.#options.machine.memory.findDataExtents();
+      return { kind: 'requests', pages, vcpus: 1, extents } as const;
+    };
+    return new RequestTrace(file, this.#channels, head());
   }
 
   /** Resolves when the migration is over, however it ended. */
@@ -458,6 +475,7 @@ export class SendVm {
       await this.#channels.close();
       await Promise.all([this.#dialer, ...this.#oldDialers].map((dialer) => dialer.close()));
     } finally {
+      await this.#trace?.end();
       const inDoubt = ending.status === 'link-lost' && !ranThere && this.#asked <= this.#askedBeforeCommit;
       this.#done.resolve(inDoubt ? { ...summary, inDoubt } : summary);
     }

@@ -55,6 +55,7 @@ class FakeChannels {
   };
   offer = () => {};
   takeFirst = () => [];
+  follow = () => 0;
   startPush = () => void (this.pushing = true);
   sum = (name: string, kind?: string) => (name === 'pages' && kind === 'urgent' ? this.asked : 0);
   close = async () => void this.closed++;
