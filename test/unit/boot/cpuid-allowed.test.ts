@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { allowedCpuid } from '../../../src/boot/cpuid-allowed.js';
 import { decodeCpuid, encodeCpuid } from '../../../src/boot/cpuid-entries.js';
+import { CPUS_MAX } from '../../../src/configure/machine-setting.js';
 import { AMD, INTEL, leaf, pack, unpack, type Row } from './cpuid-tables.js';
 
 const ONES = 0xffffffff;
@@ -18,6 +19,16 @@ describe('allowedCpuid', () => {
     const leaves = [5, 0xa, 0x12, 0x14, 0x19, 0x1c, 0x1d, 0x1e, 0x23, 0x8000000a, 0x8000001f, 0x80000022];
     const unknown = [0x25, 0x40000002, 0x40000010, 0x80000026, 0xc0000001];
     expect(unpack(allowed(...[...leaves, ...unknown].map((n): Row => [n, 0, 1, 2, 3, 4])))).toEqual([]);
+  });
+
+  it('leaves little enough for HELLO to have it of each vCPU, in a frame of 64 KiB', () => {
+    // A host that has all that there is, with more caches, levels of topology and components than any.
+    const numbers = [0, 0x40000000, 0x80000000].flatMap((base) => Array.from({ length: 0x40 }, (_, n) => base + n));
+    const subleaves = (n: number): number => ({ 4: 8, 7: 4, 0xb: 4, 0xd: 32, 0x1f: 8, 0x8000001d: 8 })[n] ?? 1;
+    const all = numbers.flatMap((n) =>
+      Array.from({ length: subleaves(n) }, (_, index): Row => [n, index, ONES, ONES, ONES, ONES]),
+    );
+    expect(allowed(...all).length * CPUS_MAX.kvm).toBeLessThan(48 * 1024);
   });
 
   it.each([
