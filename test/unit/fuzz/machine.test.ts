@@ -1,14 +1,17 @@
 /** What of a machine that comes from another host goes to the kernel: its CPUID, its vCPUs, its chips, its clocks. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KVM_REGS_BYTES, KVM_SREGS_BYTES } from '../../../src/boot/cpu-registers.js';
 import { cpuObjections } from '../../../src/boot/cpuid-compare.js';
 import { decodeCpuid, encodeCpuid, isCpuid } from '../../../src/boot/cpuid-entries.js';
 import { startClocks } from '../../../src/machine/clocks.js';
 import { restoreKvmState, type KvmState } from '../../../src/machine/machine-state.js';
 import { featureMsrObjections } from '../../../src/migrate/destination/checks/feature-msrs.js';
+import { contentOf, firstPages } from '../../../src/migrate/source/first-pages.js';
 import { VCPU_STATES, type VcpuStateName } from '../../../src/native.js';
 import { clockData, FakeVm } from '../machine/fake-kvm.js';
 import { FakeVcpu, LAPIC_BYTES, msrEntries } from '../machine/fake-vcpu.js';
+import { FakeRam } from '../memory/fake-ram.js';
 import { bytesLike, fuzz, FUZZ_TIMEOUT_MS, onlyPostcopyError } from './fuzz.js';
 
 /** Sizes of the kernel's structures; which they are does not matter here. */
@@ -109,6 +112,48 @@ describe('the CPU that a guest was shown', { timeout: FUZZ_TIMEOUT_MS }, () => {
     fuzz(
       fc.property(msrs, (told) => {
         for (const text of featureMsrObjections(told, here)) expect(text).toMatch(/^[ -~]*$/);
+      }),
+    );
+  });
+});
+
+describe('the pages that vCPUs touch first', { timeout: FUZZ_TIMEOUT_MS }, () => {
+  const RAM_BYTES = 16 * 4096;
+  const [CR0, CR3, CR4, EFER] = [224, 240, 248, 264] as const;
+  /** Small ones lie in RAM, as page tables, entries of them and addresses. */
+  const word = fc.oneof(
+    fc.nat(RAM_BYTES + 4096).map(BigInt),
+    fc.nat(RAM_BYTES).map((address) => BigInt(address) | 1n),
+    fc.bigInt(0n, 2n ** 64n - 1n),
+  );
+  const filled = (bytes: number) =>
+    fc.array(word, { minLength: bytes / 8, maxLength: bytes / 8, size: 'max' }).map((all) => {
+      const buffer = Buffer.alloc(bytes);
+      all.forEach((value, i) => buffer.writeBigUInt64LE(value, 8 * i));
+      return buffer;
+    });
+  const system = fc
+    .tuple(filled(KVM_SREGS_BYTES), fc.boolean(), fc.boolean(), fc.nat(RAM_BYTES))
+    .map(([sregs, pages, isLong, cr3]) => {
+      sregs.writeBigUInt64LE(pages ? 1n << 31n : 0n, CR0);
+      sregs.writeBigUInt64LE(BigInt(cr3), CR3);
+      sregs.writeBigUInt64LE(isLong ? 1n << 12n : 0n, CR4);
+      sregs.writeBigUInt64LE(isLong ? 1n << 10n : 0n, EFER);
+      return sregs;
+    });
+  const first = fc.record({ regs: filled(KVM_REGS_BYTES), sregs: system, msrs });
+  const thread = fc.record({ regs: filled(KVM_REGS_BYTES) });
+
+  it('are pages of RAM, each once, wherever a guest has its registers and tables point', () => {
+    const vcpus = fc.array(fc.oneof(first, thread), { minLength: 1, maxLength: 6 });
+    fuzz(
+      fc.property(vcpus, fc.array(fc.tuple(fc.nat(RAM_BYTES / 8 - 1), word), { maxLength: 60 }), (states, tables) => {
+        const ram = new FakeRam(RAM_BYTES);
+        for (const [at, value] of tables) ram.write(8 * at, Buffer.from(BigUint64Array.of(value).buffer));
+        const pages = firstPages(ram, states);
+        expect(new Set(pages).size).toBe(pages.length);
+        expect(pages.length).toBeLessThanOrEqual(16);
+        expect(contentOf(ram, pages).length).toBe(pages.length * 4096);
       }),
     );
   });
