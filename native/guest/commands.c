@@ -222,6 +222,12 @@ static void fault(const char *args) {
   triple_fault();
 }
 
+static void panic(const char *args) {
+  (void)args;
+  announce("panic");
+  say_panic();
+}
+
 static void halt_job(struct cpu *cpu) {
   (void)cpu;
   halt();
@@ -258,6 +264,7 @@ static const struct command {
     {"poweroff", " ", poweroff},
     {"reset_machine", " ", reset_machine},
     {"triple_fault", " ", fault},
+    {"panic", " ", panic},
     {"hlt", " ", hlt},
 };
 

@@ -30,6 +30,12 @@ void power_off(const struct acpi *acpi) {
   wait_us(NOTICE_US);
 }
 
+void say_panic(void) {
+  /* QEMU, docs/specs/pvpanic: a read tells which events are understood. */
+  enum { PVPANIC = 0x505, PANICKED = 1 << 0 };
+  out8(PVPANIC, in8(PVPANIC) & PANICKED);
+}
+
 void machine_reset(void) {
   enum { RESET_CONTROL = 0xcf9, RESET_HARD = 0x06, KEYBOARD_COMMAND = 0x64, KEYBOARD_PULSE_RESET = 0xfe };
   out8(RESET_CONTROL, RESET_HARD);

@@ -12,5 +12,7 @@ bool power_button_pushed(const struct acpi *acpi);
 void power_off(const struct acpi *acpi);
 /** Chipset reset register, then keyboard controller; returns only if the machine does not take notice. */
 void machine_reset(void);
+/** Tells the machine that the kernel has panicked, if it has a device for that; the guest goes on. */
+void say_panic(void);
 
 #endif

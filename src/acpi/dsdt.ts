@@ -4,6 +4,7 @@ import {
   COM1_GSI,
   COM1_PORT,
   COM1_PORTS,
+  PVPANIC_PORT,
   RTC_GSI,
   VIRTIO_GSIS,
   VIRTIO_MMIO_BYTES,
@@ -17,6 +18,9 @@ import { concatBytes, encodeTable } from './table.js';
 /** 2 and above: AML integers are 64 bits wide. */
 const REVISION = 2;
 
+/** 6.3.7: present, enabled, working; not shown in a user interface. */
+const STA_WORKS_UNSEEN = 0b1011;
+
 /**
  * Differentiated System Description Table: what cannot be probed. Processors are in the MADT alone; they need no objects
  * here, for they have neither sleep states nor hotplug.
@@ -24,7 +28,11 @@ const REVISION = 2;
 export function encodeDsdt(virtioDevices: number): Uint8Array {
   if (virtioDevices > VIRTIO_GSIS.length) throw new RangeError(`${virtioDevices} virtio devices are too many`);
   const virtio = VIRTIO_GSIS.slice(0, virtioDevices).map((gsi, index) => virtioMmio(index, gsi));
-  return encodeTable('DSDT', REVISION, concatBytes(softOff(), scope('\\_SB_', com1(), realTimeClock(), ...virtio)));
+  return encodeTable(
+    'DSDT',
+    REVISION,
+    concatBytes(softOff(), scope('\\_SB_', com1(), realTimeClock(), pvpanic(), ...virtio)),
+  );
 }
 
 /** \_S5: SLP_TYPa, SLP_TYPb, reserved, reserved (7.4.2.6). */
@@ -47,6 +55,16 @@ function realTimeClock(): Uint8Array {
     'RTC0',
     name('_HID', eisaId('PNP0B00')),
     name('_CRS', resourceTemplate(ioPorts(CMOS_PORT, CMOS_PORTS), edgeIrq(RTC_GSI))),
+  );
+}
+
+/** The identifier under which Linux's pvpanic driver knows it; present, enabled and working, and of no use to a person. */
+function pvpanic(): Uint8Array {
+  return device(
+    'PEVT',
+    name('_HID', string('QEMU0001')),
+    name('_STA', integer(STA_WORKS_UNSEEN)),
+    name('_CRS', resourceTemplate(ioPorts(PVPANIC_PORT, 1))),
   );
 }
 

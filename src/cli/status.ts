@@ -28,6 +28,7 @@ export function statusText(status: VmStatus): string {
     ['state', status.state],
     ['problem', status.problem && advised(status.problem, status.facts)],
     ['awaits', status.awaits],
+    ['guest', panicText(status.panickedAt)],
     ['process', `${status.pid}, postcopy ${status.version}`],
     // `receive` knows the VM's shape when it has come.
     ['memory', status.memoryBytes === 0 ? undefined : formatSize(status.memoryBytes)],
@@ -51,6 +52,11 @@ function diskText({ path, readonly, errors }: DiskStatus, now: number): string {
       ? []
       : [`errors of the host: ${errors.count}, the last ${formatDuration(now - errors.at)} ago: ${errors.last}`];
   return [path, ...(readonly ? ['read-only'] : []), ...failed].join(', ');
+}
+
+/** `at`: milliseconds since 1970. */
+function panicText(at: number | undefined): string | undefined {
+  return at === undefined ? undefined : `its kernel has panicked at ${new Date(at).toISOString()}`;
 }
 
 /** Of the process, on its host. */

@@ -170,6 +170,9 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   problem: z.string().optional().meta({ description: 'The last failure, if any.' }),
   facts: factsSchema,
   awaits: z.string().optional().meta({ description: 'While ending: what happened, and what is awaited.' }),
+  panickedAt: milliseconds
+    .optional()
+    .meta({ description: 'When the kernel of the guest said that it has panicked: milliseconds since 1970.' }),
   memoryBytes: count.meta({ description: '0 until a VM has come.' }),
   cpu: z.enum(CPUS).optional().meta({ description: 'What the guest is shown of the CPU, once there is one.' }),
   cpus: count.meta({ description: '0 until a VM has come.' }),

@@ -12,6 +12,7 @@ export const STATUS: LightSchema = {
     problem: { type: 'string' },
     facts: { type: 'array', items: { type: 'object', properties: { kind: { type: 'string' } }, required: ['kind'] } },
     awaits: { type: 'string' },
+    panickedAt: { type: 'number' },
     memoryBytes: { type: 'number' },
     cpu: { type: 'string' },
     cpus: { type: 'number' },

@@ -4,6 +4,7 @@ import { COM1_PORT, COM1_PORTS, VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_STAR
 import { AcpiPm, acpiPmStateSchema } from './acpi-pm.js';
 import { Bus } from './bus.js';
 import { CmosRtc, cmosRtcStateSchema } from './cmos-rtc.js';
+import { Pvpanic, pvpanicStateSchema } from './pvpanic.js';
 import type { Surroundings } from './surroundings.js';
 import { ResetControl, resetControlStateSchema } from './reset-control.js';
 import { Serial, serialStateSchema } from './serial.js';
@@ -20,6 +21,7 @@ const deviceStateSchema = z.strictObject({
   acpiPm: acpiPmStateSchema,
   resetControl: resetControlStateSchema,
   cmosRtc: cmosRtcStateSchema,
+  pvpanic: pvpanicStateSchema.optional(),
   /** In the order of their slots; each transport checks its own. */
   virtio: z.array(z.unknown()).max(VIRTIO_GSIS.length),
 });
@@ -38,6 +40,7 @@ export class DeviceSet {
   readonly #acpiPm: AcpiPm;
   readonly #resetControl: ResetControl;
   readonly #cmosRtc: CmosRtc;
+  readonly #pvpanic: Pvpanic;
   readonly #virtio: readonly MmioTransport[];
 
   /** `virtio`: the devices behind the virtio-mmio slots, in order. */
@@ -46,10 +49,12 @@ export class DeviceSet {
     this.#acpiPm = new AcpiPm(surroundings);
     this.#resetControl = new ResetControl(surroundings);
     this.#cmosRtc = new CmosRtc(surroundings);
+    this.#pvpanic = new Pvpanic(surroundings);
     this.#ports.add(COM1_PORT, COM1_PORTS, this.#serial);
     this.#acpiPm.addTo(this.#ports);
     this.#resetControl.addTo(this.#ports);
     this.#cmosRtc.addTo(this.#ports);
+    this.#pvpanic.addTo(this.#ports);
     this.#virtio = virtio;
     virtio.forEach((transport, slot) =>
       this.#mmio.add(VIRTIO_MMIO_START + slot * VIRTIO_MMIO_BYTES, VIRTIO_MMIO_BYTES, transport),
@@ -109,12 +114,14 @@ export class DeviceSet {
    * migration fails.
    */
   save(atMicros: number): DeviceState {
+    const pvpanic = this.#pvpanic.save();
     return {
       version: STATE_VERSION,
       serial: this.#serial.save(),
       acpiPm: this.#acpiPm.save(atMicros),
       resetControl: this.#resetControl.save(),
       cmosRtc: this.#cmosRtc.save(),
+      ...(pvpanic === undefined ? {} : { pvpanic }),
       virtio: this.#virtio.map((transport) => transport.save()),
     };
   }
@@ -149,6 +156,7 @@ export class DeviceSet {
     this.#acpiPm.restore(parsed.data.acpiPm);
     this.#resetControl.restore(parsed.data.resetControl);
     this.#cmosRtc.restore(parsed.data.cmosRtc);
+    this.#pvpanic.restore(parsed.data.pvpanic);
   }
 }
 

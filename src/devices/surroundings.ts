@@ -30,6 +30,8 @@ export interface Surroundings {
   powerOff(): void;
   /** The guest asked for a reset; `source` names the register, for messages. */
   reset(source: string): void;
+  /** The guest's kernel has panicked: milliseconds since 1970 on the wall clock of the host where it did. */
+  panicked(at: number): void;
   /** Microseconds on a clock that never steps back. */
   nowMicros(): number;
   /** Milliseconds since 1970, UTC, on the host's wall clock; it may step. */

@@ -14,6 +14,7 @@ import type { ClocksMoment } from './machine-state.js';
 
 interface DeviceEvents {
   notice: [text: string];
+  panicked: [at: number];
   'disk-stopped': [failure: DiskFailure];
   'power-off': [];
   reset: [source: string];
@@ -49,6 +50,7 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   readonly #wakeFd = native.createEventFd();
   readonly #releaseFlag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(KEEP_PAGES);
   readonly #waiting: Waiter[] = [];
+  #panickedAt: number | undefined;
   #serving = false;
   #closed = false;
   #closing: Promise<boolean> | undefined;
@@ -62,6 +64,10 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
       .on('answer', ({ state }) => this.#waiting.shift()?.resolve(state))
       .on('refused', ({ code, message }) => this.#waiting.shift()?.reject(new PostcopyError(code, message)))
       .on('notice', ({ text }) => this.emit('notice', text))
+      .on('panicked', ({ at }) => {
+        this.#panickedAt = at;
+        this.emit('panicked', at);
+      })
       .on('disk-stopped', ({ failure }) => this.emit('disk-stopped', failure))
       .on('power-off', () => this.emit('power-off'))
       .on('reset', ({ source }) => this.emit('reset', source))
@@ -74,6 +80,11 @@ export class DeviceLink extends EventEmitter<DeviceEvents> {
   /** Why the worker has ended by itself; for who comes too late for the event. */
   get failure(): Error | undefined {
     return this.#failure;
+  }
+
+  /** When the guest's kernel has panicked, here or before it came: milliseconds since 1970. */
+  get panickedAt(): number | undefined {
+    return this.#panickedAt;
   }
 
   /** Serves the exits of a VM from now on. */

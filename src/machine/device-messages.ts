@@ -52,6 +52,8 @@ export type DeviceNews =
   | { type: 'notice'; text: string }
   /** The guest is to stop. */
   | { type: 'disk-stopped'; failure: DiskFailure }
+  /** The guest's kernel has, at that moment: milliseconds since 1970. */
+  | { type: 'panicked'; at: number }
   | { type: 'power-off' }
   | { type: 'reset'; source: string }
   | { type: 'vcpu-stopped'; stop: VcpuStop };

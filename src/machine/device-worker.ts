@@ -60,6 +60,7 @@ class DeviceWorker {
           vm.showSerial(s.writes, s.events, s.lineStatus, s.modemStatus, s.identification, s.interruptEnable),
         hideSerial: () => vm.hideSerial(),
         catchUp: () => this.#dispatch.drain(),
+        panicked: (at) => tell({ type: 'panicked', at }),
         powerOff: () => this.#over({ type: 'power-off' }),
         reset: (source) => this.#over({ type: 'reset', source }),
         nowMicros: () => native.monotonicMicros(),

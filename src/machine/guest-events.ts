@@ -10,6 +10,8 @@ const STOP_WAIT_MS = 1000;
 export interface GuestEvents {
   /** For the operator. */
   notice(text: string): void;
+  /** Its kernel has said so; it may go on in some way, or halt. */
+  panicked(): void;
   /** The guest is to stop for an error of its host. */
   diskStopped(failure: DiskFailure): void;
   powerOff(): void;
@@ -34,6 +36,7 @@ export function watchGuest(machine: Machine, events: GuestEvents): void {
     tell();
   };
   machine.devices.on('notice', (text) => events.notice(text));
+  machine.devices.on('panicked', () => events.panicked());
   machine.devices.on('disk-stopped', (failure) => events.diskStopped(failure));
   machine.devices.on('power-off', () => once(() => events.powerOff()));
   machine.devices.on('reset', (source) => once(() => events.reset(source)));

@@ -70,6 +70,8 @@ export const KEYBOARD_COMMAND_PORT = 0x64;
 /** Real-time clock and CMOS memory: index, then data. */
 export const CMOS_PORT = 0x70;
 export const CMOS_PORTS = 2;
+/** Where the guest's kernel says that it has panicked: QEMU's pvpanic. */
+export const PVPANIC_PORT = 0x505;
 /** PM1a event block: status, then enable, two bytes each. */
 export const PM1A_EVENT_PORT = 0x600;
 export const PM1A_EVENT_PORTS = 4;

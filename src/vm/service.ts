@@ -25,6 +25,8 @@ export interface VmStatus extends Partial<DeviceStatus> {
   facts?: readonly Fact[];
   /** While `ending`: what happened, and what is awaited, in clear text. */
   awaits?: string;
+  /** When the guest's kernel said that it has panicked: milliseconds since 1970. */
+  panickedAt?: number;
   memoryBytes: number;
   /** What the guest is shown of the CPU; not known until a VM has come. */
   cpu?: CpuName;

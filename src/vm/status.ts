@@ -28,7 +28,7 @@ export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: S
     machine,
     state: shown(state),
     ...problemFields(problemOf(name, state)),
-    ...given({ awaits: awaitsOf(state) }),
+    ...given({ awaits: awaitsOf(state), panickedAt: guestOf(state)?.machine.devices.panickedAt }),
     memoryBytes: record?.plan.memoryBytes ?? 0,
     ...given({ cpu: record?.plan.cpu }),
     cpus: record?.plan.cpus ?? 0,

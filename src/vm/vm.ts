@@ -296,6 +296,7 @@ export class Vm implements VmService {
       notice: (text) => this.events.publish({ type: 'device', text }),
       diskStopped: (failure) =>
         this.#happened({ type: 'disk-stopped', guest, problem: diskProblem(this.name, failure) }),
+      panicked: () => this.events.publish({ type: 'guest-panicked' }),
       powerOff: () => this.#happened({ type: 'guest-over', guest, over: poweredOff() }),
       reset: (source) => this.#happened({ type: 'guest-over', guest, over: resetItself(source, guest.record.reboot) }),
       guestFailed: (why) => {

@@ -80,6 +80,8 @@ export type What =
   | { type: 'not-awaited'; text: string }
   /** The guest has reset itself, and starts again. */
   | { type: 'guest-reset'; source: string }
+  /** The guest's kernel says that it has panicked; the VM runs on. */
+  | { type: 'guest-panicked' }
   | { type: 'phase'; phase: MigrationPhase }
   | { type: 'progress'; progress: MigrationProgress }
   /** The VM is at the peer now, all of it. */

@@ -24,6 +24,8 @@ function wordsOf(happening: Happening): string | undefined {
       return `the link to ${happening.peer} is back, and the rest of the memory moves on`;
     case 'guest-reset':
       return `the guest asked for a reset (${happening.source}): it starts again`;
+    case 'guest-panicked':
+      return `the kernel of the guest of ${happening.vm} has panicked: its console says why`;
     case 'migration-failed':
       return `the migration to ${happening.peer} failed, the VM is ${happening.state} here: ${happening.reason}`;
     case 'disks-back':

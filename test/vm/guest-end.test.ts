@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { GuestConsole } from '../../src/trial/guest-console.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
@@ -14,6 +14,7 @@ import { postcopy } from '../support/postcopy.js';
 const room = useCleanRoom();
 
 const NO_ANSWER_MS = 500;
+const PATIENCE = { timeout: 30_000 };
 
 test('power-off', async () => {
   const { vm, guest } = await startSource({ fillMib: 0 });
@@ -29,6 +30,20 @@ test('reset with --no-reboot', async () => {
   const { vm, guest } = await startSource({ fillMib: 0 });
   guest.send('reset_machine');
   expect(await vm.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('asked for a reset') });
+});
+
+test('a kernel that panics: told, in the status, and known where the VM moves to', async () => {
+  const { vm, guest } = await startSource({ fillMib: 0 });
+  expect((await vm.client.status()).panickedAt).toBeUndefined();
+  await guest.command('panic', 'panic');
+  await guest.synchronize();
+  await vi.waitFor(async () => expect((await vm.client.status()).panickedAt).toBeGreaterThan(0), PATIENCE);
+  const { panickedAt } = await vm.client.status();
+  const to = await startDestination();
+  expect((await vm.client.migrate(to.address, () => {})).status).toBe('completed');
+  expect(await to.vm.client.status()).toMatchObject({ state: 'running', panickedAt });
+  await to.vm.client.stop({ force: true });
+  expect((await vm.ended).stderr).toContain('the kernel of the guest of vm has panicked');
 });
 
 test('reset: the guest starts again, with fresh memory, on the same console', async () => {

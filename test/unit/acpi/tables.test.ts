@@ -104,14 +104,14 @@ describe('MADT', () => {
 });
 
 describe('DSDT', () => {
-  it('has \\_S5, COM1 and the real-time clock', () => {
+  it('has \\_S5, COM1, the real-time clock and pvpanic', () => {
     const dsdt = encodeDsdt(0);
     expect(sum(dsdt)).toBe(0);
     expect(dsdt[8]).toBe(2);
     expect(hex(dsdt.subarray(36))).toBe(
       '085c5f53355f' +
         '1207040a05000000' + // Name (\\_S5, Package () {5, 0, 0, 0})
-        '1046065c5f53425f' + // Scope (\\_SB)
+        '1046095c5f53425f' + // Scope (\\_SB)
         '5b8236434f4d31' + // Device (COM1)
         '085f4849440c41d00501' + // _HID PNP0501
         '085f55494401' + // _UID 1
@@ -125,6 +125,12 @@ describe('DSDT', () => {
         '085f43525311100a0d' + // _CRS, Buffer (13)
         '4701700070000102' + // IO (Decode16, 0x70, 0x70, 1, 2)
         '220001' + // IRQNoFlags () {8}
+        '7900' +
+        '5b822e50455654' + // Device (PEVT)
+        '085f4849440d51454d553030303100' + // _HID "QEMU0001"
+        '085f5354410a0b' + // _STA 11
+        '085f435253110d0a0a' + // _CRS, Buffer (10)
+        '4701050505050101' + // IO (Decode16, 0x505, 0x505, 1, 1)
         '7900',
     );
   });

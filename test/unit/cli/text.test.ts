@@ -95,6 +95,9 @@ it('shows disks and interfaces', () => {
   expect(statusText({ ...status, disks: [{ ...status.disks[0]!, errors }] })).toMatch(
     /^disk root +\/srv\/root.img, errors of the host: 3, the last \d+ ms ago: no space left on device$/m,
   );
+  expect(statusText({ ...status, panickedAt: 1_700_000_000_000 })).toMatch(
+    /^guest +its kernel has panicked at 2023-11-14T22:13:20.000Z$/m,
+  );
   expect(statusText(status)).toMatch(/^net net0 +52:54:00:00:00:01 on tap3$/m);
   expect(listText([status])).toMatch(/^vm1 +running +4711 +1 GiB +2 +2 +1 +1 min 5 s$/m);
 });

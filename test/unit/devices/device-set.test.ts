@@ -53,6 +53,24 @@ describe('reset', () => {
   });
 });
 
+describe('pvpanic', () => {
+  it('tells once that the guest has panicked, and after a move that it had', () => {
+    expect(devices.portRead(0x505, 1)).toBe(3);
+    expect(devices.save(0)).not.toHaveProperty('pvpanic');
+    host.wallMs = 1_700_000_000_000;
+    devices.portWrite(0x505, 1, 4);
+    expect(host.events).toEqual([]);
+    devices.portWrite(0x505, 1, 1);
+    devices.portWrite(0x505, 1, 2);
+    expect(host.events).toEqual(['panicked at 1700000000000']);
+    const state = structuredClone(devices.save(0));
+    expect(state.pvpanic).toEqual({ panickedAt: 1_700_000_000_000 });
+    const there = new FakeSurroundings();
+    new DeviceSet(there).restore(state);
+    expect(there.events).toEqual(['panicked at 1700000000000']);
+  });
+});
+
 describe('ACPI power management', () => {
   it('is in ACPI mode', () => {
     expect(devices.portRead(0x604, 2)).toBe(0x0001);

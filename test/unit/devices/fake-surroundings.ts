@@ -33,6 +33,9 @@ export class FakeSurroundings implements Surroundings {
   reset(source: string): void {
     this.events.push(`reset by ${source}`);
   }
+  panicked(at: number): void {
+    this.events.push(`panicked at ${at}`);
+  }
   nowMicros(): number {
     return this.micros;
   }
