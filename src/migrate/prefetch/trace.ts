@@ -14,7 +14,7 @@
  */
 import { PostcopyError } from '../../errors.js';
 
-export const TRACE_KINDS = ['touches', 'requests'] as const;
+const TRACE_KINDS = ['touches', 'requests'] as const;
 
 export interface Trace {
   /**
@@ -41,7 +41,7 @@ const HEADER_BYTES = MAGIC.length + HEADER_WORDS * 4;
 /** What can be read: 16 TiB of RAM, and some gigabytes of memory for the columns. */
 const PAGES_MAX = 2 ** 32;
 export const TRACE_VCPUS_MAX = 4096;
-export const TRACE_RECORDS_MAX = 1 << 27;
+const TRACE_RECORDS_MAX = 1 << 27;
 export const TRACE_BYTES_MAX = 2 ** 31 - 1;
 /** Of one number of a record. */
 const NUMBER_MAX = 2 ** 48;
