@@ -2,30 +2,23 @@
  * One run of the soak: a migration of postcopy's own guest at work, between two processes on the machine of threads, with the
  * faults of its plan; then what has become of the VM, looked at at both ends, and what is left of the processes.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, PostcopyError } from '../../src/errors.js';
 import type { MigrationProgress, MigrationSummary } from '../../src/migrate/report/summary.js';
-import { guestBinary } from '../../src/trial/guest-binary.js';
 import type { GuestConsole } from '../../src/trial/guest-console.js';
-import { SpawnedVm, type SpawnedEnd } from '../../src/trial/spawned-vm.js';
-import { ROOM_MARK, survivors } from '../support/clean-room.js';
+import type { SpawnedVm } from '../../src/trial/spawned-vm.js';
 import { answers, verifyWhole, work, yieldCores } from '../support/guest-vms.js';
 import type { End } from '../support/relay.js';
+import { BothEnds, LIMIT_MS, requireEnd } from './both-ends.js';
 import { FaultyNetwork } from './network.js';
 import { planText, type Fault, type Plan } from './plan.js';
 import { mayEndAs, type Outcome } from './verdict.js';
-import { VcpuWatch } from './vcpu-watch.js';
 
-/** For each step, on a host on which everything takes long; a run that needs it all hangs. */
-const LIMIT_MS = 300_000;
 const POLL_MS = 100;
 /** A destination notices at once that its connections were reset, if it needs them still. */
 const NOTICES_MS = 20_000;
 /** A guest that is halted stands still for that long. */
 const STANDS_STILL_MS = 500;
-const DISK_BYTES = 1 << 20;
 const EXIT_FAILED = 12;
 const RAN_THERE = 'runs here';
 
@@ -63,9 +56,7 @@ type MigrationEnd = { summary: MigrationSummary } | { error: unknown };
 
 class Trial {
   readonly #plan: Plan;
-  readonly #room: string;
-  readonly #vms: Record<End, SpawnedVm>;
-  readonly #watch: VcpuWatch;
+  readonly #ends: BothEnds;
   #network: FaultyNetwork | undefined;
   #interruptedAt: number | undefined;
   interruptedMs = 0;
@@ -73,16 +64,7 @@ class Trial {
 
   constructor(plan: Plan, room: string) {
     this.#plan = plan;
-    this.#room = room;
-    mkdirSync(room, { recursive: true });
-    const mark = ['env', `TMPDIR=${room}`, `${ROOM_MARK}=${room}`];
-    const common = ['--machine', 'threads', '--serial', 'null'];
-    const guest = ['--kernel', guestBinary(), '--memory', '64M', '--cpus', String(plan.cpus), '--no-reboot'];
-    this.#vms = {
-      source: new SpawnedVm('run', 'vm', [...common, ...guest, ...this.#diskWords()], mark, LIMIT_MS),
-      destination: new SpawnedVm('receive', 'vm', [...common, '--listen', '127.0.0.1:0'], mark, LIMIT_MS),
-    };
-    this.#watch = new VcpuWatch({ source: this.#source.pid, destination: this.#destination.pid });
+    this.#ends = new BothEnds(plan, room);
   }
 
   get fired(): readonly Fault[] {
@@ -90,18 +72,18 @@ class Trial {
   }
 
   get #source(): SpawnedVm {
-    return this.#vms.source;
+    return this.#ends.source;
   }
 
   get #destination(): SpawnedVm {
-    return this.#vms.destination;
+    return this.#ends.destination;
   }
 
   async play(): Promise<void> {
     const guest = await this.#begin();
     const network = (this.#network = await this.#connect());
     const migration = this.#migrate(network);
-    await Promise.race([migration, network.killed, this.#hangs('the migration')]);
+    await Promise.race([migration, network.killed, this.#ends.hangs('the migration')]);
     const killed = network.killing;
     if (killed !== undefined) await network.killed;
     await network.calm();
@@ -110,7 +92,7 @@ class Trial {
     network.say(`the VM: ${outcome}`);
     const allowed = mayEndAs(network.passed, killed);
     if (!allowed.includes(outcome)) throw new Error(`it is ${outcome}, where it should be ${allowed.join(' or ')}`);
-    if (this.#watch.double !== undefined) throw new Error(`it ran twice: ${this.#watch.double}`);
+    if (this.#ends.watch.double !== undefined) throw new Error(`it ran twice: ${this.#ends.watch.double}`);
   }
 
   /** The guest at work. */
@@ -126,13 +108,7 @@ class Trial {
   async #connect(): Promise<FaultyNetwork> {
     const { listen } = await this.#destination.reach('waiting');
     const [host, port] = listen!.split(':');
-    return FaultyNetwork.open({ host: host!, port: Number(port) }, this.#plan.faults, {
-      signal: (end, signal) => this.#vms[end].kill(signal),
-      kill: async (end) => {
-        this.#vms[end].kill('SIGKILL');
-        await this.#vms[end].ended;
-      },
-    });
+    return FaultyNetwork.open({ host: host!, port: Number(port) }, this.#plan.faults, this.#ends);
   }
 
   #migrate(network: FaultyNetwork): Promise<MigrationEnd> {
@@ -171,14 +147,14 @@ class Trial {
   }
 
   async #moved(): Promise<Outcome> {
-    const end = await this.#end('source');
+    const end = await this.#ends.end('source');
     if (end.signal !== 'SIGKILL') requireEnd('source', end, [0]);
     await this.#destination.reach('running');
     yieldCores(this.#destination.pid);
     await worksAndIsWhole(await this.#destination.guest());
-    const status = await this.#destination.client.status();
-    if (status.interruption !== undefined) throw new Error('the destination, which has it all, awaits its source');
-    await this.#stop('destination', [0]);
+    const { interruption } = await this.#destination.reach('running');
+    if (interruption !== undefined) throw new Error('the destination, which has it all, awaits its source');
+    await this.#ends.stop('destination', [0]);
     return 'moved';
   }
 
@@ -191,13 +167,13 @@ class Trial {
   async #runsAtSource(guest: GuestConsole): Promise<void> {
     await this.#source.reach('running');
     await worksAndIsWhole(guest);
-    await this.#stop('source', [0]);
+    await this.#ends.stop('source', [0]);
   }
 
   /** It has ended, or ends when it is asked to, and has not run the guest. */
   async #destinationNeverRan(): Promise<void> {
-    if (this.#watch.destinationRan) throw new Error('vCPUs of the destination have run');
-    const { stderr } = await this.#stop('destination', [0, EXIT_FAILED]);
+    if (this.#ends.watch.destinationRan) throw new Error('vCPUs of the destination have run');
+    const { stderr } = await this.#ends.stop('destination', [0, EXIT_FAILED]);
     if (stderr.includes(RAN_THERE)) throw new Error('the destination says that it ran the guest');
   }
 
@@ -211,7 +187,7 @@ class Trial {
     if (here === 'whole') return this.#moved();
     const outcome = passed.toldKnown ? 'runs short' : 'halted';
     if (outcome === 'halted') await this.#standsStill();
-    await this.#stop('destination', [0]);
+    await this.#ends.stop('destination', [0]);
     return outcome;
   }
 
@@ -239,7 +215,7 @@ class Trial {
   async #standsStill(): Promise<void> {
     const deadline = performance.now() + LIMIT_MS;
     for (let before = -1; ;) {
-      const now = this.#watch.ticks('destination');
+      const now = this.#ends.watch.ticks('destination');
       if (now === before) return;
       if (performance.now() > deadline) throw new Error('a guest of which its source did not know runs on');
       before = now;
@@ -257,7 +233,7 @@ class Trial {
     const { status } = summaryOf(end);
     if (status === 'failed') return this.#runsAtSource(guest).then(() => 'stayed');
     if (status !== 'completed') throw new Error(`migrate says ${status} before anybody has given the destination up`);
-    requireEnd('source', await this.#end('source'), [0]);
+    requireEnd('source', await this.#ends.end('source'), [0]);
     return 'gone with its destination';
   }
 
@@ -267,7 +243,7 @@ class Trial {
     if (this.#network!.passed.toldRuns) {
       const refused = await this.#takeBack();
       if (refused === undefined) throw new Error('a guest that has run at the destination was taken back');
-      await this.#stop('source', [0]);
+      await this.#ends.stop('source', [0]);
       return 'lost';
     }
     const deadline = performance.now() + LIMIT_MS;
@@ -293,65 +269,14 @@ class Trial {
     }
   }
 
-  async #stop(end: End, codes: number[]): Promise<SpawnedEnd> {
-    await this.#vms[end].client.stop({ force: true }).catch(() => {}); // it may have ended already
-    const ended = await this.#end(end);
-    requireEnd(end, ended, codes);
-    return ended;
+  cleanUp(): Promise<string | undefined> {
+    return this.#ends.cleanUp(this.#network);
   }
 
-  #end(end: End): Promise<SpawnedEnd> {
-    return Promise.race([this.#vms[end].ended, this.#hangs(`the end of the ${end}`)]);
-  }
-
-  async #hangs(what: string): Promise<never> {
-    const { faults } = this.#plan;
-    const quietMs = faults.reduce((sum, fault) => sum + ('ms' in fault ? fault.ms : 0), 0);
-    await delay(LIMIT_MS + quietMs, undefined, { ref: false });
-    throw new Error(`${what} has not come after ${(LIMIT_MS + quietMs) / 1000} s: ${await this.#states()}`);
-  }
-
-  async #states(): Promise<string> {
-    const told = (['source', 'destination'] as const).map(async (end) => {
-      const status = await this.#vms[end].client.status().catch((error: unknown) => describeError(error));
-      return `${end}: ${JSON.stringify(status)}`;
-    });
-    return (await Promise.all(told)).join(', ');
-  }
-
-  /** What is left that must not be. */
-  async cleanUp(): Promise<string | undefined> {
-    this.#watch.close();
-    await this.#network?.close();
-    await Promise.all([this.#source.dispose(), this.#destination.dispose()]);
-    const processes = (await survivors(this.#room)).map(({ command }) => `process ${command}`);
-    const files = readdirSync(this.#room, { recursive: true }).map((file) => `file ${String(file)}`);
-    const runtime = (await Promise.all(Object.values(this.#vms).map((vm) => vm.ended)))
-      .filter(({ signal }) => signal === null)
-      .flatMap(({ left }) => left.map((file) => `runtime file ${file}`));
-    rmSync(this.#room, { recursive: true, force: true });
-    const left = [...processes, ...files.filter((file) => !file.endsWith(DISK)), ...runtime];
-    return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
-  }
-
-  async logs(): Promise<string[]> {
-    const logs: string[] = ['--- network', ...(this.#network?.log ?? [])];
-    for (const end of ['source', 'destination'] as const) {
-      const { code, signal, stderr } = await this.#vms[end].ended;
-      logs.push(`--- ${end}, ended with ${signal ?? code}`, stderr.trimEnd());
-    }
-    return logs;
-  }
-
-  #diskWords(): string[] {
-    if (!this.#plan.disk) return [];
-    const path = join(this.#room, DISK);
-    writeFileSync(path, new Uint8Array(DISK_BYTES));
-    return ['--disk', `path=${path},id=root`];
+  logs(): Promise<string[]> {
+    return this.#ends.logs(this.#network);
   }
 }
-
-const DISK = 'root.img';
 
 function summaryOf(end: MigrationEnd): MigrationSummary {
   if ('error' in end) throw new Error(`migrate failed: ${describeError(end.error)}`);
@@ -363,10 +288,4 @@ async function worksAndIsWhole(guest: GuestConsole): Promise<void> {
   if ((await verifyWhole(guest)) === 0) throw new Error('the guest has no pages to verify');
   await work(guest);
   if ((await verifyWhole(guest)) === 0) throw new Error('the guest has no pages to verify');
-}
-
-function requireEnd(what: End, { code, signal, stderr }: SpawnedEnd, codes: number[]): void {
-  if (signal !== null || !codes.includes(code!)) {
-    throw new Error(`the ${what} ended with ${signal ?? code} instead of ${codes.join(' or ')}: ${stderr.trim()}`);
-  }
 }
