@@ -19,6 +19,8 @@ export interface GuestSettings {
   patternMib?: number;
   /** Each pattern process sleeps this long after every 64 pages; more leaves more of the emulated CPU to others. */
   restUs?: number;
+  /** Of its kernel, besides the lab's. */
+  parameters?: string;
 }
 
 export interface Migration {
@@ -52,11 +54,11 @@ export class GuestVm {
 
   /** Boots the lab's own guest; resolves when it ticks. */
   async run(host: LabHost, settings: GuestSettings): Promise<void> {
-    const { cpus, debian = 'bookworm', memoryMib = 192, patternMib = 24, restUs = 5000 } = settings;
+    const { cpus, debian = 'bookworm', memoryMib = 192, patternMib = 24, restUs = 5000, parameters = '' } = settings;
     // The kernel's own messages go into its log, which is asked for: on the console they would tear the guest's lines.
     // Ten ticks a second, a kilobyte, keep the vCPU that drives the serial port busy on an emulated host with one core.
     const work = `lab.pattern_mib=${patternMib} lab.rest_us=${restUs} lab.tick_ms=300`;
-    const cmdline = `console=ttyS0 panic=-1 loglevel=1 ${work}`;
+    const cmdline = `console=ttyS0 panic=-1 loglevel=1 ${work} ${parameters}`.trim();
     const boot = `--kernel ${inHost.guestKernel(debian)} --initrd ${inHost.guestInitrd} --cmdline '${cmdline}'`;
     const size = `--memory ${memoryMib}M --cpus ${cpus} --serial unix:${serialSocket(this.name)}`;
     await this.spawn(host, `postcopy run --name ${this.name} ${boot} ${size}`);
