@@ -23,7 +23,10 @@ export interface Costs {
   installPage: number;
 }
 
-/** Medians of the micro benchmarks and of runs on the machines that this is developed on (2 cores, Linux 6.18). */
+/**
+ * Estimates, in the range of what the micro benchmarks show on the machines that this is developed on (2 cores, Linux 6.18).
+ * No run has been compared with its replay yet.
+ */
 export const COSTS: Costs = {
   wakeUp: 25,
   fault: 12,
