@@ -163,7 +163,9 @@ function encodeAnything(value: unknown): Uint8Array | undefined {
 }
 
 function depthOf(value: unknown): number {
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || value instanceof Date) return 0;
-  const inner = Object.values(value); // an empty one takes no room
+  // Bytes, dates and extensions are values, whatever objects a decoder makes of them.
+  const nests = Array.isArray(value) || Object.getPrototypeOf(value ?? 0) === Object.prototype;
+  if (!nests) return 0;
+  const inner = Object.values(value as object); // an empty one takes no room
   return inner.length === 0 ? 0 : 1 + Math.max(...inner.map(depthOf));
 }
