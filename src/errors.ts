@@ -45,6 +45,7 @@ export type Fact =
   | { kind: 'key-wanted' } // at the address given
   | { kind: 'key-refused' } // there: it is another one
   | { kind: 'no-tls' } // there, or nothing of ours
+  | { kind: 'still-arriving' } // and is to be moved on
   | { kind: 'no-such-vm' }
   | { kind: 'can-be-cut'; name: string } // the power of a VM whose guest cannot react
   | { kind: 'can-be-given-up'; name: string } // what is here of a VM

@@ -84,6 +84,8 @@ export interface Socket {
   /** Descriptor of a new connection; -1 if none waits. */
   accept(): number;
   configure(options: SocketOptions): void;
+  /** What TCP knows of the way to the other end: bytes in a segment, and in a packet. Undefined of a local socket. */
+  path(): { segmentBytes: number; mtu: number } | undefined;
   /** Sends all of it. */
   send(bytes: Uint8Array, offset: number, length: number): void;
   /** For each of `count` extents ([first, pages] pairs): its header, then its pages straight from guest RAM. */

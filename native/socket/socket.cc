@@ -107,6 +107,20 @@ Napi::Value Socket::Configure(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// path(): {segmentBytes, mtu}, what TCP knows of the way to the other end; undefined of a local socket.
+Napi::Value Socket::Path(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int fd = ref_.Get(env).Get();
+  if (IsLocal(fd)) return env.Undefined();
+  tcp_info tcp{};
+  socklen_t size = sizeof tcp;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &size) < 0) throw SystemError(env, errno, "getsockopt", "TCP_INFO");
+  Napi::Object path = Napi::Object::New(env);
+  path.Set("segmentBytes", tcp.tcpi_snd_mss);
+  path.Set("mtu", tcp.tcpi_pmtu);
+  return path;
+}
+
 // send(bytes, offset, length): all of it.
 Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
   Napi::Uint8Array bytes = BytesArg(info, 0, "bytes");
@@ -224,7 +238,8 @@ void Socket::Init(Napi::Env env, Napi::Object exports) {
                   {InstanceAccessor<&Socket::Handle>("handle"), InstanceAccessor<&Socket::Fd>("fd"),
                    InstanceAccessor<&Socket::Port>("port"), InstanceAccessor<&Socket::Peer>("peer"),
                    InstanceMethod<&Socket::Accept>("accept"), InstanceMethod<&Socket::Configure>("configure"),
-                   InstanceMethod<&Socket::Send>("send"), InstanceMethod<&Socket::SendPages>("sendPages"),
+                   InstanceMethod<&Socket::Path>("path"), InstanceMethod<&Socket::Send>("send"),
+                   InstanceMethod<&Socket::SendPages>("sendPages"),
                    InstanceMethod<&Socket::TrySendPages>("trySendPages"), InstanceMethod<&Socket::Receive>("receive"),
                    InstanceMethod<&Socket::Shutdown>("shutdown"), InstanceMethod<&Socket::DetachFd>("detachFd"),
                    InstanceMethod<&Socket::Detach>("detach"), InstanceMethod<&Socket::Close>("close")}));

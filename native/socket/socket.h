@@ -21,6 +21,7 @@ class Socket : public Napi::ObjectWrap<Socket> {
   Napi::Value Peer(const Napi::CallbackInfo& info);
   Napi::Value Accept(const Napi::CallbackInfo& info);
   Napi::Value Configure(const Napi::CallbackInfo& info);
+  Napi::Value Path(const Napi::CallbackInfo& info);
   Napi::Value Send(const Napi::CallbackInfo& info);
   Napi::Value SendPages(const Napi::CallbackInfo& info);
   Napi::Value TrySendPages(const Napi::CallbackInfo& info);

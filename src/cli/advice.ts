@@ -29,6 +29,7 @@ export const ADVICE: Record<Fact['kind'], string> = {
   'key-wanted': '`postcopy receive` has printed it there: --key KEY, or --key-file FILE or --tls-dir DIR, gives it',
   'key-refused': '`postcopy receive` there prints another key each time: give the one that it printed last',
   'no-tls': 'If `postcopy receive` waits there with --plain, or only for its own host, --plain is needed here as well',
+  'still-arriving': '`postcopy migrate --wait` waits for it',
   'no-such-vm': '`postcopy list` shows those that do',
   'can-be-cut': '`postcopy stop --force {name}` cuts it',
   'can-be-given-up': '`postcopy stop --force {name}` gives it up',

@@ -34,7 +34,7 @@ export const EXITS: Record<ErrorCode, Exit> = {
   DISK_IN_USE: { code: 16, meaning: 'disk in use' },
 };
 
-/** 128 + signal: `run` and `receive`, ended by a second signal, without waiting for the guest's end. */
+/** 128 + signal: `run` and `receive`, ended by a second signal, without waiting for the guest's end; `migrate` by Ctrl-C. */
 const SIGNAL_BASE = 128;
 
 export function exitCodeOf(code: ErrorCode): number {
@@ -53,7 +53,7 @@ const ANOTHER_HOST: ReadonlySet<string> = new Set<ErrorCode>(['UNREACHABLE', 'BA
  * (MIGRATION_FAILED) or another one.
  */
 export function exitCodeOfMigration({ status, error }: Pick<MigrationSummary, 'status' | 'error'>): number {
-  if (status === 'completed') return EXIT_OK;
+  if (status === 'completed' || status === 'dry-run') return EXIT_OK;
   if (status === 'link-lost') return exitCodeOf('LINK_LOST');
   return exitCodeOf(ANOTHER_HOST.has(error?.code ?? '') ? (error?.code as ErrorCode) : 'MIGRATION_FAILED');
 }

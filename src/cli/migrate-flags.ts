@@ -4,7 +4,7 @@ import { MIGRATE_OPTIONS } from '../control/light-schemas.js';
 import type { LightOption } from '../control/light-schema.js';
 import type { GivenMigrateOptions } from '../migrate/options.js';
 
-type Value = LightOption['value'];
+type Value = Exclude<LightOption['value'], { type: 'flag' }>;
 
 /**
  * Commander is not told the defaults, only those who read the help: what is not given is not sent either, so that a VM's
@@ -12,10 +12,12 @@ type Value = LightOption['value'];
  */
 export function migrateFlags(): Option[] {
   return MIGRATE_OPTIONS.map(({ name, description, value, default: fallback }) =>
-    new Option(
-      `--${kebab(name)} <${placeholder(value)}>`,
-      `${help(description)}; ${limits(value)} (default ${fallback})`,
-    ).argParser((text) => parse(text, value)),
+    value.type === 'flag'
+      ? new Option(`--${kebab(name)}`, help(description))
+      : new Option(
+          `--${kebab(name)} <${placeholder(value)}>`,
+          `${help(description)}; ${limits(value)} (default ${fallback})`,
+        ).argParser((text) => parse(text, value)),
   );
 }
 

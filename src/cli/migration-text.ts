@@ -1,20 +1,32 @@
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import { bytesOfPages } from '../memory/page-size.js';
+import { linkText } from '../migrate/report/link-text.js';
 import { plain } from '../basics/plain.js';
 import { formatFields } from '../basics/table.js';
 import { formatDuration, formatMicros, formatRate, formatSize } from '../basics/units.js';
 
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {
-  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs } = progress;
+  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link } = progress;
+  const isBefore = phase === 'preparing' && link !== undefined;
   const parts = [
     `${name}: ${plain(phase)}`,
     `${formatPages(pagesLeft)} left`,
-    formatRate(bytesPerSecond),
+    isBefore ? `link: ${linkText(link)}` : formatRate(bytesPerSecond),
     `${faultsWaiting} faults waiting`,
     formatDuration(elapsedMs),
+    ...(phase === 'pulling' && bytesPerSecond > 0
+      ? [`about ${formatDuration((bytesOfPages(pagesLeft) / bytesPerSecond) * 1000)} to go`]
+      : []),
   ];
   return parts.join(', ');
+}
+
+/** What is told of a dry run that ended well. */
+export function dryRunText(name: string, destination: string, { findings = [], totalMs }: MigrationSummary): string {
+  const found = formatFields(findings.map(({ what, result }): [string, string] => [what, result]));
+  const said = `${name} could move to ${destination} now: nothing stands against it, seen in ${formatDuration(totalMs)}`;
+  return `${said}\n${found}`;
 }
 
 /** What is told at the end: one sentence for the outcome, then the figures. */
@@ -26,7 +38,7 @@ function outcome(name: string, destination: string, { status, totalMs, inDoubt }
   if (status === 'completed') return `${name} is at ${destination}, moved completely in ${formatDuration(totalMs)}`;
   if (inDoubt === true)
     return `${name} stands still here: the link to ${destination} was lost in the instant of the hand-over`;
-  return `${name} is at ${destination} but may lack pages: the link was lost after the hand-over`;
+  return `${name} is lost, unless it runs whole at ${destination}: the link was lost after the hand-over`;
 }
 
 function summaryTable(summary: MigrationSummary): string {
@@ -37,6 +49,7 @@ function summaryTable(summary: MigrationSummary): string {
     ['total time', formatDuration(summary.totalMs)],
     ['downtime', formatDuration(summary.downtimeMs)],
     ['on the wire', formatSize(summary.wireBytes)],
+    ['page channels', channelsText(summary.channels)],
     ['guest memory', formatPages(pages.total)],
     ['  sent', `${formatPages(pages.sent)}: ${pages.demanded} demanded, ${pages.pushed} pushed`],
     ['  sent again', `${pages.resent} pages`],
@@ -51,6 +64,17 @@ function summaryTable(summary: MigrationSummary): string {
     ],
     ['  both at a time', formatSize(memory.sumPeakBytes)],
   ]);
+}
+
+function channelsText(channels: MigrationSummary['channels']): string | undefined {
+  if (channels === undefined) return undefined;
+  const mtu = Math.min(...channels.map((channel) => channel.mtu ?? Infinity));
+  const parts = [
+    `${channels.length} tried`,
+    `${formatMicros(Math.min(...channels.map(({ roundTripUs }) => roundTripUs)))} round trip`,
+    ...(Number.isFinite(mtu) ? [`MTU ${mtu}`] : []),
+  ];
+  return parts.join(', ');
 }
 
 function formatPages(pages: number): string {

@@ -203,7 +203,7 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .addOption(new Option('--force', 'cut its power instead, at once').conflicts('timeout'))
     .action(async (name: string, options: { force?: boolean; timeout?: number }) => {
       const { stopCommand } = await import('./stop.js');
-      done(await stopCommand(name, options));
+      done(await stopCommand(name, options, output));
     });
   program
     .command('pause <name>')

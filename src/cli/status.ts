@@ -1,12 +1,13 @@
 import type { ProcessRights } from '../confine/process-rights.js';
 import type { DiskStatus } from '../host/host-disks.js';
-import type { LinkInterruption, VmStatus } from '../vm/service.js';
+import { bytesOfPages } from '../memory/page-size.js';
+import type { ArrivalProgress, LinkInterruption, VmStatus } from '../vm/service.js';
 import { advised } from './advice.js';
 import { EXIT_OK } from './exit-codes.js';
 import { progressLine } from './migration-text.js';
 import { printJson, type Output } from './output.js';
 import { formatFields } from '../basics/table.js';
-import { formatDuration, formatSize } from '../basics/units.js';
+import { formatDuration, formatRate, formatSize } from '../basics/units.js';
 import { withClient } from './with-client.js';
 
 export interface StatusOptions {
@@ -25,7 +26,7 @@ export function statusText(status: VmStatus): string {
   return formatFields([
     ['name', status.name],
     ['machine', status.machine],
-    ['state', status.state],
+    ['state', stateText(status)],
     ['problem', status.problem && advised(status.problem, status.facts)],
     ['awaits', status.awaits],
     ['guest', panicText(status.panickedAt)],
@@ -40,6 +41,8 @@ export function statusText(status: VmStatus): string {
     ...(status.disks ?? []).map((disk): [string, string] => [`disk ${disk.id}`, diskText(disk, Date.now())]),
     ...(status.nets ?? []).map((net): [string, string] => [`net ${net.id}`, `${net.mac} on ${net.tap}`]),
     ['rights', status.rights && rightsText(status.rights)],
+    ['arrival', status.arrival && arrivalText(status.arrival)],
+    ['at risk', riskText(status)],
     ['link', status.interruption && interruptionText(status.interruption, Date.now())],
     ['migration', status.migration === undefined ? undefined : progressLine(status.name, status.migration)],
   ]);
@@ -57,6 +60,32 @@ function diskText({ path, readonly, errors }: DiskStatus, now: number): string {
 /** `at`: milliseconds since 1970. */
 function panicText(at: number | undefined): string | undefined {
   return at === undefined ? undefined : `its kernel has panicked at ${new Date(at).toISOString()}`;
+}
+
+/** One that hangs on another host is not plainly running. */
+function stateText({ state, arrival, peer }: VmStatus): string {
+  return arrival === undefined ? state : `${state}, still arriving from ${peer}`;
+}
+
+function arrivalText({ pagesMissing, bytesMissing, bytesPerSecond, leftMs, faultsWaiting }: ArrivalProgress): string {
+  return [
+    `${pagesMissing} pages (${formatSize(bytesMissing)}) to come`,
+    formatRate(bytesPerSecond),
+    `${faultsWaiting} faults waiting`,
+    leftMs === undefined ? 'nothing comes now' : `about ${formatDuration(leftMs)} left`,
+  ].join(', ');
+}
+
+/** What is in one place only, at either end. */
+function riskText({ name, state, arrival, migration, peer }: VmStatus): string | undefined {
+  if (arrival !== undefined) {
+    return `if ${peer} ends before the rest is here, ${name} is lost with ${formatSize(arrival.bytesMissing)} of its memory`;
+  }
+  if ((state !== 'handed-over' && state !== 'interrupted') || migration === undefined) return undefined;
+  return (
+    `${name} runs at ${peer}, which lacks ${formatSize(bytesOfPages(migration.pagesLeft))} of its memory: if this process ` +
+    'ends before it has that, the VM is lost'
+  );
 }
 
 /** Of the process, on its host. */

@@ -8,10 +8,10 @@ import { diskErrorActionSchema } from '../configure/disk.js';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { ProcessRights } from '../confine/process-rights.js';
-import type { LinkInterruption, VmStatus } from '../vm/service.js';
+import type { ArrivalProgress, LinkInterruption, VmStatus } from '../vm/service.js';
 import type { HostErrorTotals } from '../devices/virtio/block/host-errors.js';
 import type { DiskStatus } from '../host/host-disks.js';
-import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
+import type { ChannelTrial, Finding, MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 import type { NetStatus } from '../host/host-nets.js';
 import type { ErrorCode, Fact } from '../errors.js';
 
@@ -39,13 +39,42 @@ export const errorSchema = z
 
 export const progressSchema = z.object<Shape<MigrationProgress>>({
   phase: z
-    .enum(['writing-back', 'connecting', 'preparing', 'handing-over', 'pulling', 'complete', 'failed', 'link-lost'])
-    .meta({ description: 'writing-back: what the guest has written goes to its disks before anything is sent.' }),
+    .enum([
+      'writing-back',
+      'connecting',
+      'preparing',
+      'handing-over',
+      'pulling',
+      'interrupted',
+      'complete',
+      'failed',
+      'link-lost',
+    ])
+    .meta({
+      description:
+        'writing-back: what the guest has written goes to its disks before anything is sent; interrupted: the link is broken behind the hand-over, and the ends look for each other.',
+    }),
   pagesLeft: count.meta({ description: 'Pages that still have to reach the destination.' }),
   pagesTotal: count,
   bytesPerSecond: number.meta({ description: 'Sent over the last interval, all channels.' }),
   faultsWaiting: count.meta({ description: 'Demand requests received and not answered yet.' }),
   elapsedMs: milliseconds,
+  link: z
+    .object<Shape<NonNullable<MigrationProgress['link']>>>({ roundTripUs: number, bytesPerSecond: number })
+    .optional()
+    .meta({
+      description:
+        'What the page channels showed when they were tried, before the guest stops: the shortest round trip, microseconds, and the sum of their rates, at least.',
+    }),
+});
+
+const trialSchema = z.object<Shape<ChannelTrial>>({
+  kind: z.enum(['urgent', 'bulk']),
+  index: count.meta({ description: 'Of a bulk channel.' }),
+  roundTripUs: number,
+  bytesPerSecond: number.meta({ description: 'At least: a connection that is new has not reached its rate.' }),
+  segmentBytes: count.optional(),
+  mtu: count.optional().meta({ description: 'As TCP has it; not of a channel that goes through TLS.' }),
 });
 
 const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
@@ -59,16 +88,16 @@ const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
 });
 
 export const summarySchema = z.object<Shape<MigrationSummary>>({
-  status: z.enum(['completed', 'failed', 'link-lost']).meta({
+  status: z.enum(['completed', 'failed', 'link-lost', 'dry-run']).meta({
     description:
-      'failed: the VM runs on at the source; link-lost: it is at the destination and may lack pages, unless inDoubt is set.',
+      'failed: the VM runs on at the source; link-lost: it is at the destination and may lack pages, unless inDoubt is set; dry-run: it could move now, and is as it was.',
   }),
   mode: z.literal('post-copy'),
   machine: machineSchema,
   error: z
     .object({ code: z.string(), message: z.string(), facts: factsSchema })
     .optional()
-    .meta({ description: 'Set unless completed.' }),
+    .meta({ description: 'Set if it failed, or the link was lost.' }),
   inDoubt: z.boolean().optional().meta({
     description:
       'Set if the link was lost before the destination said that the guest runs there: it may never have run it. The guest is whole at the source, and `resume` with `force` lets it go on there.',
@@ -78,6 +107,14 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
     description: 'From the last vCPU stopped at the source to the first one running at the destination.',
   }),
   downtimeParts: partsSchema.meta({ description: 'Where the downtime went, milliseconds.' }),
+  findings: z
+    .array(z.object<Shape<Finding>>({ what: z.string(), result: z.string() }))
+    .optional()
+    .meta({ description: 'Of a dry run: what was compared and measured, for people.' }),
+  channels: z
+    .array(trialSchema)
+    .optional()
+    .meta({ description: 'Page channels as they were tried before the guest stopped.' }),
   wireBytes: count.meta({ description: 'Handed to the sockets by the source, all channels, headers included.' }),
   pages: z
     .object<Shape<MigrationSummary['pages']>>({
@@ -143,6 +180,16 @@ const interruptionSchema = z.object<Shape<LinkInterruption>>({
   nextTryAt: milliseconds.optional(),
 });
 
+const arrivalSchema = z.object<Shape<ArrivalProgress>>({
+  pagesMissing: count,
+  bytesMissing: count,
+  bytesPerSecond: number.meta({ description: 'Over the last seconds.' }),
+  leftMs: milliseconds.optional().meta({
+    description: 'Milliseconds that the rest takes at that rate; not while nothing comes.',
+  }),
+  faultsWaiting: count.meta({ description: 'Of vCPUs and devices, on pages that have not come.' }),
+});
+
 export const statusSchema = z.object<Shape<VmStatus>>({
   name: z.string(),
   pid: z.int(),
@@ -180,6 +227,9 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   listen: z.string().optional().meta({ description: 'Where `receive` listens.' }),
   peer: z.string().optional().meta({ description: 'Where the VM came from, or went to.' }),
   migration: progressSchema.optional(),
+  arrival: arrivalSchema.optional().meta({
+    description: 'While the VM is here, and pages of it are still at the other host: if that ends now, the VM is lost.',
+  }),
   interruption: interruptionSchema.optional().meta({
     description: 'While the link of a migration is broken behind the hand-over, at either end: nothing is lost.',
   }),

@@ -13,8 +13,12 @@ export type LightSchema =
 export interface LightOption {
   name: string;
   description: string;
-  default: number | string;
-  value: { type: 'integer'; minimum: number; maximum: number; unit: string } | { type: 'choice'; choices: string[] };
+  default: number | string | boolean;
+  value:
+    | { type: 'integer'; minimum: number; maximum: number; unit: string }
+    | { type: 'choice'; choices: string[] }
+    /** True if it is given. */
+    | { type: 'flag' };
 }
 
 type Fields = Record<string, unknown>;

@@ -28,8 +28,24 @@ export const STATUS: LightSchema = {
         bytesPerSecond: { type: 'number' },
         faultsWaiting: { type: 'number' },
         elapsedMs: { type: 'number' },
+        link: {
+          type: 'object',
+          properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
+          required: ['roundTripUs', 'bytesPerSecond'],
+        },
       },
       required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
+    },
+    arrival: {
+      type: 'object',
+      properties: {
+        pagesMissing: { type: 'number' },
+        bytesMissing: { type: 'number' },
+        bytesPerSecond: { type: 'number' },
+        leftMs: { type: 'number' },
+        faultsWaiting: { type: 'number' },
+      },
+      required: ['pagesMissing', 'bytesMissing', 'bytesPerSecond', 'faultsWaiting'],
     },
     interruption: {
       type: 'object',
@@ -97,6 +113,11 @@ export const PROGRESS: LightSchema = {
     bytesPerSecond: { type: 'number' },
     faultsWaiting: { type: 'number' },
     elapsedMs: { type: 'number' },
+    link: {
+      type: 'object',
+      properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
+      required: ['roundTripUs', 'bytesPerSecond'],
+    },
   },
   required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
 };
@@ -134,6 +155,29 @@ export const SUMMARY: LightSchema = {
         start: { type: 'number' },
       },
       required: ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'],
+    },
+    findings: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { what: { type: 'string' }, result: { type: 'string' } },
+        required: ['what', 'result'],
+      },
+    },
+    channels: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          kind: { type: 'string' },
+          index: { type: 'number' },
+          roundTripUs: { type: 'number' },
+          bytesPerSecond: { type: 'number' },
+          segmentBytes: { type: 'number' },
+          mtu: { type: 'number' },
+        },
+        required: ['kind', 'index', 'roundTripUs', 'bytesPerSecond'],
+      },
     },
     wireBytes: { type: 'number' },
     pages: {
@@ -199,5 +243,18 @@ export const MIGRATE_OPTIONS: readonly LightOption[] = [
     description: 'In which order pages are sent that nobody has asked for yet.',
     default: 'in-order',
     value: { type: 'choice', choices: ['in-order', 'near-faults', 'streams', 'auto'] },
+  },
+  {
+    name: 'wait',
+    description: 'Waits until all of a VM that is still arriving is here, and moves it then.',
+    default: false,
+    value: { type: 'flag' },
+  },
+  {
+    name: 'dryRun',
+    description:
+      'Does all that comes before the guest is stopped, says what was found, and leaves both ends as they were.',
+    default: false,
+    value: { type: 'flag' },
   },
 ];

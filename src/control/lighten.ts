@@ -50,9 +50,10 @@ function lightOptions({ properties = {} }: JsonSchema): LightOption[] {
 }
 
 function lightOption(name: string, schema: JsonSchema): LightOption {
-  const common = { name, description: String(schema.description), default: schema.default as number | string };
+  const common = { name, description: String(schema.description), default: schema.default as LightOption['default'] };
   if (schema.enum !== undefined) return { ...common, value: { type: 'choice', choices: schema.enum.map(String) } };
   const { type, minimum, maximum, unit } = schema;
+  if (type === 'boolean') return { ...common, value: { type: 'flag' } };
   if (type === 'integer' && minimum !== undefined && maximum !== undefined) {
     return { ...common, value: { type, minimum, maximum, unit: String(unit) } };
   }

@@ -24,6 +24,13 @@ export const migrateOptionsSchema = z.strictObject({
     .enum(PREFETCH_POLICIES, `must be one of ${PREFETCH_POLICIES.join(', ')}`)
     .default('in-order')
     .meta({ description: 'In which order pages are sent that nobody has asked for yet.' }),
+  wait: z.boolean('must be true or false').default(false).meta({
+    description: 'Waits until all of a VM that is still arriving is here, and moves it then.',
+  }),
+  dryRun: z.boolean('must be true or false').default(false).meta({
+    description:
+      'Does all that comes before the guest is stopped, says what was found, and leaves both ends as they were.',
+  }),
 });
 
 export type MigrateOptions = z.output<typeof migrateOptionsSchema>;

@@ -1,6 +1,7 @@
 /** Page workers: threads that move pages with synchronous addon calls and never return to their event loop while they do. */
 import { setFlagsFromString } from 'node:v8';
 import { describeError, PostcopyError } from '../errors.js';
+import type { ChannelTrial } from '../watch/events.js';
 import type { Tell } from './messages.js';
 import { serveJob } from './serve-job.js';
 import type { WorkerCode } from './worker-code.js';
@@ -10,6 +11,8 @@ import { WorkerHandle } from './worker-handle.js';
 export type PageNews =
   /** Of the source: a channel is connected, in the order of the job's channels. */
   | { type: 'channel-open'; socketHandle: number }
+  /** Of the source: all its channels have carried what they were tried with. */
+  | { type: 'channels-tried'; trials: ChannelTrial[] }
   /** Of the destination: pages wait for memory of this host. Once. */
   | { type: 'memory-short' }
   /** Of the destination: no page is missing. */

@@ -9,9 +9,12 @@ import { promiseToReceive } from '../host/guest-memory.js';
 import { HostDevices } from '../host/host-devices.js';
 import { NO_PROMISE } from '../host/memory-ledger.js';
 import { localDevices, type DeviceOverrides } from '../host/local-devices.js';
+import { bytesOfPages } from '../memory/page-size.js';
+import type { ArrivalProgress } from './service.js';
 import { openLines, type Consoles } from '../machine/console-lines.js';
 import { DeviceLink } from '../machine/device-link.js';
 import { Machine, MACHINE_KINDS } from '../machine/machine.js';
+import { ArrivalRate } from './arrival-rate.js';
 import { Incoming, type IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { Hello } from '../migrate/wire/message.js';
 import { rehearseCodec } from '../migrate/wire/rehearse-codec.js';
@@ -52,6 +55,7 @@ export class Arrival {
   #hostDevices: HostDevices | undefined;
   #peer = 'the other host';
   #interruption: Interruption | undefined;
+  readonly #rate = new ArrivalRate(() => this.pagesMissing);
   /** Why what the VM that was announced needs of this host could not be opened. */
   #refusal: unknown;
 
@@ -78,7 +82,10 @@ export class Arrival {
         this.#closeDevices();
         hooks.notTaken([describeError(reason)], false, []);
       },
-      onRunning: (machine, hello) => hooks.running(machine, hello),
+      onRunning: (machine, hello) => {
+        this.#rate.start();
+        hooks.running(machine, hello);
+      },
       onOutput: (output) => rememberOutput(consoles, output),
       onMemoryShort: () => hooks.memoryShort(),
       onInterrupted: (reason) => {
@@ -96,7 +103,10 @@ export class Arrival {
       void this.#incoming.close();
       throw error;
     }
-    void this.#incoming.outcome.then((outcome) => hooks.over(outcome));
+    void this.#incoming.outcome.then((outcome) => {
+      this.#rate.stop();
+      hooks.over(outcome);
+    });
   }
 
   /** host:port */
@@ -111,6 +121,17 @@ export class Arrival {
 
   get pagesMissing(): number {
     return this.#incoming.pagesMissing;
+  }
+
+  /** How much of a VM that runs here is still to come. */
+  get progress(): ArrivalProgress {
+    const pagesMissing = this.pagesMissing;
+    const { bytesPerSecond, leftMs } = this.#rate;
+    return {
+      ...{ pagesMissing, bytesMissing: bytesOfPages(pagesMissing), bytesPerSecond },
+      ...(leftMs === undefined ? {} : { leftMs }),
+      faultsWaiting: this.faultsWaiting,
+    };
   }
 
   get faultsWaiting(): number {

@@ -129,6 +129,8 @@ export type State<T extends Things> = Living<T> | Ended<T>;
 export type SendResult =
   | { status: 'completed'; peer: string; end: VmEnd }
   | { status: 'failed'; peer: string; reason: Problem }
+  /** It was only tried whether it could move. */
+  | { status: 'tried'; peer: string }
   | { status: 'link-lost'; peer: string; reason: string; inDoubt: boolean };
 
 export type Event<T extends Things> =
@@ -511,13 +513,15 @@ function sent<T extends Things>(state: Sending<T>, result: SendResult): Step<T> 
       return end(state, result.end);
     case 'failed':
       return remains(state, result.reason);
+    case 'tried':
+      return state.type === 'leaving' ? remains(state, undefined) : stays(state);
     case 'link-lost':
       return lostLeaving(state, result);
   }
 }
 
 /** It was not handed over, or was given back. */
-function remains<T extends Things>(state: Sending<T>, reason: Problem): Step<T> {
+function remains<T extends Things>(state: Sending<T>, reason: Problem | undefined): Step<T> {
   const { guest, paused, held, stopped, over } = state;
   if (over !== undefined) return follow(state, over);
   if (held !== undefined) return to({ type: 'paused', guest, arrival: undefined, problem: undefined, held });

@@ -32,8 +32,8 @@ export function lostWhileArriving(
   reason: unknown,
 ): Problem {
   const text =
-    `the link to ${peer} was lost while ${pagesMissing} pages of the VM were still there (${describeError(reason)}). ` +
-    'The VM is halted; its state here is kept until it is stopped by force';
+    `${name} is lost, start it again from its disks: the link to ${peer} was lost while ${pagesMissing} pages of the VM ` +
+    `were still there (${describeError(reason)}). It is halted; what is here of it is kept until it is stopped by force`;
   return { text, facts: [{ kind: 'can-be-given-up', name }] };
 }
 
@@ -48,8 +48,8 @@ export function inDoubtProblem(name: string, peer: string, reason: string | unde
 
 export function lostWhileLeaving(name: string, peer: string, reason: string | undefined): Problem {
   const text =
-    `the migration to ${peer} broke after the VM was handed over (${reason}). ` +
-    `The VM does not run here. What ${peer} has not said to have of its memory is kept until it is stopped by force; ` +
-    'if the VM runs there, it lacks nothing of it';
+    `${name} is lost, start it again from its disks, unless ${peer} has all of it and runs it: the migration to there ` +
+    `broke after the VM was handed over (${reason}). It does not run here; what ${peer} has not said to have of its ` +
+    'memory is kept until it is stopped by force';
   return { text, facts: [{ kind: 'can-be-given-up', name }] };
 }

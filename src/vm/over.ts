@@ -39,6 +39,13 @@ export function failure(code: ErrorCode, message: string, facts: readonly Fact[]
   return { reason: 'failed', message, code, ...(facts.length === 0 ? {} : { facts }) };
 }
 
+/** The same of a VM whose other end is gone, or has been given up: a part of its memory is nowhere any more. */
+export function lostByForce(name: string): Final {
+  const { again, why, end } = stoppedByForce(name);
+  const message = `${end.message}, and is lost: start it again from its disks`;
+  return { what: message, why, again, end: { ...end, message, code: 'LINK_LOST' } };
+}
+
 export function stoppedByForce(name: string): Final {
   const message = `${name} was stopped`;
   return { what: message, why: 'the VM was stopped', again: false, end: { reason: 'stopped', message } };

@@ -1,6 +1,7 @@
 /** What somebody is told who asks a VM for what it cannot do. */
 import { PostcopyError, type Problem } from '../errors.js';
-import { peerOf, type Holdings, type State } from './holdings.js';
+import { formatDuration, formatSize } from '../basics/units.js';
+import { arrivalOf, peerOf, type Holdings, type State } from './holdings.js';
 import { shown } from './life.js';
 import { messageOf } from './over.js';
 import type { Refusal, Request } from './requests.js';
@@ -23,11 +24,24 @@ export function refusalError(name: string, state: State, asked: Asked, refusal: 
   return new PostcopyError('WRONG_STATE', text, undefined, facts);
 }
 
+/** Of a migration that nobody wants any more. */
+export const CANCELLED = 'it was cancelled';
+
 function problemOfRefusal(name: string, state: State, asked: Asked, refusal: Refusal): Problem {
   if (refusal.reason === 'is-over' && asked === 'stop') return noStop(name, state, ', or try again then');
   const reaction =
     refusal.reason === 'cannot-react' && cannotReact(name, shown(state), peerOf(state) ?? 'the other host');
-  return reaction || { text: refusalText(name, state, asked, refusal), facts: [] };
+  const facts = refusal.reason === 'still-arriving' ? [{ kind: refusal.reason }] : [];
+  return reaction || { text: refusalText(name, state, asked, refusal), facts };
+}
+
+/** What is still to come of a VM, and how long that takes. */
+function restText(state: State): string {
+  const progress = arrivalOf(state)?.progress;
+  if (progress === undefined) return 'not all of it is here';
+  const { bytesMissing, leftMs } = progress;
+  const when = leftMs === undefined ? 'and nothing comes now' : `which take about ${formatDuration(leftMs)}`;
+  return `${formatSize(bytesMissing)} of its memory are still there, ${when}`;
 }
 
 function refusalText(name: string, state: State, asked: Asked, refusal: Refusal): string {
@@ -40,7 +54,7 @@ function refusalText(name: string, state: State, asked: Asked, refusal: Refusal)
     case 'is-over':
       return `${name} cannot be ${WISHES[asked]}: ${awaitsOf(state)}`;
     case 'still-arriving':
-      return `${name} is still arriving from ${peer}: wait until all of it is here`;
+      return `${name} is still arriving from ${peer}: ${restText(state)}`;
     case 'without-disks':
       return `${name} cannot be migrated: another host has had its disks. Resume it first, which takes them back`;
     case 'runs-there':

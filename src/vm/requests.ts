@@ -6,7 +6,8 @@ export type Request<T extends Things> =
   | { type: 'pause' }
   /** `force`: also one of which only the peer knows whether it runs there. `now`: monotonicMicros(). */
   | { type: 'resume'; force: boolean; now: number }
-  | { type: 'migrate'; order: T['order'] }
+  /** `wait`: if it is still arriving, until all of it is here. */
+  | { type: 'migrate'; order: T['order']; wait: boolean }
   /** `why`: what the migration fails with. */
   | { type: 'cancel'; why: string }
   /** To look for the peer of a migration whose link is broken; `address`: if it is elsewhere by now. */
@@ -49,7 +50,7 @@ export function ask<T extends Things>(state: State<T>, request: Request<T>): Ans
     case 'resume':
       return request.force ? resumeByForce(state, request.now) : resume(state);
     case 'migrate':
-      return migrate(state, request.order);
+      return migrate(state, request.order, request.wait);
     case 'cancel':
       return cancel(state, request.why);
     case 'recover':
@@ -119,11 +120,11 @@ function resumeByForce<T extends Things>(state: State<T>, now: number): Answer<T
   }
 }
 
-function migrate<T extends Things>(state: State<T>, order: T['order']): Answer<T> {
+function migrate<T extends Things>(state: State<T>, order: T['order'], wait: boolean): Answer<T> {
   switch (state.type) {
     case 'running':
     case 'paused': {
-      if (state.arrival !== undefined) return refused({ reason: 'still-arriving' });
+      if (state.arrival !== undefined) return wait ? { type: 'later' } : refused({ reason: 'still-arriving' });
       const paused = state.type === 'paused';
       if (paused && state.held !== undefined) return refused({ reason: 'without-disks' });
       return granted(stays(state, { type: 'send', guest: state.guest, order, paused }));

@@ -36,10 +36,23 @@ export interface VmStatus extends Partial<DeviceStatus> {
   listen?: string;
   peer?: string;
   migration?: MigrationProgress;
+  /** While the VM is here, and pages of it are still at the other host: if that ends now, the VM is lost. */
+  arrival?: ArrivalProgress;
   /** What the process may still do on this host. */
   rights?: ProcessRights;
   /** While the link of a migration is broken behind the hand-over, at either end. */
   interruption?: LinkInterruption;
+}
+
+export interface ArrivalProgress {
+  pagesMissing: number;
+  bytesMissing: number;
+  /** Over the last seconds. */
+  bytesPerSecond: number;
+  /** Milliseconds that the rest takes at that rate; not while nothing comes. */
+  leftMs?: number | undefined;
+  /** Of vCPUs and devices, on pages that have not come. */
+  faultsWaiting: number;
 }
 
 /** Nothing is lost, and the ends look for each other. Times: milliseconds since 1970, clock of this host. */

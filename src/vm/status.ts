@@ -8,7 +8,7 @@ import { shown } from './life.js';
 import { heldProblem, inDoubtProblem, lostWhileArriving, lostWhileLeaving } from './migration-problems.js';
 import { awaitedText, messageOf, type Over } from './over.js';
 import type { MigrationProgress } from '../watch/events.js';
-import type { VmStatus } from './service.js';
+import type { ArrivalProgress, VmStatus } from './service.js';
 
 /** The VM apart from its state. */
 export interface Identity {
@@ -34,7 +34,7 @@ export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: S
     cpus: record?.plan.cpus ?? 0,
     uptimeMs,
     ...given({ listen: listenOf(state), peer: peerOf(state), migration: progressOf(state) }),
-    ...given({ interruption: interruptionOf(state) }),
+    ...given({ arrival: arrivalProgress(state), interruption: interruptionOf(state) }),
     ...{ disks: [], nets: [], ...devices?.status() },
     rights,
   };
@@ -95,6 +95,17 @@ function listenOf(state: State): string | undefined {
 
 function progressOf(state: State): MigrationProgress | undefined {
   return 'send' in state ? state.send.vm.progress() : undefined;
+}
+
+/** Of a guest that is here, perhaps over, with pages still to come. */
+function arrivalProgress(state: State): ArrivalProgress | undefined {
+  const isHere = state.type === 'running' || state.type === 'pausing' || state.type === 'paused';
+  return isHere || state.type === 'ending' ? state.arrival?.progress : undefined;
+}
+
+/** A part of its memory is nowhere any more once it is stopped by force, or is nowhere already. */
+export function isLost(state: State): boolean {
+  return state.type === 'lost' || interruptionOf(state) !== undefined;
 }
 
 /** What is known of a link that is broken. */

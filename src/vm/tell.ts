@@ -72,6 +72,8 @@ function toldOfSent(
       const state = paused || held !== undefined ? 'paused' : 'running';
       return [{ type: 'migration-failed', peer, state, reason: text, facts }];
     }
+    case 'tried':
+      return [];
     case 'link-lost':
       return toldOfLost(name, after);
   }

@@ -32,9 +32,9 @@ import { guestOf, hostDevicesOf, lifeOf } from './holdings.js';
 import type { Action, Address, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
 import { step, type SendResult } from './life.js';
 import { heldProblem, interruptedAtDestination, interruptedAtSource } from './migration-problems.js';
-import { failed, failure, poweredOff, resetItself, stoppedByForce } from './over.js';
+import { failed, failure, lostByForce, poweredOff, resetItself, stoppedByForce } from './over.js';
 import { ReadyToSend } from './ready-to-send.js';
-import { refusalError, noStopError } from './refusals.js';
+import { CANCELLED, refusalError, noStopError } from './refusals.js';
 import { ask, type Request } from './requests.js';
 import {
   STOP_TIMEOUT_MS,
@@ -46,7 +46,7 @@ import {
   type VmStatus,
 } from './service.js';
 import { shutDown } from './shut-down.js';
-import { statusOf } from './status.js';
+import { isLost, statusOf } from './status.js';
 import { toldOf } from './tell.js';
 import { settleSecurity, type Security } from '../configure/security.js';
 import { checkMigrateOptions } from '../migrate/options.js';
@@ -70,6 +70,8 @@ export class Vm implements VmService {
   #state: State = { type: 'starting' };
   /** Told when the state has changed. */
   readonly #waiting: (() => void)[] = [];
+  /** Migrations that have not begun. */
+  readonly #waitingToLeave = new Set<AbortController>();
   /** Called in each new state. */
   readonly #watching = new Set<() => void>();
   #settleEnded: (end: VmEnd) => void = () => {};
@@ -132,7 +134,8 @@ export class Vm implements VmService {
   }
 
   async stop({ force = false, timeoutMs = STOP_TIMEOUT_MS }: StopRequest = {}): Promise<void> {
-    const state = await this.#ask({ type: 'stop', force, over: stoppedByForce(this.name) });
+    const over = force && isLost(this.#state) ? lostByForce(this.name) : stoppedByForce(this.name);
+    const state = await this.#ask({ type: 'stop', force, over });
     if (force || (state.type === 'ended' && state.end.reason === 'stopped')) return;
     if (state.type === 'ending') return this.#awaitEnd(state, timeoutMs);
     await shutDown({ name: this.name, ended: this.ended, timeoutMs, press: () => this.#pressPowerButton() });
@@ -142,13 +145,21 @@ export class Vm implements VmService {
     return new Promise((answer, reject) => {
       const { host, port, plain, key, tls, trace, ...given } = request;
       const security = settleSecurity({ plain, key, tls }, host);
-      const order = { host, port, security, options: checkMigrateOptions(given), trace, onProgress, answer };
-      this.#ask({ type: 'migrate', order }).catch(reject);
+      const options = checkMigrateOptions(given);
+      const order = { host, port, security, options, trace, onProgress, answer };
+      const waiting = new AbortController();
+      this.#waitingToLeave.add(waiting);
+      this.#ask({ type: 'migrate', order, wait: options.wait }, waiting.signal)
+        .finally(() => this.#waitingToLeave.delete(waiting))
+        .catch(reject);
     });
   }
 
   async cancelMigration(): Promise<void> {
-    const request = { type: 'cancel', why: 'it was cancelled' } as const;
+    // Of those that wait for the rest of the VM none has begun.
+    for (const waiting of this.#waitingToLeave) waiting.abort(new PostcopyError('MIGRATION_FAILED', CANCELLED));
+    if (this.#waitingToLeave.size > 0) return this.#wake();
+    const request = { type: 'cancel', why: CANCELLED } as const;
     await this.#ask(request);
     while (this.#state.type === 'leaving') await this.#changed();
     // COMMIT may have been on its way out; behind it nothing ends the migration.
@@ -170,9 +181,14 @@ export class Vm implements VmService {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Resolves to the state in which it was granted; throws what speaks against it. */
-  async #ask(request: Request<Holdings>): Promise<State> {
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Resolves to the state in which it was granted; throws what speaks against it, or `unwanted` was aborted with. */
+  async #ask(request: Request<Holdings>, unwanted?: AbortSignal): Promise<State> {
     for (;;) {
+      unwanted?.throwIfAborted();
       const answer = ask(this.#state, request);
       if (answer.type === 'refused') throw refusalError(this.name, this.#state, request.type, answer.refusal);
       if (answer.type === 'later') {
@@ -216,7 +232,7 @@ export class Vm implements VmService {
     for (const what of toldOf(this.name, before, event, next.state)) this.events.publish(what);
     if (before !== next.state) {
       for (const watch of this.#watching) watch();
-      for (const resolve of this.#waiting.splice(0)) resolve();
+      this.#wake();
     }
     await Promise.all(work);
   }
@@ -396,6 +412,7 @@ export class Vm implements VmService {
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options, paused),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
+      dryRun: options.dryRun,
       trace,
       output: new MovingOutput(this.consoles),
       host,
@@ -431,6 +448,7 @@ export class Vm implements VmService {
     const reason = error?.message ?? 'no reason given';
     if (status === 'failed') return { status, peer, reason: { text: reason, facts: error?.facts ?? [] } };
     if (status === 'link-lost') return { status, peer, reason, inDoubt };
+    if (status === 'dry-run') return { status: 'tried', peer };
     return { status, peer, end: { reason: 'migrated', message: `${this.name} has moved to ${peer}` } };
   }
 

@@ -46,6 +46,28 @@ export interface MigrationProgress {
   /** Demand requests received and not answered yet. */
   faultsWaiting: number;
   elapsedMs: number;
+  /** As its page channels showed it when they were tried: the shortest round trip, and the sum of their rates, at least. */
+  link?: { roundTripUs: number; bytesPerSecond: number } | undefined;
+}
+
+/** What a page channel showed of its way when it was tried, before the guest stopped. */
+export interface ChannelTrial {
+  kind: 'urgent' | 'bulk';
+  /** Of a bulk channel; 0 for the urgent one. */
+  index: number;
+  /** Microseconds, the shortest. */
+  roundTripUs: number;
+  /** At least: a connection that is new has not reached its rate. */
+  bytesPerSecond: number;
+  /** As TCP has it, for the way from the source; not of a channel that goes through TLS. */
+  segmentBytes?: number | undefined;
+  mtu?: number | undefined;
+}
+
+/** Something that was compared or measured before a VM moves, and what came of it, for people. */
+export interface Finding {
+  what: string;
+  result: string;
 }
 
 export type Happening = Told & {

@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { useCleanRoom } from '../support/clean-room.js';
 import {
-  destinationGaveUp,
+  destinationWaitsOn,
   failsBeforeCommit,
   movesAllTheSame,
   movesAndIsWhole,
@@ -25,7 +25,7 @@ test('the link breaks before COMMIT: the guest goes on at the source, and moves 
   const source = await startSource({ memory: '64M', cpus: 2 });
   const link = await openLink();
   await failsBeforeCommit(source, link, ['cut', 'before', 'state']);
-  await destinationGaveUp(link, 'cut before state');
+  await destinationWaitsOn(link, 'cut before state');
   await link.proxy.close();
   await movesAndIsWhole(source, await startDestination());
 });

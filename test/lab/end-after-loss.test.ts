@@ -19,6 +19,7 @@ const END_LIMIT_S = 60;
  */
 const MOVING_MS = 6000;
 const UNANSWERED_MS = 60_000;
+const EXIT_LINK_LOST = 13;
 
 let lab: Lab;
 let made = 0;
@@ -96,7 +97,8 @@ test('SIGKILL ends it', async () => {
 for (let attempt = 1; attempt <= TRIES; attempt++) {
   test(`stop --force ends it (${attempt})`, async () => {
     const { vm, pid } = await loseTheSource();
-    await lab.host(2).run(`postcopy stop ${vm.name} --force`);
+    const stopped = await lab.host(2).exec(`postcopy stop ${vm.name} --force`);
+    expect(stopped.code, stopped.stderr).toBe(EXIT_LINK_LOST);
     await expectGone(pid);
   });
 }

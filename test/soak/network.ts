@@ -119,7 +119,9 @@ export class FaultyNetwork implements Traffic {
   #due({ connection, to, bytes, isPreamble, message }: Passage): Fault | undefined {
     const moment = this.#waiting[0]?.moment;
     if (moment === undefined) return undefined;
-    const isPushed = !isPreamble && connection.channel === 'bulk' && to === 'destination';
+    // Before COMMIT the channels are only tried.
+    const isOnBulk = !isPreamble && connection.channel === 'bulk' && to === 'destination';
+    const isPushed = isOnBulk && this.passed.sent.has('commit');
     if (isPushed) this.#pushed += bytes.length;
     const isReconnect =
       isPreamble && to === 'destination' && connection.channel === 'control' && connection.generation > 0;
@@ -205,7 +207,8 @@ export class FaultyNetwork implements Traffic {
     const { connection, to, message, bytes, isPreamble } = passage;
     if (message === 'running') this.passed.toldRuns = true;
     if (message === 'standing' && standingOf(bytes) !== 'never-ran') this.passed.toldRuns = true;
-    const isPage = connection.channel === 'bulk' && to === 'destination' && !isPreamble;
+    const isOnBulk = connection.channel === 'bulk' && to === 'destination' && !isPreamble;
+    const isPage = isOnBulk && this.passed.sent.has('commit');
     if (message === 'pushing' || isPage) this.passed.toldKnown = true;
     this.#note(passage, 'arrives');
   }

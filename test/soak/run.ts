@@ -20,6 +20,7 @@ const NOTICES_MS = 20_000;
 /** A guest that is halted stands still for that long. */
 const STANDS_STILL_MS = 500;
 const EXIT_FAILED = 12;
+const EXIT_LINK_LOST = 13;
 const RAN_THERE = 'runs here';
 
 export interface Run {
@@ -187,7 +188,7 @@ class Trial {
     if (here === 'whole') return this.#moved();
     const outcome = passed.toldKnown ? 'runs short' : 'halted';
     if (outcome === 'halted') await this.#standsStill();
-    await this.#ends.stop('destination', [0]);
+    await this.#ends.stop('destination', [EXIT_LINK_LOST]);
     return outcome;
   }
 
@@ -243,7 +244,7 @@ class Trial {
     if (this.#network!.passed.toldRuns) {
       const refused = await this.#takeBack();
       if (refused === undefined) throw new Error('a guest that has run at the destination was taken back');
-      await this.#ends.stop('source', [0]);
+      await this.#ends.stop('source', [EXIT_LINK_LOST]);
       return 'lost';
     }
     const deadline = performance.now() + LIMIT_MS;

@@ -27,6 +27,9 @@ export class CuttingProxy implements Traffic {
   #pushing: { channels: number; all: Promise<void> } | undefined;
   #allPush: () => void = () => {};
   #silent = false;
+  #largest = Infinity;
+  /** COMMIT has come: what bulk channels carry from then on are pages; before, they are tried. */
+  #committed = false;
   #urgent: Connection | undefined;
   #sprung = false;
 
@@ -89,6 +92,12 @@ export class CuttingProxy implements Traffic {
     this.#silent = true;
   }
 
+  /** Of what page channels carry, nothing larger passes, nor what is behind it; and no connection breaks. */
+  swallow(largest: number): this {
+    this.#largest = largest;
+    return this;
+  }
+
   /** After silence(): what was connected breaks, and what connects from now on is heard. */
   speak(): void {
     this.#silent = false;
@@ -106,6 +115,8 @@ export class CuttingProxy implements Traffic {
     const goOn = () => this.#forward(forward);
     if (passage.isPreamble) return goOn();
     if (message !== undefined) return this.#message(passage, message, goOn);
+    if (passage.bytes.length > this.#largest) await this.#closed;
+    if (!this.#committed) return goOn();
     if (connection.channel === 'bulk' && to === 'destination') await this.#meet(connection);
     return this.#push(passage, goOn);
   }
@@ -120,6 +131,7 @@ export class CuttingProxy implements Traffic {
   }
 
   async #message({ bytes }: Passage, message: MessageType, forward: () => Promise<void>): Promise<void> {
+    this.#committed ||= message === 'commit';
     const trap = this.#trap;
     if (trap?.message !== message) return forward();
     this.#trap = undefined;

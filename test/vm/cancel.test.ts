@@ -1,9 +1,11 @@
 /** Migrations that somebody calls off, in each phase. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { Deferred } from '../../src/basics/deferred.js';
+import type { MessageType } from '../../src/migrate/wire/message.js';
 import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
-import { complaints, postcopy } from '../support/postcopy.js';
+import { complaints, postcopy, startPostcopy, type CommandEnd, type RunningCommand } from '../support/postcopy.js';
 
 useCleanRoom();
 
@@ -78,4 +80,75 @@ test('where there is none: refused', async () => {
   const end = await run(source, ['cancel', 'vm']);
   expect(end.code).toBe(EXIT_WRONG_STATE);
   expect(complaints(end)).toEqual(['postcopy: vm is not migrating']);
+});
+
+describe('Ctrl-C of the command', () => {
+  const EXIT_SIGINT = 130;
+  const CANCELLING = 'cancelling the migration of vm';
+
+  /** As the message is about to pass, which waits for the command's end; what that was. */
+  async function interruptedAt(
+    message: MessageType,
+    source: LoadedVm,
+    proxy: CuttingProxy,
+    interrupt: (command: RunningCommand) => unknown = (command) => command.kill('SIGINT'),
+  ): Promise<CommandEnd> {
+    const { host, port } = proxy.address;
+    const { runtimeDirectory } = source.vm;
+    const started = new Deferred<RunningCommand>();
+    proxy.onMessage(message, 'before', async () => {
+      const command = await started.promise;
+      await interrupt(command);
+      await command.ended;
+    });
+    const command = startPostcopy(['migrate', 'vm', `${host}:${port}`], { runtimeDirectory });
+    started.resolve(command);
+    return command.ended;
+  }
+
+  test('before the hand-over cancels the migration, in each phase, and says so', async () => {
+    const source = await startSource({ memory: '64M', fillMib: 4 });
+    const destination = await startDestination();
+    for (const message of ['hello', 'accept', 'ram'] as const) {
+      await destination.vm.reach('waiting');
+      const proxy = await CuttingProxy.open(destination.address);
+      const end = await interruptedAt(message, source, proxy);
+      expect(end.code, end.stderr).toBe(EXIT_SIGINT);
+      expect(complaints(end), message).toEqual([
+        expect.stringContaining(CANCELLING),
+        'postcopy: the migration failed, vm runs on here: it was cancelled',
+      ]);
+      await proxy.close();
+    }
+    await goesOn(source);
+  });
+
+  test('after it says that it is too late, and where to look; the VM arrives', async () => {
+    const [source, destination] = await Promise.all([startSource({ memory: '64M' }), startDestination()]);
+    const end = await interruptedAt('running', source, await CuttingProxy.open(destination.address));
+    expect(end.code, end.stderr).toBe(EXIT_SIGINT);
+    expect(complaints(end)).toEqual([
+      expect.stringContaining(CANCELLING),
+      expect.stringMatching(/too late to cancel: vm has been handed over, .*`postcopy status vm` shows how far it is/),
+    ]);
+    expect((await source.vm.ended).code).toBe(0);
+    expect(await verifyWhole(await destination.vm.guest())).toBeGreaterThan(0);
+  });
+
+  test('again leaves at once, and claims nothing', async () => {
+    const [source, destination] = await Promise.all([startSource({ memory: '64M', fillMib: 4 }), startDestination()]);
+    const proxy = await CuttingProxy.open(destination.address);
+    const end = await interruptedAt('hello', source, proxy, async (command) => {
+      source.vm.kill('SIGSTOP');
+      command.kill('SIGINT');
+      await command.says(CANCELLING);
+      command.kill('SIGINT');
+    });
+    source.vm.kill('SIGCONT');
+    expect(end.code, end.stderr).toBe(EXIT_SIGINT);
+    expect(complaints(end).at(-1)).toMatch(
+      /left: whether the migration could still be cancelled, `postcopy status vm`/,
+    );
+    await source.vm.reach('running');
+  });
 });

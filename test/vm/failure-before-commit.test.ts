@@ -5,7 +5,7 @@ import { useCleanRoom } from '../support/clean-room.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import {
   destinationEndsWhenAsked,
-  destinationGaveUp,
+  destinationWaitsOn,
   failsBeforeCommit,
   mayWait,
   migrate,
@@ -21,7 +21,7 @@ import { startDestination, startSource, verifyWhole } from '../support/guest-vms
 useCleanRoom();
 
 function goneByThen(link: Link, how: [Failure, 'before' | 'after', MessageType]): Promise<void> {
-  return (mayWait(...how) ? destinationEndsWhenAsked : destinationGaveUp)(link, how.join(' '));
+  return (mayWait(...how) ? destinationEndsWhenAsked : destinationWaitsOn)(link, how.join(' '));
 }
 
 describe('the link breaks, the destination dies or bytes are corrupt before COMMIT', () => {
@@ -126,7 +126,7 @@ test('the urgent channel alone breaks before COMMIT: no guest runs on pages that
   expect(end.code, end.stderr).toBe(EXIT_FAILED);
   expect((await source.vm.client.status()).state).toBe('running');
   expect(await verifyWhole(source.guest)).toBeGreaterThan(0);
-  await destinationGaveUp(link, 'urgent channel reset');
+  await destinationWaitsOn(link, 'urgent channel reset');
 });
 
 test('the source is killed before COMMIT: the destination never runs the guest', async () => {

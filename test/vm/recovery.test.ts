@@ -1,10 +1,11 @@
 /** A link that breaks behind COMMIT and comes back: nothing is lost, nothing runs twice. */
 import { describe, expect, test } from 'vitest';
 import { useCleanRoom } from '../support/clean-room.js';
-import { migrate, movesAllTheSame, openLink, springOf, stops } from '../support/failing-link.js';
+import { migrate, movesAllTheSame, openLink, springOf } from '../support/failing-link.js';
 import { answers, startDestination, startSource, verifyWhole, work, type LoadedVm } from '../support/guest-vms.js';
 import { complaints, postcopy } from '../support/postcopy.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
+import type { SpawnedVm } from '../../src/trial/spawned-vm.js';
 
 useCleanRoom();
 
@@ -14,6 +15,7 @@ const PUSHED = 1 << 20;
 const OUTAGE_MS = 14_000;
 const EXIT_FAILED = 12;
 const EXIT_WRONG_STATE = 11;
+const EXIT_LINK_LOST = 13;
 const ANSWER_MS = 20_000;
 
 function source(): Promise<LoadedVm> {
@@ -152,8 +154,10 @@ describe('an end dies behind COMMIT', () => {
     const over = migrate(from, link.proxy.address);
     await from.vm.reach('interrupted');
     expect(await answers(from.vm, 300)).toBe(false);
-    await from.vm.client.stop({ force: true });
-    expect((await over).code).not.toBe(0);
+    await isLost(from.vm, /^postcopy: vm is ended here, and lost, unless 127.*: start it again from its disks$/m);
+    const end = await over;
+    expect(end.code, end.stderr).toBe(EXIT_LINK_LOST);
+    expect(end.stderr).toMatch(/vm is lost, start it again from its disks, unless it runs whole at the destination/);
     await link.proxy.close();
   });
 
@@ -166,7 +170,7 @@ describe('an end dies behind COMMIT', () => {
     await expect
       .poll(async () => (await link.destination.vm.client.status()).interruption, { timeout: ANSWER_MS })
       .toMatchObject({ pagesMissing: expect.any(Number) });
-    await stops(link.destination.vm);
+    await isLost(link.destination.vm, /^postcopy: vm is ended here, and lost: start it again from its disks$/m);
     await link.proxy.close();
   });
 
@@ -184,3 +188,11 @@ describe('an end dies behind COMMIT', () => {
     await link.proxy.close();
   });
 });
+
+/** As whoever ends it by force is told, and whoever watches its process. */
+async function isLost(vm: SpawnedVm, says: RegExp): Promise<void> {
+  const stopped = await postcopy(['stop', 'vm', '--force'], { runtimeDirectory: vm.runtimeDirectory });
+  expect(stopped.code, stopped.stderr).toBe(EXIT_LINK_LOST);
+  expect(stopped.stderr).toMatch(says);
+  expect((await vm.ended).code).toBe(EXIT_LINK_LOST);
+}

@@ -24,6 +24,11 @@ async function handedOver(heldMs: number) {
 
 test('the source, from which pages are still pulled: the guest arrives whole', async () => {
   const { source, to, proxy, migration } = await handedOver(PUSH_HELD_MS);
+  // Each end says what hangs on the other.
+  const { arrival } = await to.vm.client.status();
+  expect(arrival).toMatchObject({ pagesMissing: expect.any(Number), bytesPerSecond: expect.any(Number) });
+  expect(arrival?.bytesMissing).toBe(4096 * (arrival?.pagesMissing ?? NaN));
+  expect((await source.vm.client.status()).migration?.pagesLeft).toBeGreaterThan(0);
   for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) {
     source.vm.kill(signal);
     await delay(100); // two of a kind at one time are one

@@ -97,6 +97,8 @@ describe('a destination', () => {
     const others = FakeChannel.open(destination.address, 7);
     expect(await greet(others, 'control', randomBytes(16))).toBe('busy');
     control.send('abort', { reason: 'it was only asked' });
+    await destination.vm.reach('waiting');
+    await destination.vm.client.stop({ force: true });
     expect((await destination.vm.ended).stderr).toContain('it was only asked');
   });
 
@@ -108,7 +110,7 @@ describe('a destination', () => {
     const { control, chosen } = await choiceOf({ ...hello, features: ['unheard-of', 'unheard-of'] }, destination);
     expect(chosen).toEqual([]);
     control.socket.destroy();
-    await destination.vm.ended;
+    await destination.vm.reach('waiting');
   });
 
   test('takes a VM whose source has a policy that it does not know', async () => {
@@ -116,7 +118,7 @@ describe('a destination', () => {
     const { control, chosen } = await choiceOf({ ...hello, prefetch: 'of-a-later-release' }, destination);
     expect(chosen).toEqual(FEATURES);
     control.socket.destroy();
-    await destination.vm.ended;
+    await destination.vm.reach('waiting');
   });
 });
 

@@ -11,6 +11,7 @@ import { bytesOfPages } from '../../memory/page-size.js';
 import { decodeRamMap, encodeRamMap } from '../../memory/ram-map.js';
 import { OomScore } from '../../host/oom-score.js';
 import { native, type Socket } from '../../native.js';
+import type { Finding } from '../../watch/events.js';
 import { STOPPED_LIMIT_MS, type Machine } from '../../machine/machine.js';
 import type { ControlConnection } from '../link/control-connection.js';
 import * as destination from '../hand-over/destination.js';
@@ -24,10 +25,12 @@ import {
   ANSWER_TIMEOUT_MS,
   canRecover,
   HAND_OVER_TIMEOUT_MS,
+  PREPARING_TIMEOUT_MS,
   PROGRESS_INTERVAL_MS,
 } from '../wire/protocol.js';
 import { lowerGuest, lowerMainThread, raiseGuest } from '../../threads/priorities.js';
 import { objectionsTo } from './checks/check-hello.js';
+import { findingsOf } from './checks/findings.js';
 import { clocksMoment } from './clocks-moment.js';
 import type { WholeBlocks } from './huge-pages.js';
 import { loadState } from './load-state.js';
@@ -52,7 +55,7 @@ export type ReceiveOutcome =
   | { status: 'completed'; machine: Machine; hello: Hello; wholeBlocks: WholeBlocks; complete: Complete }
   /** The VM was refused; another may come. */
   | { status: 'refused'; reasons: string[] }
-  /** It broke before ACCEPT, when nothing was agreed: another may come. */
+  /** It broke before LOADED, so that the source cannot have handed it over: another may come. */
   | { status: 'not-begun'; reason: Error }
   /** Before COMMIT: the guest never ran here. */
   | { status: 'failed'; reason: Error }
@@ -74,7 +77,7 @@ const PARTS: PrepareParts = {
 const DEADLINES: Partial<Record<destination.DestinationPhase, number>> = {
   waiting: ANSWER_TIMEOUT_MS,
   checking: ANSWER_TIMEOUT_MS,
-  accepted: ANSWER_TIMEOUT_MS,
+  accepted: PREPARING_TIMEOUT_MS,
   loading: HAND_OVER_TIMEOUT_MS,
   loaded: HAND_OVER_TIMEOUT_MS,
 };
@@ -223,7 +226,7 @@ export class ReceiveVm {
       case 'check':
         return this.#check(action.hello, signal);
       case 'send-accept':
-        return void this.#control.send('accept', { features: chooseFeatures(action.arrival.hello.features) });
+        return void this.#accept(action.arrival);
       case 'send-refuse':
         this.#control.send('refuse', { reasons: action.reasons });
         this.#control.close();
@@ -279,6 +282,13 @@ export class ReceiveVm {
     };
     const prepared = await prepare(hello, this.#hooks, this.#parts, events, signal);
     return Array.isArray(prepared) ? { type: 'objections', reasons: prepared } : { type: 'checked', arrival: prepared };
+  }
+
+  #accept({ hello, machine }: Arrival): void {
+    const features = chooseFeatures(hello.features);
+    let findings: Finding[] = [];
+    harmlessly('telling what was compared', () => (findings = findingsOf(hello, machine)));
+    this.#control.send('accept', { features, findings });
   }
 
   /** A guest that does not run yet looks itself when it does. */
@@ -391,13 +401,16 @@ export class ReceiveVm {
 
   async #discard({ arrival, reason }: Extract<Action, { type: 'discard' }>, settled: Promise<void>): Promise<void> {
     const control = this.#control;
+    const begun = this.#loadedAt > 0;
     try {
       // A source that the news reaches says so, and need not come again.
-      void this.told.then(() => control.close());
+      if (begun) void this.told.then(() => control.close());
       await settled; // state may just be loaded into the machine
       await letGo(arrival.machine, arrival.channels);
     } finally {
-      this.#end({ status: 'failed', reason });
+      this.#end({ status: begun ? 'failed' : 'not-begun', reason });
+      // Whoever sees the connection closed can come with a VM.
+      if (!begun) setImmediate(() => control.close());
     }
   }
 

@@ -6,12 +6,13 @@
  *   ready -> writing-back -> connecting -> greeting -> preparing -> stopping -> loading -> committed -> draining -> done
  *       \__________\_____________\____________\____________\___________\__________/         |   ______/ |
  *                                             |                                          v  v        |
+ *                         tried <- preparing |
  *                                           failed <------------------------------- interrupted   lost
  *                                                      the destination never ran it      |  ^
  *                                                                                        v  |
  *                                                                                      rejoining -> draining
  *
- * writing-back: the guest runs, and what it has written goes to its disks, so that little is left when it stands still.
+ * tried: of a dry run, which ends where the guest would be stopped. writing-back: the guest runs, and what it has written goes to its disks, so that little is left when it stands still.
  * interrupted: a connection broke behind COMMIT. Everything that the destination has not acknowledged is kept, and the ends
  * look for each other; once they meet, the destination says what it is (STANDING), which decides. rejoining: it runs the
  * guest, and what it lacks goes on its way again. failed: nothing was handed over, or the destination never ran the guest
@@ -38,7 +39,7 @@ export type SourceState<Control, Capture> =
   /** ranThere: the destination has said that the guest runs there. */
   | { phase: 'interrupted'; ranThere: boolean; broke: Error }
   | { phase: 'rejoining' | 'draining'; control: Control; generation: number }
-  | { phase: 'done' | 'failed' | 'lost' };
+  | { phase: 'tried' | 'done' | 'failed' | 'lost' };
 
 export type SourcePhase = SourceState<unknown, unknown>['phase'];
 
@@ -51,6 +52,8 @@ export type SourceEvent<Control, Capture> = { generation?: number } & (
   | { type: 'refuse'; body: Body<'refuse'> }
   /** offered: [first page, pages] pairs that the destination has been told of. */
   | { type: 'channels-open'; offered: Uint32Array }
+  /** Of a dry run, in place of 'channels-open': nothing stands against the VM's move. */
+  | { type: 'tried'; reason: Error }
   | { type: 'captured'; capture: Capture }
   | { type: 'loaded'; body: Body<'loaded'> }
   | { type: 'running'; body: Body<'running'> }
@@ -101,13 +104,16 @@ export type SourceAction<Control, Capture> =
   | { type: 'hang-up'; control: Control }
   /** complete: undefined if the link broke before it came, when every page was acknowledged. */
   | { type: 'finish'; complete: Complete | undefined }
+  /** Waits until the destination is as it was, though not for ever. */
+  | { type: 'await-release'; control: Control }
+  | { type: 'finish-dry-run' }
   | { type: 'fail'; reason: Error }
   /** ranThere: the destination has said that the guest runs there, or ran. */
   | { type: 'lose'; reason: Error; ranThere: boolean };
 
 export type SourceStep<Control, Capture> = Step<SourceState<Control, Capture>, SourceAction<Control, Capture>>;
 
-const ENDED: ReadonlySet<SourcePhase> = new Set(['done', 'failed', 'lost']);
+const ENDED: ReadonlySet<SourcePhase> = new Set(['tried', 'done', 'failed', 'lost']);
 
 export function isEnd(phase: SourcePhase): boolean {
   return ENDED.has(phase);
@@ -177,6 +183,7 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
     const { offered } = event;
     return step({ phase: 'stopping', control: state.control }, { type: 'stop-and-capture', offered });
   }
+  if (state.phase === 'preparing' && event.type === 'tried') return tried(state.control, event.reason);
   if (state.phase === 'stopping' && event.type === 'captured') {
     const { control } = state;
     const { capture } = event;
@@ -267,6 +274,16 @@ function done<C, K>(control: C, complete: Complete | undefined): SourceStep<C, K
   );
 }
 
+function tried<C, K>(control: C, reason: Error): SourceStep<C, K> {
+  return step(
+    { phase: 'tried' },
+    { type: 'send-abort', control, reason },
+    { type: 'await-release', control },
+    { type: 'hang-up', control },
+    { type: 'finish-dry-run' },
+  );
+}
+
 function givenBack<C, K>(control: C, reason: Error): SourceStep<C, K> {
   return step(
     { phase: 'failed' },
@@ -300,6 +317,7 @@ function fail<C, K>(state: SourceState<C, K>, reason: Error, facts: SourceFacts,
       if (facts.recovers) return interrupted(state.control, reason, true);
       return lose(state.control, reason, true);
     case 'interrupted':
+    case 'tried':
     case 'done':
     case 'failed':
     case 'lost':

@@ -1,8 +1,10 @@
 /** What the source knows of a migration in figures: progress while it runs, the summary at its end. */
 import type { MachineName } from '../../configure/machine-setting.js';
-import type { MigrationPhase, MigrationProgress, MigrationSummary } from './summary.js';
+import type { ChannelTrial, Finding, MigrationPhase, MigrationProgress, MigrationSummary } from './summary.js';
 import { describeError, factsOf, PostcopyError } from '../../errors.js';
 import { bytesOfPages } from '../../memory/page-size.js';
+import { formatSize } from '../../basics/size.js';
+import { linkText } from './link-text.js';
 import { harmlessly } from '../../basics/harmless.js';
 import { native } from '../../native.js';
 import { MemoryMeter } from './memory-meter.js';
@@ -26,7 +28,10 @@ export interface SendMetricsOptions {
 
 /** How a migration ended; complete: what the destination said at the end, if it could. */
 export type Ending =
-  { status: 'completed'; complete: Complete | undefined } | { status: 'failed' | 'link-lost'; reason: Error };
+  | { status: 'completed'; complete: Complete | undefined }
+  /** Nothing stands against the move. */
+  | { status: 'dry-run' }
+  | { status: 'failed' | 'link-lost'; reason: Error };
 
 export class SendMetrics {
   readonly #machine: MachineName;
@@ -38,6 +43,8 @@ export class SendMetrics {
   readonly #sampler: NodeJS.Timeout;
   #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
   #dataPages = 0;
+  #trials: readonly ChannelTrial[] = [];
+  #compared: readonly Finding[] = [];
 
   #inFlightPages = 0;
   #control: { readonly bytesSent: number } = { bytesSent: 0 };
@@ -79,6 +86,27 @@ export class SendMetrics {
     this.#meter ??= new MemoryMeter(() => bytesOfPages(this.#dataPages - this.#released()));
   }
 
+  /** What the page channels showed when they were tried; none if they were not. */
+  tried(trials: readonly ChannelTrial[]): void {
+    this.#trials = trials;
+  }
+
+  /** What the destination has compared. */
+  compared(findings: readonly Finding[]): void {
+    this.#compared = findings;
+  }
+
+  #findings(): Finding[] {
+    const { length } = this.#trials;
+    const link = `${length} connections carried frames of all sizes, both ways: ${linkText(linkOf(this.#trials))}`;
+    const toMove = `${this.#dataPages} of ${this.#totalPages} pages of RAM hold data (${formatSize(bytesOfPages(this.#dataPages))})`;
+    return [
+      ...this.#compared,
+      ...(length === 0 ? [] : [{ what: 'page channels', result: link }]),
+      { what: 'to be moved', result: toMove },
+    ];
+  }
+
   downtime(laps: DowntimeLaps): void {
     this.#downtime = laps;
   }
@@ -113,6 +141,7 @@ export class SendMetrics {
       bytesPerSecond: Math.round(rate),
       faultsWaiting: this.#destination.faultsWaiting,
       elapsedMs: (now - this.#startedAt) / 1000,
+      ...(this.#trials.length === 0 ? {} : { link: linkOf(this.#trials) }),
     };
   }
 
@@ -127,10 +156,12 @@ export class SendMetrics {
       status: ending.status,
       mode: 'post-copy',
       machine: this.#machine,
-      ...(ending.status === 'completed' ? {} : { error: errorOf(ending.status, ending.reason) }),
+      ...('reason' in ending ? { error: errorOf(ending.status, ending.reason) } : {}),
+      ...(ending.status === 'dry-run' ? { findings: this.#findings() } : {}),
       totalMs: ((this.#endedAt ?? native.monotonicMicros()) - this.#startedAt) / 1000,
       downtimeMs: this.#downtime.totalMs,
       downtimeParts: this.#downtime.milliseconds,
+      ...(this.#trials.length === 0 ? {} : { channels: [...this.#trials] }),
       wireBytes: this.#wireBytes(),
       pages: {
         total: this.#totalPages,
@@ -163,6 +194,14 @@ export class SendMetrics {
   #wireBytes(): number {
     return this.#channels.sum('bytes') + this.#bytesOfBefore + this.#control.bytesSent;
   }
+}
+
+function linkOf(trials: readonly ChannelTrial[]): NonNullable<MigrationProgress['link']> {
+  return {
+    roundTripUs: Math.min(...trials.map(({ roundTripUs }) => roundTripUs)),
+    // One after the other they would show more than the link has.
+    bytesPerSecond: trials.filter(({ kind }) => kind === 'bulk').reduce((sum, it) => sum + it.bytesPerSecond, 0),
+  };
 }
 
 function errorOf(status: MigrationSummary['status'], reason: Error): NonNullable<MigrationSummary['error']> {

@@ -1,16 +1,17 @@
 /** What the source tells of a migration: its progress while it runs (watch/events.ts), its summary at the end. */
 import type { Fact } from '../../errors.js';
 import type { MachineName } from '../../configure/machine-setting.js';
+import type { ChannelTrial, Finding } from '../../watch/events.js';
 import type { DowntimeParts } from './downtime.js';
 
-export type { MigrationPhase, MigrationProgress } from '../../watch/events.js';
+export type { ChannelTrial, Finding, MigrationPhase, MigrationProgress } from '../../watch/events.js';
 
 /** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
 export interface MigrationSummary {
-  status: 'completed' | 'failed' | 'link-lost';
+  status: 'completed' | 'failed' | 'link-lost' | 'dry-run';
   mode: 'post-copy';
   machine: MachineName;
-  /** Set unless completed. */
+  /** Set if it failed, or the link was lost. */
   error?: { code: string; message: string; facts?: readonly Fact[] | undefined };
   /**
    * Set if the link was lost before the destination said that the guest runs there, or asked for a page: only the
@@ -23,6 +24,10 @@ export interface MigrationSummary {
   downtimeMs: number;
   /** Where the downtime went (migrate/report/downtime.ts). */
   downtimeParts: DowntimeParts;
+  /** Of a dry run: what was compared and measured. */
+  findings?: Finding[] | undefined;
+  /** Page channels as they were tried; none with a destination of an older release, or if it did not come to that. */
+  channels?: ChannelTrial[] | undefined;
   /** Bytes handed to the sockets by the source, all channels, headers included. */
   wireBytes: number;
   /**

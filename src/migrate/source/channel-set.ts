@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { GoSignal } from '../../threads/go-signal.js';
+import type { ChannelTrial } from '../../watch/events.js';
 import type { PageWorker } from '../../threads/page-worker.js';
 import { allOpen } from '../link/all-open.js';
 import type { MigrationAddress } from '../link/open-channel.js';
@@ -18,13 +19,16 @@ export interface PageChannel extends PlannedChannel {
   socket?: Socket | undefined;
 }
 
+/** What its channels showed when they were tried. */
+export type Trials = readonly ChannelTrial[];
+
 interface ChannelWorker {
   worker: PageWorker<SourceJob>;
   channels: PageChannel[];
 }
 
 /** What all sets of a migration share. */
-export type SharedJob = Omit<SourceJob, 'channels' | 'signal' | 'wakeFd'>;
+export type SharedJob = Omit<SourceJob, 'channels' | 'tries' | 'signal' | 'wakeFd'>;
 
 export class ChannelSet {
   readonly channels: PageChannel[];
@@ -49,10 +53,13 @@ export class ChannelSet {
     for (const starting of this.#starting) starting.catch(() => {}); // told by open()
   }
 
-  /** Connects all channels. Throws when the destination does not take one. */
-  async open(address: MigrationAddress): Promise<void> {
+  /**
+   * Connects all channels, and tries them if `tries`: resolves to what they showed. Throws when the destination does not
+   * take one, or one does not carry what it has to.
+   */
+  async open(address: MigrationAddress, tries: boolean): Promise<Trials> {
     const workers = await Promise.all(this.#starting);
-    await Promise.all(workers.map((worker) => this.#open(worker, address)));
+    return (await Promise.all(workers.map((worker) => this.#open(worker, address, tries)))).flat();
   }
 
   async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
@@ -61,20 +68,22 @@ export class ChannelSet {
     return started;
   }
 
-  async #open({ worker, channels }: ChannelWorker, address: MigrationAddress): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
+  async #open({ worker, channels }: ChannelWorker, address: MigrationAddress, tries: boolean): Promise<Trials> {
+    return new Promise<Trials>((resolve, reject) => {
       let opened = 0;
       worker.on('channel-open', ({ socketHandle }) => {
         const channel = channels[opened++];
         if (channel !== undefined) channel.socket = new native.Socket(null, socketHandle);
-        if (opened === channels.length) resolve();
+        if (opened === channels.length && !tries) resolve([]);
       });
+      worker.on('channels-tried', ({ trials }) => resolve(trials));
       worker.onFailed((reason) => {
         reject(reason);
         this.failed(reason);
       });
       worker.run({
         ...this.job,
+        tries,
         channels: channels.map(({ kind, index, counters }) => ({
           address: { ...address, channel: kind, index },
           counters: counters.buffer,

@@ -6,6 +6,8 @@ import type { ChannelAddress } from '../link/open-channel.js';
 export interface SourceJob {
   /** The most urgent one first. */
   channels: SourceChannelJob[];
+  /** They are tried once they are open (channel-trial.ts). */
+  tries: boolean;
   memoryHandle: number;
   pages: number;
   /** SourcePages. */

@@ -13,7 +13,7 @@ import { WorkerCode } from '../../threads/worker-code.js';
 import type { MigrationAddress } from '../link/open-channel.js';
 import { SpareWorkers } from '../link/spare-workers.js';
 import type { PlannedChannel } from '../link/worker-plan.js';
-import { ChannelSet, type PageChannel } from './channel-set.js';
+import { ChannelSet, type PageChannel, type Trials } from './channel-set.js';
 import type { SourceJob } from './job.js';
 import { BlockRelease } from './release.js';
 
@@ -70,9 +70,9 @@ export class SourcePageChannels {
     return set;
   }
 
-  /** Connects all channels. Throws when the destination does not take one. */
-  async open(address: MigrationAddress): Promise<void> {
-    await this.#set.open(address);
+  /** As ChannelSet.open(). */
+  async open(address: MigrationAddress, tries: boolean): Promise<Trials> {
+    return this.#set.open(address, tries);
   }
 
   /** As far as the kernel knows. */
@@ -121,7 +121,7 @@ export class SourcePageChannels {
     const workers = await this.#spares.take();
     const ready = workers.map((worker) => Promise.resolve(worker));
     this.#set = this.#newSet(address.generation, ready);
-    await this.#set.open(address);
+    await this.#set.open(address, false);
   }
 
   /** After rejoin(): what is lacking is pushed again. */

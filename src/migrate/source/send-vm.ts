@@ -26,14 +26,18 @@ import {
   ALONE_AT_MOST_MS,
   ANSWER_TIMEOUT_MS,
   canRecover,
+  CHANNEL_TRIAL,
   fieldsBeyond,
   HAND_OVER_TIMEOUT_MS,
+  PREPARING_TIMEOUT_MS,
   RECENT_OUTPUT,
+  waitsOn,
   type ProtocolVersion,
 } from '../wire/protocol.js';
 import { lowerMainThread, raiseMainThread } from '../../threads/priorities.js';
 import { Dialer } from '../link/dialer.js';
 import { connectControl } from '../link/connect-control.js';
+import { eventOf, released } from './destination-says.js';
 import { RequestTrace } from './request-trace.js';
 import { Reunion, type Control, type Interruption } from './reunion.js';
 import type { PageWorker } from '../../threads/page-worker.js';
@@ -56,6 +60,8 @@ export interface SendOptions {
   security: Security;
   /** A page worker started before; this migration's from now on. */
   pageWorker: Promise<PageWorker<SourceJob>>;
+  /** It ends where the guest would be stopped. */
+  dryRun: boolean;
   /** What the guest's consoles have shown lately. */
   output: Pick<MovingOutput, 'take'>;
   onProgress(progress: MigrationProgress): void;
@@ -117,7 +123,7 @@ const CATCH_UP_MS = 1000;
 /** Writing back, connecting and stopping have limits of their own, and what follows RUNNING ends by the link's watch. */
 const DEADLINES: Partial<Record<source.SourcePhase, number>> = {
   greeting: ANSWER_TIMEOUT_MS,
-  preparing: ANSWER_TIMEOUT_MS,
+  preparing: PREPARING_TIMEOUT_MS,
   rejoining: ANSWER_TIMEOUT_MS,
   loading: HAND_OVER_TIMEOUT_MS,
   committed: HAND_OVER_TIMEOUT_MS,
@@ -139,6 +145,7 @@ const SHOWN: Record<source.SourcePhase, MigrationPhase> = {
   draining: 'pulling',
   done: 'complete',
   failed: 'failed',
+  tried: 'complete',
   lost: 'link-lost',
 };
 
@@ -170,7 +177,8 @@ export class SendVm {
   #interruption: SendInterruption | undefined;
   /** Pages that the destination asked for while it loaded the state, and did not run the guest. */
   #askedBeforeCommit = 0;
-  #takesOutput = false;
+  /** Features that the destination has chosen. */
+  #chosen: readonly string[] = [];
 
   constructor(options: SendOptions, parts = PARTS) {
     this.#options = options;
@@ -299,6 +307,10 @@ export class SendVm {
         return void (await this.#resumeGuest());
       case 'hang-up':
         return void action.control.close();
+      case 'await-release':
+        return void (await released(action.control));
+      case 'finish-dry-run':
+        return void (await this.#end({ status: 'dry-run' }));
       case 'finish':
         return void (await this.#end({ status: 'completed', complete: action.complete }));
       case 'fail':
@@ -319,6 +331,7 @@ export class SendVm {
     this.#version = control.version;
     this.#listen(control, 0);
     if (hello.paused && fieldsBeyond(control.version, 'hello').includes('paused')) return failure(this.#wouldRun());
+    if (this.#options.dryRun && !waitsOn(control.version)) return failure(this.#wouldEnd());
     control.send('hello', hello);
     // While the destination builds its machine. What goes wrong is told when the channels are opened.
     this.#rehearsal = this.#parts.rehearse(this.#options.machine);
@@ -328,6 +341,11 @@ export class SendVm {
 
   #wouldRun(): PostcopyError {
     const text = `${this.#dialer.peer} is of an older release, which would run a VM that is paused: resume it first`;
+    return new PostcopyError('REFUSED', text);
+  }
+
+  #wouldEnd(): PostcopyError {
+    const text = `${this.#dialer.peer} is of an older release, whose "receive" ends when a VM does not come: it can only be tried by moving the VM`;
     return new PostcopyError('REFUSED', text);
   }
 
@@ -345,13 +363,14 @@ export class SendVm {
 
   #receive(message: Message, generation: number): void {
     if (message.type === 'progress') this.#metrics.destinationReports(message.body);
-    else if (message.type === 'accept') this.#drive.push(this.#accepted(message.body.features));
+    else if (message.type === 'accept') this.#drive.push(this.#accepted(message.body));
     else this.#drive.push({ ...eventOf(message), generation });
   }
 
-  #accepted(chosen: string[]): Event {
-    const problem = problemOfChoice(this.#options.hello.features, chosen);
-    this.#takesOutput = chosen.includes(RECENT_OUTPUT);
+  #accepted({ features, findings = [] }: Body<'accept'>): Event {
+    const problem = problemOfChoice(this.#options.hello.features, features);
+    this.#chosen = features;
+    this.#metrics.compared(findings);
     return problem === undefined ? { type: 'accept' } : failure(problem);
   }
 
@@ -361,10 +380,13 @@ export class SendVm {
     raiseMainThread();
     for (let i = 0; i < PINGS; i++) control.ping();
     const route = this.#dialer.routeTo(control.remote);
-    await this.#channels.open({ ...route, id: this.#id, version: control.version, generation: 0 });
+    const address = { ...route, id: this.#id, version: control.version, generation: 0 };
+    this.#metrics.tried(await this.#channels.open(address, this.#chosen.includes(CHANNEL_TRIAL)));
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
+    this.#metrics.found(pagesIn(offered));
+    if (this.#options.dryRun) return { type: 'tried', reason: ONLY_TRIED };
     this.#channels.offer(offered);
     this.#sendOutput(control);
     control.send('ram', { ramMap: encodeRamMap(offered) });
@@ -404,7 +426,7 @@ export class SendVm {
 
   /** Ahead of what the guest writes there. Of what it has written last, nothing is left on the way from its devices by now. */
   #sendOutput(control: Control): void {
-    const output = this.#takesOutput ? this.#options.output.take() : undefined;
+    const output = this.#chosen.includes(RECENT_OUTPUT) ? this.#options.output.take() : undefined;
     if (output !== undefined) control.send('output', output);
   }
 
@@ -495,6 +517,8 @@ export class SendVm {
 const LINK_GONE_BEFORE_COMMIT = new PostcopyError('LINK_LOST', 'the link was lost before COMMIT');
 const LINK_GONE = new PostcopyError('LINK_LOST', 'the link was lost');
 
+const ONLY_TRIED = new PostcopyError('MIGRATION_FAILED', 'it was only asked whether the VM could come (a dry run)');
+
 function failure(reason: Error): Event {
   return { type: 'failure', reason };
 }
@@ -506,26 +530,4 @@ function tooLate(phase: source.SourcePhase, limitMs: number): Error {
 /** A connection that came when the migration was over is nobody's. */
 function giveBack(event: Event): void {
   if (event.type === 'connected' || event.type === 'met') event.control.close();
-}
-
-function eventOf(message: Exclude<Message, { type: 'accept' }>): Event {
-  switch (message.type) {
-    case 'refuse':
-    case 'loaded':
-    case 'running':
-    case 'complete':
-      return message;
-    case 'abort':
-      return { type: 'abort', reason: new PostcopyError('MIGRATION_FAILED', gaveUp(message.body)) };
-    case 'lost':
-      return { type: 'lost', reason: new PostcopyError('LINK_LOST', gaveUp(message.body)) };
-    default:
-      return failure(
-        new PostcopyError('BAD_PEER', `the destination sent ${message.type}, which is the source's to send`),
-      );
-  }
-}
-
-function gaveUp({ reason }: Body<'abort'>): string {
-  return `the destination gave up: ${reason}`;
 }

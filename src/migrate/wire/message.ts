@@ -12,7 +12,7 @@ import { MSR_ENTRY_BYTES } from '../../machine/msrs.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
 import { migrateOptionsSchema } from '../options.js';
-import { FEATURES_MAX, FIRST_PAGES_MAX } from './protocol.js';
+import { FEATURES_MAX, FINDING_CHARACTERS_MAX, FINDINGS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 const bytesUpTo = (most: number) => bytes.refine(({ length }) => length <= most, `at most ${most} bytes`);
@@ -77,6 +77,12 @@ const hello = z.object({
   paused: z.boolean().default(false),
 });
 export type Hello = z.infer<typeof hello>;
+
+/** watch/events.ts. */
+const finding = z.object({
+  what: z.string().max(FINDING_CHARACTERS_MAX),
+  result: z.string().max(FINDING_CHARACTERS_MAX),
+});
 
 /** More than any part has. MSRs are 16 bytes each here, and far more when they are looked at. */
 const VCPU_PART_BYTES_MAX = 64 * 1024;
@@ -153,8 +159,8 @@ export type Standing = z.infer<typeof standing>;
 /** By type: number on the wire and body. */
 export const MESSAGES = {
   hello: { tag: 1, body: hello },
-  /** features: those that the destination has chosen among what HELLO offered. */
-  accept: { tag: 2, body: z.object({ features }) },
+  /** features: those that the destination has chosen among what HELLO offered. findings: what it has compared. */
+  accept: { tag: 2, body: z.object({ features, findings: z.array(finding).max(FINDINGS_MAX).optional() }) },
   refuse: { tag: 3, body: z.object({ reasons: z.array(z.string()).min(1).max(REASONS_MAX) }) },
   state: { tag: 4, body: state },
   /** afterMicros: from STATE's arrival to this. */

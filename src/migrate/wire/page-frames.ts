@@ -8,6 +8,9 @@
  *   ZERO      tag, first page, pages n, 0: these pages read zero                         source -> destination
  *   END       tag, 0, 0, 0: nothing more comes on this bulk channel                      source -> destination
  *   RECEIVED  tag, 0, pages received on this channel (64 bits)                           destination -> source
+ *   TRIAL     in the shape of PAGE on the urgent channel, of EXTENT on a bulk channel;   source -> destination
+ *             n may be 0 and is in the place of PAGE's page: n x 4096 bytes of no meaning
+ *   TRIED     tag, pages n of the TRIAL, 0, 0, then 4096 bytes of no meaning unless n=0   destination -> source
  */
 import { PAGE_SIZE } from '../../memory/page-size.js';
 
@@ -17,12 +20,20 @@ export const TAG_EXTENT = 0x54545850; // "PXTT"
 export const TAG_ZERO = 0x4f52455a; // "ZERO"
 export const TAG_END = 0x444e4550; // "PEND"
 export const TAG_RECEIVED = 0x56435250; // "PRCV"
+export const TAG_TRIAL = 0x49525450; // "PTRI"
+export const TAG_TRIED = 0x44525450; // "PTRD"
 
 export const REQUEST_HEADER_BYTES = 16;
 export const PAGE_HEADER_BYTES = 8;
 export const PAGE_FRAME_BYTES = PAGE_HEADER_BYTES + PAGE_SIZE;
 export const EXTENT_HEADER_BYTES = 16;
 export const RECEIVED_BYTES = 16;
+const TRIED_HEADER_BYTES = 16;
+
+/** Of a TRIED that answers a TRIAL of so many pages. */
+export function triedBytes(pages: number): number {
+  return TRIED_HEADER_BYTES + Math.min(pages, 1) * PAGE_SIZE;
+}
 
 /** A count up to 2^53 in two words. */
 export function putCount(words: Uint32Array, at: number, count: number): void {

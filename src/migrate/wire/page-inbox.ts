@@ -18,7 +18,10 @@ import {
   TAG_PAGE,
   TAG_RECEIVED,
   TAG_REQUEST,
+  TAG_TRIAL,
+  TAG_TRIED,
   TAG_ZERO,
+  triedBytes,
 } from './page-frames.js';
 import { EXTENT_PAGES_MAX, REQUEST_PAGES_MAX } from './protocol.js';
 
@@ -172,7 +175,7 @@ export class RequestInbox extends PageInbox {
   }
 }
 
-/** PAGE frames, at the destination. */
+/** PAGE and TRIAL frames, at the destination. */
 export class UrgentInbox extends PageInbox {
   /** Frames that are received at once at most. */
   static readonly FRAMES = 32;
@@ -185,6 +188,11 @@ export class UrgentInbox extends PageInbox {
     });
   }
 
+  get isTrial(): boolean {
+    return this.word(0) === TAG_TRIAL;
+  }
+
+  /** Of a TRIAL: how many it holds. */
   get page(): number {
     return this.word(1);
   }
@@ -195,6 +203,7 @@ export class UrgentInbox extends PageInbox {
   }
 
   protected override frameBytes(): number {
+    if (this.isTrial && this.page <= 1) return PAGE_HEADER_BYTES + this.page * PAGE_SIZE;
     if (this.word(0) !== TAG_PAGE) {
       throw new PostcopyError('BAD_PEER', 'the source sent something else than a page on the urgent channel');
     }
@@ -202,7 +211,7 @@ export class UrgentInbox extends PageInbox {
   }
 }
 
-/** EXTENT, ZERO and END frames, at the destination. Headers lie before a page's boundary, so that pages are aligned. */
+/** EXTENT, ZERO, END and TRIAL frames, at the destination. Headers lie before a page's boundary, so that pages are aligned. */
 export class ExtentInbox extends PageInbox {
   constructor(socket: Socket, signal: Stopped) {
     super(socket, signal, {
@@ -214,7 +223,7 @@ export class ExtentInbox extends PageInbox {
     });
   }
 
-  /** TAG_EXTENT, TAG_ZERO or TAG_END. */
+  /** TAG_EXTENT, TAG_ZERO, TAG_END or TAG_TRIAL. */
   get tag(): number {
     return this.word(0);
   }
@@ -227,7 +236,7 @@ export class ExtentInbox extends PageInbox {
     return this.word(2);
   }
 
-  /** Of an EXTENT: its pages that are whole. */
+  /** Of an EXTENT or a TRIAL: its pages that are whole. */
   get pagesHere(): number {
     return Math.min(this.count, Math.floor((this.have - EXTENT_HEADER_BYTES) / PAGE_SIZE));
   }
@@ -240,6 +249,7 @@ export class ExtentInbox extends PageInbox {
   protected override frameBytes(): number {
     const { tag, count } = this;
     if (tag === TAG_END) return EXTENT_HEADER_BYTES;
+    if (tag === TAG_TRIAL && count <= EXTENT_PAGES_MAX) return EXTENT_HEADER_BYTES + count * PAGE_SIZE;
     if (tag !== TAG_EXTENT && tag !== TAG_ZERO) {
       throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
     }
@@ -270,5 +280,28 @@ export class ReceivedInbox extends PageInbox {
       throw new PostcopyError('BAD_PEER', 'the destination sent something else than RECEIVED on a bulk channel');
     }
     return RECEIVED_BYTES;
+  }
+}
+
+/** TRIED frames, at the source, before the channel has anything else. */
+export class TriedInbox extends PageInbox {
+  constructor(socket: Socket, signal: Stopped) {
+    super(socket, signal, {
+      closed: 'the destination closed a page channel',
+      headerBytes: triedBytes(0),
+      room: 16 * triedBytes(1),
+    });
+  }
+
+  /** Of the TRIAL that it answers. */
+  get pages(): number {
+    return this.word(1);
+  }
+
+  protected override frameBytes(): number {
+    if (this.word(0) !== TAG_TRIED || this.pages > EXTENT_PAGES_MAX) {
+      throw new PostcopyError('BAD_PEER', 'the destination sent something else than the answer to a trial');
+    }
+    return triedBytes(this.pages);
   }
 }

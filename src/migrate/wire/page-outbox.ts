@@ -16,7 +16,10 @@ import {
   TAG_PAGE,
   TAG_RECEIVED,
   TAG_REQUEST,
+  TAG_TRIAL,
+  TAG_TRIED,
   TAG_ZERO,
+  triedBytes,
 } from './page-frames.js';
 import { REQUEST_PAGES_MAX } from './protocol.js';
 
@@ -155,5 +158,72 @@ export class ReceivedOutbox {
   send(received: number): void {
     putCount(this.#words, 2, received);
     this.socket.send(this.#frame, 0, RECEIVED_BYTES);
+  }
+}
+
+/** TRIAL frames, at the source: those of one kind of channel, each of as many pages, sent as the socket takes them. */
+export class TrialOutbox {
+  readonly #headers: Uint8Array;
+  readonly #extents: Uint32Array;
+  readonly #bytes: number;
+  #sent = 0;
+
+  constructor(
+    readonly socket: Socket,
+    readonly memory: NativeMemory,
+    readonly kind: 'urgent' | 'bulk',
+    readonly frames: number,
+    readonly pages: number,
+  ) {
+    this.#headers = new Uint8Array(frames * this.#headerBytes);
+    const words = new Uint32Array(this.#headers.buffer);
+    this.#extents = new Uint32Array(2 * frames);
+    for (let frame = 0; frame < frames; frame++) {
+      const at = (frame * this.#headerBytes) / 4;
+      words[at] = TAG_TRIAL;
+      words[at + (kind === 'urgent' ? 1 : 2)] = pages;
+      this.#extents[2 * frame + 1] = pages;
+    }
+    this.#bytes = frames * this.frameBytes;
+  }
+
+  get frameBytes(): number {
+    return this.#headerBytes + this.pages * PAGE_SIZE;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isSent(): boolean {
+    return this.#sent === this.#bytes;
+  }
+
+  /** Sends what the socket takes now; the bytes. */
+  send(): number {
+    const { socket, memory } = this;
+    const sent = socket.trySendPages(memory, this.#headers, this.#headerBytes, this.#extents, this.frames, this.#sent);
+    this.#sent += sent;
+    return sent;
+  }
+
+  get #headerBytes(): number {
+    return this.kind === 'urgent' ? PAGE_HEADER_BYTES : EXTENT_HEADER_BYTES;
+  }
+}
+
+/** TRIED frames, at the destination. */
+export class TriedOutbox {
+  readonly #frame = new Uint8Array(triedBytes(1));
+  readonly #words = new Uint32Array(this.#frame.buffer);
+
+  constructor(readonly socket: Socket) {
+    this.#words[0] = TAG_TRIED;
+  }
+
+  /** Answers a TRIAL of so many pages. */
+  send(pages: number): void {
+    this.#words[1] = pages;
+    this.socket.send(this.#frame, 0, triedBytes(pages));
   }
 }

@@ -13,6 +13,8 @@
  *          options, features that it offers     ->    checks all of it, opens disks and TAPs
  *                                               <-  ACCEPT with the features chosen, or REFUSE with every reason at once
  *   opens urgent and bulk channels              ->    everything that takes time is made ready
+ *   TRIAL on each of them, if chosen            ->                    (urgent, bulk)
+ *                                               <-  TRIED             (urgent, bulk)
  *   OUTPUT of the consoles, if chosen           ->    who attaches to one there sees it
  *   RAM    map of pages that hold data          ->
  *   stops the vCPUs, drains devices, unlocks disks
@@ -43,6 +45,8 @@
  *   never-ran: BYE                              ->    the guest goes on at the source
  *   whole:     BYE                              ->    as for COMPLETE
  *
+ * Channels of later generations are not tried: every page may be waited for, and there is nothing left to refuse.
+ *
  * Until PUSHING comes (or a page of the push, or BYE), the guest runs for ALONE_MS at most. A source of which nothing is heard
  * may take the guest back after ALONE_AT_MOST_MS, if a person answers for that.
  *
@@ -61,7 +65,7 @@
  * protocol.
  *
  *   8  a broken link comes back: STANDING, PUSHING, and `generation` in the preamble; HELLO has `paused`, `cpu` and
- *      `constantMsrs`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
+ *      `constantMsrs`, ACCEPT has `findings`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
  *   7  the oldest that is spoken
  */
 export const PROTOCOL_VERSIONS = [8, 7] as const;
@@ -74,8 +78,14 @@ export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string;
   { version: 8, message: 'hello', fields: ['paused'] },
   { version: 8, message: 'hello', fields: ['cpu', 'constantMsrs'] },
   { version: 8, message: 'commit', fields: ['wallClockMs', 'clocksAtMicros'] },
+  { version: 8, message: 'accept', fields: ['findings'] },
   { version: 8, message: 'state', fields: ['diskSamples'] },
 ];
+
+/** A destination of this version waits on when a source gives up before the hand-over; others end. */
+export function waitsOn(version: ProtocolVersion): boolean {
+  return version >= 8;
+}
 
 /** The ends of a migration in this version can meet again when their link broke behind COMMIT. */
 export function canRecover(version: ProtocolVersion): boolean {
@@ -95,10 +105,16 @@ export function fieldsBeyond(version: ProtocolVersion, message: string): readonl
 
 /** The destination takes OUTPUT: what the guest has written to its consoles lately. */
 export const RECENT_OUTPUT = 'recent-output';
+/** The destination answers TRIAL on page channels: each is tried with frames of all sizes before the guest stops. */
+export const CHANNEL_TRIAL = 'channel-trial';
 /** What this release can do beyond its version, if the other end can as well. */
-export const FEATURES: readonly string[] = [RECENT_OUTPUT];
+export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL];
 /** Features that HELLO offers at most. */
 export const FEATURES_MAX = 64;
+
+/** Of what the destination has compared; a finding's words at most. */
+export const FINDINGS_MAX = 128;
+export const FINDING_CHARACTERS_MAX = 512;
 
 /** Silence on the control channel after which the link counts as lost. */
 export const LINK_TIMEOUT_MS = 5000;
@@ -126,6 +142,13 @@ export const CONNECT_TIMEOUT_MS = 5000;
 export const FIRST_ANSWER_TIMEOUT_MS = 30_000;
 export const ANSWER_TIMEOUT_MS = 30_000;
 export const HAND_OVER_TIMEOUT_MS = 10_000;
+
+/** Of the time in which page channels are opened and tried; a slow link takes long to what they are tried with. */
+export const PREPARING_TIMEOUT_MS = 60_000;
+/** Longest wait for a channel that is tried to get on. */
+export const TRIAL_TIMEOUT_MS = 10_000;
+/** TRIAL frames on one channel at most. */
+export const TRIALS_MAX = 32;
 
 /** Pages in one EXTENT at most: what the destination installs with one system call. */
 export const EXTENT_PAGES_MAX = 64;

@@ -12,13 +12,22 @@ import { niceFor } from '../../threads/priorities.js';
 import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { BackgroundPush } from '../source/background-push.js';
 import type { SourceChannelJob, SourceJob } from '../source/job.js';
-import { openChannel } from '../link/open-channel.js';
+import { openChannel, type ChannelAddress } from '../link/open-channel.js';
+import { tryChannels } from '../source/channel-trial.js';
+import type { PrefetchName } from '../options.js';
+import { formatAddress } from '../../configure/address.js';
 import { PageServer } from '../source/page-server.js';
 import { BlockRelease } from '../source/release.js';
 import { SentPages } from '../source/sent-pages.js';
 import type { SourceChannel } from '../source/source-channel.js';
 
-function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tell<PageNews>): ChannelTask {
+/** A channel's socket, and what it works with. */
+interface Opened {
+  address: ChannelAddress;
+  channel: SourceChannel;
+}
+
+function open(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tell<PageNews>): Opened {
   const memory = new native.GuestMemory(null, job.memoryHandle);
   const pages = new SourcePages(job.pages, job.maps);
   const socket = openChannel(address);
@@ -32,13 +41,32 @@ function openTask(job: SourceJob, { address, counters }: SourceChannelJob, tell:
     counters: new Counters(counters),
     sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
   };
-  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel, planNamed(job.plan));
+  return { address, channel };
+}
+
+/** All at a time: the destination answers on none of a worker's before all of them are there. */
+function tryOut(opened: readonly Opened[], signal: GoSignal, tell: Tell<PageNews>): void {
+  const untried = opened.map(({ address, channel: { socket } }) => {
+    const kind = address.channel === 'urgent' ? ('urgent' as const) : ('bulk' as const);
+    return { kind, index: address.index, socket, peer: formatAddress(address) };
+  });
+  tell({ type: 'channels-tried', trials: tryChannels(untried, signal) });
+}
+
+function taskOf({ address, channel }: Opened, plan: PrefetchName): ChannelTask {
+  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel, planNamed(plan));
 }
 
 rehearsePagesIfPossible();
 servePageJob<SourceJob>((job, tell) => {
   const kinds = job.channels.map(({ address }) => address.channel);
   native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
-  const tasks = job.channels.map((channel) => openTask(job, channel, tell));
-  serveChannels(tasks, new GoSignal(job.signal), job.wakeFd);
+  const signal = new GoSignal(job.signal);
+  const opened = job.channels.map((channel) => open(job, channel, tell));
+  if (job.tries) tryOut(opened, signal, tell);
+  serveChannels(
+    opened.map((it) => taskOf(it, job.plan)),
+    signal,
+    job.wakeFd,
+  );
 });

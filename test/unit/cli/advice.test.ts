@@ -27,6 +27,7 @@ const FACTS: { [Kind in Fact['kind']]: Extract<Fact, { kind: Kind }> } = {
   'key-wanted': { kind: 'key-wanted' },
   'key-refused': { kind: 'key-refused' },
   'no-tls': { kind: 'no-tls' },
+  'still-arriving': { kind: 'still-arriving' },
   'no-such-vm': { kind: 'no-such-vm' },
   'can-be-cut': { kind: 'can-be-cut', name: 'web' },
   'can-be-given-up': { kind: 'can-be-given-up', name: 'web' },

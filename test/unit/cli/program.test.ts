@@ -227,7 +227,7 @@ describe('migrate', () => {
     [
       'link-lost' as const,
       13,
-      'postcopy: the migration lost its link, vm1 is at the destination and may lack pages: no room\n',
+      'postcopy: vm1 is lost, start it again from its disks, unless it runs whole at the destination: no room\n',
     ],
   ])('says when it %s', async (status, exitCode, line) => {
     const summary = { ...SUMMARY, status, error: { code: 'REFUSED', message: 'no room' } };

@@ -29,7 +29,7 @@ it('shows text of others without their control characters', () => {
 
 it('shows a migration on one line', () => {
   expect(progressLine('vm1', PROGRESS)).toBe(
-    'vm1: pulling, 1024 pages (4 MiB) left, 953.7 MiB/s, 3 faults waiting, 120 ms',
+    'vm1: pulling, 1024 pages (4 MiB) left, 953.7 MiB/s, 3 faults waiting, 120 ms, about 4.2 ms to go',
   );
 });
 
@@ -57,7 +57,9 @@ memory, peak      source 572.2 MiB, destination 572.2 MiB
   });
 
   it('tells where the VM is when the link was lost', () => {
-    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(/^vm1 is at h:1 but may lack pages/);
+    expect(summaryText('vm1', 'h:1', { ...SUMMARY, status: 'link-lost' })).toMatch(
+      /^vm1 is lost, unless it runs whole at h:1/,
+    );
   });
 });
 
@@ -73,6 +75,22 @@ up for      1 min 5 s
 listens on  [::]:7000
 `,
   );
+});
+
+it('shows what is still to come of a VM, and what hangs on it, at both ends', () => {
+  const arrival = { pagesMissing: 512, bytesMissing: 2 << 20, bytesPerSecond: 1 << 20, leftMs: 2000, faultsWaiting: 1 };
+  const arriving = statusText({ ...STATUS, peer: 'h:1', arrival });
+  expect(arriving).toMatch(/^state +running, still arriving from h:1$/m);
+  expect(arriving).toMatch(/^arrival +512 pages \(2 MiB\) to come, 1 MiB\/s, 1 faults waiting, about 2 s left$/m);
+  expect(arriving).toMatch(/^at risk +if h:1 ends before the rest is here, vm1 is lost with 2 MiB of its memory$/m);
+  const still = { ...arrival, bytesPerSecond: 0, leftMs: undefined };
+  expect(statusText({ ...STATUS, peer: 'h:1', arrival: still })).toMatch(
+    /0 B\/s, 1 faults waiting, nothing comes now$/m,
+  );
+  const migration = { ...PROGRESS, phase: 'pulling', pagesLeft: 512, bytesPerSecond: 1 << 20 } as const;
+  const left = statusText({ ...STATUS, state: 'handed-over', peer: 'h:2', migration });
+  expect(left).toMatch(/^at risk +vm1 runs at h:2, which lacks 2 MiB of its memory: if this process ends before/m);
+  expect(left).toMatch(/^migration +vm1: pulling, .*, about 2 s to go$/m);
 });
 
 it('shows no shape of a VM that has not come yet', () => {

@@ -4,11 +4,12 @@ import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import type { PollSet } from '../../../threads/poll-set.js';
 import type { GoSignal } from '../../../threads/go-signal.js';
-import { TAG_END, TAG_ZERO } from '../../wire/page-frames.js';
+import { TAG_END, TAG_TRIAL, TAG_ZERO } from '../../wire/page-frames.js';
 import { ExtentInbox } from '../../wire/page-inbox.js';
 import { ReceivedOutbox } from '../../wire/page-outbox.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';
+import { TrialAnswers } from './trial-answers.js';
 
 /** Pages installed in one step at most: a fault that has come meanwhile waits that long. */
 const STEP_PAGES = 32;
@@ -16,9 +17,12 @@ const STEP_PAGES = 32;
 export class BulkReceiver implements ChannelTask {
   readonly #inbox: ExtentInbox;
   readonly #outbox: ReceivedOutbox;
+  readonly #trials: TrialAnswers;
   /** Of the extent under way (0 without one): its pages, and how many of them are installed. */
   #pages = 0;
   #installed = 0;
+  /** What is under way is no extent, but a trial: nothing of it is installed. */
+  #isTrial = false;
   #ended = false;
   /** The next page waits for memory of this host. */
   #short = false;
@@ -31,6 +35,7 @@ export class BulkReceiver implements ChannelTask {
   ) {
     this.#inbox = new ExtentInbox(socket, signal);
     this.#outbox = new ReceivedOutbox(socket);
+    this.#trials = new TrialAnswers(socket, signal);
   }
 
   /** Many pages are received at once, which costs a fraction of receiving them piece by piece, and then installed. */
@@ -73,6 +78,12 @@ export class BulkReceiver implements ChannelTask {
       this.#ended = true;
       return;
     }
+    this.#isTrial = tag === TAG_TRIAL;
+    if (this.#isTrial) {
+      if (count === 0) this.#trials.answer(0);
+      this.#pages = count;
+      return;
+    }
     this.installer.expect(first, count);
     if (tag === TAG_ZERO) {
       this.installer.zero(first, count);
@@ -86,6 +97,7 @@ export class BulkReceiver implements ChannelTask {
   /** Installs pages that are whole; behind the last of the extent, tells the source. False if none is, or can be now. */
   #install(): boolean {
     if (this.#pages === 0) return false;
+    if (this.#isTrial) return this.#answerTrial();
     const inbox = this.#inbox;
     const count = Math.min(STEP_PAGES, inbox.pagesHere - this.#installed);
     if (count === 0) return false;
@@ -99,5 +111,14 @@ export class BulkReceiver implements ChannelTask {
       this.#takeFrames();
     }
     return installed > 0;
+  }
+
+  /** Once it is whole. */
+  #answerTrial(): boolean {
+    if (this.#inbox.pagesHere < this.#pages) return false;
+    this.#trials.answer(this.#pages);
+    this.#pages = 0;
+    this.#takeFrames();
+    return true;
   }
 }

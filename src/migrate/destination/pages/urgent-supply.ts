@@ -8,10 +8,12 @@ import { LINK_TIMEOUT_MS } from '../../wire/protocol.js';
 import type { PageInstaller } from './page-installer.js';
 import type { PageSupply } from './page-supply.js';
 import { RequestQueue } from './request-queue.js';
+import { TrialAnswers } from './trial-answers.js';
 
 export class UrgentSupply implements PageSupply {
   readonly #requests: RequestQueue;
   readonly #inbox: UrgentInbox;
+  readonly #trials: TrialAnswers;
   #waitingSince: number | undefined;
   /** The page of the frame at hand waits for memory of this host. */
   #short = false;
@@ -23,6 +25,7 @@ export class UrgentSupply implements PageSupply {
   ) {
     this.#requests = new RequestQueue(socket);
     this.#inbox = new UrgentInbox(socket, signal);
+    this.#trials = new TrialAnswers(socket, signal);
   }
 
   ask(pages: Uint32Array, count: number): void {
@@ -53,6 +56,7 @@ export class UrgentSupply implements PageSupply {
   }
 
   #take(frame: UrgentInbox): void {
+    if (frame.isTrial) return this.#trials.answer(frame.page);
     this.installer.expect(frame.page, 1);
     this.#waitingSince = undefined;
     this.#install(frame);

@@ -299,7 +299,7 @@ describe('ReceiveVm', () => {
     expect(log).toEqual(['ACCEPT', 'ABORT']);
     taken.resolve(undefined);
     expect(await vm.outcome).toMatchObject({
-      status: 'failed',
+      status: 'not-begun',
       reason: { message: 'the source was silent for 10 s while loading' },
     });
     expect(log).toEqual(['ACCEPT', 'ABORT', '(machine closed)', '(let go)']);
@@ -314,7 +314,7 @@ describe('ReceiveVm', () => {
     await untilAccept();
     spoil();
     control.says('state', state);
-    expect(await vm.outcome).toMatchObject({ status: 'failed', reason: { message: expect.stringMatching(why) } });
+    expect(await vm.outcome).toMatchObject({ status: 'not-begun', reason: { message: expect.stringMatching(why) } });
     expect(log.slice(-3)).toEqual(['ABORT', '(machine closed)', '(let go)']);
   });
 

@@ -4,7 +4,7 @@ import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
 import type { Machine } from '../../../../src/machine/machine.js';
 import type { Body, Message, MessageType } from '../../../../src/migrate/wire/message.js';
-import { ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
+import { HAND_OVER_TIMEOUT_MS, PREPARING_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
 import { SendVm, type SendOptions, type SendParts } from '../../../../src/migrate/source/send-vm.js';
 import { native } from '../../../../src/native.js';
 
@@ -46,7 +46,7 @@ class FakeChannels {
   asked = 0;
   closed = 0;
   pushing = false;
-  opening = Promise.resolve();
+  opening: Promise<unknown> = Promise.resolve([]);
   failed: (reason: PostcopyError, generation: number) => void = () => {};
   openedAt: unknown;
   open = (address: unknown) => {
@@ -70,6 +70,7 @@ let pause: (deadline: unknown, signal: AbortSignal) => Promise<number>;
 let goOn: () => Promise<void>;
 let onProgress: SendOptions['onProgress'];
 let features: string[];
+let dryRun: boolean;
 
 beforeEach(() => {
   control = new FakeControl();
@@ -81,6 +82,7 @@ beforeEach(() => {
   goOn = async () => {};
   onProgress = () => {};
   features = [];
+  dryRun = false;
 });
 afterEach(() => vi.useRealTimers());
 
@@ -116,7 +118,7 @@ function sending(): SendVm {
   const options: SendOptions = {
     machine: fakeMachine(),
     hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
-    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}) },
+    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun },
     security: { kind: 'plain' },
     onProgress: (progress) => onProgress(progress),
     output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
@@ -277,11 +279,42 @@ describe('SendVm', () => {
     await hasSent('hello');
     vi.useFakeTimers();
     control.says('accept', { features: [] });
-    await vi.advanceTimersByTimeAsync(ANSWER_TIMEOUT_MS);
+    await vi.advanceTimersByTimeAsync(PREPARING_TIMEOUT_MS);
     vi.useRealTimers();
-    expect((await send.outcome).error?.message).toBe('the destination did not answer for 30 s while preparing');
+    expect((await send.outcome).error?.message).toBe('the destination did not answer for 60 s while preparing');
     expect(control.sent).toEqual(['hello', 'abort']);
     expect([control.closed, channels.closed, log]).toEqual([1, 1, []]);
+  });
+
+  it('ends a dry run where the guest would be stopped, when the destination has let go of all', async () => {
+    dryRun = true;
+    control.version = 8;
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    const findings = [{ what: 'machine', result: 'threads' }];
+    control.says('accept', { features: [], findings });
+    await hasSent('abort');
+    control.emit('broken', new PostcopyError('LINK_LOST', 'closed'));
+    const summary = await send.outcome;
+    expect(summary).toMatchObject({
+      status: 'dry-run',
+      pages: { sent: 0 },
+      findings: [findings[0], { what: 'to be moved' }],
+    });
+    expect(summary.error).toBeUndefined();
+    expect([control.sent, control.closed, channels.closed, log]).toEqual([['hello', 'abort'], 1, 1, []]);
+  });
+
+  it('makes no dry run with a destination that would end by it', async () => {
+    dryRun = true;
+    const send = sending();
+    void send.run();
+    expect((await send.outcome).error).toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining('older release'),
+    });
+    expect(control.sent).toEqual(['abort']);
   });
 
   it('lets a guest go on when it is cancelled in the midst of stopping it, and not before that is over', async () => {

@@ -3,15 +3,17 @@ import {
   ExtentInbox,
   ReceivedInbox,
   RequestInbox,
+  TriedInbox,
   UrgentInbox,
   type Stopped,
 } from '../../../../src/migrate/wire/page-inbox.js';
 import type { Socket } from '../../../../src/native.js';
 import { contentOf, words } from '../../threads/channel-pair.js';
 
-const [REQUEST, PAGE, EXTENT, ZERO, END, RECEIVED] = ['PREQ', 'PAGE', 'PXTT', 'ZERO', 'PEND', 'PRCV'].map((tag) =>
+const TAGS = ['PREQ', 'PAGE', 'PXTT', 'ZERO', 'PEND', 'PRCV', 'PTRI', 'PTRD'];
+const [REQUEST, PAGE, EXTENT, ZERO, END, RECEIVED, TRIAL, TRIED] = TAGS.map((tag) =>
   Buffer.from(tag).readUInt32LE(),
-) as [number, number, number, number, number, number];
+) as [number, number, number, number, number, number, number, number];
 const PAGE_BYTES = 4096;
 
 const request = (received: number, ...pages: number[]) => words(REQUEST, pages.length, received, 2, ...pages);
@@ -69,8 +71,15 @@ const requests: Kind<RequestInbox> = {
 
 const pages: Kind<UrgentInbox> = {
   open: (socket, signal) => new UrgentInbox(socket, signal),
-  read: ({ page, bytes, contentAt }) => [page, isContent(page, bytes, contentAt)],
-  frames: [3, 0xffff_fff0, 4].map((number) => [page(number), [number, true]]),
+  read: ({ isTrial, page, bytes, contentAt }) =>
+    isTrial ? ['trial', page] : [page, isContent(page, bytes, contentAt)],
+  frames: [
+    [page(3), [3, true]],
+    [words(TRIAL, 0), ['trial', 0]],
+    [page(0xffff_fff0), [0xffff_fff0, true]],
+    [Buffer.concat([words(TRIAL, 1), contentOf(1)]), ['trial', 1]],
+    [page(4), [4, true]],
+  ],
   headerBytes: 8,
 };
 
@@ -78,7 +87,7 @@ const extents: Kind<ExtentInbox> = {
   open: (socket, signal) => new ExtentInbox(socket, signal),
   read(inbox) {
     const { tag, first, count } = inbox;
-    if (tag !== EXTENT) return [tag, first, count];
+    if (tag !== EXTENT && tag !== TRIAL) return [tag, first, count];
     while (inbox.pagesHere < count && inbox.receive());
     return inbox.pagesHere < count ? 'cut' : [tag, first, count, ...contents(inbox)];
   },
@@ -86,6 +95,8 @@ const extents: Kind<ExtentInbox> = {
     [extent(7, 2), [EXTENT, 7, 2, true, true]],
     [words(ZERO, 9, 64, 0), [ZERO, 9, 64]],
     [extent(900, 1), [EXTENT, 900, 1, true]],
+    [words(TRIAL, 0, 0, 0), [TRIAL, 0, 0]],
+    [Buffer.concat([words(TRIAL, 5, 2, 0), contentOf(5), contentOf(6)]), [TRIAL, 5, 2, true, true]],
     [words(END, 0, 0, 0), [END, 0, 0]],
   ],
   headerBytes: 16,
@@ -97,6 +108,17 @@ const received: Kind<ReceivedInbox> = {
   frames: [
     [words(RECEIVED, 0, 1, 0), 1],
     [words(RECEIVED, 0, 0xffff_ffff, 1), 2 ** 33 - 1],
+  ],
+  headerBytes: 16,
+};
+
+const tried: Kind<TriedInbox> = {
+  open: (socket, signal) => new TriedInbox(socket, signal),
+  read: (inbox) => inbox.pages,
+  frames: [
+    [words(TRIED, 0, 0, 0), 0],
+    [Buffer.concat([words(TRIED, 64, 0, 0), contentOf(1)]), 64],
+    [Buffer.concat([words(TRIED, 1, 0, 0), contentOf(2)]), 1],
   ],
   headerBytes: 16,
 };
@@ -138,6 +160,7 @@ const KINDS = [
   ['pages', pages],
   ['extents', extents],
   ['what is received', received],
+  ['answers to a trial', tried],
 ] as unknown as [string, Kind<Inbox>][];
 
 describe.each(KINDS)('an inbox of %s', (_, kind) => {
@@ -207,7 +230,7 @@ describe.each(KINDS)('an inbox of %s', (_, kind) => {
     }
   });
 
-  it.each([...[REQUEST, PAGE, EXTENT, ZERO, END, RECEIVED], 0, 0xffff_ffff])(
+  it.each([...[REQUEST, PAGE, EXTENT, ZERO, END, RECEIVED, TRIAL, TRIED], 0, 0xffff_ffff])(
     'refuses a tag that is not its own, and one bit off: %d',
     (tag) => {
       const own = kind.frames.map(([bytes]) => Buffer.from(bytes).readUInt32LE());
@@ -252,6 +275,23 @@ describe('lengths', () => {
       [EXTENT, 1, count, ...Array<boolean>(count).fill(true)],
       [ZERO, 1, count],
     ]);
+  });
+
+  it.each([2, 0xffff_ffff])('of a trial on the urgent channel: not %d pages', (count) => {
+    const { socket, drain } = setUp(pages);
+    socket.put(words(TRIAL, count));
+    expect(drain).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
+  });
+
+  it.each([65, 0xffff_ffff])('of a trial on a bulk channel, and of its answer: not %d pages', (count) => {
+    for (const [kind, frame] of [
+      [extents, words(TRIAL, 0, count, 0)],
+      [tried, words(TRIED, count, 0, 0)],
+    ] as [Kind<Inbox>, Uint8Array][]) {
+      const { socket, drain } = setUp(kind);
+      socket.put(frame);
+      expect(drain).toThrow(expect.objectContaining({ code: 'BAD_PEER' }));
+    }
   });
 
   it.each([0, 65, 0x1_0000, 0xffff_ffff])('of an extent: not %d', (count) => {

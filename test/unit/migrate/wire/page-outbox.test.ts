@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { ExtentOutbox, ReceivedOutbox, RequestOutbox, UrgentOutbox } from '../../../../src/migrate/wire/page-outbox.js';
+import {
+  ExtentOutbox,
+  ReceivedOutbox,
+  RequestOutbox,
+  TrialOutbox,
+  TriedOutbox,
+  UrgentOutbox,
+} from '../../../../src/migrate/wire/page-outbox.js';
 import type { NativeMemory, Socket } from '../../../../src/native.js';
 
 const MEMORY = {} as NativeMemory;
@@ -117,5 +124,34 @@ it('ReceivedOutbox says how much there is', () => {
   expect(socket.sent).toEqual([
     [...tag('PRCV'), 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
     [...tag('PRCV'), 0, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0],
+  ]);
+});
+
+describe('TrialOutbox', () => {
+  it.each<['urgent' | 'bulk', number[]]>([
+    ['urgent', [...tag('PTRI'), 1, 0, 0, 0]],
+    ['bulk', [...tag('PTRI'), 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]],
+  ])('sends frames in the shape of the %s channel, each with the first pages there are', (kind, header) => {
+    const { socket, outbox } = open((given) => new TrialOutbox(given, MEMORY, kind, 2, 1));
+    const bytes = 2 * (header.length + 4096);
+    expect([outbox.bytes, outbox.frameBytes]).toEqual([bytes, bytes / 2]);
+    socket.room = [5, bytes - 5];
+    expect([outbox.send(), outbox.isSent, outbox.send(), outbox.isSent]).toEqual([5, false, bytes - 5, true]);
+    expect(socket.pages).toEqual([
+      [header, 0, 1],
+      [header, 0, 1],
+    ]);
+    expect(socket.skipped).toEqual([0, 5]);
+  });
+});
+
+it('TriedOutbox answers a trial with a page, unless there was none in it', () => {
+  const { socket, outbox } = open((given) => new TriedOutbox(given));
+  outbox.send(64);
+  outbox.send(0);
+  expect(socket.sent[0]).toHaveLength(16 + 4096);
+  expect(socket.sent.map((bytes) => bytes.slice(0, 16))).toEqual([
+    [...tag('PTRD'), 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [...tag('PTRD'), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
   ]);
 });
