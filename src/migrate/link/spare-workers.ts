@@ -48,5 +48,5 @@ export class SpareWorkers<Job> {
 
 async function endAll<Job>(workers: Promise<PageWorker<Job>>[]): Promise<void> {
   const started = await Promise.allSettled(workers);
-  await Promise.all(started.map((worker) => worker.status === 'fulfilled' && worker.value.end()));
+  await Promise.all(started.flatMap((worker) => (worker.status === 'fulfilled' ? [worker.value.end()] : [])));
 }
