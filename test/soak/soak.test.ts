@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Deferred } from '../../src/basics/deferred.js';
 import { packageRoot } from '../../src/native.js';
 import { useCleanRoom } from '../support/clean-room.js';
@@ -21,6 +21,10 @@ const FIRST_SEED = Number(process.env['POSTCOPY_SOAK_SEED'] ?? 1);
 const TOGETHER = Number(process.env['POSTCOPY_SOAK_TOGETHER'] ?? 2 * availableParallelism());
 /** What violations leave for whoever looks into them. */
 const KEPT = join(packageRoot, '.cache/soak');
+
+/** Of as many runs. */
+const MANY = 20;
+const LEAST_SHARE = 1 / 4;
 
 const soak = Array.from({ length: RUNS }, (_, index) => ({
   plan: planOf(FIRST_SEED + index),
@@ -50,6 +54,13 @@ test.each(soak.map(({ plan, end }) => [planText(plan), end] as const))('%s', asy
   const file = join(KEPT, `seed-${plan.seed}.log`);
   writeFileSync(file, `${violation}\n`);
   throw new Error(`${violation}\nkept in ${file}; again with: scripts/soak --runs 1 --seed ${plan.seed}`);
+});
+
+/** A run that ends before anything was agreed ends well; that of so many most do is a fault that each alone hides. */
+test.runIf(RUNS >= MANY)('faults strike, and guests move', () => {
+  const share = (is: (one: Run) => boolean) => ended.filter(is).length / RUNS;
+  expect(share(({ fired }) => fired.length > 0)).toBeGreaterThan(LEAST_SHARE);
+  expect(share(({ outcome }) => outcome === 'moved')).toBeGreaterThan(LEAST_SHARE);
 });
 
 afterAll(() => console.log(summaryText(ended, (performance.now() - begunAt) / 1000)));
