@@ -12,10 +12,11 @@
  *                                                                                        v  |
  *                                                                                      rejoining -> draining
  *
- * tried: of a dry run, which ends where the guest would be stopped. writing-back: the guest runs, and what it has written goes to its disks, so that little is left when it stands still.
- * interrupted: a connection broke behind COMMIT. Everything that the destination has not acknowledged is kept, and the ends
- * look for each other; once they meet, the destination says what it is (STANDING), which decides. rejoining: it runs the
- * guest, and what it lacks goes on its way again. failed: nothing was handed over, or the destination never ran the guest
+ * tried: of a dry run, which ends where the guest would be stopped. writing-back: the guest runs, and what it has written
+ * goes to its disks, so that little is left when it stands still. interrupted: a connection broke behind COMMIT.
+ * Everything that the destination has not acknowledged is kept, and the ends look for each other; once they meet, the
+ * destination says what it is (STANDING), which decides. rejoining: it runs the guest, and what it lacks goes on its way
+ * again. failed: nothing was handed over, or the destination never ran the guest
  * and never will; the guest runs on here. lost: the destination has given the guest up, or somebody here has given the
  * destination up: it never runs here again in this epoch, unless it cannot have run there and somebody says so. Once the
  * destination has acknowledged every page, nothing that breaks loses anything: it is done.

@@ -132,6 +132,9 @@ class World {
       case 'push-on':
       case 'rejoin':
         throw new Error(`the ends cannot meet again, and the source does ${action.type}`);
+      case 'await-release':
+      case 'finish-dry-run':
+        throw new Error(`the guest is to be moved, and the source does ${action.type}`);
     }
   }
 
