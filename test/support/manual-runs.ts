@@ -1,6 +1,6 @@
 /**
- * Who runs each block of shell commands, or of code, of README and of the manual. A block that is not here, and a runner that does not
- * run its block, fail test/unit/manual/runs.test.ts.
+ * Who runs each block of shell commands, or of code, of README and of the manual. A block that is not here, and a runner
+ * that does not run its block, fail test/unit/manual/runs.test.ts.
  */
 import { README } from './manual.js';
 import { TUTORIAL } from './lab/tutorial.js';
@@ -66,6 +66,7 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
   'postcopy-list.1': [['postcopy list', 'vm']],
   'postcopy-migrate.1': [
     ['postcopy migrate web 192.0.2.2:7000 --key KEY\n', 'vm'],
+    ['postcopy migrate web 192.0.2.2:7000 --key KEY --dry-run', 'vm'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --json', 'vm'],
   ],
   'postcopy-pause.1': [['postcopy pause web', 'vm']],

@@ -151,6 +151,8 @@ test('a VM with a disk, from one host to the other; seen, paused, and stopped th
   const here = { '192.0.2.2:7000': WITH_KEY, '/dev/san/web': '/srv/web/root.img' };
   await second.run('postcopy-receive.1', 'postcopy receive --detach --name web --listen 192.0.2.2:7000 \\', here);
   const to = { '192.0.2.2:7000': await second.listens('web'), KEY };
+  const dry = await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --key KEY --dry-run', to);
+  expect(dry.stdout).toMatch(/^web could move to .* now: nothing stands against it/);
   const moved = await first.run('postcopy-migrate.1', 'postcopy migrate web 192.0.2.2:7000 --key KEY\n', to);
   expect(moved.stdout).toMatch(/^web is at 127\.0\.0\.1:\d+, moved completely/);
 

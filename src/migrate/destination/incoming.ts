@@ -1,7 +1,8 @@
 /**
  * Waits on a port for one VM: lets in one migration at a time, goes on waiting when that VM was refused, or the migration
- * failed before its source could hand it over. The source of a VM that has come, or that failed to at the last moment, may have to come
- * again to learn of that: until it knows, or for as long as an operator would look for it, the port stays open for it.
+ * failed before its source could hand it over. The source of a VM that has come, or that failed to at the last moment, may
+ * have to come again to learn of that: until it knows, or for as long as an operator would look for it, the port stays open
+ * for it.
  */
 import { Socket as NodeSocket } from 'node:net';
 import { Deferred } from '../../basics/deferred.js';

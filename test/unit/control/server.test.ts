@@ -150,8 +150,8 @@ describe('migrate', () => {
     await migrate({ host: 'host2', port: 7000 });
     await migrate({ host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' });
     expect(vm.migrations).toEqual([
-      { host: 'host2', port: 7000, channels: 1, prefetch: 'in-order' },
-      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' },
+      { host: 'host2', port: 7000, channels: 1, prefetch: 'in-order', dryRun: false, wait: false },
+      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order', dryRun: false, wait: false },
     ]);
   });
 

@@ -2,8 +2,9 @@ import { expect, it } from 'vitest';
 import { checkMigrateOptions, PREFETCH_POLICIES } from '../../../src/migrate/options.js';
 
 it('what is not given has its default', () => {
-  expect(checkMigrateOptions({})).toEqual({ channels: 1, prefetch: 'in-order' });
-  expect(checkMigrateOptions({ channels: 4 })).toEqual({ channels: 4, prefetch: 'in-order' });
+  const defaults = { channels: 1, prefetch: 'in-order', dryRun: false, wait: false };
+  expect(checkMigrateOptions({})).toEqual(defaults);
+  expect(checkMigrateOptions({ channels: 4 })).toEqual({ ...defaults, channels: 4 });
 });
 
 it.each(PREFETCH_POLICIES)('%s is a policy', (prefetch) => {
