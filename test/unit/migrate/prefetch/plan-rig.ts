@@ -7,7 +7,7 @@ export type Run = [first: number, pages: number];
 export class PlanRig {
   readonly pages: SourcePages;
   readonly plan: PagePlan;
-  /** Looks at single pages, since the last run. */
+  /** Looks at single pages, for the last run or the last fault. */
   looks = 0;
   readonly #extent: Extent = { first: 0, pages: 0 };
 
@@ -34,6 +34,7 @@ export class PlanRig {
   fault(...pages: number[]): void {
     for (const page of pages) {
       if (page < this.count) this.pages.claim(page);
+      this.looks = 0;
       this.plan.faulted(page);
     }
   }
