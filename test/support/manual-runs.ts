@@ -41,7 +41,7 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
   ],
   'postcopy-bench.1': [
     ['scripts/bench', 'parsed'],
-    ['postcopy bench', 'vm'],
+    ['postcopy bench --rounds', 'vm'],
     ['postcopy bench --systems', 'parsed'],
   ],
   'postcopy-cancel.1': [['postcopy cancel web', 'parsed']],

@@ -247,7 +247,7 @@ test('the demo', async () => {
 
 test('the benchmark', async () => {
   const small = { '--rounds 3 --link 10g': `--rounds 1 --link loopback --systems postcopy ${SMALL}` };
-  const { stdout } = await first.run('postcopy-bench.1', 'postcopy bench', small);
+  const { stdout } = await first.run('postcopy-bench.1', 'postcopy bench --rounds', small);
   expect(stdout).toContain('fault wait, mean');
   expect(JSON.parse(readFileSync(join(files, '/var/tmp/bench.json'), 'utf8'))).toMatchObject({ version: 1 });
 });
