@@ -30,10 +30,10 @@ export class BothEnds {
     this.#room = room;
     mkdirSync(room, { recursive: true });
     const mark = ['env', `TMPDIR=${room}`, `${ROOM_MARK}=${room}`];
-    const common = ['--machine', 'threads', '--serial', 'null'];
+    const common = ['--machine', 'threads', '--serial', 'null', ...this.#diskWords()];
     const guest = ['--kernel', guestBinary(), '--memory', '64M', '--cpus', String(plan.cpus), '--no-reboot'];
     this.#vms = {
-      source: new SpawnedVm('run', 'vm', [...common, ...guest, ...this.#diskWords()], mark, LIMIT_MS),
+      source: new SpawnedVm('run', 'vm', [...common, ...guest], mark, LIMIT_MS),
       destination: new SpawnedVm('receive', 'vm', [...common, '--listen', '127.0.0.1:0'], mark, LIMIT_MS),
     };
     this.watch = new VcpuWatch({ source: this.source.pid, destination: this.destination.pid });
