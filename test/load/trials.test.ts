@@ -1,6 +1,7 @@
 /**
  * The main job on real input: guests of 1 GiB under full load move between two processes, and every page of them is
- * checked. What they wait for pages is measured, so nothing else runs beside them.
+ * checked. How long they wait for pages is the benchmark's to say; full load is a test of its own, so nothing else runs beside
+ * them.
  */
 import { expect, test } from 'vitest';
 import { PATTERNS, runTrial } from '../../src/trial/trial.js';
@@ -11,7 +12,6 @@ import { SCALE } from '../support/scale.js';
 
 useCleanRoom();
 
-const MEAN_WAIT_US_MAX = 500;
 /** Source and destination together against the guest's RAM in use. */
 const MEMORY_MAX = 1.25;
 const SETTLE_MS = 200;
@@ -40,8 +40,6 @@ test.each(TRIALS)('$nth: $pattern, $cpus vCPU, $workingSetMib of $memoryMib MiB 
   expect(pages.sent).toBeGreaterThanOrEqual(workingSetBytes / PAGE_SIZE);
   expect(summary.wireBytes).toBeGreaterThan(pages.sent * PAGE_SIZE);
   expect(faultWaitUs.count).toBeGreaterThan(0);
-  // What depends on speed is not asked of an emulated host.
-  if (SCALE === 1) expect(faultWaitUs.mean).toBeLessThan(MEAN_WAIT_US_MAX);
   // A process's own buffers weigh more against a small guest.
   if (SCALE === 1) expect(memory.sumPeakBytes).toBeLessThan(pages.sent * PAGE_SIZE * MEMORY_MAX);
 });
