@@ -12,7 +12,7 @@ const BROKEN_LIMIT_MS = 100_000;
 const HEARD_MS = 4000;
 
 /** When the cable is out, and for how long. */
-export interface Outage {
+interface Outage {
   seconds: number;
   /** Long enough for both ends to call the link broken. */
   breaks: boolean;
@@ -37,7 +37,7 @@ export async function moveThroughOutage(vm: GuestVm, to: LabHost, port: number, 
 }
 
 /** Once the VM that comes from there runs at the receiver; until the cable is back for good. */
-export async function pullCable(from: LabHost, receiver: RemoteProcess, outage: Outage): Promise<void> {
+async function pullCable(from: LabHost, receiver: RemoteProcess, outage: Outage): Promise<void> {
   try {
     await receiver.output(/has come from/, MOVE_LIMIT_MS);
     await outageOf(from, outage.seconds);
