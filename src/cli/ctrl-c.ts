@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Deferred } from '../basics/deferred.js';
 import { VmClient } from '../control/client.js';
 import { describeError, PostcopyError } from '../errors.js';
+import { pagesLeave } from '../watch/events.js';
 
 /** Between two requests for a migration that has not begun yet. */
 const PAUSE_MS = 50;
@@ -57,8 +58,7 @@ export class CtrlC {
     try {
       while (!this.#over) {
         if (await isCancelled(client)) return;
-        const { state } = await client.status();
-        if (state === 'handed-over' || state === 'interrupted') {
+        if (pagesLeave((await client.status()).state)) {
           return this.#leave(
             `too late to cancel: ${this.#name} has been handed over, and moves on without this command. ` +
               `${this.#status} shows how far it is`,
