@@ -41,16 +41,12 @@ export class ArrivalRate {
 
   /** Milliseconds until all is here; undefined while nothing comes. */
   get leftMs(): number | undefined {
-    return timeLeft(bytesOfPages(this.#pagesLeft()), this.bytesPerSecond);
+    const { bytesPerSecond } = this;
+    return bytesPerSecond > 0 ? Math.round((bytesOfPages(this.#pagesLeft()) / bytesPerSecond) * 1000) : undefined;
   }
 
   #sample(): void {
     this.#samples.push({ at: native.monotonicMicros(), left: this.#pagesLeft() });
     if (this.#samples.length > SAMPLES) this.#samples.shift();
   }
-}
-
-/** Milliseconds; undefined while nothing comes. */
-function timeLeft(bytes: number, bytesPerSecond: number): number | undefined {
-  return bytesPerSecond > 0 ? Math.round((bytes / bytesPerSecond) * 1000) : undefined;
 }
