@@ -10,6 +10,10 @@ import { PostcopyError } from '../errors.js';
 export const PREFETCH_POLICIES = ['in-order', 'near-faults', 'streams', 'auto'] as const;
 export type PrefetchName = (typeof PREFETCH_POLICIES)[number];
 
+/** When pages cross: behind the hand-over, before it, or both. */
+export const MIGRATION_MODES = ['post-copy', 'pre-copy', 'hybrid'] as const;
+export type MigrationMode = (typeof MIGRATION_MODES)[number];
+
 const CHANNELS_MAX = 16;
 const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;
 

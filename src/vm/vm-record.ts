@@ -71,5 +71,6 @@ export function helloOf(
     prefetch: options.prefetch,
     features: [...FEATURES],
     paused,
+    mode: 'post-copy',
   };
 }

@@ -126,6 +126,7 @@ describe('a source that a destination must survive', () => {
       ramMap: encodeRamMap(Uint32Array.of(4, 2)),
       firstPages,
       firstContent: new Uint8Array(bytes),
+      held: new Uint8Array(0),
       diskSamples: [],
     });
     expect((await control.message('abort'))?.reason).toMatch(why);

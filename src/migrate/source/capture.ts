@@ -9,6 +9,9 @@ import type { Body } from '../wire/message.js';
 import { contentOf, firstPages, firstState } from './first-pages.js';
 import type { SourcePageChannels } from './page-channels.js';
 
+/** Of a destination that was sent no page before. */
+const NONE_HELD = new Uint8Array(0);
+
 /** What the guest was when it stopped. */
 export interface Capture {
   state: Body<'state'>;
@@ -48,7 +51,7 @@ export async function capture(
   const ramMap = encodeRamMap(since);
   laps.lap('map', native.monotonicMicros());
   const dataPages = pagesIn(offered) + pagesIn(since);
-  const body = { ...state, ramMap, firstPages: pages, firstContent, diskSamples };
+  const body = { ...state, ramMap, held: NONE_HELD, firstPages: pages, firstContent, diskSamples };
   return { state: body, clocksAt: clocks.moment, dataPages, laps };
 }
 

@@ -11,7 +11,7 @@ import { forEachChip } from '../../machine/machine-state.js';
 import { MSR_ENTRY_BYTES } from '../../machine/msrs.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
-import { migrateOptionsSchema } from '../options.js';
+import { MIGRATION_MODES, migrateOptionsSchema } from '../options.js';
 import { FEATURES_MAX, FINDING_CHARACTERS_MAX, FINDINGS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
@@ -75,6 +75,7 @@ const hello = z.object({
   features,
   /** The guest stands still, and goes on when somebody says so. */
   paused: z.boolean().default(false),
+  mode: z.enum(MIGRATION_MODES).default('post-copy'),
 });
 export type Hello = z.infer<typeof hello>;
 
@@ -108,8 +109,10 @@ const diskSample = z.object({
 const state = z.object({
   cpu,
   devices: z.unknown(),
-  /** ram-map.ts: pages that hold data and were not in RAM. */
+  /** ram-map.ts: pages that hold data and were not in RAM; after rounds, those that the destination lacks. */
   ramMap: bytes,
+  /** ram-map.ts: after rounds, pages that the destination has as they are; what it has besides is void, and reads zero. */
+  held: bytes.default(new Uint8Array(0)),
   /** Of the pages that hold data, those that the vCPUs touch first: their numbers, and what is in them. */
   firstPages: z.array(count).max(FIRST_PAGES_MAX),
   firstContent: bytes,
@@ -183,6 +186,8 @@ export const MESSAGES = {
   standing: { tag: 16, body: standing },
   /** Since version 8: the source knows that the guest runs at the destination. */
   pushing: { tag: 17, body: z.object({}) },
+  /** Where the feature `rounds` was chosen: pages come from here on, while the guest still runs at the source. */
+  copying: { tag: 18, body: z.object({}) },
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -16,7 +16,7 @@
  *   TRIAL on each of them, if chosen            ->                    (urgent, bulk)
  *                                               <-  TRIED             (urgent, bulk)
  *   OUTPUT of the consoles, if chosen           ->    who attaches to one there sees it
- *   RAM    map of pages that hold data          ->
+ *   RAM    map of pages that hold data          ->    (post-copy; in other modes the rounds below)
  *   stops the vCPUs, drains devices, unlocks disks
  *   STATE  CPU, chips, clock, devices,
  *          pages that hold data since RAM,
@@ -34,6 +34,18 @@
  *   END of a bulk channel                       ->                    (bulk)
  *                                               <-  COMPLETE
  *   BYE                                         ->
+ *
+ * In the modes pre-copy and hybrid, which need the feature `rounds`, pages cross before the guest stops, in rounds, and RAM is
+ * not sent:
+ *
+ *   COPYING                                     ->    no phase of this is in a hurry: only the link is watched
+ *   EXTENT of pages, ZERO, as often as needed   ->    (bulk)  the last one of a page counts
+ *                                               <-  RECEIVED  (bulk)
+ *   stops, and STATE as above, with the pages
+ *   that it lacks, and those that it holds      ->    gives back what it holds besides
+ *
+ * The source begins no round before all of the last one is RECEIVED, on every channel, and nothing is on its way when it sends
+ * STATE. In pre-copy STATE lacks nothing, unless the guest was too fast for it.
  *
  * A connection that breaks behind COMMIT is replaced, with all the others: the source opens new ones whose preambles have the
  * same migration and the next generation, as often as it takes. The destination speaks first there:
@@ -64,8 +76,9 @@
  * ignores names that it does not know, and neither end uses one that was not chosen. A message of an unknown type breaks the
  * protocol.
  *
- *   8  a broken link comes back: STANDING, PUSHING, and `generation` in the preamble; HELLO has `paused`, `cpu` and
- *      `constantMsrs`, ACCEPT has `findings`, STATE has `diskSamples`, COMMIT has `wallClockMs` and `clocksAtMicros`
+ *   8  a broken link comes back: STANDING, PUSHING, and `generation` in the preamble; HELLO has `paused`, `cpu`,
+ *      `constantMsrs` and `mode`, ACCEPT has `findings`, STATE has `diskSamples` and `held`, COMMIT has `wallClockMs` and
+ *      `clocksAtMicros`
  *   7  the oldest that is spoken
  */
 export const PROTOCOL_VERSIONS = [8, 7] as const;
@@ -80,6 +93,8 @@ export const FIELDS_SINCE: readonly { version: ProtocolVersion; message: string;
   { version: 8, message: 'commit', fields: ['wallClockMs', 'clocksAtMicros'] },
   { version: 8, message: 'accept', fields: ['findings'] },
   { version: 8, message: 'state', fields: ['diskSamples'] },
+  { version: 8, message: 'hello', fields: ['mode'] },
+  { version: 8, message: 'state', fields: ['held'] },
 ];
 
 /** A destination of this version waits on when a source gives up before the hand-over; others end. */
@@ -107,6 +122,8 @@ export function fieldsBeyond(version: ProtocolVersion, message: string): readonl
 export const RECENT_OUTPUT = 'recent-output';
 /** The destination answers TRIAL on page channels: each is tried with frames of all sizes before the guest stops. */
 export const CHANNEL_TRIAL = 'channel-trial';
+/** The destination takes COPYING and pages before STATE: it can be the other end of the modes pre-copy and hybrid. */
+export const ROUNDS = 'rounds';
 /** What this release can do beyond its version, if the other end can as well. */
 export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL];
 /** Features that HELLO offers at most. */

@@ -57,6 +57,7 @@ export function stateOfSize(cpus: number, xsaveBytes: number): State {
     },
     devices: {},
     ramMap: part(),
+    held: part(),
     firstPages: [0],
     firstContent: new Uint8Array(PAGE_SIZE),
     diskSamples: [],

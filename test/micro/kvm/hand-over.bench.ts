@@ -46,6 +46,7 @@ function encodeState(): Uint8Array {
     ramMap: new Uint8Array(0),
     firstPages,
     firstContent,
+    held: new Uint8Array(0),
     diskSamples: [],
   });
 }

@@ -18,7 +18,7 @@ const hello = {
     { kind: 'block', id: 'root', path: '/srv/root.img', readonly: false, bytes: 2 ** 30 },
     { kind: 'net', id: 'net0', mac: '52:54:00:00:00:01', mtu: 9000 },
   ],
-  ...{ bulkChannels: 1, prefetch: 'in-order', features: ['one'] },
+  ...{ bulkChannels: 1, prefetch: 'in-order', features: ['one'], mode: 'hybrid' },
 } as const;
 
 const state = {
@@ -29,7 +29,7 @@ const state = {
     clock: part,
   },
   devices: { serial: { lcr: 3 } },
-  ...{ ramMap: part, firstPages: [3, 2 ** 31], firstContent: part },
+  ...{ ramMap: part, held: part, firstPages: [3, 2 ** 31], firstContent: part },
   diskSamples: [{ id: 'root', offsets: [0, 4096], hash: part }],
 } as const;
 
@@ -58,6 +58,7 @@ const SENT: { [T in MessageType]: unknown[] } = {
     { is: 'lost', reason: 'short' },
   ],
   pushing: [{}],
+  copying: [{}],
 };
 
 export interface Sample<T extends MessageType = MessageType> {

@@ -20,7 +20,7 @@ const HELLO = {
 const STATE: Body<'state'> = {
   cpu: { machine: 'threads', vcpus: [{ regs: new Uint8Array(8), xsave: new Uint8Array(8) }] },
   ...{ devices: 'the devices', ramMap: encodeRamMap(Uint32Array.of(8, 2)) },
-  ...{ firstPages: [], firstContent: new Uint8Array(0), diskSamples: [] },
+  ...{ firstPages: [], firstContent: new Uint8Array(0), held: new Uint8Array(0), diskSamples: [] },
 };
 const SOCKET = {} as Socket;
 

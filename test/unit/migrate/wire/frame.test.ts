@@ -67,6 +67,7 @@ const state = {
   ramMap: part,
   firstPages: [3, 2 ** 31],
   firstContent: part,
+  held: Uint8Array.of(9, 1),
   diskSamples: [{ id: 'root', offsets: [0, 4096], hash: part }],
 };
 const hello = {
@@ -93,6 +94,7 @@ const hello = {
   prefetch: 'in-order',
   features: ['one'],
   paused: false,
+  mode: 'hybrid' as const,
 };
 const waits = { count: 3, mean: 1.5, p50: 1, p90: 2, p99: 3, max: 3 };
 
@@ -146,6 +148,7 @@ describe('encodeMessage', () => {
     ['lost', 15],
     ['standing', 16],
     ['pushing', 17],
+    ['copying', 18],
   ])('%s has tag %d', (type, tag) => {
     expect(encodeMessage(type, {} as never)[4]).toBe(tag);
   });
@@ -154,7 +157,7 @@ describe('encodeMessage', () => {
 describe('version 7', () => {
   /** What is in a frame, whatever version would read it. */
   const raw = (bytes: Uint8Array) => decode(bytes.subarray(8)) as Record<string, unknown>;
-  const { paused: _paused, cpu: _cpu, constantMsrs: _msrs, ...hello7 } = hello;
+  const { paused: _paused, mode: _mode, cpu: _cpu, constantMsrs: _msrs, ...hello7 } = hello;
 
   it('has the fields of the newest without those that came later', () => {
     expect(raw(encodeMessage('hello', hello, 7))).toEqual(hello7);
@@ -163,7 +166,8 @@ describe('version 7', () => {
   });
 
   it('is read with their defaults, also when they are there', () => {
-    const read = [{ type: 'hello', body: { ...hello7, paused: false, cpu: 'host', constantMsrs: new Uint8Array(0) } }];
+    const defaults = { paused: false, cpu: 'host', constantMsrs: new Uint8Array(0), mode: 'post-copy' };
+    const read = [{ type: 'hello', body: { ...hello7, ...defaults } }];
     expect(new FrameDecoder(7).push(frame(1, encode(hello7)))).toEqual(read);
     expect(new FrameDecoder(7).push(frame(1, encode({ ...hello, paused: 'what' })))).toEqual(read);
     badPeer(() => new FrameDecoder(7).push(frame(2, encode([]))));
@@ -205,7 +209,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(STREAM.slice(PING.length - 1, PING.length))).toEqual(MESSAGES.slice(0, 1));
   });
 
-  it.each([0, 18, 19, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
+  it.each([0, 19, 255, 0x100, 0x0100_0001, 0x0b00_0000, 0xffff_ffff])('refuses tag %d', (tag) => {
     const header = frame(tag, new Uint8Array(0), 1);
     expect(badPeer(() => new FrameDecoder().push(header))).toContain(String(tag));
   });

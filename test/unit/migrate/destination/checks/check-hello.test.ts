@@ -90,6 +90,7 @@ describe('objectionsTo', () => {
     prefetch: 'in-order',
     features: [],
     paused: false,
+    mode: 'post-copy',
   };
   const withFile = (change: Partial<Hello['files'][number]>): Hello => ({
     ...hello,
