@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GuestVm } from '../../support/lab/guest-vm.js';
 import { Lab } from '../../support/lab/lab.js';
 import { moveThroughOutage } from '../../support/lab/outage.js';
 import { expectUnharmed } from '../../support/lab/unharmed.js';
 
-// As ../cable.test.ts, for longer than any pause of TCP, and than a task of the guest may wait before its kernel tells.
+// As ../cable.test.ts, for longer than any pause of TCP, and than a task of the guest may wait before its kernel tells; and for
+// so short that nothing breaks.
 
 const PORT = 7310;
 
@@ -25,5 +26,11 @@ test('120 s', async () => {
 
 test('120 s on the way back, and 40 s while the ends find each other', async () => {
   await moveThroughOutage(vm, lab.host(1), PORT + 1, { seconds: 120, breaks: true, again: 40 });
+  await expectUnharmed(vm);
+});
+
+test('5 s: it is no broken link', async () => {
+  const { summary } = await moveThroughOutage(vm, lab.host(2), PORT + 2, { seconds: 5, breaks: false });
+  expect(summary.pages.resent).toBe(0);
   await expectUnharmed(vm);
 });

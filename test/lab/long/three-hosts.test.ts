@@ -1,9 +1,9 @@
 import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Lab } from '../support/lab/lab.js';
-import { labFolder } from '../support/lab/paths.js';
-import { Peer } from '../support/lab/peer.js';
+import { Lab } from '../../support/lab/lab.js';
+import { labFolder } from '../../support/lab/paths.js';
+import { Peer } from '../../support/lab/peer.js';
 
 // What the lab has for guests with disks and networks: a third host, a bridge on each, a disk that all share.
 
