@@ -2,6 +2,7 @@
 
 #include "block/disk.h"
 #include "confine/confine.h"
+#include "dirty/dirty_log_object.h"
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -27,6 +28,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   postcopy::Vm::Init(env, exports);
   postcopy::ExitQueueObject::Init(env, exports);
   postcopy::Vcpu::Init(env, exports);
+  postcopy::DirtyLogObject::Init(env, exports);
   return exports;
 }
 

@@ -40,6 +40,21 @@ export interface NativeMemory {
   close(): void;
 }
 
+/** What of guest RAM is written while the guest runs: see machine/dirty-log.ts. Calls wait for each other. */
+export interface NativeDirtyLog {
+  readonly kind: DirtyLogKind;
+  /** Once, on another thread: what is written from when it resolves on is told. */
+  begin(): Promise<void>;
+  /** On another thread. */
+  collect(): Promise<Uint32Array>;
+  collectNow(): Uint32Array;
+  /** Waits for a collect() that is under way; a later one rejects with code EBADF. */
+  end(): void;
+}
+
+/** userfaultfd: sees each write through this process's mapping, on Linux 6.7. */
+export type DirtyLogKind = 'userfaultfd';
+
 /** userfaultfd(2) over one guest memory. */
 export interface Userfaultfd {
   readonly handle: number;
@@ -354,6 +369,8 @@ export interface Native {
   };
   ExitQueue: new (attach: null, handle: number) => ExitQueue;
   Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;
+  /** Code EINVAL, ENOSYS or EPERM if the kernel cannot; EBUSY if another userfaultfd has the RAM. */
+  DirtyLog: new (kind: 'userfaultfd', memory: NativeMemory) => NativeDirtyLog;
 
   /** CLOCK_MONOTONIC, microseconds, one clock for all threads and processes of the host. */
   monotonicMicros(): number;

@@ -20,14 +20,6 @@ constexpr uint64_t kPagemapFrame = (1ULL << 55) - 1;
 
 [[noreturn]] void Fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-void Append(std::vector<Ram::Extent>& extents, uint64_t first, uint64_t count) {
-  if (!extents.empty() && extents.back().first + uint64_t{extents.back().count} == first) {
-    extents.back().count += static_cast<uint32_t>(count);
-  } else {
-    extents.push_back({static_cast<uint32_t>(first), static_cast<uint32_t>(count)});
-  }
-}
-
 Descriptor OpenPagemap() {
   Descriptor pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   if (!pagemap.Valid()) Fail("open /proc/self/pagemap");
@@ -88,7 +80,7 @@ class ExtentFinder {
       }
       for (int i = 0; i < found; i++) {
         uint64_t first = (regions_[i].start - reinterpret_cast<uint64_t>(ram_.Base())) / kPageSize;
-        Append(extents_, first, (regions_[i].end - regions_[i].start) / kPageSize);
+        Ram::Append(extents_, first, (regions_[i].end - regions_[i].start) / kPageSize);
       }
       scan.start = scan.walk_end;
     }
@@ -108,7 +100,7 @@ class ExtentFinder {
       if (got <= 0) Fail("read /proc/self/pagemap");
       size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
       for (size_t i = 0; i < count; i++) {
-        if (HoldsData(entries_[i])) Append(extents_, page + i, 1);
+        if (HoldsData(entries_[i])) Ram::Append(extents_, page + i, 1);
       }
       page += count;
     }
@@ -130,7 +122,7 @@ class ExtentFinder {
       off_t hole = lseek(ram_.memfd_.Get(), data, SEEK_HOLE);
       if (hole < 0) Fail("lseek SEEK_HOLE");
       hole = std::min(hole, end);
-      Append(extents_, data / kPageSize, (hole - data) / kPageSize);
+      Ram::Append(extents_, data / kPageSize, (hole - data) / kPageSize);
       at = hole;
     }
   }
@@ -146,6 +138,14 @@ class ExtentFinder {
   uint64_t end_ = 0;
   std::vector<Ram::Extent> extents_;
 };
+
+void Ram::Append(std::vector<Extent>& extents, uint64_t first, uint64_t count) {
+  if (!extents.empty() && extents.back().first + uint64_t{extents.back().count} == first) {
+    extents.back().count += static_cast<uint32_t>(count);
+  } else {
+    extents.push_back({static_cast<uint32_t>(first), static_cast<uint32_t>(count)});
+  }
+}
 
 std::vector<Ram::Extent> Ram::DataExtents(uint64_t first, uint64_t count) const {
   ExtentFinder finder(*this);

@@ -46,6 +46,8 @@ class Ram {
     uint32_t first;
     uint32_t count;
   };
+  // Adds pages behind all that are there; to the last run, if they go on where it ends.
+  static void Append(std::vector<Extent>& extents, uint64_t first, uint64_t count);
   // Runs of pages that hold data among these, in order, found without reading a byte of RAM. Throws std::system_error.
   std::vector<Extent> DataExtents(uint64_t first, uint64_t count) const;
   // The same of all pages that are in none of these extents, which are ascending and within RAM.

@@ -14,6 +14,7 @@ import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/lay
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { VirtioSpec } from './device-messages.js';
+import { beginDirtyLog, type DirtyLog } from './dirty-log.js';
 import type { DiskSample } from '../host/disk-sample.js';
 import type { HostDevices } from '../host/host-devices.js';
 import type { DeviceLines } from '../host/kinds/kind.js';
@@ -67,6 +68,7 @@ export class Machine {
   #resumed = 0;
   readonly #standstills: Standstills;
   #tscKhz: number;
+  #dirtyLog: DirtyLog | undefined;
   /** Of a machine that comes from another host, until all of its RAM is here. */
   comingPages: ComingPages | undefined;
   /** Bytes of a vCPU's XSAVE state on this host. */
@@ -225,6 +227,20 @@ export class Machine {
     return Math.max(...this.vcpus.map((vcpu) => vcpu.parkedAt));
   }
 
+  /**
+   * What is written of its RAM from when this resolves on. One at a time: the caller ends it; a machine that is closed does
+   * too. Rejects with HOST_LACKS where nothing can tell.
+   */
+  async beginDirtyLog(): Promise<DirtyLog> {
+    const log = await beginDirtyLog(this.kind.name, this.memory);
+    if (this.#closing !== undefined) {
+      log.end();
+      throw new PostcopyError('WRONG_STATE', 'the VM has ended');
+    }
+    this.#dirtyLog = log;
+    return log;
+  }
+
   /** Of a paused machine: all of its clocks, in one moment; they run on. */
   readClocks(): Clocks {
     return this.kind.readClocks(this.#parts);
@@ -343,6 +359,7 @@ export class Machine {
     await this.comingPages?.letGo();
     this.#parts.vm.close(); // vCPUs get no answer of a device any more; they keep the VM until they are closed
     if (!closeVcpus(this.vcpus, CLOSE_WAIT_MS)) return false;
+    this.#dirtyLog?.end();
     this.memory.close();
     return true;
   }

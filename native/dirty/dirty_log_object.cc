@@ -1,0 +1,61 @@
+#include "dirty/dirty_log_object.h"
+
+#include <system_error>
+#include <utility>
+
+#include "dirty/dirty_log_call.h"
+#include "dirty/write_watch.h"
+#include "memory/extent_search.h"
+#include "memory/guest_memory.h"
+#include "util/args.h"
+
+namespace postcopy {
+
+// new DirtyLog('userfaultfd', memory)
+DirtyLogObject::DirtyLogObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<DirtyLogObject>(info), kind_(StringArg(info, 0, "kind")) {
+  std::shared_ptr<Ram> ram = GuestMemory::FromArg(info, 1);
+  try {
+    if (kind_ == "userfaultfd") {
+      log_ = std::make_shared<WriteWatch>(std::move(ram));
+    } else {
+      throw Napi::RangeError::New(info.Env(), "kind must be 'userfaultfd'");
+    }
+  } catch (const std::system_error& error) {
+    throw DirtyLogError(info.Env(), error);
+  }
+}
+
+Napi::Value DirtyLogObject::Kind(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kind_); }
+
+Napi::Value DirtyLogObject::Begin(const Napi::CallbackInfo& info) {
+  return DirtyLogCall::Start(info.Env(), log_, DirtyLogCall::Which::kBegin);
+}
+
+Napi::Value DirtyLogObject::Collect(const Napi::CallbackInfo& info) {
+  return DirtyLogCall::Start(info.Env(), log_, DirtyLogCall::Which::kCollect);
+}
+
+Napi::Value DirtyLogObject::CollectNow(const Napi::CallbackInfo& info) {
+  try {
+    return ExtentPairs(info.Env(), log_->Collect());
+  } catch (const std::system_error& error) {
+    throw DirtyLogError(info.Env(), error);
+  }
+}
+
+Napi::Value DirtyLogObject::End(const Napi::CallbackInfo& info) {
+  log_->End();
+  return info.Env().Undefined();
+}
+
+void DirtyLogObject::Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("DirtyLog", DefineClass(env, "DirtyLog",
+                                      {InstanceAccessor<&DirtyLogObject::Kind>("kind"),
+                                       InstanceMethod<&DirtyLogObject::Begin>("begin"),
+                                       InstanceMethod<&DirtyLogObject::Collect>("collect"),
+                                       InstanceMethod<&DirtyLogObject::CollectNow>("collectNow"),
+                                       InstanceMethod<&DirtyLogObject::End>("end")}));
+}
+
+}  // namespace postcopy
