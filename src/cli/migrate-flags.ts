@@ -1,5 +1,7 @@
 /** Flags for the options of a migration, made from their schema (migrate/options.ts). */
 import { InvalidArgumentError, Option } from 'commander';
+import { parseRate } from '../basics/rate.js';
+import { formatRate } from '../basics/units.js';
 import { MIGRATE_OPTIONS } from '../control/light-schemas.js';
 import type { LightOption } from '../control/light-schema.js';
 import type { GivenMigrateOptions } from '../migrate/options.js';
@@ -16,7 +18,7 @@ export function migrateFlags(): Option[] {
       ? new Option(`--${kebab(name)}`, help(description))
       : new Option(
           `--${kebab(name)} <${placeholder(value)}>`,
-          `${help(description)}; ${limits(value)} (default ${fallback})`,
+          `${help(description)}; ${limits(value)}${fallback === undefined ? '' : ` (default ${fallback})`}`,
         ).argParser((text) => parse(text, value)),
   );
 }
@@ -37,11 +39,25 @@ function help(description: string): string {
 }
 
 function placeholder(value: Value): string {
-  return value.type === 'integer' ? 'number' : 'name';
+  switch (value.type) {
+    case 'integer':
+      return 'number';
+    case 'rate':
+      return 'rate';
+    case 'choice':
+      return 'name';
+  }
 }
 
 function limits(value: Value): string {
-  return value.type === 'integer' ? `${value.minimum} to ${value.maximum}` : value.choices.join(', ');
+  switch (value.type) {
+    case 'integer':
+      return `${value.minimum} to ${value.maximum}`;
+    case 'rate':
+      return 'like 100M (bytes) or 1Gbit (bits)';
+    case 'choice':
+      return value.choices.join(', ');
+  }
 }
 
 function parse(text: string, value: Value): number | string {
@@ -49,7 +65,26 @@ function parse(text: string, value: Value): number | string {
     if (value.choices.includes(text)) return text;
     throw new InvalidArgumentError(`Give one of: ${limits(value)}.`);
   }
+  if (value.type === 'rate') return rateWithin(text, value);
   const number = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (number >= value.minimum && number <= value.maximum) return number;
   throw new InvalidArgumentError(`Give a whole number of ${value.unit} from ${limits(value)}.`);
+}
+
+/** Throws what commander tells of an argument. */
+function rateWithin(text: string, { minimum, maximum }: { minimum: number; maximum: number }): number {
+  const rate = parseRate(text) ?? NaN;
+  if (rate >= minimum && rate <= maximum) return rate;
+  throw new InvalidArgumentError(
+    `Give bytes per second like 100M, or bits like 1Gbit, from ${formatRate(minimum)} to ${formatRate(maximum)}.`,
+  );
+}
+
+const BANDWIDTH = MIGRATE_OPTIONS.find(({ name }) => name === 'bandwidth')?.value;
+
+/** A limit as --bandwidth takes it; null for `none`. */
+export function parseLimit(text: string): number | null {
+  if (text === 'none') return null;
+  if (BANDWIDTH?.type !== 'rate') throw new TypeError('--bandwidth is no rate');
+  return rateWithin(text, BANDWIDTH);
 }

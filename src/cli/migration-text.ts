@@ -7,12 +7,13 @@ import { formatDuration, formatMicros, formatRate, formatSize } from '../basics/
 
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {
-  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link } = progress;
+  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link, bandwidth } = progress;
   const isBefore = phase === 'preparing' && link !== undefined;
   const parts = [
     `${name}: ${plain(phase)}`,
     `${formatPages(pagesLeft)} left`,
     isBefore ? `link: ${linkText(link)}` : formatRate(bytesPerSecond),
+    ...(bandwidth === undefined ? [] : [`limited to ${formatRate(bandwidth)}`]),
     `${faultsWaiting} faults waiting`,
     formatDuration(elapsedMs),
     ...(phase === 'pulling' && bytesPerSecond > 0
@@ -49,6 +50,7 @@ function summaryTable(summary: MigrationSummary): string {
     ['total time', formatDuration(summary.totalMs)],
     ['downtime', formatDuration(summary.downtimeMs)],
     ['on the wire', formatSize(summary.wireBytes)],
+    ['limited to', summary.bandwidth === undefined ? undefined : formatRate(summary.bandwidth)],
     ['page channels', channelsText(summary.channels)],
     ['guest memory', formatPages(pages.total)],
     ['  sent', `${formatPages(pages.sent)}: ${pages.demanded} demanded, ${pages.pushed} pushed`],

@@ -16,7 +16,7 @@ import {
 } from './output.js';
 import type { MigrateCommandOptions } from './migrate.js';
 import type { ReplayWords } from './replay.js';
-import { migrateFlags } from './migrate-flags.js';
+import { migrateFlags, parseLimit } from './migrate-flags.js';
 import { CPUS } from '../configure/cpu-setting.js';
 import { withSecurityFlags } from './security-flags.js';
 import { DEFAULT_MACHINE, MACHINES } from '../configure/machine-setting.js';
@@ -174,6 +174,14 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .command('cancel <name>')
     .description("end a VM's migration before the hand-over: it goes on here")
     .action(async (name: string) => done(await (await import('./cancel.js')).cancelCommand(name)));
+  program
+    .command('limit')
+    .description('change how fast a migration may send while it runs; pages that the guest waits for are not held back')
+    .argument('<name>', 'of the VM')
+    .argument('<rate>', 'bytes per second like 100M, bits like 1Gbit, or none', parseLimit)
+    .action(async (name: string, rate: number | null) =>
+      done(await (await import('./limit.js')).limitCommand(name, rate)),
+    );
   program
     .command('recover <name> [host:port]')
     .description('have a migration whose link is broken look for the destination at once')

@@ -22,6 +22,8 @@ const number = z.number();
 const count = z.int().min(0);
 const milliseconds = z.number().meta({ description: 'Milliseconds.' });
 
+const BANDWIDTH = 'Bytes per second that may be sent at most, as was said last; none if there is no limit.';
+
 const machineSchema = z.enum(MACHINES).meta({
   description: "kvm, or threads of the process that run postcopy's own guest: for tests and measurements.",
 });
@@ -59,6 +61,7 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
   bytesPerSecond: number.meta({ description: 'Sent over the last interval, all channels.' }),
   faultsWaiting: count.meta({ description: 'Demand requests received and not answered yet.' }),
   elapsedMs: milliseconds,
+  bandwidth: count.optional().meta({ description: BANDWIDTH }),
   link: z
     .object<Shape<NonNullable<MigrationProgress['link']>>>({ roundTripUs: number, bytesPerSecond: number })
     .optional()
@@ -115,6 +118,7 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
     .array(trialSchema)
     .optional()
     .meta({ description: 'Page channels as they were tried before the guest stopped.' }),
+  bandwidth: count.optional().meta({ description: BANDWIDTH }),
   wireBytes: count.meta({ description: 'Handed to the sockets by the source, all channels, headers included.' }),
   pages: z
     .object<Shape<MigrationSummary['pages']>>({

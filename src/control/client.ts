@@ -6,6 +6,7 @@ import { readJsonLines } from './line-reader.js';
 import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
+  LIMIT_PATH,
   MIGRATE_PATH,
   PAUSE_PATH,
   RECOVER_PATH,
@@ -16,6 +17,7 @@ import {
 import { socketPath } from './runtime-directory.js';
 import {
   STOP_TIMEOUT_MS,
+  type LimitRequest,
   type MigrateRequest,
   type ResumeRequest,
   type StopRequest,
@@ -94,6 +96,11 @@ export class VmClient {
   /** Resolves when the migration has ended and the guest goes on here; WRONG_STATE if there is none, or it is too late. */
   async cancelMigration(): Promise<void> {
     await this.#json('DELETE', MIGRATE_PATH, ACTION_TIMEOUT_MS);
+  }
+
+  /** How fast the migration may send from now on; WRONG_STATE if there is none. */
+  async limit(request: LimitRequest): Promise<void> {
+    await this.#json('POST', LIMIT_PATH, ACTION_TIMEOUT_MS, request);
   }
 
   /** A migration whose link is broken looks for the destination at once; WRONG_STATE if there is none. */

@@ -13,8 +13,11 @@ export type LightSchema =
 export interface LightOption {
   name: string;
   description: string;
-  default: number | string | boolean;
+  /** None: nothing is said if it is not given. */
+  default?: number | string | boolean | undefined;
   value:
+    /** Bytes per second. */
+    | { type: 'rate'; minimum: number; maximum: number }
     | { type: 'integer'; minimum: number; maximum: number; unit: string }
     | { type: 'choice'; choices: string[] }
     /** True if it is given. */

@@ -28,6 +28,7 @@ export const STATUS: LightSchema = {
         bytesPerSecond: { type: 'number' },
         faultsWaiting: { type: 'number' },
         elapsedMs: { type: 'number' },
+        bandwidth: { type: 'number' },
         link: {
           type: 'object',
           properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
@@ -113,6 +114,7 @@ export const PROGRESS: LightSchema = {
     bytesPerSecond: { type: 'number' },
     faultsWaiting: { type: 'number' },
     elapsedMs: { type: 'number' },
+    bandwidth: { type: 'number' },
     link: {
       type: 'object',
       properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
@@ -179,6 +181,7 @@ export const SUMMARY: LightSchema = {
         required: ['kind', 'index', 'roundTripUs', 'bytesPerSecond'],
       },
     },
+    bandwidth: { type: 'number' },
     wireBytes: { type: 'number' },
     pages: {
       type: 'object',
@@ -243,6 +246,11 @@ export const MIGRATE_OPTIONS: readonly LightOption[] = [
     description: 'In which order pages are sent that nobody has asked for yet.',
     default: 'in-order',
     value: { type: 'choice', choices: ['in-order', 'near-faults', 'streams', 'auto'] },
+  },
+  {
+    name: 'bandwidth',
+    description: 'How many bytes are sent per second at most. Pages that the guest waits for are not held back.',
+    value: { type: 'rate', minimum: 65536, maximum: 1099511627776 },
   },
   {
     name: 'wait',

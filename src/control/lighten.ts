@@ -4,6 +4,9 @@ import { migrateOptionsSchema } from '../migrate/options.js';
 import { factsSchema, progressSchema, statusSchema, summarySchema } from './answer-schemas.js';
 import type { LightOption, LightSchema } from './light-schema.js';
 
+/** What has it is given to flags as a rate (basics/rate.ts). */
+const RATE_UNIT = 'bytes per second';
+
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** The text of light-schemas.ts. */
@@ -55,7 +58,9 @@ function lightOption(name: string, schema: JsonSchema): LightOption {
   const { type, minimum, maximum, unit } = schema;
   if (type === 'boolean') return { ...common, value: { type: 'flag' } };
   if (type === 'integer' && minimum !== undefined && maximum !== undefined) {
-    return { ...common, value: { type, minimum, maximum, unit: String(unit) } };
+    const range = { minimum, maximum };
+    if (unit === RATE_UNIT) return { ...common, value: { type: 'rate', ...range } };
+    return { ...common, value: { type, ...range, unit: String(unit) } };
   }
   throw new Error(`no flag can be made of ${name}: ${JSON.stringify(schema)}`);
 }

@@ -9,6 +9,7 @@ import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
   HTTP_STATUS,
+  LIMIT_PATH,
   MIGRATE_PATH,
   NDJSON,
   OPENAPI_PATH,
@@ -20,6 +21,7 @@ import {
 } from './protocol.js';
 import {
   emptyRequestSchema,
+  limitRequestSchema,
   migrateRequestSchema,
   recoverRequestSchema,
   resumeRequestSchema,
@@ -30,6 +32,7 @@ import { CONSOLE_PORTS } from '../console/console-port.js';
 const SCHEMAS = {
   Nothing: emptyRequestSchema,
   ResumeRequest: resumeRequestSchema,
+  LimitRequest: limitRequestSchema,
   RecoverRequest: recoverRequestSchema,
   StopRequest: stopRequestSchema,
   MigrateRequest: migrateRequestSchema,
@@ -128,6 +131,15 @@ function paths(): object {
       delete: operation({
         operationId: 'cancelMigration',
         summary: 'Ends a migration that has not handed the VM over; answered when the guest goes on here',
+        answers: { 200: done() },
+      }),
+    },
+    [LIMIT_PATH]: {
+      post: operation({
+        operationId: 'limit',
+        summary: 'Changes how fast a migration may send; pages that the guest waits for are not held back',
+        body: 'LimitRequest',
+        bodyRequired: true,
         answers: { 200: done() },
       }),
     },

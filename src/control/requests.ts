@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { migrateOptionsSchema } from '../migrate/options.js';
+import { limitSchema, migrateOptionsSchema } from '../migrate/options.js';
 import { isHost, isUnspecified, NO_TARGET, PORT_MAX } from '../configure/address.js';
 import { securitySchema } from '../configure/security.js';
 
@@ -21,6 +21,9 @@ export const migrateRequestSchema = z.strictObject({
     .optional()
     .meta({ description: 'A file of this host that takes what the destination asks for, and when.' }),
 });
+
+/** Body of POST /v1/vm/limit. */
+export const limitRequestSchema = limitSchema;
 
 /** Body of POST /v1/vm/recover; none is the same as an empty object. */
 export const recoverRequestSchema = z

@@ -9,6 +9,7 @@ import { answerMigrate } from './migrate-route.js';
 import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
+  LIMIT_PATH,
   MIGRATE_PATH,
   OPENAPI_PATH,
   PAUSE_PATH,
@@ -19,12 +20,20 @@ import {
 } from './protocol.js';
 import {
   emptyRequestSchema,
+  limitRequestSchema,
   migrateRequestSchema,
   recoverRequestSchema,
   resumeRequestSchema,
   stopRequestSchema,
 } from './requests.js';
-import type { MigrateRequest, RecoverRequest, ResumeRequest, StopRequest, VmService } from '../vm/service.js';
+import type {
+  LimitRequest,
+  MigrateRequest,
+  RecoverRequest,
+  ResumeRequest,
+  StopRequest,
+  VmService,
+} from '../vm/service.js';
 
 export interface ControlServer {
   /** Lets answers that are under way finish (for a short time), ends consoles, and removes the socket. */
@@ -78,6 +87,10 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
   server.post(MIGRATE_PATH, { schema: { body: migrateRequestSchema } }, (request, reply) =>
     answerMigrate(vm(), request.body as MigrateRequest, reply),
   );
+  server.post(LIMIT_PATH, { schema: { body: limitRequestSchema } }, async (request) => {
+    await vm().limit(request.body as LimitRequest);
+    return {};
+  });
   server.post(RECOVER_PATH, { schema: { body: recoverRequestSchema } }, async (request) => {
     const { host, port } = (request.body as RecoverRequest | null | undefined) ?? {};
     await vm().recover(host === undefined || port === undefined ? undefined : { host, port });

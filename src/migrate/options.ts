@@ -17,6 +17,11 @@ export type MigrationMode = (typeof MIGRATION_MODES)[number];
 const CHANNELS_MAX = 16;
 const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;
 
+const BANDWIDTH_MIN = 64 * 1024;
+const BANDWIDTH_MAX = 1024 ** 4;
+const BANDWIDTH_RULE = `must be a whole number of bytes per second from ${BANDWIDTH_MIN} to ${BANDWIDTH_MAX}`;
+const bandwidthSchema = z.int(BANDWIDTH_RULE).min(BANDWIDTH_MIN, BANDWIDTH_RULE).max(BANDWIDTH_MAX, BANDWIDTH_RULE);
+
 export const migrateOptionsSchema = z.strictObject({
   channels: z
     .int(CHANNELS_RULE)
@@ -28,6 +33,10 @@ export const migrateOptionsSchema = z.strictObject({
     .enum(PREFETCH_POLICIES, `must be one of ${PREFETCH_POLICIES.join(', ')}`)
     .default('in-order')
     .meta({ description: 'In which order pages are sent that nobody has asked for yet.' }),
+  bandwidth: bandwidthSchema.optional().meta({
+    description: 'How many bytes are sent per second at most. Pages that the guest waits for are not held back.',
+    unit: 'bytes per second',
+  }),
   wait: z.boolean('must be true or false').default(false).meta({
     description: 'Waits until all of a VM that is still arriving is here, and moves it then.',
   }),
@@ -41,9 +50,25 @@ export type MigrateOptions = z.output<typeof migrateOptionsSchema>;
 /** Those that are not given have their defaults. */
 export type GivenMigrateOptions = z.input<typeof migrateOptionsSchema>;
 
+/** What may be changed of a migration while it runs. */
+export const limitSchema = z.strictObject({
+  bandwidth: bandwidthSchema.nullable().meta({ description: 'Bytes per second; null lifts the limit.' }),
+});
+
+export type Limit = z.output<typeof limitSchema>;
+
 /** Fills in the defaults. Throws BAD_CONFIG, which names every option that cannot be. */
 export function checkMigrateOptions(given: GivenMigrateOptions): MigrateOptions {
-  const result = migrateOptionsSchema.safeParse(given);
+  return check(migrateOptionsSchema, given);
+}
+
+/** Throws BAD_CONFIG if it cannot be. */
+export function checkLimit(given: Limit): Limit {
+  return check(limitSchema, given);
+}
+
+function check<Schema extends z.ZodType>(schema: Schema, given: z.input<Schema>): z.output<Schema> {
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
   throw new PostcopyError('BAD_CONFIG', describeProblems(result.error).join('; '));
 }

@@ -12,6 +12,8 @@ export interface ChannelTask {
   sources(set: PollSet): void;
   /** What it could not do now is to be tried again, though nothing comes: after IDLE_MS. */
   readonly triesAgain?: boolean;
+  /** Milliseconds after which it has more to do, though nothing comes, since it had its turn; 0: it waits for no time. */
+  readonly dueMs?: number;
   /** Nothing has come for a while: IDLE_MS, then again and again LONGEST_WAIT_MS. */
   idle(): void;
 }
@@ -32,7 +34,10 @@ export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: nu
     }
     gatherSources(tasks, handedOver ? -1 : wakeFd, set);
     if (signal.stopped) break;
-    if (set.wait(isIdle && !tasks.some(triesAgain) ? LONGEST_WAIT_MS : IDLE_MS)) continue;
+    const dueMs = firstDueMs(tasks);
+    const idleMs = isIdle && !tasks.some(triesAgain) ? LONGEST_WAIT_MS : IDLE_MS;
+    // Whoever has waited for its time was not idle.
+    if (set.wait(Math.min(dueMs, idleMs)) || dueMs <= idleMs) continue;
     isIdle = true;
     for (const task of tasks) task.idle();
   }
@@ -40,6 +45,15 @@ export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: nu
 
 function triesAgain(task: ChannelTask): boolean {
   return task.triesAgain === true;
+}
+
+function firstDueMs(tasks: ChannelTask[]): number {
+  let first = Infinity;
+  for (let i = 0; i < tasks.length; i++) {
+    const dueMs = tasks[i]!.dueMs ?? 0;
+    if (dueMs > 0 && dueMs < first) first = dueMs;
+  }
+  return first;
 }
 
 function stepAll(tasks: ChannelTask[]): boolean {

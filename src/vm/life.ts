@@ -188,6 +188,7 @@ export type Action<T extends Things> =
   | { type: 'cancel'; send: T['send']; why: string }
   /** Looks for the peer at once, at that address if there is one. */
   | { type: 'look-again'; send: T['send']; address: T['address'] | undefined }
+  | { type: 'limit'; send: T['send']; bandwidth: number | undefined }
   /** Nothing will be heard of the peer: resolves when the migration is over. */
   | { type: 'give-up'; send: T['send']; why: string }
   /** The guest is over: the rest of its pages need not come. */

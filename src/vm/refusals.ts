@@ -17,6 +17,7 @@ const WISHES: Record<Asked, string> = {
   stop: 'stopped',
   cancel: 'kept',
   recover: 'recovered',
+  limit: 'limited',
 };
 
 export function refusalError(name: string, state: State, asked: Asked, refusal: Refusal): PostcopyError {

@@ -12,6 +12,8 @@ export type Request<T extends Things> =
   | { type: 'cancel'; why: string }
   /** To look for the peer of a migration whose link is broken; `address`: if it is elsewhere by now. */
   | { type: 'recover'; address: T['address'] | undefined }
+  /** Bytes per second that a migration may send at most; undefined: any. */
+  | { type: 'limit'; bandwidth: number | undefined }
   /** Without `force` the guest is asked. */
   | { type: 'stop'; force: boolean; over: Final };
 
@@ -55,6 +57,8 @@ export function ask<T extends Things>(state: State<T>, request: Request<T>): Ans
       return cancel(state, request.why);
     case 'recover':
       return recover(state, request.address);
+    case 'limit':
+      return limit(state, request.bandwidth);
     case 'stop':
       return request.force ? cutPower(state, request.over) : stop(state, request.over);
   }
@@ -151,6 +155,11 @@ function cancel<T extends Things>(state: State<T>, why: string): Answer<T> {
 function recover<T extends Things>(state: State<T>, address: T['address'] | undefined): Answer<T> {
   if (state.type !== 'away' || state.broken === undefined) return refused({ reason: 'not-interrupted' });
   return granted(stays(state, { type: 'look-again', send: state.send, address }));
+}
+
+function limit<T extends Things>(state: State<T>, bandwidth: number | undefined): Answer<T> {
+  if (state.type !== 'leaving' && state.type !== 'away') return refused({ reason: 'not-migrating' });
+  return granted(stays(state, { type: 'limit', send: state.send, bandwidth }));
 }
 
 function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {

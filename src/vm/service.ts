@@ -9,7 +9,7 @@ import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
 import type { MigrationProgress, VmState } from '../watch/events.js';
 import type { Events } from '../watch/stream.js';
-import type { GivenMigrateOptions } from '../migrate/options.js';
+import type { GivenMigrateOptions, Limit } from '../migrate/options.js';
 
 export type { VmState } from '../watch/events.js';
 
@@ -84,6 +84,9 @@ export interface ResumeRequest {
   force?: boolean;
 }
 
+/** How fast a migration may send from now on. */
+export type LimitRequest = Limit;
+
 /** Where the destination is by now, if it is not where it was. */
 export interface RecoverRequest {
   host?: string;
@@ -119,6 +122,11 @@ export interface VmService {
    * there is none, or it is too late.
    */
   cancelMigration(): Promise<void>;
+  /**
+   * Changes how fast a migration may send, also before the hand-over and while its link is broken; pages that the guest
+   * waits for are not held back. Throws WRONG_STATE if there is none.
+   */
+  limit(request: LimitRequest): Promise<void>;
   /**
    * At the source of a migration whose link is broken: looks for the destination at once, at another address if one is
    * given. Throws WRONG_STATE if there is none.

@@ -38,6 +38,7 @@ import { CANCELLED, refusalError, noStopError } from './refusals.js';
 import { ask, type Request } from './requests.js';
 import {
   STOP_TIMEOUT_MS,
+  type LimitRequest,
   type MigrateRequest,
   type ResumeRequest,
   type StopRequest,
@@ -49,7 +50,7 @@ import { shutDown } from './shut-down.js';
 import { isLost, statusOf } from './status.js';
 import { toldOf } from './tell.js';
 import { settleSecurity, type Security } from '../configure/security.js';
-import { checkMigrateOptions } from '../migrate/options.js';
+import { checkLimit, checkMigrateOptions } from '../migrate/options.js';
 import { helloOf, recordOfBoot, recordOfHello } from './vm-record.js';
 
 const MEMORY_SHORT =
@@ -168,6 +169,10 @@ export class Vm implements VmService {
     }
   }
 
+  async limit(request: LimitRequest): Promise<void> {
+    await this.#ask({ type: 'limit', bandwidth: checkLimit(request).bandwidth ?? undefined });
+  }
+
   async recover(address?: Address): Promise<void> {
     await this.#ask({ type: 'recover', address });
   }
@@ -265,6 +270,8 @@ export class Vm implements VmService {
         return action.send.vm.cancel(new PostcopyError('MIGRATION_FAILED', action.why));
       case 'look-again':
         return action.send.vm.recover(action.address);
+      case 'limit':
+        return action.send.vm.limit(action.bandwidth);
       case 'give-up':
         return this.#giveUp(action.send, action.why);
       case 'drop-rest':
@@ -412,6 +419,7 @@ export class Vm implements VmService {
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options, paused),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
+      bandwidth: options.bandwidth,
       dryRun: options.dryRun,
       trace,
       output: new MovingOutput(this.consoles),

@@ -46,6 +46,8 @@ export interface MigrationProgress {
   /** Demand requests received and not answered yet. */
   faultsWaiting: number;
   elapsedMs: number;
+  /** Bytes per second that may be sent at most; not set if there is no limit. */
+  bandwidth?: number | undefined;
   /** As its page channels showed it when they were tried: the shortest round trip, and the sum of their rates, at least. */
   link?: { roundTripUs: number; bytesPerSecond: number } | undefined;
 }

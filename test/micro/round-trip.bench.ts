@@ -9,6 +9,7 @@ import { serveChannels, type ChannelTask } from '../../src/threads/channel-loop.
 import type { PollSet } from '../../src/threads/poll-set.js';
 import { FaultTrail } from '../../src/migrate/prefetch/fault-trail.js';
 import { inOrder } from '../../src/migrate/prefetch/in-order.js';
+import { RateLimit } from '../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../src/migrate/report/counters.js';
 import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../../src/migrate/destination/pages/fault-handler.js';
@@ -81,6 +82,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
     socket,
     pages: states,
     trail: new FaultTrail(),
+    limit: new RateLimit(),
     signal,
     counters: new Counters(),
     sent,

@@ -63,10 +63,15 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
     ['import { checkVmSettings', 'vm'],
     ['import { VmClient', 'vm'],
   ],
+  'postcopy-limit.1': [
+    ['postcopy limit web 50M\n', 'parsed'],
+    ['postcopy limit web none', 'parsed'],
+  ],
   'postcopy-list.1': [['postcopy list', 'vm']],
   'postcopy-migrate.1': [
     ['postcopy migrate web 192.0.2.2:7000 --key KEY\n', 'vm'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --dry-run', 'vm'],
+    ['postcopy migrate web 192.0.2.2:7000 --key KEY --bandwidth', 'parsed'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --json', 'vm'],
   ],
   'postcopy-pause.1': [['postcopy pause web', 'vm']],

@@ -20,10 +20,16 @@ export interface ChannelSums {
   sum(counter: CounterName, kind?: 'urgent' | 'bulk'): number;
 }
 
+/** Bytes per second that may be sent at most; undefined: any. */
+interface BandwidthLimit {
+  readonly bytesPerSecond: number | undefined;
+}
+
 export interface SendMetricsOptions {
   machine: MachineName;
   totalPages: number;
   channels: ChannelSums;
+  limit: BandwidthLimit;
 }
 
 /** How a migration ended; complete: what the destination said at the end, if it could. */
@@ -37,6 +43,7 @@ export class SendMetrics {
   readonly #machine: MachineName;
   readonly #totalPages: number;
   readonly #channels: ChannelSums;
+  readonly #limit: BandwidthLimit;
   readonly #startedAt = native.monotonicMicros();
   /** Once guest RAM is counted: before, it cannot be told from other memory. */
   #meter: MemoryMeter | undefined;
@@ -56,10 +63,11 @@ export class SendMetrics {
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
 
-  constructor({ machine, totalPages, channels }: SendMetricsOptions) {
+  constructor({ machine, totalPages, channels, limit }: SendMetricsOptions) {
     this.#machine = machine;
     this.#totalPages = totalPages;
     this.#channels = channels;
+    this.#limit = limit;
     this.#sampler = setInterval(() => harmlessly('figures of a migration', () => this.#sample()), SAMPLE_INTERVAL_MS);
     this.#sample();
   }
@@ -141,8 +149,14 @@ export class SendMetrics {
       bytesPerSecond: Math.round(rate),
       faultsWaiting: this.#destination.faultsWaiting,
       elapsedMs: (now - this.#startedAt) / 1000,
+      ...this.#bandwidth(),
       ...(this.#trials.length === 0 ? {} : { link: linkOf(this.#trials) }),
     };
+  }
+
+  #bandwidth(): Pick<MigrationProgress, 'bandwidth'> {
+    const { bytesPerSecond } = this.#limit;
+    return bytesPerSecond === undefined ? {} : { bandwidth: bytesPerSecond };
   }
 
   end(): void {
@@ -162,6 +176,7 @@ export class SendMetrics {
       downtimeMs: this.#downtime.totalMs,
       downtimeParts: this.#downtime.milliseconds,
       ...(this.#trials.length === 0 ? {} : { channels: [...this.#trials] }),
+      ...this.#bandwidth(),
       wireBytes: this.#wireBytes(),
       pages: {
         total: this.#totalPages,

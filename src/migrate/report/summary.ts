@@ -28,6 +28,8 @@ export interface MigrationSummary {
   findings?: Finding[] | undefined;
   /** Page channels as they were tried; none with a destination of an older release, or if it did not come to that. */
   channels?: ChannelTrial[] | undefined;
+  /** Bytes per second that could be sent at most, as was said last; not set if there was no limit. */
+  bandwidth?: number | undefined;
   /** Bytes handed to the sockets by the source, all channels, headers included. */
   wireBytes: number;
   /**

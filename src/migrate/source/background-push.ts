@@ -1,7 +1,8 @@
 /**
  * The push of one bulk channel: takes the next extent that nobody has sent yet and sends it, until none is left. Little
- * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for. Pages of
- * zeroes (a huge page has many that were never written) are told, not sent.
+ * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for; and no more
+ * in a second than the limit that all channels share. Pages of zeroes (a huge page has many that were never written) are
+ * told, not sent.
  */
 import { native, POLLIN, POLLOUT } from '../../native.js';
 import type { ChannelTask } from '../../threads/channel-loop.js';
@@ -24,6 +25,8 @@ export class BackgroundPush implements ChannelTask {
   readonly #plan: PagePlan;
   readonly #planned: Extent = { first: 0, pages: 0 };
   #ended = false;
+  /** The limit lets no frame begin before; 0: it was not in the way. */
+  #waitMicros = 0;
 
   constructor(
     readonly channel: SourceChannel,
@@ -38,6 +41,7 @@ export class BackgroundPush implements ChannelTask {
 
   step(): boolean {
     const received = this.#takeReceived();
+    this.#waitMicros = 0;
     if (!this.channel.signal.handedOver) return received;
     return this.#send() || received;
   }
@@ -47,6 +51,11 @@ export class BackgroundPush implements ChannelTask {
   }
 
   idle(): void {}
+
+  /** Not while there is something else that it waits for. */
+  get dueMs(): number {
+    return Math.ceil(this.#waitMicros / 1000);
+  }
 
   /** Sends what fits of the frame under way, or of the next. False if nothing fits, or nothing is left. */
   #send(): boolean {
@@ -58,6 +67,8 @@ export class BackgroundPush implements ChannelTask {
 
   #nextFrame(): boolean {
     if (this.#ended || this.channel.sent.full || !this.depth.open) return false;
+    const now = native.monotonicMicros();
+    if (this.#count === 0 && this.#isLimited(now)) return false;
     if (this.#count === 0 && !this.#claim()) {
       this.#ended = true;
       this.#outbox.startEnd();
@@ -66,33 +77,36 @@ export class BackgroundPush implements ChannelTask {
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
     const pages = Math.abs(alike);
     this.channel.sent.add(this.#first, pages);
-    this.depth.sent(pages, native.monotonicMicros());
+    this.depth.sent(pages, now);
     this.#plan.sent(this.#first, pages);
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
     if (alike > 0) this.#outbox.startZero(this.#first, pages);
     else this.#outbox.startExtent(this.#first, pages);
+    this.channel.limit.charge(this.#outbox.bytes, now);
     this.#first += pages;
     this.#count -= pages;
     return true;
   }
 
-  /** False if no page is left. */
+  /** Of pages that are claimed it is not asked: somebody may be waiting for one of them by now. */
+  #isLimited(now: number): boolean {
+    this.#waitMicros = this.channel.limit.waitMicros(now);
+    return this.#waitMicros > 0;
+  }
+
+  /** False if no page is left. A plan that asks for no page at all, or for what is no number, gets one. */
   #claim(): boolean {
-    const { pages, trail } = this.channel;
+    const { pages, trail, limit } = this.channel;
+    const most = limit.framePages(this.depth.extentPages);
     trail.follow(this.#plan);
     for (;;) {
-      this.#plan.next(this.#planned, this.depth.extentPages);
+      this.#plan.next(this.#planned, most);
       const first = this.#firstUnsent(this.#planned.first);
       if (first < 0) return false;
       this.#first = first;
-      this.#count = pages.claimRun(first, this.#most());
+      this.#count = pages.claimRun(first, this.#planned.pages >= 1 ? Math.min(this.#planned.pages, most) : 1);
       if (this.#count > 0) return true;
     }
-  }
-
-  /** A plan that asks for no page at all, or for what is no number, gets one. */
-  #most(): number {
-    return this.#planned.pages >= 1 ? Math.min(this.#planned.pages, this.depth.extentPages) : 1;
   }
 
   /** From there on, or else of all. */

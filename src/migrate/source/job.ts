@@ -16,6 +16,8 @@ export interface SourceJob {
   plan: PrefetchName;
   /** FaultTrail. */
   trail: SharedArrayBuffer;
+  /** RateLimit. */
+  limit: SharedArrayBuffer;
   /** BlockRelease. */
   blocks: SharedArrayBuffer;
   /** GoSignal, and the descriptor that is readable from the hand-over on. */

@@ -6,6 +6,7 @@ import type { PostcopyError } from '../../errors.js';
 import { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory } from '../../native.js';
 import type { PrefetchName } from '../options.js';
+import type { RateLimit } from '../flow/rate-limit.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
 import type { CounterName } from '../report/counters.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
@@ -47,6 +48,8 @@ export class SourcePageChannels {
     first: Promise<PageWorker<SourceJob>>,
     readonly failed: (reason: PostcopyError, generation: number) => void,
     readonly pushPlan: PrefetchName,
+    /** Of the channels of all sets. */
+    readonly limit: RateLimit,
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);
@@ -63,6 +66,7 @@ export class SourcePageChannels {
       maps: this.#pages.maps,
       plan: this.pushPlan,
       trail: this.#trail.buffer,
+      limit: this.limit.buffer,
       blocks: this.#blocks.buffer,
     };
     const set = new ChannelSet(job, this.bulkChannels, start, (reason) => this.failed(reason, generation));

@@ -44,6 +44,7 @@ import type { PageWorker } from '../../threads/page-worker.js';
 import { capture, type Capture } from './capture.js';
 import type { SourceJob } from './job.js';
 import { SourcePageChannels } from './page-channels.js';
+import { RateLimit } from '../flow/rate-limit.js';
 import type { DowntimeLaps } from '../report/downtime.js';
 import { SendMetrics, type Ending } from '../report/send-metrics.js';
 
@@ -52,6 +53,8 @@ export interface SendOptions {
   /** What the destination is told; bulkChannels is how many are opened. */
   hello: Hello;
   prefetch: PrefetchName;
+  /** Bytes per second that may be pushed at most; undefined: any. */
+  bandwidth: number | undefined;
   /** A file that takes what the destination asks for. */
   trace?: string | undefined;
   host: string;
@@ -166,6 +169,7 @@ export class SendVm {
   /** Those to where the destination was before. */
   readonly #oldDialers: Dialer[] = [];
   readonly #channels: Channels;
+  readonly #limit = new RateLimit();
   readonly #metrics: SendMetrics;
   readonly #trace: RequestTrace | undefined;
   readonly #progressTimer: NodeJS.Timeout;
@@ -184,7 +188,7 @@ export class SendVm {
     this.#options = options;
     this.#parts = parts;
     this.#reunion = new Reunion(this.#id, parts.connect);
-    const { machine, hello, pageWorker, prefetch } = options;
+    const { machine, hello, pageWorker, prefetch, bandwidth } = options;
     const { memory } = machine;
     const totalPages = pagesFor(memory.bytes);
     this.#drive = new Drive<State, Event, Action>({
@@ -201,8 +205,12 @@ export class SendVm {
     this.#dialer = new Dialer(options);
     const broken = (reason: PostcopyError, generation: number) =>
       this.#drive.push({ type: 'channels-broken', reason, generation });
-    this.#channels = parts.createChannels(memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch);
-    this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels });
+    this.limit(bandwidth);
+    const limit = this.#limit;
+    this.#channels = parts.createChannels(
+      ...([memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch, limit] as const),
+    );
+    this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels, limit });
     harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
     this.#trace = options.trace === undefined ? undefined : this.#traceIn(options.trace, totalPages);
     this.#progressTimer = setInterval(() => {
@@ -247,6 +255,11 @@ export class SendVm {
       this.#dialer = new Dialer({ ...address, security: this.#options.security });
     }
     this.#reunion.hurry();
+  }
+
+  /** Bytes per second that may be pushed at most from now on; undefined: any. */
+  limit(bandwidth: number | undefined): void {
+    this.#limit.set(bandwidth, native.monotonicMicros());
   }
 
   get interruption(): SendInterruption | undefined {

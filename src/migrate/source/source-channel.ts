@@ -1,6 +1,7 @@
 import type { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory, Socket } from '../../native.js';
 import type { FaultTrail } from '../prefetch/fault-trail.js';
+import type { RateLimit } from '../flow/rate-limit.js';
 import type { Counters } from '../report/counters.js';
 import type { GoSignal } from '../../threads/go-signal.js';
 import type { SentPages } from './sent-pages.js';
@@ -15,6 +16,8 @@ export interface SourceChannel {
   trail: FaultTrail;
   signal: GoSignal;
   counters: Counters;
+  /** Of all bulk channels together. */
+  limit: RateLimit;
   sent: SentPages;
 }
 

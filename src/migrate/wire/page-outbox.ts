@@ -114,6 +114,11 @@ export class ExtentOutbox {
     return this.#bytes > 0;
   }
 
+  /** Of the frame that was begun last. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   startExtent(first: number, pages: number): void {
     this.#start(TAG_EXTENT, first, pages, pages);
   }

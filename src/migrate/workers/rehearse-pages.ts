@@ -9,6 +9,7 @@ import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { auto } from '../prefetch/auto.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
+import { RateLimit } from '../flow/rate-limit.js';
 import { Counters } from '../report/counters.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
@@ -107,7 +108,16 @@ function moveOnce(stage: Stage, round: number): void {
   }
   const sender = (socket: Socket): SourceChannel => {
     const sent = new SentPages(blocks);
-    return { memory: stage.source, socket, pages, trail, signal, counters: new Counters(), sent };
+    return {
+      memory: stage.source,
+      socket,
+      pages,
+      trail,
+      signal,
+      counters: new Counters(),
+      limit: new RateLimit(),
+      sent,
+    };
   };
   const pending = new PendingFaults();
   // The true userfaultfd has no faults here; with the pretended one alone, the code would not fit the true one.

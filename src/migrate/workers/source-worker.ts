@@ -4,6 +4,7 @@ import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { planNamed } from '../prefetch/choose.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
+import { RateLimit } from '../flow/rate-limit.js';
 import { Counters } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
 import type { Tell } from '../../threads/messages.js';
@@ -39,6 +40,7 @@ function open(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tel
     trail: new FaultTrail(job.trail),
     signal: new GoSignal(job.signal),
     counters: new Counters(counters),
+    limit: new RateLimit(job.limit),
     sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
   };
   return { address, channel };

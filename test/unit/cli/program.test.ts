@@ -52,6 +52,7 @@ describe('usage', () => {
       'receive',
       'migrate',
       'cancel',
+      'limit',
       'status',
       'list',
       'stop',
@@ -84,6 +85,12 @@ describe('usage', () => {
       ['migrate', 'vm1', 'host2:7000', '--prefetch', 'by-magic'],
       "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order, near-faults, streams, auto.",
     ],
+    [
+      ['migrate', 'vm1', 'host2:7000', '--bandwidth', '1Gb'],
+      'Give bytes per second like 100M, or bits like 1Gbit, from 64 KiB/s to 1 TiB/s.',
+    ],
+    [['limit', 'vm1', '63K'], 'Give bytes per second like 100M'],
+    [['limit', 'vm1'], "missing required argument 'rate'"],
     [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
     [['--log-level', 'loud', 'list'], "postcopy: option '--log-level <level>' argument 'loud' is invalid"],
   ])('%j is wrong usage', async (words, line) => {
@@ -271,9 +278,11 @@ describe('migrate', () => {
     const asked = vi.spyOn(VmClient.prototype, 'migrate');
     await call('migrate', 'vm1', 'host2:7000', '--json');
     await call('migrate', 'vm1', 'host2:7000', '--channels', '4', '--prefetch', 'in-order');
+    await call('migrate', 'vm1', 'host2:7000', '--bandwidth', '1Gbit');
     expect(asked.mock.calls.map(([request]) => request)).toEqual([
       { host: 'host2', port: 7000 },
       { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' },
+      { host: 'host2', port: 7000, bandwidth: 125_000_000 },
     ]);
     asked.mockRestore();
   });
@@ -286,6 +295,12 @@ describe('migrate', () => {
       stderr: 'postcopy: it migrates already\n',
     });
   });
+});
+
+it('limit changes the rate of a migration, and lifts its limit', async () => {
+  const done = { code: 0, stdout: '', stderr: '' };
+  expect([await call('limit', 'vm1', '100M'), await call('limit', 'vm1', 'none')]).toEqual([done, done]);
+  expect(vm.calls).toEqual(['limit 104857600', 'limit null']);
 });
 
 describe('console', () => {

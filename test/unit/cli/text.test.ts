@@ -33,6 +33,13 @@ it('shows a migration on one line', () => {
   );
 });
 
+it('progress and summary tell the limit, if there is one', () => {
+  expect(progressLine('vm1', { ...PROGRESS, bandwidth: 125_000_000 })).toContain(
+    ' left, 953.7 MiB/s, limited to 119.2 MiB/s, 3 faults',
+  );
+  expect(summaryText('vm1', 'host2:7000', { ...SUMMARY, bandwidth: 104_857_600 })).toMatch(/^limited to +100 MiB\/s$/m);
+});
+
 describe('the summary', () => {
   it('tells the outcome and the figures', () => {
     expect(summaryText('vm1', 'host2:7000', SUMMARY)).toBe(

@@ -41,7 +41,8 @@ describe('with a VM', () => {
     await client.resume();
     await client.stop();
     await client.cancelMigration();
-    expect(vm.calls).toEqual(['pause', 'resume', 'stop', 'cancel']);
+    await client.limit({ bandwidth: 1e8 });
+    expect(vm.calls).toEqual(['pause', 'resume', 'stop', 'cancel', 'limit 100000000']);
   });
 
   it('passes the error of the VM on', async () => {

@@ -1,5 +1,12 @@
 import type { Duplex } from 'node:stream';
-import type { MigrateRequest, ResumeRequest, StopRequest, VmService, VmStatus } from '../../../src/vm/service.js';
+import type {
+  LimitRequest,
+  MigrateRequest,
+  ResumeRequest,
+  StopRequest,
+  VmService,
+  VmStatus,
+} from '../../../src/vm/service.js';
 import { EventStream } from '../../../src/watch/stream.js';
 import type { ConsolePort } from '../../../src/console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../../../src/migrate/report/summary.js';
@@ -78,6 +85,10 @@ export class FakeVm implements VmService {
 
   cancelMigration(): Promise<void> {
     return this.#act('cancel');
+  }
+
+  limit({ bandwidth }: LimitRequest): Promise<void> {
+    return this.#act(`limit ${bandwidth}`);
   }
 
   recover(address?: { host: string; port: number }): Promise<void> {

@@ -103,7 +103,11 @@ async function ask({ method, path: url, operation }: (typeof operations)[number]
 
 const named = operations.map((it) => [`${it.method} ${it.path}`, it] as const);
 const isConsole = (url: string) => url === '/v1/console';
-const goodBody = (url: string) => (url.endsWith('/migrate') ? '{"host":"host2","port":7000}' : '{}');
+const GOOD_BODIES: Record<string, string> = {
+  '/v1/vm/migrate': '{"host":"host2","port":7000}',
+  '/v1/vm/limit': '{"bandwidth":null}',
+};
+const goodBody = (url: string) => GOOD_BODIES[url] ?? '{}';
 const sendTo = ({ method, path: url }: { method: string; path: string }): Sent =>
   method === 'POST' ? { body: goodBody(url) } : {};
 

@@ -77,6 +77,16 @@ describe('requests', () => {
     expect(vm.stops).toHaveLength(3);
   });
 
+  it('limit passes on what is wished, and refuses what is none', async () => {
+    for (const body of ['{"bandwidth":65536}', '{"bandwidth":null}']) {
+      expect(await ask('POST', '/v1/vm/limit', body)).toMatchObject({ status: 200, text: '{}' });
+    }
+    for (const body of [undefined, '{}', '{"bandwidth":1}', '{"bandwidth":"100M"}', '{"bandwidth":null,"wait":true}']) {
+      expect((await ask('POST', '/v1/vm/limit', body)).status).toBe(400);
+    }
+    expect(vm.calls).toEqual(['limit 65536', 'limit null']);
+  });
+
   it.each<[ErrorCode, number]>([
     ['BAD_CONFIG', 400],
     ['WRONG_STATE', 409],

@@ -13,6 +13,7 @@ import { readJsonLines } from '../../../src/control/line-reader.js';
 import {
   emptyRequestSchema,
   migrateRequestSchema,
+  limitRequestSchema,
   recoverRequestSchema,
   resumeRequestSchema,
   stopRequestSchema,
@@ -43,6 +44,7 @@ describe('the control socket', { timeout: FUZZ_TIMEOUT_MS }, () => {
   ];
   const schemas = [
     migrateRequestSchema,
+    limitRequestSchema,
     recoverRequestSchema,
     stopRequestSchema,
     resumeRequestSchema,

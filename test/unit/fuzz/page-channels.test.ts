@@ -8,6 +8,7 @@ import { FaultHandler } from '../../../src/migrate/destination/pages/fault-handl
 import { UrgentSupply } from '../../../src/migrate/destination/pages/urgent-supply.js';
 import { FaultTrail } from '../../../src/migrate/prefetch/fault-trail.js';
 import { inOrder } from '../../../src/migrate/prefetch/in-order.js';
+import { RateLimit } from '../../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../../src/migrate/report/counters.js';
 import { BackgroundPush } from '../../../src/migrate/source/background-push.js';
 import { PageServer } from '../../../src/migrate/source/page-server.js';
@@ -179,7 +180,15 @@ describe('page channels of a source', { timeout: FUZZ_TIMEOUT_MS }, () => {
     }
     const socket = new FakeSocket(pieces(stream, cut));
     const [signal, sent] = [new GoSignal(), new SentPages(blocks)];
-    const parts = { memory, pages, signal, sent, trail: new FaultTrail(), counters: new Counters() };
+    const parts = {
+      memory,
+      pages,
+      signal,
+      sent,
+      trail: new FaultTrail(),
+      counters: new Counters(),
+      limit: new RateLimit(),
+    };
     return { channel: { ...parts, socket: socket as unknown as Socket }, socket, released, offered };
   };
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { checkMigrateOptions, PREFETCH_POLICIES } from '../../../src/migrate/options.js';
+import { checkLimit, checkMigrateOptions, PREFETCH_POLICIES } from '../../../src/migrate/options.js';
 
 it('what is not given has its default', () => {
   const defaults = { channels: 1, prefetch: 'in-order', dryRun: false, wait: false };
@@ -12,6 +12,7 @@ it.each(PREFETCH_POLICIES)('%s is a policy', (prefetch) => {
 });
 
 const channels = 'channels: must be a whole number of connections from 1 to 16';
+const bandwidth = 'bandwidth: must be a whole number of bytes per second from 65536 to 1099511627776';
 it.each<[object, string]>([
   [{ channels: 0 }, channels],
   [{ channels: 17 }, channels],
@@ -20,7 +21,26 @@ it.each<[object, string]>([
   [{ channels: null }, channels],
   [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order, near-faults, streams, auto'],
   [{ prefetch: 1, channels: -1 }, `${channels}; prefetch: must be one of in-order, near-faults, streams, auto`],
+  [{ bandwidth: 65_535 }, bandwidth],
+  [{ bandwidth: '100M' }, bandwidth],
+  [{ bandwidth: null }, bandwidth],
   [{ speed: 'high' }, 'speed: there is no such setting'],
 ])('%j cannot be, and it says which and why', (given, message) => {
   expect(() => checkMigrateOptions(given)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG', message }));
+});
+
+it('a limit can be changed to another, or to none', () => {
+  expect([65_536, null].map((rate) => checkLimit({ bandwidth: rate }))).toEqual([
+    { bandwidth: 65_536 },
+    { bandwidth: null },
+  ]);
+  for (const given of [
+    {},
+    { bandwidth: 0 },
+    { bandwidth: 1e13 },
+    { bandwidth: 65_536.5 },
+    { bandwidth: null, wait: true },
+  ]) {
+    expect(() => checkLimit(given as never)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG' }));
+  }
 });

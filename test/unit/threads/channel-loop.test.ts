@@ -130,6 +130,32 @@ describe('serveChannels', () => {
     expect(polls.map(({ timeoutMs }) => timeoutMs)).toEqual([IDLE_MS, IDLE_MS, IDLE_MS]);
   });
 
+  it('sleeps until the first task is due, which is not idle meanwhile', () => {
+    const [a, b] = [new FakeTask('a', log), new FakeTask('b', log)];
+    Object.assign(a, { dueMs: 7 });
+    Object.assign(b, { dueMs: 3 });
+    answers = [0, 0, 1];
+    serve([a, b, new FakeTask('c', log)]);
+    expect(polls.map(({ timeoutMs }) => timeoutMs)).toEqual([3, 3, 3, 3]);
+    expect(log).not.toContain('idle c');
+  });
+
+  it('is idle before a task is due for which that is too long, and sleeps until it is due', () => {
+    const a = new FakeTask('a', log);
+    Object.assign(a, { dueMs: IDLE_MS + 1 });
+    answers = [0, 0, 0];
+    serve([a, new FakeTask('b', log)]);
+    expect(polls.map(({ timeoutMs }) => timeoutMs)).toEqual([IDLE_MS, IDLE_MS + 1, IDLE_MS + 1, IDLE_MS + 1]);
+    expect(log.filter((entry) => entry === 'idle b')).toHaveLength(1);
+  });
+
+  it('does not wait for a time that is none', () => {
+    const a = new FakeTask('a', log);
+    Object.assign(a, { dueMs: 0 });
+    serve([a]);
+    expect(polls.map(({ timeoutMs }) => timeoutMs)).toEqual([IDLE_MS]);
+  });
+
   it('sleeps as soon as there is nothing to do', () => {
     const a = new FakeTask('a', log);
     a.steps = [worked];

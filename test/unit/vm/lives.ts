@@ -132,6 +132,7 @@ export const REQUESTS = {
   recover: { type: 'recover', address: undefined },
   migrate: { type: 'migrate', order: 'order', wait: false },
   'migrate --wait': { type: 'migrate', order: 'order', wait: true },
+  limit: { type: 'limit', bandwidth: 1e8 },
   cancel: { type: 'cancel', why: 'it was cancelled' },
   stop: { type: 'stop', force: false, over: STOPPED },
   'stop --force': { type: 'stop', force: true, over: STOPPED },

@@ -14,6 +14,8 @@ const channels = {
   sum: (name: string, kind?: string) => SUMS[`${name} ${kind ?? 'all'}`] ?? 0,
 };
 
+const limit: { bytesPerSecond: number | undefined } = { bytesPerSecond: undefined };
+
 const waits = { count: 30, mean: 50, p50: 40, p90: 90, p99: 200, max: 900 };
 
 const DONE: Ending = { status: 'completed', complete: undefined };
@@ -23,7 +25,7 @@ describe('SendMetrics', () => {
 
   beforeEach(() => {
     vi.useFakeTimers();
-    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, channels });
+    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, channels, limit });
     metrics.connected({ bytesSent: 4000 });
   });
   afterEach(() => {
@@ -98,8 +100,15 @@ describe('SendMetrics', () => {
     expect(metrics.progress('complete').pagesLeft).toBe(0);
   });
 
+  it('tells the limit of its rate as it is now, if there is one', () => {
+    expect([metrics.progress('pulling'), metrics.summary(DONE)].map((it) => 'bandwidth' in it)).toEqual([false, false]);
+    limit.bytesPerSecond = 1e8;
+    expect([metrics.progress('pulling').bandwidth, metrics.summary(DONE).bandwidth]).toEqual([1e8, 1e8]);
+    limit.bytesPerSecond = undefined;
+  });
+
   it('counts the control channel once it is connected', () => {
-    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, channels });
+    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, channels, limit });
     expect(alone.summary(DONE).wireBytes).toBe(500_000);
     const control = { bytesSent: 0 };
     alone.connected(control);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
 import type { Machine } from '../../../../src/machine/machine.js';
+import type { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
 import type { Body, Message, MessageType } from '../../../../src/migrate/wire/message.js';
 import { HAND_OVER_TIMEOUT_MS, PREPARING_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
 import { SendVm, type SendOptions, type SendParts } from '../../../../src/migrate/source/send-vm.js';
@@ -56,6 +57,7 @@ class FakeChannels {
   offer = () => {};
   takeFirst = () => [];
   follow = () => 0;
+  limit: RateLimit | undefined;
   startPush = () => void (this.pushing = true);
   sum = (name: string, kind?: string) => (name === 'pages' && kind === 'urgent' ? this.asked : 0);
   close = async () => void this.closed++;
@@ -71,6 +73,7 @@ let goOn: () => Promise<void>;
 let onProgress: SendOptions['onProgress'];
 let features: string[];
 let dryRun: boolean;
+let bandwidth: number | undefined;
 
 beforeEach(() => {
   control = new FakeControl();
@@ -83,6 +86,7 @@ beforeEach(() => {
   onProgress = () => {};
   features = [];
   dryRun = false;
+  bandwidth = undefined;
 });
 afterEach(() => vi.useRealTimers());
 
@@ -120,6 +124,7 @@ function sending(): SendVm {
     hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
     ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun },
     security: { kind: 'plain' },
+    bandwidth,
     onProgress: (progress) => onProgress(progress),
     output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
     onCommit: () => void log.push('committed'),
@@ -128,7 +133,8 @@ function sending(): SendVm {
   };
   return new SendVm(options, {
     connect: (...all) => connect(...all),
-    createChannels: (_memory, _pages, _bulk, _worker, failed) => {
+    createChannels: (_memory, _pages, _bulk, _worker, failed, _prefetch, limit) => {
+      channels.limit = limit;
       channels.failed = failed;
       return channels as never;
     },
@@ -512,6 +518,21 @@ describe('SendVm', () => {
       send.cancel(tooLate);
       send.giveUp(tooLate);
       expect(await send.outcome).toMatchObject({ status: 'link-lost', inDoubt: true });
+    });
+
+    it('keeps its limit, which can be changed meanwhile, for the channels of all sets', async () => {
+      bandwidth = 1_000_000;
+      const send = await untilPush();
+      const { limit } = channels;
+      first.emit('broken', gone);
+      await until(() => expect(send.interruption).toBeDefined());
+      expect([limit!.bytesPerSecond, send.progress().bandwidth]).toEqual([1_000_000, 1_000_000]);
+      send.limit(2_000_000);
+      expect([limit!.bytesPerSecond, send.progress().bandwidth]).toEqual([2_000_000, 2_000_000]);
+      send.limit(undefined);
+      expect([limit!.bytesPerSecond, send.progress().bandwidth]).toEqual([undefined, undefined]);
+      send.giveUp(tooLate);
+      expect(await send.outcome).not.toHaveProperty('bandwidth');
     });
 
     it('does not wait for a pause to end when somebody says where the destination is', async () => {
