@@ -1,5 +1,6 @@
 import type { DestinationMaps } from '../../memory/page-states.js';
 import type { PlannedChannel } from '../link/worker-plan.js';
+import type { RoundsMaps } from './rounds.js';
 
 /** What the destination's page workers are given. All of it can cross threads. */
 export interface DestinationJob {
@@ -10,6 +11,8 @@ export interface DestinationJob {
   pages: number;
   /** DestinationPages. Whoever installs the last page tells 'all-installed'. */
   maps: DestinationMaps;
+  /** Rounds, where pages may come before the hand-over. */
+  rounds: RoundsMaps | undefined;
   /** PendingFaults. */
   pending: SharedArrayBuffer;
   /** GoSignal, and the descriptor that is readable once it is stopped. */

@@ -7,7 +7,7 @@ import type { Arrival } from './prepare.js';
 /** Throws BAD_PEER, LINK_LOST, or why the state cannot be had by this host. */
 export async function loadState(
   { machine, channels }: Arrival,
-  { cpu, devices, ramMap, firstPages, firstContent, diskSamples }: Body<'state'>,
+  { cpu, devices, ramMap, held, firstPages, firstContent, diskSamples }: Body<'state'>,
   signal: AbortSignal,
 ): Promise<void> {
   if (!channels.attached) throw new PostcopyError('BAD_PEER', 'the source sent STATE before it opened all channels');
@@ -15,7 +15,9 @@ export async function loadState(
   if (vcpus !== machine.cpus) {
     throw new PostcopyError('BAD_PEER', `STATE has ${vcpus} vCPUs, HELLO had ${machine.cpus}`);
   }
-  channels.expect(decodeRamMap(ramMap, channels.pages));
+  const lacking = decodeRamMap(ramMap, channels.pages);
+  channels.endRounds(decodeRamMap(held, channels.pages), lacking);
+  channels.expect(lacking);
   channels.install(firstPages, firstContent);
   await machine.hostDevices.takeOver();
   signal.throwIfAborted();

@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PostcopyError } from '../../errors.js';
 import { PAGE_SIZE } from '../../memory/page-size.js';
+import { pagesIn } from '../../memory/ram-map.js';
 import { DestinationPages } from '../../memory/page-states.js';
 import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../native.js';
 import type { CounterName } from '../report/counters.js';
@@ -19,6 +20,7 @@ import { WholeBlocks } from './huge-pages.js';
 import { copyAll } from './pages/copy-all.js';
 import type { DestinationJob } from './job.js';
 import { PendingFaults } from './pages/pending-faults.js';
+import { registerAfterRounds, Rounds } from './rounds.js';
 
 const CODE = new WorkerCode(new URL('../workers/destination-worker.js', import.meta.url));
 
@@ -52,7 +54,9 @@ export class DestinationPageChannels {
   #takingOver: Promise<void> | undefined;
   /** For the next set. */
   readonly #spares: SpareWorkers<DestinationJob>;
-  /** Pages that came with STATE. */
+  /** Where pages come before STATE. */
+  readonly #rounds: Rounds | undefined;
+  /** Pages that came with STATE, or before it. */
   #installed = 0;
   #closing: Promise<void> | undefined;
   #released = false;
@@ -62,8 +66,10 @@ export class DestinationPageChannels {
     readonly pages: number,
     readonly bulk: number,
     events: PageChannelEvents,
+    rounds: boolean,
   ) {
     this.#events = events;
+    this.#rounds = rounds ? new Rounds(pages) : undefined;
     this.#spares = new SpareWorkers(bulk, startPageWorker);
     this.#pages = new DestinationPages(pages);
     this.wholeBlocks = new WholeBlocks(pages);
@@ -71,19 +77,23 @@ export class DestinationPageChannels {
     this.#set = this.#newSet();
   }
 
-  /** Registers all of RAM; `first` and as many workers more as are needed wait for their channels. */
+  /**
+   * `first` and as many workers more as are needed wait for their channels. All of RAM is registered; with `rounds`, when
+   * those are over.
+   */
   static async create(
     memory: NativeMemory,
     pages: number,
     bulk: number,
     first: PageWorker<DestinationJob>,
     events: PageChannelEvents,
+    rounds: boolean,
   ) {
     let channels: DestinationPageChannels | undefined;
     const workers = [first];
     try {
-      channels = new DestinationPageChannels(memory, pages, bulk, events);
-      channels.#userfaultfd.register(0, pages, false);
+      channels = new DestinationPageChannels(memory, pages, bulk, events, rounds);
+      if (!rounds) channels.#userfaultfd.register(0, pages, false);
       while (workers.length < ChannelSet.workersFor(bulk)) workers.push(await startPageWorker());
       channels.#use(workers, 0);
       return channels;
@@ -100,6 +110,7 @@ export class DestinationPageChannels {
       userfaultfdHandle: this.#userfaultfd.handle,
       pages: this.pages,
       maps: this.#pages.maps,
+      rounds: this.#rounds?.maps,
       pending: this.#pending.buffer,
     });
   }
@@ -165,13 +176,35 @@ export class DestinationPageChannels {
 
   /**
    * What the source has: [first page, pages] pairs; in several parts, none of them twice. Once all of it is told, faults
-   * are answered right and RAM may be touched.
+   * are answered right and RAM may be touched. Throws BAD_PEER while pages come in rounds.
    */
   expect(extents: Uint32Array): void {
+    if (this.takesRounds && extents.length > 0) {
+      throw new PostcopyError('BAD_PEER', 'the source announced pages that are to come before its rounds were over');
+    }
     this.wholeBlocks.add(extents);
     for (let i = 0; i < extents.length; i += 2) {
       this.#pages.expect(extents[i]!, extents[i + 1]!);
     }
+  }
+
+  /** Pages may come in rounds: the guest runs at the source, and RAM here is nobody's yet. */
+  get takesRounds(): boolean {
+    return this.#rounds?.gate.isClosed === false;
+  }
+
+  /**
+   * STATE has come, and has told which pages are here as they are to be, and which are to come: [first page, pages] pairs. All
+   * others read zero from now on, and faults come here. Without rounds nothing changes. Throws BAD_PEER.
+   */
+  endRounds(held: Uint32Array, lacking: Uint32Array): void {
+    if (this.#rounds === undefined) {
+      if (held.length === 0) return;
+      throw new PostcopyError('BAD_PEER', 'STATE has pages here already, of a VM whose pages come behind it');
+    }
+    registerAfterRounds(this.memory, this.#userfaultfd, this.#rounds.end(held, lacking));
+    this.wholeBlocks.add(held);
+    this.#installed = pagesIn(held);
   }
 
   /** Pages that came with STATE, and what is in them one after the other; before the guest runs. Throws BAD_PEER, INTERNAL. */
@@ -189,7 +222,7 @@ export class DestinationPageChannels {
       this.#pages.installed(page, 1);
       this.#pages.settled(1);
     }
-    this.#installed = pages.length;
+    this.#installed += pages.length;
   }
 
   get pagesMissing(): number {

@@ -11,6 +11,7 @@ import type { PageWorker } from '../../threads/page-worker.js';
 import type { Hello } from '../wire/message.js';
 import { tscObjections } from './checks/check-hello.js';
 import type { DestinationJob } from './job.js';
+import { comesInRounds } from './rounds.js';
 import type { DestinationPageChannels, PageChannelEvents } from './page-channels.js';
 
 export interface PrepareHooks {
@@ -38,6 +39,7 @@ export type ArrivalChannels = Pick<
   | 'becomeWhole'
   | 'broken'
   | 'close'
+  | 'endRounds'
   | 'expect'
   | 'faultsWaiting'
   | 'handOver'
@@ -48,6 +50,7 @@ export type ArrivalChannels = Pick<
   | 'part'
   | 'rejoin'
   | 'sum'
+  | 'takesRounds'
   | 'unregister'
   | 'waits'
   | 'wholeBlocks'
@@ -100,9 +103,12 @@ async function build(
     machine.setTscKhz(hello.tscKhz);
     const worker = await hooks.takePageWorker();
     const pages = pagesFor(hello.memoryBytes);
-    channels = await parts.createChannels(machine.memory, pages, hello.bulkChannels, worker, events);
+    const rounds = comesInRounds(hello);
+    channels = await parts.createChannels(machine.memory, pages, hello.bulkChannels, worker, events, rounds);
     machine.comingPages = channels;
     await parts.rehearse(machine);
+    // What is in RAM after rounds is the guest's.
+    if (rounds) machine.memory.release(0, pages);
     return { hello, machine, channels };
   } catch (error) {
     await letGo(machine, channels);

@@ -233,6 +233,8 @@ export class ReceiveVm {
         return void this.#end({ status: 'refused', reasons: action.reasons });
       case 'expect-ram':
         return void expectRam(action);
+      case 'expect-rounds':
+        return void expectRounds(action.arrival);
       case 'load-state':
         await loadState(action.arrival, action.state, signal);
         return { type: 'state-loaded' };
@@ -480,6 +482,12 @@ function expectRam({ arrival: { channels }, ram }: Extract<Action, { type: 'expe
   channels.expect(decodeRamMap(ram.ramMap, channels.pages));
 }
 
+/** The source takes its time from here on, which it may where rounds were agreed on. */
+function expectRounds({ channels, hello }: Arrival): void {
+  if (channels.takesRounds) return;
+  throw new PostcopyError('BAD_PEER', `the source sent COPYING, which is no part of ${hello.mode}`);
+}
+
 function eventOf(message: Message): Event {
   switch (message.type) {
     case 'hello':
@@ -490,6 +498,7 @@ function eventOf(message: Message): Event {
     case 'commit':
       return { type: 'commit', commit: { body: message.body, at: native.monotonicMicros() } };
     case 'bye':
+    case 'copying':
     case 'pushing':
       return { type: message.type };
     case 'abort':

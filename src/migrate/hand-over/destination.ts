@@ -3,20 +3,23 @@
  * drive.ts) feeds one event at a time. Events bring what they tell of, states hold what is needed later, and actions are
  * given what they need.
  *
+ *                                  copying
+ *                                /     \
  *   waiting -> checking -> accepted -> loading -> loaded -> running <-> apart
- *       \          \ ->refused  \________\__________/        |  \________/|
+ *       \          \ -> refused  \________\__________/        |  \________/|
  *        \__________\_______________    \                  v             v
  *                                   failed            completing        lost
  *                                                         |
  *                                                       done
  *
- * waiting: for HELLO. checking: whether this host can take the VM; all that takes time is made ready on the way. failed:
- * the guest never ran here and never will, all of it is dropped. apart: a connection broke behind COMMIT; the guest runs
- * on, vCPUs that need a page that is missing wait, and the source comes again. A guest of which the source has not said
- * that it knows of it runs alone for a limited time only (the source may be told by somebody to take it back): then it is
- * halted, until the source comes and knows; also one of which nothing is missing. lost: somebody here has given it up, or
- * the source is of version 7 and cannot come again. A guest of which nothing is missing and the source knows needs it no
- * more: whatever breaks then changes nothing, also when the news that all pages are here is behind that of the break.
+ * waiting: for HELLO. checking: whether this host can take the VM; all that takes time is made ready on the way. copying: pages
+ * come in rounds while the guest runs at the source, which may take long; STATE ends it, as it does `accepted`. failed: the
+ * guest never ran here and never will, all of it is dropped. apart: a connection broke behind COMMIT; the guest runs on, vCPUs
+ * that need a page that is missing wait, and the source comes again. A guest of which the source has not said that it knows of
+ * it runs alone for a limited time only (the source may be told by somebody to take it back): then it is halted, until the
+ * source comes and knows; also one of which nothing is missing. lost: somebody here has given it up, or the source is of
+ * version 7 and cannot come again. A guest of which nothing is missing and the source knows needs it no more: whatever breaks
+ * then changes nothing, also when the news that all pages are here is behind that of the break.
  *
  * Connections of a migration are numbered by generations, 0 for the first. What comes from one of another generation than
  * the state's comes too late, and changes nothing.
@@ -39,7 +42,7 @@ interface ArrivedCommit {
 /** Arrival: the machine that was made for the VM, and what brings its pages. */
 export type DestinationState<Arrival> =
   | { phase: 'waiting' | 'checking' | 'refused' | 'failed' }
-  | { phase: 'accepted' | 'done' | 'lost'; arrival: Arrival }
+  | { phase: 'accepted' | 'copying' | 'done' | 'lost'; arrival: Arrival }
   | { phase: 'loading' | 'loaded'; arrival: Arrival; state: ArrivedState }
   | ({ phase: 'running' | 'apart' | 'completing' } & Running<Arrival>);
 
@@ -63,6 +66,8 @@ export type DestinationEvent<Arrival> = { generation?: number } & (
   | { type: 'objections'; reasons: string[] }
   /** The guest still runs at the source; that these pages are known by now saves time when it has stopped. */
   | { type: 'ram'; body: Body<'ram'> }
+  /** From here on pages may come in rounds. */
+  | { type: 'copying' }
   | { type: 'state'; state: ArrivedState }
   | { type: 'state-loaded' }
   | { type: 'commit'; commit: ArrivedCommit }
@@ -97,6 +102,7 @@ export type DestinationAction<Arrival> =
   | { type: 'send-accept'; arrival: Arrival }
   | { type: 'send-refuse'; reasons: string[] }
   | { type: 'expect-ram'; arrival: Arrival; ram: Body<'ram'> }
+  | { type: 'expect-rounds'; arrival: Arrival }
   | { type: 'load-state'; arrival: Arrival; state: Body<'state'> }
   | { type: 'send-loaded'; stateAt: number }
   | { type: 'run-guest'; arrival: Arrival; state: Body<'state'>; commit: ArrivedCommit }
@@ -180,7 +186,11 @@ function forward<A>(state: DestinationState<A>, event: DestinationEvent<A>): Des
   if (state.phase === 'accepted' && event.type === 'ram') {
     return step(state, { type: 'expect-ram', arrival: state.arrival, ram: event.body });
   }
-  if (state.phase === 'accepted' && event.type === 'state') {
+  if (state.phase === 'accepted' && event.type === 'copying') {
+    const { arrival } = state;
+    return step({ phase: 'copying', arrival }, { type: 'expect-rounds', arrival });
+  }
+  if ((state.phase === 'accepted' || state.phase === 'copying') && event.type === 'state') {
     const { arrival } = state;
     const load = { type: 'load-state', arrival, state: event.state.body } as const;
     return step({ phase: 'loading', arrival, state: event.state }, load);
@@ -261,6 +271,7 @@ function fail<A>(state: DestinationState<A>, reason: Error, facts: DestinationFa
     case 'checking':
       return step({ phase: 'failed' }, { type: 'send-abort', reason }, { type: 'call-off', reason });
     case 'accepted':
+    case 'copying':
     case 'loading':
     case 'loaded':
       return neverRan(state.arrival, reason);

@@ -11,7 +11,7 @@ import { forEachChip } from '../../machine/machine-state.js';
 import { MSR_ENTRY_BYTES } from '../../machine/msrs.js';
 import { forEachPart } from '../../machine/vcpu-state.js';
 import { VIRTIO_GSIS } from '../../memory/layout.js';
-import { MIGRATION_MODES, migrateOptionsSchema } from '../options.js';
+import { migrateOptionsSchema } from '../options.js';
 import { FEATURES_MAX, FINDING_CHARACTERS_MAX, FINDINGS_MAX, FIRST_PAGES_MAX } from './protocol.js';
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
@@ -30,7 +30,7 @@ function isMsrs({ length }: Uint8Array): boolean {
 }
 
 const options = migrateOptionsSchema.shape;
-/** Of a feature or a policy; the other end need not know it, and may tell it to its operator. */
+/** Of a feature, a policy or a mode; the other end need not know it, and may tell it to its operator. */
 const name = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const features = z.array(name).max(FEATURES_MAX);
 
@@ -75,7 +75,8 @@ const hello = z.object({
   features,
   /** The guest stands still, and goes on when somebody says so. */
   paused: z.boolean().default(false),
-  mode: z.enum(MIGRATION_MODES).default('post-copy'),
+  /** When pages cross. The destination refuses one that it does not know. */
+  mode: name.default('post-copy'),
 });
 export type Hello = z.infer<typeof hello>;
 

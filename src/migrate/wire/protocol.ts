@@ -125,7 +125,7 @@ export const CHANNEL_TRIAL = 'channel-trial';
 /** The destination takes COPYING and pages before STATE: it can be the other end of the modes pre-copy and hybrid. */
 export const ROUNDS = 'rounds';
 /** What this release can do beyond its version, if the other end can as well. */
-export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL];
+export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL, ROUNDS];
 /** Features that HELLO offers at most. */
 export const FEATURES_MAX = 64;
 

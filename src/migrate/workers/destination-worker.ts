@@ -7,6 +7,10 @@ import { niceFor } from '../../threads/priorities.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../destination/pages/fault-handler.js';
 import type { DestinationJob } from '../destination/job.js';
+import type { PageSink } from '../destination/pages/page-sink.js';
+import { RoundWriter } from '../destination/pages/round-writer.js';
+import { SwitchingSink } from '../destination/pages/switching-sink.js';
+import { Rounds } from '../destination/rounds.js';
 import { rehearsePagesIfPossible } from './rehearse-pages.js';
 import { installerParts, PageInstaller } from '../destination/pages/page-installer.js';
 import { UrgentSupply } from '../destination/pages/urgent-supply.js';
@@ -18,6 +22,13 @@ function onceOf(tell: () => void): () => void {
     if (!told) tell();
     told = true;
   };
+}
+
+/** Of a bulk channel. */
+function sinkOf({ memoryHandle, pages, rounds }: DestinationJob, installer: PageInstaller): PageSink {
+  if (rounds === undefined) return installer;
+  const memory = new native.GuestMemory(null, memoryHandle);
+  return new SwitchingSink(new RoundWriter(memory, new Rounds(pages, rounds)), installer);
 }
 
 rehearsePagesIfPossible();
@@ -33,7 +44,7 @@ servePageJob<DestinationJob>((job, tell, fail) => {
     const installer = new PageInstaller(parts, news);
     return channel.kind === 'urgent'
       ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
-      : new BulkReceiver(socket, installer, signal);
+      : new BulkReceiver(socket, sinkOf(job, installer), signal);
   });
   const faults = tasks.find((task) => task instanceof FaultHandler);
   native.setThread(

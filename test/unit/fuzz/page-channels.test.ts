@@ -5,7 +5,10 @@ import { PageBitmap } from '../../../src/memory/page-bitmap.js';
 import { SourcePages } from '../../../src/memory/page-states.js';
 import { BulkReceiver } from '../../../src/migrate/destination/pages/bulk-receiver.js';
 import { FaultHandler } from '../../../src/migrate/destination/pages/fault-handler.js';
+import { RoundWriter } from '../../../src/migrate/destination/pages/round-writer.js';
+import { SwitchingSink } from '../../../src/migrate/destination/pages/switching-sink.js';
 import { UrgentSupply } from '../../../src/migrate/destination/pages/urgent-supply.js';
+import { Rounds } from '../../../src/migrate/destination/rounds.js';
 import { FaultTrail } from '../../../src/migrate/prefetch/fault-trail.js';
 import { inOrder } from '../../../src/migrate/prefetch/in-order.js';
 import { RateLimit } from '../../../src/migrate/flow/rate-limit.js';
@@ -38,6 +41,13 @@ function content(pages: number): Uint8Array {
 
 function frame(header: Uint8Array, pages = 0): Uint8Array {
   return Buffer.concat([header, content(pages)]);
+}
+
+/** Runs in any order, as a RAM map has them. */
+function extentsOf(runs: readonly [number, number][]): Uint32Array {
+  const map = new PageBitmap(PAGES);
+  for (const [first, count] of runs) map.setRange(first, Math.min(count, PAGES - first));
+  return map.extents();
 }
 
 /** The other end has sent these parts, and takes all that is sent. */
@@ -137,6 +147,49 @@ describe('page channels of a destination', { timeout: FUZZ_TIMEOUT_MS }, () => {
         for (const [name, first, count] of userfaultfd.calls) {
           expect([name, first + count <= PAGES]).toEqual([name, true]);
         }
+      }),
+    );
+  });
+
+  it('write what comes in rounds, and install what was to come behind them, whatever is sent', () => {
+    const samples = [
+      frame(words(EXTENT, 0, 1, 0), 1),
+      frame(words(EXTENT, 3, 5, 0), 5),
+      words(ZERO, 2, 20, 0),
+      frame(words(EXTENT, 1, 64, 0), 64),
+      words(END, 0, 0, 0),
+    ];
+    const steps = fc.nat(12);
+    fuzz(
+      fc.property(bytesLike(samples, 4), lengths, held, held, steps, (stream, cut, here, lacking, before) => {
+        const { installer, userfaultfd, parts } = setUp([], Infinity);
+        const written = new PageBitmap(PAGES);
+        let over = false;
+        const touched = (first: number, count: number) => {
+          expect([over, first + count <= PAGES]).toEqual([false, true]);
+          written.setRange(first, count);
+        };
+        const memory = {
+          write: (offset: number, from: Uint8Array) => touched(offset / PAGE_BYTES, from.length / PAGE_BYTES),
+          release: touched,
+        };
+        const rounds = new Rounds(PAGES);
+        const socket = new FakeSocket(pieces(stream, cut));
+        const sink = new SwitchingSink(new RoundWriter(memory, rounds), installer);
+        const task = new BulkReceiver(socket as unknown as Socket, sink, new GoSignal());
+        onlyPostcopyError(() => {
+          for (let step = 0; step < before; step++) task.step();
+          const missing = extentsOf(lacking);
+          const stale = rounds.end(extentsOf(here), missing);
+          over = true;
+          for (let i = 0; i < missing.length; i += 2) parts.pages.expect(missing[i]!, missing[i + 1]!);
+          const empty = new PageBitmap(PAGES);
+          for (let i = 0; i < stale.length; i += 2) empty.setRange(stale[i]!, stale[i + 1]!);
+          for (let page = 0; page < PAGES; page++) if (parts.pages.isMissing(page)) expect(empty.has(page)).toBe(true);
+          const toCome = new PageBitmap(PAGES, parts.pages.maps.missing).copy();
+          drain(task, socket);
+          for (const page of userfaultfd.present) expect(toCome.has(page)).toBe(true);
+        });
       }),
     );
   });

@@ -5,7 +5,10 @@ import { MEMORY_BYTES_MIN } from '../../../memory/layout.js';
 import { isPageAligned } from '../../../memory/page-size.js';
 import { native } from '../../../native.js';
 import { bootId } from '../../../host/boot-id.js';
+import { MIGRATION_MODES } from '../../options.js';
 import type { Hello } from '../../wire/message.js';
+import { ROUNDS } from '../../wire/protocol.js';
+import { comesInRounds } from '../rounds.js';
 import { featureMsrObjections } from './feature-msrs.js';
 import { bootFileObjections } from './check-boot-file.js';
 
@@ -31,7 +34,17 @@ function shapeObjections(hello: Hello): string[] {
   if (hello.memoryBytes < MEMORY_BYTES_MIN || !isPageAligned(hello.memoryBytes)) {
     objections.push(`${hello.memoryBytes} bytes of RAM are no possible size`);
   }
-  return objections;
+  return [...objections, ...modeObjections(hello)];
+}
+
+function modeObjections({ mode, features }: Hello): string[] {
+  if (!(MIGRATION_MODES as readonly string[]).includes(mode)) {
+    return [`it is to move by ${mode}, which this release does not know: move it by post-copy, or upgrade this host`];
+  }
+  if (!comesInRounds({ mode }) || features.includes(ROUNDS)) return [];
+  return [
+    `it is to move by ${mode}, and its source does not offer to send pages in rounds: that is a fault of its source`,
+  ];
 }
 
 function kvmObjections(hello: Hello): string[] {

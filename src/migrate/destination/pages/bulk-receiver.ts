@@ -1,4 +1,4 @@
-/** One bulk channel at the destination: receives extents and installs them piece by piece as they come. */
+/** One bulk channel at the destination: receives extents and gives them to a sink piece by piece as they come. */
 import { PostcopyError } from '../../../errors.js';
 import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
@@ -8,7 +8,7 @@ import { TAG_END, TAG_TRIAL, TAG_ZERO } from '../../wire/page-frames.js';
 import { ExtentInbox } from '../../wire/page-inbox.js';
 import { ReceivedOutbox } from '../../wire/page-outbox.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../../wire/protocol.js';
-import type { PageInstaller } from './page-installer.js';
+import type { PageSink } from './page-sink.js';
 import { TrialAnswers } from './trial-answers.js';
 
 /** Pages installed in one step at most: a fault that has come meanwhile waits that long. */
@@ -30,7 +30,7 @@ export class BulkReceiver implements ChannelTask {
 
   constructor(
     readonly socket: Socket,
-    readonly installer: PageInstaller,
+    readonly sink: PageSink,
     readonly signal: GoSignal,
   ) {
     this.#inbox = new ExtentInbox(socket, signal);
@@ -84,10 +84,10 @@ export class BulkReceiver implements ChannelTask {
       this.#pages = count;
       return;
     }
-    this.installer.expect(first, count);
+    this.sink.expect(first, count);
     if (tag === TAG_ZERO) {
-      this.installer.zero(first, count);
-      this.#outbox.send(this.installer.installed);
+      this.sink.zero(first, count);
+      this.#outbox.send(this.sink.installed);
     } else {
       this.#pages = count;
       this.#installed = 0;
@@ -102,11 +102,11 @@ export class BulkReceiver implements ChannelTask {
     const count = Math.min(STEP_PAGES, inbox.pagesHere - this.#installed);
     if (count === 0) return false;
     const at = this.#installed;
-    const installed = this.installer.install(inbox.first + at, count, inbox.bytes, inbox.contentAt(at));
+    const installed = this.sink.install(inbox.first + at, count, inbox.bytes, inbox.contentAt(at));
     this.#short = installed < count;
     this.#installed += installed;
     if (this.#installed === this.#pages) {
-      this.#outbox.send(this.installer.installed);
+      this.#outbox.send(this.sink.installed);
       this.#pages = 0;
       this.#takeFrames();
     }

@@ -9,6 +9,7 @@ import { Counters } from '../../report/counters.js';
 import { WaitHistogram } from '../../report/wait-histogram.js';
 import { copyAll } from './copy-all.js';
 import type { DestinationChannelJob, DestinationJob } from '../job.js';
+import type { PageSink } from './page-sink.js';
 import { PendingFaults } from './pending-faults.js';
 
 /** What the installer of one channel works with. */
@@ -39,7 +40,7 @@ export interface InstallerNews {
   memoryShort(): void;
 }
 
-export class PageInstaller {
+export class PageInstaller implements PageSink {
   readonly userfaultfd: Userfaultfd;
   readonly pages: DestinationPages;
   readonly pending: PendingFaults;

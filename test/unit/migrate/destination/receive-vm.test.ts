@@ -9,13 +9,19 @@ import type { PrepareParts } from '../../../../src/migrate/destination/prepare.j
 import { ReceiveVm, type ReceiveHooks } from '../../../../src/migrate/destination/receive-vm.js';
 import { WaitHistogram } from '../../../../src/migrate/report/wait-histogram.js';
 import type { Body, Hello, Message, MessageType } from '../../../../src/migrate/wire/message.js';
-import { ALONE_MS, ANSWER_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
+import {
+  ALONE_MS,
+  ANSWER_TIMEOUT_MS,
+  HAND_OVER_TIMEOUT_MS,
+  PREPARING_TIMEOUT_MS,
+} from '../../../../src/migrate/wire/protocol.js';
 import { native, type Socket } from '../../../../src/native.js';
 
 const PAGES = 256;
 const HELLO = {
   ...{ machine: 'threads', memoryBytes: PAGES * 4096, tscKhz: 1000, xsaveBytes: 832, bulkChannels: 1, epoch: 3 },
   features: [] as string[],
+  mode: 'post-copy',
 } as Hello;
 const STATE: Body<'state'> = {
   cpu: { machine: 'threads', vcpus: [{ regs: new Uint8Array(8), xsave: new Uint8Array(8) }] },
@@ -63,7 +69,13 @@ class FakeChannels {
   pagesMissing = 0;
   faultsWaiting = 0;
   comesYet = 0;
+  takesRounds = false;
+  held = 0;
   attach = () => true;
+  endRounds = (held: Uint32Array) => {
+    this.takesRounds = false;
+    this.held = held.length / 2;
+  };
   expect = (extents: Uint32Array) => {
     for (let i = 1; i < extents.length; i += 2) this.pagesMissing += extents[i]!;
   };
@@ -83,7 +95,8 @@ class FakeChannels {
 function fakeMachine() {
   return {
     kind: { name: 'threads', scalesTsc: () => true },
-    ...{ tscKhz: 1000, xsaveBytes: 832, cpus: 1, memory: {} },
+    ...{ tscKhz: 1000, xsaveBytes: 832, cpus: 1 },
+    memory: { release: (first: number, count: number) => void log.push(`(RAM emptied: ${first} + ${count})`) },
     vcpus: [] as unknown[],
     comingPages: undefined as unknown,
     setTscKhz: () => {},
@@ -119,8 +132,9 @@ beforeEach(() => {
   };
   parts = {
     objectionsTo: async () => [],
-    createChannels: async (_memory, _pages, _bulk, _worker, events) => {
+    createChannels: async (_memory, _pages, _bulk, _worker, events, rounds) => {
       pages = events;
+      channels.takesRounds = rounds;
       return channels as never;
     },
     rehearse: async () => {},
@@ -178,6 +192,47 @@ describe('ReceiveVm', () => {
       ...['(unregistered)', 'COMPLETE', '(let go)'],
     ]);
     expect([machine.comingPages, control.closed]).toEqual([undefined, 1]);
+  });
+
+  it('takes a VM whose pages come in rounds, however long they take, from RAM that nobody has touched', async () => {
+    parts.rehearse = async () => void log.push('(rehearsed)');
+    receive();
+    control.says('hello', { ...HELLO, mode: 'hybrid' });
+    await until(() => expect(log).toContain('ACCEPT'));
+    expect([log, machine.comingPages]).toEqual([['(rehearsed)', '(RAM emptied: 0 + 256)', 'ACCEPT'], channels]);
+    vi.useFakeTimers();
+    control.says('copying', {});
+    await vi.advanceTimersByTimeAsync(24 * 3_600_000);
+    vi.useRealTimers();
+    control.says('state', { ...STATE, held: encodeRamMap(Uint32Array.of(0, 1, 4, 2)) });
+    await until(() => expect(log).toContain('LOADED'));
+    expect([channels.held, vm.pagesMissing]).toEqual([2, 2]);
+  });
+
+  it('does not wait for rounds for ever before they begin', async () => {
+    vi.useFakeTimers();
+    receive();
+    control.says('hello', { ...HELLO, mode: 'pre-copy' });
+    await vi.advanceTimersByTimeAsync(PREPARING_TIMEOUT_MS);
+    expect(await vm.outcome).toMatchObject({
+      status: 'not-begun',
+      reason: { message: expect.stringMatching(/silent for 60 s/) },
+    });
+  });
+
+  it.each<[string, 'post-copy' | 'hybrid', () => void, RegExp]>([
+    ['COPYING by post-copy', 'post-copy', () => control.says('copying', {}), /COPYING, which is no part of post-copy/],
+    ['COPYING twice', 'hybrid', () => control.says('copying', {}), /copying out of turn, while copying/],
+    ['its end', 'hybrid', () => void control.emit('broken', gone), /there closed the connection/],
+    ['ABORT', 'hybrid', () => control.says('abort', { reason: 'stopped' }), /the source gave up: stopped/],
+  ])('drops a VM, and may take another, at %s while rounds are under way', async (_, mode, happen, why) => {
+    receive();
+    control.says('hello', { ...HELLO, mode });
+    await until(() => expect(log).toContain('ACCEPT'));
+    if (mode !== 'post-copy') control.says('copying', {});
+    happen();
+    expect(await vm.outcome).toMatchObject({ status: 'not-begun', reason: { message: expect.stringMatching(why) } });
+    expect(log.slice(-3)).toEqual(['ABORT', '(machine closed)', '(let go)']);
   });
 
   it('knows of RAM before it looks at what comes behind it: the PONG for that says so', async () => {

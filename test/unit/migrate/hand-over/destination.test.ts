@@ -22,6 +22,7 @@ const STATES: Record<DestinationPhase, State> = {
   checking: { phase: 'checking' },
   refused: { phase: 'refused' },
   accepted: { phase: 'accepted', arrival: 'arrival' },
+  copying: { phase: 'copying', arrival: 'arrival' },
   loading: { phase: 'loading', arrival: 'arrival', state },
   loaded: { phase: 'loaded', arrival: 'arrival', state },
   running: { phase: 'running', arrival: 'arrival', generation: 0, known: false, halted: false, settled: false },
@@ -37,6 +38,7 @@ const EVENTS: Record<Event['type'], Event> = {
   checked: { type: 'checked', arrival: 'arrival' },
   objections: { type: 'objections', reasons: ['too small', 'too old'] },
   ram: { type: 'ram', body: ram },
+  copying: { type: 'copying' },
   state: { type: 'state', state },
   'state-loaded': { type: 'state-loaded' },
   commit: { type: 'commit', commit },
@@ -58,6 +60,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'failed: send-abort call-off',
     objections: 'failed: send-abort call-off',
     ram: 'failed: send-abort call-off',
+    copying: 'failed: send-abort call-off',
     state: 'failed: send-abort call-off',
     'state-loaded': 'failed: send-abort call-off',
     commit: 'failed: send-abort call-off',
@@ -76,6 +79,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'accepted: send-accept',
     objections: 'refused: send-refuse',
     ram: 'failed: send-abort call-off',
+    copying: 'failed: send-abort call-off',
     state: 'failed: send-abort call-off',
     'state-loaded': 'failed: send-abort call-off',
     commit: 'failed: send-abort call-off',
@@ -94,6 +98,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'refused:',
     objections: 'refused:',
     ram: 'refused:',
+    copying: 'refused:',
     state: 'refused:',
     'state-loaded': 'refused:',
     commit: 'refused:',
@@ -112,6 +117,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'failed: send-abort discard',
     objections: 'failed: send-abort discard',
     ram: 'accepted: expect-ram',
+    copying: 'copying: expect-rounds',
     state: 'loading: load-state',
     'state-loaded': 'failed: send-abort discard',
     commit: 'failed: send-abort discard',
@@ -125,11 +131,31 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     failure: 'failed: send-abort discard',
     cancel: 'failed: send-abort discard',
   },
+  copying: {
+    hello: 'failed: send-abort discard',
+    checked: 'failed: send-abort discard',
+    objections: 'failed: send-abort discard',
+    ram: 'failed: send-abort discard',
+    copying: 'failed: send-abort discard',
+    state: 'loading: load-state',
+    'state-loaded': 'failed: send-abort discard',
+    commit: 'failed: send-abort discard',
+    'all-installed': 'failed: send-abort discard',
+    'not-needed': 'copying:',
+    'not-run': 'failed: send-abort discard',
+    pushing: 'failed: send-abort discard',
+    met: 'failed: send-abort discard',
+    'alone-too-long': 'copying:',
+    bye: 'failed: send-abort discard',
+    failure: 'failed: send-abort discard',
+    cancel: 'failed: send-abort discard',
+  },
   loading: {
     hello: 'failed: send-abort discard',
     checked: 'failed: send-abort discard',
     objections: 'failed: send-abort discard',
     ram: 'failed: send-abort discard',
+    copying: 'failed: send-abort discard',
     state: 'failed: send-abort discard',
     'state-loaded': 'loaded: send-loaded',
     commit: 'failed: send-abort discard',
@@ -148,6 +174,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'failed: send-abort discard',
     objections: 'failed: send-abort discard',
     ram: 'failed: send-abort discard',
+    copying: 'failed: send-abort discard',
     state: 'failed: send-abort discard',
     'state-loaded': 'failed: send-abort discard',
     commit: 'running: run-guest',
@@ -166,6 +193,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'lost: send-lost lose',
     objections: 'lost: send-lost lose',
     ram: 'lost: send-lost lose',
+    copying: 'lost: send-lost lose',
     state: 'lost: send-lost lose',
     'state-loaded': 'lost: send-lost lose',
     commit: 'lost: send-lost lose',
@@ -184,6 +212,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'apart:',
     objections: 'apart:',
     ram: 'apart:',
+    copying: 'apart:',
     state: 'apart:',
     'state-loaded': 'apart:',
     commit: 'apart:',
@@ -202,6 +231,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'done: finish',
     objections: 'done: finish',
     ram: 'done: finish',
+    copying: 'done: finish',
     state: 'done: finish',
     'state-loaded': 'done: finish',
     commit: 'done: finish',
@@ -220,6 +250,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'done:',
     objections: 'done:',
     ram: 'done:',
+    copying: 'done:',
     state: 'done:',
     'state-loaded': 'done:',
     commit: 'done:',
@@ -238,6 +269,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'failed:',
     objections: 'failed:',
     ram: 'failed:',
+    copying: 'failed:',
     state: 'failed:',
     'state-loaded': 'failed:',
     commit: 'failed:',
@@ -256,6 +288,7 @@ const TABLE: Record<DestinationPhase, Record<Event['type'], string>> = {
     checked: 'lost:',
     objections: 'lost:',
     ram: 'lost:',
+    copying: 'lost:',
     state: 'lost:',
     'state-loaded': 'lost:',
     commit: 'lost:',
@@ -314,6 +347,8 @@ describe('stepDestination', () => {
   it.each<[DestinationPhase, Event['type'], unknown]>([
     ['waiting', 'hello', { type: 'check', hello }],
     ['accepted', 'ram', { type: 'expect-ram', arrival: 'arrival', ram }],
+    ['accepted', 'copying', { type: 'expect-rounds', arrival: 'arrival' }],
+    ['copying', 'state', { type: 'load-state', arrival: 'arrival', state: state.body }],
     ['accepted', 'state', { type: 'load-state', arrival: 'arrival', state: state.body }],
     ['loading', 'state-loaded', { type: 'send-loaded', stateAt: 1000 }],
     ['loaded', 'commit', { type: 'run-guest', arrival: 'arrival', state: state.body, commit }],
@@ -327,10 +362,13 @@ describe('stepDestination', () => {
 
   it('keeps in each state what a later one needs', () => {
     let now: State = STATES.waiting;
-    for (const event of ['hello', 'checked', 'ram', 'state', 'state-loaded'] as const) {
-      now = stepDestination(now, EVENTS[event]).state;
+    for (const before of ['ram', 'copying'] as const) {
+      now = STATES.waiting;
+      for (const event of ['hello', 'checked', before, 'state', 'state-loaded'] as const) {
+        now = stepDestination(now, EVENTS[event]).state;
+      }
+      expect(now).toEqual(STATES.loaded);
     }
-    expect(now).toEqual(STATES.loaded);
     for (const event of ['commit', 'all-installed', 'bye'] as const) now = stepDestination(now, EVENTS[event]).state;
     expect(now).toEqual(STATES.done);
   });

@@ -127,6 +127,22 @@ describe('objectionsTo', () => {
     ]);
   });
 
+  it.each(['pre-copy', 'hybrid'])(
+    'has none against %s of a source that offers rounds, and one otherwise',
+    async (mode) => {
+      expect(await objectionsTo({ ...hello, mode, features: ['rounds', 'more'] }, 'kvm')).toEqual([]);
+      expect(await objectionsTo({ ...hello, mode, features: ['more'] }, 'kvm')).toEqual([
+        expect.stringContaining(`it is to move by ${mode}, and its source does not offer`),
+      ]);
+    },
+  );
+
+  it('objects to a mode of a later release', async () => {
+    expect(await objectionsTo({ ...hello, mode: 'telepathy', features: ['rounds'] }, 'kvm')).toEqual([
+      'it is to move by telepathy, which this release does not know: move it by post-copy, or upgrade this host',
+    ]);
+  });
+
   it('gives every reason at once', async () => {
     const bad = { ...withFile({ path: '/nowhere' }), memoryBytes: 1 };
     expect(await objectionsTo(bad, 'kvm')).toEqual([
