@@ -82,6 +82,7 @@ export class Arrival {
         this.#closeDevices();
         hooks.notTaken([describeError(reason)], false, []);
       },
+      onNeverRan: () => this.#closeDevices(),
       onRunning: (machine, hello) => {
         this.#rate.start();
         hooks.running(machine, hello);

@@ -17,6 +17,7 @@ import {
   type Link,
 } from '../support/failing-link.js';
 import { startDestination, startSource, verifyWhole } from '../support/guest-vms.js';
+import { makeRawImage } from '../support/raw-image.js';
 
 useCleanRoom();
 
@@ -90,6 +91,16 @@ describe('the link breaks, the destination dies or bytes are corrupt before COMM
     await dying.proxy.close();
     await movesAndIsWhole(source, destination);
   });
+});
+
+test('LOADED is lost: the destination, which waits for a source that may ask, lets go of the disk that the guest needs', async () => {
+  const words = ['--serial', 'null', '--disk', `path=${makeRawImage()},id=root`];
+  const source = await startSource({ words });
+  const destination = await startDestination('vm', words.slice(2));
+  const link = { destination, proxy: await CuttingProxy.open(destination.address) };
+  await failsBeforeCommit(source, link, ['cut', 'before', 'loaded']);
+  await destinationEndsWhenAsked(link, 'cut before loaded');
+  await link.proxy.close();
 });
 
 /** At every stage at once, because each takes the time after which silence counts as a lost link. */

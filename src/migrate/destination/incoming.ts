@@ -28,6 +28,8 @@ export interface IncomingHooks extends Omit<ReceiveHooks, 'takePageWorker'> {
   onRefused(reasons: string[]): void;
   /** The VM that was announced does not come; it goes on waiting. */
   onNotBegun(reason: Error): void;
+  /** The VM will never run here: the source goes on with it, and needs its disks for that, before it comes to ask. */
+  onNeverRan(): void;
 }
 
 export type IncomingOutcome = Exclude<ReceiveOutcome, { status: 'refused' | 'not-begun' }>;
@@ -207,6 +209,7 @@ export class Incoming {
       this.#outcome.resolve(outcome);
       await this.#stopListeningAfter(told, TELL_MS);
     } else {
+      if (outcome.status === 'failed') this.#hooks.onNeverRan();
       await this.#stopListeningAfter(told, TELL_OF_FAILURE_MS);
       this.#outcome.resolve(outcome);
     }

@@ -77,6 +77,7 @@ function made(): Incoming {
     onIncoming: (peer) => void log.push(`incoming from ${peer}`),
     onRefused: (reasons) => void log.push(`refused: ${reasons.join()}`),
     onNotBegun: (reason) => void log.push(`not begun: ${reason.message}`),
+    onNeverRan: () => void log.push('never ran'),
   };
   return new Incoming('::1', 0, hooks as IncomingHooks, {
     listen: () => listener as never,
@@ -235,7 +236,7 @@ describe('Incoming', () => {
     vm.ended.resolve(FAILED);
     comes('control', { generation: 1 });
     await until(() => expect(vm.met).toEqual([1]));
-    expect([over, listener.closed]).toEqual([false, 0]);
+    expect([over, listener.closed, log.at(-1)]).toEqual([false, 0, 'never ran']);
     told.resolve();
     expect(await incoming.outcome).toBe(FAILED);
     expect(listener.closed).toBe(1);
