@@ -21,7 +21,7 @@ export interface NativeMemory {
   readonly backing: Backing;
   /**
    * Copies RAM into the array; waits, as a vCPU does, for a page that is missing: never from a page worker. Code EHWPOISON, as
-   * of write() and zeroRun(), for a page that is lost to a memory error of this host.
+   * of write(), for a page that is lost to a memory error of this host.
    */
   read(offset: number, into: Uint8Array): void;
   write(offset: number, from: Uint8Array): void;
@@ -33,7 +33,7 @@ export interface NativeMemory {
   findDataExtents(): Promise<Uint32Array>;
   /** Gives pages back to the host; they read as zero from then on. */
   release(first: number, count: number): void;
-  /** Pages from `first` on that are alike: n if these n read zero, -n if they do not. Reads them. */
+  /** Pages from `first` on that are alike: n if these n read zero, -n if not; 0 if the first is lost, as of read(). Reads them. */
   zeroRun(first: number, count: number): number;
   /** Puts what these pages hold into huge pages (MADV_COLLAPSE, Linux 6.1); false if the kernel cannot now. */
   collapse(first: number, count: number): boolean;
@@ -74,6 +74,8 @@ export interface Userfaultfd {
   zero(first: number, count: number): number;
   /** UFFDIO_CONTINUE: maps pages that the memfd has already. */
   continue(first: number, count: number): number;
+  /** UFFDIO_POISON (Linux 6.6, before it code EINVAL): whoever touches one of these missing pages finds it lost. As copy(). */
+  poison(first: number, count: number): number;
   wake(first: number, count: number): void;
   /** Only after every vCPU was told to park for good, and no device acts on RAM: a fault after this reads zeroes. */
   close(): void;
@@ -333,6 +335,10 @@ export interface NativeVcpu {
   setTscOffset(offset: bigint): boolean;
   /** KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was stopped. False if it has no kvmclock. */
   notePaused(): boolean;
+  /** Of KVM, before any state: banks for errors from which the guest's software may recover. False if KVM has none. */
+  setUpMachineChecks(): boolean;
+  /** Of KVM: struct kvm_x86_mce, an exception that the guest takes when it goes on. False if KVM refuses it. */
+  machineCheck(error: Uint8Array): boolean;
   /** False if the thread did not end in time (it waits for a page in the kernel); nothing is freed then. */
   close(timeoutMs: number): boolean;
 }

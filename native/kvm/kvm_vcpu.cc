@@ -36,8 +36,11 @@ bool KvmVcpu::RunUntilPaused() {
       // EINTR: the kick. KVM completes a pending port or MMIO access before it looks at immediate_exit, so here, and
       // only here, the vCPU's state is whole. EAGAIN: a vCPU that waits for INIT was woken.
       if (errno == EINTR || errno == EAGAIN) {
-        if (PauseRequested()) return true;
-        continue;
+        const uintptr_t lost = TakeLostPage();
+        if (PauseRequested()) return true;  // it comes to a lost page again
+        if (lost == 0) continue;
+        ReportLostPage(kLostPage, lost);
+        return false;
       }
       ReportStopped(UINT32_MAX, static_cast<uint64_t>(errno));
       return false;
@@ -83,6 +86,11 @@ bool KvmVcpu::HandlePorts() {
 
 bool KvmVcpu::HandleMmio() {
   if (Machine().virtio.Access(run_->mmio.phys_addr, run_->mmio.is_write, run_->mmio.len, run_->mmio.data)) return true;
+  // KVM carries out the instruction itself, and takes RAM for a device when it cannot get at it.
+  if (const uint8_t* lost = Machine().RamAt(run_->mmio.phys_addr)) {
+    ReportLostPage(kLostPageEmulated, reinterpret_cast<uintptr_t>(lost));
+    return false;
+  }
   return HandleAccess({Index(), ExitKind::kMmio, run_->mmio.is_write, run_->mmio.len, run_->mmio.phys_addr, 0},
                       run_->mmio.data);
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <linux/kvm.h>
 
+#include "kvm/vcpu_signals.h"
 #include "kvm/vcpu_thread.h"
 #include "util/descriptor.h"
 
@@ -16,6 +17,7 @@ class KvmVcpu : public VcpuThread {
   int Fd() const { return fd_.Get(); }
 
  private:
+  void Begin() override { NoteLostPages(); }
   bool RunUntilPaused() override;
   void PauseChanged(bool requested) override { run_->immediate_exit = requested ? 1 : 0; }
 

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 #include "kvm/vcpu_state.h"
@@ -13,6 +14,9 @@
 
 namespace postcopy {
 namespace {
+
+// MCG_SER_P of IA32_MCG_CAP (Intel SDM vol. 3, 17.3.1.1).
+constexpr uint64_t kSoftwareRecovery = 1 << 24;
 
 // False where there is no such attribute: Linux before 5.16, or headers of that time.
 bool TscOffset(int vcpu, unsigned long request, uint64_t& offset) {
@@ -156,6 +160,30 @@ Napi::Value Vcpu::NotePaused(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), vcpu != nullptr && ioctl(vcpu->Fd(), KVM_KVMCLOCK_CTRL, 0) == 0);
 }
 
+// setUpMachineChecks(): banks for errors from which software may recover, before any state. False if KVM has none.
+Napi::Value Vcpu::SetUpMachineChecks(const Napi::CallbackInfo& info) {
+  KvmVcpu& vcpu = ParkedKvm(info.Env());
+  const int kvm = vcpu.Machine().kvm.Get();
+  const int banks = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MCE);
+  uint64_t supported = 0;
+  if (banks <= 0 || ioctl(kvm, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported) < 0) {
+    return Napi::Boolean::New(info.Env(), false);
+  }
+  uint64_t wanted = static_cast<uint64_t>(banks) | (supported & kSoftwareRecovery);
+  return Napi::Boolean::New(info.Env(), ioctl(vcpu.Fd(), KVM_X86_SETUP_MCE, &wanted) == 0);
+}
+
+// machineCheck(error: Uint8Array): struct kvm_x86_mce; the guest takes the exception when it goes on. False if KVM
+// refuses it.
+Napi::Value Vcpu::MachineCheck(const Napi::CallbackInfo& info) {
+  KvmVcpu& vcpu = ParkedKvm(info.Env());
+  const Napi::Uint8Array bytes = BytesArg(info, 0, "error");
+  kvm_x86_mce error{};
+  if (bytes.ByteLength() != sizeof error) throw Napi::RangeError::New(info.Env(), "error must be a kvm_x86_mce");
+  memcpy(&error, bytes.Data(), sizeof error);
+  return Napi::Boolean::New(info.Env(), ioctl(vcpu.Fd(), KVM_X86_SET_MCE, &error) == 0);
+}
+
 // close(timeoutMs): stops the thread; false if the vCPU still waits in the kernel for a page. Then nothing is freed.
 Napi::Value Vcpu::Close(const Napi::CallbackInfo& info) {
   int timeout_ms = static_cast<int>(UintArg(info, 0, "timeoutMs", 60'000));
@@ -166,17 +194,19 @@ Napi::Value Vcpu::Close(const Napi::CallbackInfo& info) {
 }
 
 void Vcpu::Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Vcpu",
-              DefineClass(env, "Vcpu",
-                          {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
-                           InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"),
-                           InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
-                           InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
-                           InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
-                           InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
-                           InstanceMethod<&Vcpu::GetTscOffset>("getTscOffset"),
-                           InstanceMethod<&Vcpu::SetTscOffset>("setTscOffset"),
-                           InstanceMethod<&Vcpu::NotePaused>("notePaused"), InstanceMethod<&Vcpu::Close>("close")}));
+  exports.Set(
+      "Vcpu",
+      DefineClass(env, "Vcpu",
+                  {InstanceMethod<&Vcpu::Resume>("resume"), InstanceMethod<&Vcpu::RequestPause>("requestPause"),
+                   InstanceMethod<&Vcpu::WaitParked>("waitParked"), InstanceMethod<&Vcpu::SetNice>("setNice"),
+                   InstanceAccessor<&Vcpu::ParkedAt>("parkedAt"), InstanceMethod<&Vcpu::GetState>("getState"),
+                   InstanceMethod<&Vcpu::SetState>("setState"), InstanceMethod<&Vcpu::GetMsrs>("getMsrs"),
+                   InstanceMethod<&Vcpu::SetMsrs>("setMsrs"), InstanceMethod<&Vcpu::SetCpuid>("setCpuid"),
+                   InstanceMethod<&Vcpu::GetTscKhz>("getTscKhz"), InstanceMethod<&Vcpu::SetTscKhz>("setTscKhz"),
+                   InstanceMethod<&Vcpu::GetTscOffset>("getTscOffset"),
+                   InstanceMethod<&Vcpu::SetTscOffset>("setTscOffset"), InstanceMethod<&Vcpu::NotePaused>("notePaused"),
+                   InstanceMethod<&Vcpu::SetUpMachineChecks>("setUpMachineChecks"),
+                   InstanceMethod<&Vcpu::MachineCheck>("machineCheck"), InstanceMethod<&Vcpu::Close>("close")}));
 }
 
 }  // namespace postcopy

@@ -31,6 +31,8 @@ class Vcpu : public Napi::ObjectWrap<Vcpu> {
   Napi::Value GetTscOffset(const Napi::CallbackInfo& info);
   Napi::Value SetTscOffset(const Napi::CallbackInfo& info);
   Napi::Value NotePaused(const Napi::CallbackInfo& info);
+  Napi::Value SetUpMachineChecks(const Napi::CallbackInfo& info);
+  Napi::Value MachineCheck(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   VcpuThread& Open(Napi::Env env);

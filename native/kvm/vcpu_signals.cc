@@ -24,7 +24,19 @@ void CallPrevious(int signal, siginfo_t* info, void* context) {
   if (info->si_code <= 0) raise(signal);
 }
 
+// A signal handler must not allocate them.
+__attribute__((tls_model("initial-exec"))) thread_local volatile bool notes_lost_pages = false;
+__attribute__((tls_model("initial-exec"))) thread_local volatile uintptr_t lost_page = 0;
+
+// Of the kernel on behalf of KVM, whose thread touches no guest RAM itself.
+bool NoteLostPage(int signal, const siginfo_t* info) {
+  if (signal != SIGBUS || info->si_code != BUS_MCEERR_AR || !notes_lost_pages) return false;
+  lost_page = reinterpret_cast<uintptr_t>(info->si_addr);
+  return true;
+}
+
 void OnSignal(int signal, siginfo_t* info, void* context) {
+  if (NoteLostPage(signal, info)) return;
   GuestContext* guest = GuestContext::Running();
   // Sent by a process: none of the guest's doing.
   const bool is_exception = signal != KickSignal();
@@ -52,6 +64,14 @@ void InstallVcpuSignals() {
     Install(KickSignal(), nullptr);
     for (int signal : kExceptions) Install(signal, &previous[signal]);
   });
+}
+
+void NoteLostPages() { notes_lost_pages = true; }
+
+uintptr_t TakeLostPage() {
+  const uintptr_t taken = lost_page;
+  lost_page = 0;
+  return taken;
 }
 
 const sigset_t& VcpuSignalMask() {

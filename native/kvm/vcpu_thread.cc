@@ -97,6 +97,11 @@ void VcpuThread::ReportStopped(uint32_t reason, uint64_t detail) {
   vm_->exits->Report({index_, ExitKind::kStopped, 0, 0, reason, detail});
 }
 
+void VcpuThread::ReportLostPage(uint32_t reason, uintptr_t address) {
+  const auto base = reinterpret_cast<uintptr_t>(vm_->memslots.front()->Base());
+  ReportStopped(reason, (address - base) / kPageSize);
+}
+
 void VcpuThread::Resume() {
   std::lock_guard lock(mutex_);
   if (quit_) return;

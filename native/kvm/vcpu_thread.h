@@ -17,6 +17,11 @@ namespace postcopy {
 // ThreadVcpu.
 class VcpuThread {
  public:
+  // Exit reasons beside KVM's own (src/machine/vcpu-stop.ts): a page of guest RAM is lost to a memory error of this
+  // host; the detail is its number. The vCPU is about to touch it, or KVM is in the middle of an instruction that does.
+  static constexpr uint32_t kLostPage = 0xfffffffd;
+  static constexpr uint32_t kLostPageEmulated = 0xfffffffc;
+
   virtual ~VcpuThread() = default;
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
@@ -51,6 +56,8 @@ class VcpuThread {
   bool HandlePort(ExitRecord record, uint8_t* data);
   bool HandleAccess(ExitRecord record, uint8_t* data);
   void ReportStopped(uint32_t reason, uint64_t detail);
+  // The same for one of the reasons above; `address`: where the page is in this process.
+  void ReportLostPage(uint32_t reason, uintptr_t address);
 
  private:
   // vCPU thread, once: before anything else.

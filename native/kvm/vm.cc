@@ -48,6 +48,14 @@ void Call(Napi::Env env, int fd, unsigned long request, const char* name, void* 
 
 }  // namespace
 
+const uint8_t* VmResource::RamAt(uint64_t guest_address) const {
+  for (const Slot& slot : slots) {
+    const uint64_t offset = guest_address - slot.guest_address;
+    if (offset < slot.bytes) return slot.at + offset;
+  }
+  return nullptr;
+}
+
 // new Vm(path = '/dev/kvm'), or new Vm('threads', memory)
 Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
   Napi::Env env = info.Env();
@@ -135,6 +143,7 @@ Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
   if (!ram->HasBytes(offset, region.memory_size)) throw Napi::RangeError::New(env, "memslot outside of guest RAM");
   region.userspace_addr = reinterpret_cast<uint64_t>(ram->Base() + offset);
   Call(env, fd, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
+  vm.slots.push_back({region.guest_phys_addr, region.memory_size, ram->Base() + offset});
   vm.memslots.push_back(std::move(ram));
   return env.Undefined();
 }

@@ -16,12 +16,23 @@ namespace postcopy {
 // A VM: the RAM that its guest has (kept alive as long as the VM), its exit queue, and what the guest reads of its
 // devices without the device worker. One of KVM has descriptors besides; one of threads has none.
 struct VmResource {
+  // Where a part of the RAM is for the guest.
+  struct Slot {
+    uint64_t guest_address;
+    uint64_t bytes;
+    uint8_t* at;
+  };
+
   Descriptor kvm;
   Descriptor fd;
   std::vector<std::shared_ptr<Ram>> memslots;
+  // Of KVM; before any vCPU runs.
+  std::vector<Slot> slots;
   std::shared_ptr<ExitQueue> exits;
 
   bool IsKvm() const { return fd.Valid(); }
+  // Null for an address that is no RAM.
+  const uint8_t* RamAt(uint64_t guest_address) const;
 
   uint32_t exits_handle = 0;
   VirtioInterrupts virtio;

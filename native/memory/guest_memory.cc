@@ -28,12 +28,22 @@ Napi::Error LostError(Napi::Env env, const char* what, uint64_t offset, uint64_t
 
 }  // namespace
 
-// The pages from `first` on that are alike in being all zero, or not: positive if they are zero.
+// The pages from `first` on that are alike in being all zero, or not: positive if they are zero. 0 if the first is
+// lost; another that is ends the run.
 static double Alike(const Ram& ram, uint64_t first, uint64_t count) {
-  const bool zero = ram.IsZero(first);
-  uint64_t run = 1;
-  while (run < count && ram.IsZero(first + run) == zero) run++;
-  return zero ? static_cast<double>(run) : -static_cast<double>(run);
+  // As far as it came: volatile, because a touch that fails leaves the function where it stands.
+  volatile bool zero = false;
+  volatile int64_t run = 0;
+  volatile bool* const is_zero = &zero;
+  volatile int64_t* const alike = &run;
+  const Ram* const pages = &ram;
+  const auto most = static_cast<int64_t>(count);
+  LostPages::Survive([=] {
+    *is_zero = pages->IsZero(first);
+    *alike = 1;
+    while (*alike < most && pages->IsZero(first + static_cast<uint64_t>(*alike)) == *is_zero) *alike = *alike + 1;
+  });
+  return static_cast<double>(zero ? run : -run);
 }
 
 GuestMemory::GuestMemory(const Napi::CallbackInfo& info) : Napi::ObjectWrap<GuestMemory>(info) {
@@ -166,19 +176,13 @@ Napi::Value GuestMemory::Release(const Napi::CallbackInfo& info) {
 }
 
 // zeroRun(first, count): how many pages from `first` on are alike in being all zero, or not: positive if they are zero,
-// negative if not. Reads them.
+// negative if not; 0 if the first is lost to a memory error. Reads them.
 Napi::Value GuestMemory::ZeroRun(const Napi::CallbackInfo& info) {
   Ram& ram = ref_.Get(info.Env());
   uint64_t first = UintArg(info, 0, "first");
   uint64_t count = UintArg(info, 1, "count", INT32_MAX);
   if (count == 0 || !ram.HasPages(first, count)) throw Napi::RangeError::New(info.Env(), "pages outside of guest RAM");
-  double alike = 0;
-  double* const result = &alike;
-  const Ram* const pages = &ram;
-  if (!LostPages::Survive([=] { *result = Alike(*pages, first, count); })) {
-    throw LostError(info.Env(), "read", first * kPageSize, count * kPageSize);
-  }
-  return Napi::Number::New(info.Env(), alike);
+  return Napi::Number::New(info.Env(), Alike(ram, first, count));
 }
 
 // collapse(first, count): MADV_COLLAPSE; false if the kernel has no huge page to give, or cannot now.

@@ -35,6 +35,8 @@ void LostPages::Expect() {
 }
 
 void LostPages::OnSignal(int signal, siginfo_t* info, void* context) {
+  // A page has failed that nobody is about to touch: who touches it later is told then.
+  if (info->si_code == BUS_MCEERR_AO) return;
   if (out_ == nullptr || info->si_code <= 0) return CallPrevious(signal, info, context);
   // As a return from here would.
   pthread_sigmask(SIG_SETMASK, &static_cast<ucontext_t*>(context)->uc_sigmask, nullptr);

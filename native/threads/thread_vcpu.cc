@@ -10,6 +10,7 @@ namespace postcopy {
 namespace {
 
 constexpr int kGeneralProtection = 13;
+constexpr int kPageFault = 14;
 constexpr uint32_t kLongestIdleMicros = 10'000;
 constexpr uint64_t kLongestInstruction = 15;
 
@@ -31,8 +32,17 @@ bool ThreadVcpu::HandleExit(const GuestContext::Exit& exit) {
   if (exit.signal == SIGSEGV && exit.vector == kGeneralProtection) {
     if (const auto done = HandlePortInstruction()) return *done;
   }
+  if (exit.signal == SIGBUS && exit.vector == kPageFault && InRam(exit.address)) {
+    ReportLostPage(kLostPage, exit.address);
+    return false;
+  }
   ReportStopped(kException, static_cast<uint64_t>(exit.vector));
   return false;
+}
+
+bool ThreadVcpu::InRam(uint64_t address) const {
+  const Ram& ram = *Machine().memslots.front();
+  return address - reinterpret_cast<uint64_t>(ram.Base()) < ram.Bytes();
 }
 
 // No value if it is none; false when the queue was closed. The page that it is on is there: the instruction has just

@@ -25,6 +25,7 @@ class ThreadVcpu : public VcpuThread {
   void Begin() override { context_.Begin(); }
   bool RunUntilPaused() override;
   bool HandleExit(const GuestContext::Exit& exit);
+  bool InRam(uint64_t address) const;
   std::optional<bool> HandlePortInstruction();
 
   GuestContext context_;

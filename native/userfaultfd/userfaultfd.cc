@@ -17,6 +17,19 @@
 namespace postcopy {
 namespace {
 
+// Linux 6.6; headers may be older.
+#ifdef UFFDIO_POISON
+using PoisonRequest = uffdio_poison;
+constexpr unsigned long kPoison = UFFDIO_POISON;
+#else
+struct PoisonRequest {
+  uffdio_range range;
+  __u64 mode;
+  __s64 updated;
+};
+constexpr unsigned long kPoison = _IOWR(UFFDIO, 0x08, PoisonRequest);
+#endif
+
 struct Opened {
   Descriptor fd;
   const char* path;  // "device" or "syscall"
@@ -211,6 +224,20 @@ Napi::Value Userfaultfd::Continue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(installed));
 }
 
+// poison(first, count): UFFDIO_POISON; returns pages newly marked as lost. EINVAL before Linux 6.6.
+Napi::Value Userfaultfd::Poison(const Napi::CallbackInfo& info) {
+  FaultSource& source = ref_.Get(info.Env());
+  PageRange pages = RangeArgs(info);
+  uint64_t poisoned = InstallAll(
+      info.Env(), source, pages.first, pages.count, "UFFDIO_POISON", [&](uint64_t page, uint64_t count) -> Installed {
+        PoisonRequest request{};
+        request.range = {reinterpret_cast<uint64_t>(source.ram->Page(page)), count * kPageSize};
+        if (ioctl(source.fd.Get(), kPoison, &request) == 0) return {request.updated, 0};
+        return {request.updated, errno};
+      });
+  return Napi::Number::New(info.Env(), static_cast<double>(poisoned));
+}
+
 Napi::Value Userfaultfd::Wake(const Napi::CallbackInfo& info) {
   FaultSource& source = ref_.Get(info.Env());
   PageRange pages = RangeArgs(info);
@@ -245,7 +272,8 @@ void Userfaultfd::Init(Napi::Env env, Napi::Object exports) {
            InstanceMethod<&Userfaultfd::Register>("register"), InstanceMethod<&Userfaultfd::Unregister>("unregister"),
            InstanceMethod<&Userfaultfd::ReadFaults>("readFaults"), InstanceMethod<&Userfaultfd::Copy>("copy"),
            InstanceMethod<&Userfaultfd::Zero>("zero"), InstanceMethod<&Userfaultfd::Continue>("continue"),
-           InstanceMethod<&Userfaultfd::Wake>("wake"), InstanceMethod<&Userfaultfd::Close>("close")}));
+           InstanceMethod<&Userfaultfd::Poison>("poison"), InstanceMethod<&Userfaultfd::Wake>("wake"),
+           InstanceMethod<&Userfaultfd::Close>("close")}));
   exports.Set("userfaultfdProbe", Napi::Function::New(env, Probe));
 }
 

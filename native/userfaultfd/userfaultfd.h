@@ -31,6 +31,7 @@ class Userfaultfd : public Napi::ObjectWrap<Userfaultfd> {
   Napi::Value Copy(const Napi::CallbackInfo& info);
   Napi::Value Zero(const Napi::CallbackInfo& info);
   Napi::Value Continue(const Napi::CallbackInfo& info);
+  Napi::Value Poison(const Napi::CallbackInfo& info);
   Napi::Value Wake(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

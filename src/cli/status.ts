@@ -30,6 +30,7 @@ export function statusText(status: VmStatus): string {
     ['problem', status.problem && advised(status.problem, status.facts)],
     ['awaits', status.awaits],
     ['guest', panicText(status.panickedAt)],
+    ['lost', lostText(status.lostPages)],
     ['process', `${status.pid}, postcopy ${status.version}`],
     // `receive` knows the VM's shape when it has come.
     ['memory', status.memoryBytes === 0 ? undefined : formatSize(status.memoryBytes)],
@@ -60,6 +61,10 @@ function diskText({ path, readonly, errors }: DiskStatus, now: number): string {
 /** `at`: milliseconds since 1970. */
 function panicText(at: number | undefined): string | undefined {
   return at === undefined ? undefined : `its kernel has panicked at ${new Date(at).toISOString()}`;
+}
+
+function lostText(pages: number | undefined): string | undefined {
+  return pages === undefined ? undefined : `${pages} pages of its memory, to memory errors`;
 }
 
 /** One that hangs on another host is not plainly running. */

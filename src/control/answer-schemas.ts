@@ -224,6 +224,10 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   panickedAt: milliseconds
     .optional()
     .meta({ description: 'When the kernel of the guest said that it has panicked: milliseconds since 1970.' }),
+  lostPages: count.optional().meta({
+    description:
+      'Pages of 4 KiB of the memory of the guest that memory errors of this host, or of one that it has come from, have taken; if any. It is told of one when it comes to it.',
+  }),
   memoryBytes: count.meta({ description: '0 until a VM has come.' }),
   cpu: z.enum(CPUS).optional().meta({ description: 'What the guest is shown of the CPU, once there is one.' }),
   cpus: count.meta({ description: '0 until a VM has come.' }),

@@ -13,6 +13,7 @@ export const STATUS: LightSchema = {
     facts: { type: 'array', items: { type: 'object', properties: { kind: { type: 'string' } }, required: ['kind'] } },
     awaits: { type: 'string' },
     panickedAt: { type: 'number' },
+    lostPages: { type: 'number' },
     memoryBytes: { type: 'number' },
     cpu: { type: 'string' },
     cpus: { type: 'number' },

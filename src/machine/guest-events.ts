@@ -3,7 +3,7 @@ import type { DiskFailure } from '../devices/virtio/block/host-errors.js';
 import { describeError, type ErrorCode } from '../errors.js';
 import type { VcpuStop } from './exit-dispatch.js';
 import type { Machine } from './machine.js';
-import { describeStop } from './vcpu-stop.js';
+import { describeLostPage, describeStop, STOPPED_AT_LOST_PAGE } from './vcpu-stop.js';
 
 const STOP_WAIT_MS = 1000;
 
@@ -12,6 +12,8 @@ export interface GuestEvents {
   notice(text: string): void;
   /** Its kernel has said so; it may go on in some way, or halt. */
   panicked(): void;
+  /** A page of its RAM is lost to a memory error of the host; a guest that comes to it is told, or cannot go on. */
+  pageLost(text: string): void;
   /** The guest is to stop for an error of its host. */
   diskStopped(failure: DiskFailure): void;
   powerOff(): void;
@@ -40,8 +42,24 @@ export function watchGuest(machine: Machine, events: GuestEvents): void {
   machine.devices.on('disk-stopped', (failure) => events.diskStopped(failure));
   machine.devices.on('power-off', () => once(() => events.powerOff()));
   machine.devices.on('reset', (source) => once(() => events.reset(source)));
-  machine.devices.on('vcpu-stopped', (stop) => once(() => events.guestFailed(() => whyItStopped(machine, stop))));
+  machine.devices.on('vcpu-stopped', (stop) => {
+    const end = () => once(() => events.guestFailed(() => whyItStopped(machine, stop)));
+    if (stop.reason !== STOPPED_AT_LOST_PAGE) return end();
+    tellOfLostPage(machine, stop, events).then((told) => told || end(), end);
+  });
   machine.devices.on('failed', (error) => events.machineFailed('INTERNAL', describeError(error)));
+}
+
+async function tellOfLostPage(
+  { lostPages }: Machine,
+  { vcpu, detail: page }: VcpuStop,
+  events: GuestEvents,
+): Promise<boolean> {
+  const isNew = lostPages.add(page);
+  const told = await lostPages.met(vcpu, page);
+  if (isNew && told)
+    events.pageLost(`vCPU ${vcpu}: ${describeLostPage(page)}; the guest has been told by a machine check`);
+  return told;
 }
 
 function whyItStopped(machine: Machine, stop: VcpuStop): string {

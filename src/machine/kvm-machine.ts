@@ -9,6 +9,7 @@ import { native } from '../native.js';
 import type { MachineKind } from './machine-kind.js';
 import { readClocks, startClocks } from './clocks.js';
 import { KvmShown } from './kvm-shown.js';
+import { tellLostPage } from './machine-check.js';
 import { restoreKvmState, saveKvmState, type CpuState, type KvmState } from './machine-state.js';
 import { NOT_LISTED } from './vcpu-state.js';
 import { CLOSE_WAIT_MS, createVcpus } from './vcpus.js';
@@ -28,6 +29,7 @@ export const kvmMachine: MachineKind = {
     );
     const vcpus = createVcpus(vm, shape.cpuid.length, cleanup);
     vcpus.forEach((vcpu, index) => vcpu.setCpuid(shape.cpuid[index]!));
+    for (const vcpu of vcpus) vcpu.setUpMachineChecks(); // without, a guest is told of no lost page
     const shown = new KvmShown(vcpus[0]!, shape.cpuid[0]!, [...native.kvmMsrIndices(), ...NOT_LISTED]);
     return { memory, vm, vcpus, shown };
   },
@@ -56,6 +58,9 @@ export const kvmMachine: MachineKind = {
   setTscKhz: ({ vcpus }, khz) => vcpus.every((vcpu) => vcpu.setTscKhz(khz)),
 
   readClocks: ({ vm, vcpus }) => readClocks(vm, vcpus),
+
+  tellLostPage: ({ vcpus, shown }, vcpu, guestAddress) =>
+    tellLostPage(vcpus, vcpu, guestAddress, shown!.broadcastsMachineChecks),
 
   constantMsrs: ({ shown }) => shown!.constantMsrs,
 

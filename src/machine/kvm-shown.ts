@@ -5,7 +5,7 @@
  * have.
  */
 import { LEAF } from '../boot/cpuid-bits.js';
-import { decodeCpuid, findLeaf } from '../boot/cpuid-entries.js';
+import { cpuVendor, decodeCpuid, findLeaf } from '../boot/cpuid-entries.js';
 import { hasFeature } from '../boot/cpuid-names.js';
 import type { NativeVcpu } from '../native.js';
 import { decodeMsrs, encodeMsrs, type Msr } from './msrs.js';
@@ -43,6 +43,9 @@ const OF_FEATURES: readonly (readonly [first: number, last: number, features: re
 /** Microcode revision, PLATFORM_INFO, ARCH_CAPABILITIES: what the host sets and no guest can change. */
 const CONSTANT: readonly number[] = [0x8b, 0xce, 0x10a];
 
+/** On their processors a machine check is the affected core's alone (AMD APM vol. 2, 9.3); on others all cores take it. */
+const CHECKED_ALONE: readonly string[] = ['AuthenticAMD', 'HygonGenuine'];
+
 /** What the guest of one machine is shown. */
 export class KvmShown implements Shown {
   readonly #hidden: typeof OF_FEATURES;
@@ -50,10 +53,12 @@ export class KvmShown implements Shown {
   /** Those that make up the state of a vCPU. */
   readonly msrs: Uint32Array;
   readonly xfeatures: bigint;
+  readonly broadcastsMachineChecks: boolean;
 
   /** `vcpu` is parked, and has the CPUID. `listed`: the MSRs that may be there. */
   constructor(vcpu: Pick<NativeVcpu, 'getMsrs'>, cpuid: Uint8Array, listed: readonly number[]) {
     const entries = decodeCpuid(cpuid);
+    this.broadcastsMachineChecks = !CHECKED_ALONE.includes(cpuVendor(entries));
     const xsave = findLeaf(entries, LEAF.xsave);
     this.xfeatures = (BigInt(xsave?.edx ?? 0) << 32n) | BigInt(xsave?.eax ?? 0);
     this.#hidden = OF_FEATURES.filter(([, , features]) => !features.some((name) => hasFeature(entries, name)));

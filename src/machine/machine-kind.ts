@@ -50,6 +50,11 @@ export interface MachineKind {
   constantMsrs(parts: MachineParts): Uint8Array;
   /** Of a guest that comes from another host, before it has any state: gives it these, and says which KVM does not take. */
   tryMsrs(parts: MachineParts, msrs: Uint8Array): string[];
+  /**
+   * Of parked vCPUs, one of which was about to touch this page: the guest hears, as it goes on, that its host has lost it.
+   * False if it cannot be told.
+   */
+  tellLostPage(parts: MachineParts, vcpu: number, guestAddress: number): boolean;
   /** Of parked vCPUs. */
   readClocks(parts: MachineParts): Clocks;
   /** Of parked vCPUs, with the clocks that were read when they parked. */

@@ -10,7 +10,8 @@ import { Deadline } from '../basics/deadline.js';
 import { ANNOUNCE_AT_MS } from '../devices/virtio/net/announce.js';
 import { PostcopyError } from '../errors.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
-import { VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
+import { guestAddressOf, VIRTIO_GSIS, VIRTIO_MMIO_BYTES, VIRTIO_MMIO_START } from '../memory/layout.js';
+import { PAGE_SIZE } from '../memory/page-size.js';
 import { native, type NativeMemory, type NativeVcpu, type NativeVm } from '../native.js';
 import { DeviceLink, NoAnswerError } from './device-link.js';
 import type { VirtioSpec } from './device-messages.js';
@@ -19,6 +20,7 @@ import type { DiskSample } from '../host/disk-sample.js';
 import type { HostDevices } from '../host/host-devices.js';
 import type { DeviceLines } from '../host/kinds/kind.js';
 import { kvmMachine } from './kvm-machine.js';
+import { LostPages } from './lost-pages.js';
 import type { MachineKind, MachineParts, MachineShape } from './machine-kind.js';
 import type { Clocks, ClocksMoment, MachineState } from './machine-state.js';
 import { threadMachine } from './thread-machine.js';
@@ -67,6 +69,7 @@ export class Machine {
   /** How often its vCPUs were told to run. */
   #resumed = 0;
   readonly #standstills: Standstills;
+  readonly lostPages: LostPages;
   #tscKhz: number;
   #dirtyLog: DirtyLog | undefined;
   /** Of a machine that comes from another host, until all of its RAM is here. */
@@ -85,6 +88,11 @@ export class Machine {
     // Asked now: a vCPU that runs does not answer.
     this.#tscKhz = kind.tscKhz(parts);
     this.#standstills = new Standstills(parts.vcpus);
+    this.lostPages = new LostPages({
+      vcpus: parts.vcpus,
+      runs: () => this.#runs,
+      tell: (vcpu, page) => kind.tellLostPage(parts, vcpu, guestAddressOf(this.memory.bytes, page * PAGE_SIZE)),
+    });
     this.xsaveBytes = parts.vcpus[0]!.getState('xsave').length;
   }
 

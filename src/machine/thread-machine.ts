@@ -48,6 +48,9 @@ export const threadMachine: MachineKind = {
   constantMsrs: () => new Uint8Array(0),
   tryMsrs: () => [],
 
+  /** It has no exceptions. */
+  tellLostPage: () => false,
+
   readClocks() {
     const { value: wallClockMs, atMicros } = readBetween(native.monotonicMicros, Date.now);
     return { moment: { atMicros, wallClockMs }, tscs: [], kvmclock: new Uint8Array(0) };

@@ -121,6 +121,12 @@ export function ramRegions(memoryBytes: number): RamRegion[] {
   return above === 0 ? [low] : [low, { guestAddress: HOLE_END, ramOffset: low.bytes, bytes: above }];
 }
 
+/** The guest address of a byte of the RAM backing. */
+export function guestAddressOf(memoryBytes: number, ramOffset: number): number {
+  const low = lowMemoryEnd(memoryBytes);
+  return ramOffset < low ? ramOffset : HOLE_END + (ramOffset - low);
+}
+
 /** Where the RAM below the hole ends. */
 export function lowMemoryEnd(memoryBytes: number): number {
   return Math.min(memoryBytes, HOLE_START);

@@ -27,6 +27,8 @@ export interface VmStatus extends Partial<DeviceStatus> {
   awaits?: string;
   /** When the guest's kernel said that it has panicked: milliseconds since 1970. */
   panickedAt?: number;
+  /** Pages of its RAM that are lost to memory errors, here or before it came; if any. */
+  lostPages?: number;
   memoryBytes: number;
   /** What the guest is shown of the CPU; not known until a VM has come. */
   cpu?: CpuName;

@@ -18,17 +18,19 @@ export interface Identity {
   rights: ProcessRights;
 }
 
-export function statusOf({ name, machine, uptimeMs, rights }: Identity, state: State): VmStatus {
-  const record = guestOf(state)?.record;
+export function statusOf(identity: Identity, state: State): VmStatus {
+  const { name, uptimeMs, rights } = identity;
+  const { record, machine } = guestOf(state) ?? {};
   const devices = hostDevicesOf(state);
   return {
     name,
     pid: process.pid,
     version: VERSION,
-    machine,
+    machine: identity.machine,
     state: shown(state),
     ...problemFields(problemOf(name, state)),
-    ...given({ awaits: awaitsOf(state), panickedAt: guestOf(state)?.machine.devices.panickedAt }),
+    ...given({ awaits: awaitsOf(state), panickedAt: machine?.devices.panickedAt }),
+    ...given({ lostPages: machine?.lostPages.count || undefined }),
     memoryBytes: record?.plan.memoryBytes ?? 0,
     ...given({ cpu: record?.plan.cpu }),
     cpus: record?.plan.cpus ?? 0,

@@ -317,6 +317,7 @@ export class Vm implements VmService {
   #watch(guest: Guest): void {
     watchGuest(guest.machine, {
       notice: (text) => this.events.publish({ type: 'device', text }),
+      pageLost: (text) => this.events.publish({ type: 'problem', text }),
       diskStopped: (failure) =>
         this.#happened({ type: 'disk-stopped', guest, problem: diskProblem(this.name, failure) }),
       panicked: () => this.events.publish({ type: 'guest-panicked' }),

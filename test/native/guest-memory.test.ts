@@ -218,8 +218,7 @@ it('outlives a page that is lost', () => {
   for (let tries = 0; tries < 3; tries++) {
     expect(() => memory.read(2 * PAGE, new Uint8Array(PAGE))).toThrow(lost);
     expect(() => memory.write(PAGE, new Uint8Array(2 * PAGE))).toThrow(lost);
-    expect(() => memory.zeroRun(2, 2)).toThrow(lost);
-    expect(memory.zeroRun(0, 1)).toBe(-1);
+    expect([memory.zeroRun(2, 2), memory.zeroRun(1, 3), memory.zeroRun(0, 1)]).toEqual([0, 1, -1]);
   }
   expect(() => memory.read(2 * PAGE, new Uint8Array(1))).toThrow('guest RAM, pages 2 to 2');
 });

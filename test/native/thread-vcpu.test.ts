@@ -5,6 +5,7 @@ import { native, type NativeVcpu, type VcpuStateName } from '../../src/native.js
 import { ThreadXsave, type Component } from './thread-xsave.js';
 import { AT, at, BYTES, CODE, createThreadVm, registerOf, setRegisters, type RegisterName } from './thread-vm.js';
 import { PATIENCE_MS, readable, runNode } from './threads.js';
+import { losePage } from './lose-page.js';
 import { takeExits, type TinyVm } from './tiny-vm.js';
 
 /** jmp to itself */
@@ -563,4 +564,17 @@ describe('a signal', () => {
     const { code: exit, signal, stdout, stderr } = await runNode(code);
     expect({ exit, signal, stdout, stderr }).toEqual({ exit: 0, signal: null, stdout: '0,RuntimeError\n', stderr: '' });
   });
+});
+
+it('a page that is lost stops the vCPU that comes to it, again and again', async () => {
+  const { memory, vcpus, exits } = createThreadVm([0x8a, 0x03]); // mov al, [rbx]
+  const lost = 9;
+  losePage(memory, lost);
+  setRegisters(vcpus[0]!, { rbx: at(lost * PAGE + 8) });
+  for (let tries = 0; tries < 2; tries++) {
+    vcpus[0]!.resume();
+    expect(await takeExits(exits)).toMatchObject([{ kind: KIND_STOPPED, address: 0xffff_fffd, data: BigInt(lost) }]);
+    expect(vcpus[0]!.waitParked(PATIENCE_MS)).toBe(true);
+    expect(registerOf(vcpus[0]!, 'rip')).toBe(at(CODE));
+  }
 });

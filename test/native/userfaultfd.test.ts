@@ -251,3 +251,19 @@ describe('Userfaultfd', () => {
     expect(features).toBeGreaterThan(0);
   });
 });
+
+it('marks missing pages as lost: they stay so, hold data, and spoil nothing beside them', () => {
+  const { memory, userfaultfd } = setUp();
+  expect(userfaultfd.poison(5, 2)).toBe(2);
+  userfaultfd.copy(4, 1, pagesOf(4), 0);
+  userfaultfd.zero(7, 1);
+  expect(userfaultfd.poison(5, 3)).toBe(0); // all there
+  for (let tries = 0; tries < 2; tries++) {
+    expect([4, 5, 6, 7].map((page) => memory.zeroRun(page, 1))).toEqual([-1, 0, 0, 1]);
+    expect(() => memory.read(6 * PAGE, new Uint8Array(1))).toThrow(expect.objectContaining({ code: 'EHWPOISON' }));
+    expect([...memory.dataExtents(0, PAGES)]).toEqual([4, 3]);
+    userfaultfd.unregister(0, PAGES);
+  }
+  memory.release(0, PAGES);
+  expect(memory.zeroRun(0, PAGES)).toBe(PAGES);
+});

@@ -4,6 +4,7 @@
  * in a second than the limit that all channels share. Pages of zeroes (a huge page has many that were never written) are
  * told, not sent.
  */
+import { PostcopyError } from '../../errors.js';
 import { native, POLLIN, POLLOUT } from '../../native.js';
 import type { ChannelTask } from '../../threads/channel-loop.js';
 import type { PollSet } from '../../threads/poll-set.js';
@@ -75,6 +76,7 @@ export class BackgroundPush implements ChannelTask {
       return true;
     }
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
+    if (alike === 0) throw new PostcopyError('HOST_LACKS', `page ${this.#first} of the VM is lost to a memory error`);
     const pages = Math.abs(alike);
     this.channel.sent.add(this.#first, pages);
     this.depth.sent(pages, now);

@@ -120,6 +120,7 @@ it('shows disks and interfaces', () => {
   expect(statusText({ ...status, disks: [{ ...status.disks[0]!, errors }] })).toMatch(
     /^disk root +\/srv\/root.img, errors of the host: 3, the last \d+ ms ago: no space left on device$/m,
   );
+  expect(statusText({ ...status, lostPages: 3 })).toMatch(/lost +3 pages of its memory, to memory errors/);
   expect(statusText({ ...status, panickedAt: 1_700_000_000_000 })).toMatch(
     /^guest +its kernel has panicked at 2023-11-14T22:13:20.000Z$/m,
   );

@@ -17,6 +17,7 @@ vi.mock('../../../src/native.js', async (importOriginal) => {
   }
   class Vcpu {
     setCpuid = (): void => {};
+    setUpMachineChecks = (): boolean => true;
     getTscKhz = (): number => 0;
     getMsrs = (): Uint8Array => new Uint8Array(0);
     getState = (): Uint8Array => new Uint8Array(1);

@@ -19,6 +19,16 @@ it.each([
   [17, 1, 'KVM internal error, suberror 1: an instruction that KVM could not emulate (KVM_EXIT_INTERNAL_ERROR)'],
   [17, 3, 'KVM internal error, suberror 3 (KVM_EXIT_INTERNAL_ERROR)'],
   [24, 2, 'system event 2 (KVM_EXIT_SYSTEM_EVENT)'],
+  [
+    0xfffffffd,
+    7,
+    'page 7 of its RAM is lost to a memory error of this host, and the guest takes no machine check, by which it would be told',
+  ],
+  [
+    0xfffffffc,
+    7,
+    'page 7 of its RAM is lost to a memory error of this host, on which KVM carries out an instruction, and the guest cannot be told of it there',
+  ],
   [0xffffffff, 14, 'KVM_RUN failed with errno 14'],
   [42, 0, 'unexpected KVM exit 42'],
 ])('exit %d, detail %d', (reason, detail, text) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { flatMemoryMap, memoryMap, ramOffsetOf, ramRegions } from '../../../src/memory/layout.js';
+import { flatMemoryMap, guestAddressOf, memoryMap, ramOffsetOf, ramRegions } from '../../../src/memory/layout.js';
 
 const MIB = 0x100000;
 const GIB = 0x40000000;
@@ -16,6 +16,12 @@ describe('ramRegions', () => {
       { guestAddress: 0x100000000, ramOffset: 0xc0000000, bytes: 4096 },
     ]);
   });
+});
+
+it('guestAddressOf is the way back of ramOffsetOf', () => {
+  for (const offset of [0, 3 * GIB - 1, 3 * GIB, 8 * GIB - 1]) {
+    expect(ramOffsetOf(8 * GIB, guestAddressOf(8 * GIB, offset), 1)).toBe(offset);
+  }
 });
 
 describe('ramOffsetOf', () => {

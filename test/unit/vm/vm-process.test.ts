@@ -54,6 +54,7 @@ const hostDevices = {
 };
 class FakeMachine {
   readonly hostDevices = hostDevices;
+  readonly lostPages = { count: 0 };
   readonly devices = Object.assign(new EventEmitter(), {
     ...{ allowRelease: () => {}, pressPowerButton: async () => {} },
     retry: vi.fn(async () => {}),
