@@ -29,18 +29,21 @@ import { Toucher } from './workers.js';
 
 const FAULTS = 64;
 const PUSHED = 1024;
-const content = new Uint8Array(PUSHED * PAGE_SIZE).fill(1);
+/** Of a push between whose runs is as much that others have sent. */
+const [LONG_RUN, SHORT_RUN] = [64, 1];
+const RAM_PAGES = 2 * PUSHED;
+const content = new Uint8Array(RAM_PAGES * PAGE_SIZE).fill(1);
 let source: NativeMemory;
 let destination: NativeMemory;
 let userfaultfd: Userfaultfd;
 let toucher: Toucher;
 
 beforeAll(async () => {
-  source = closeLater(new native.GuestMemory(PUSHED * PAGE_SIZE, 'anonymous'));
-  destination = closeLater(new native.GuestMemory(PUSHED * PAGE_SIZE, 'anonymous'));
+  source = closeLater(new native.GuestMemory(RAM_PAGES * PAGE_SIZE, 'anonymous'));
+  destination = closeLater(new native.GuestMemory(RAM_PAGES * PAGE_SIZE, 'anonymous'));
   toucher = closeLater(await Toucher.start(destination));
   userfaultfd = closeLater(new native.Userfaultfd(destination));
-  userfaultfd.register(0, PUSHED, false);
+  userfaultfd.register(0, RAM_PAGES, false);
   closeLater({ close: () => channel?.close() });
 });
 
@@ -52,18 +55,27 @@ let tasks: ChannelTask[];
 
 type Kind = 'urgent' | 'bulk';
 
-function openMove(kind: Kind, pages: number, faults: Userfaultfd): void {
-  source.write(0, content.subarray(0, pages * PAGE_SIZE));
-  destination.release(0, pages);
+/** `run`: pages in a row that move, and then as many that do not; all of them if there is none. */
+function openMove(kind: Kind, pages: number, faults: Userfaultfd, run?: number): void {
+  const runs = runsOf(pages, run);
+  const size = run === undefined ? pages : 2 * pages;
+  source.write(0, content.subarray(0, size * PAGE_SIZE));
+  destination.release(0, size);
   signal = new GoSignal();
   signal.handOver();
   channel = openChannel();
-  tasks = [openDestination(kind, channel, pages, faults), openSource(kind, channel, pages)];
+  tasks = [openDestination(kind, channel, size, runs, faults), openSource(kind, channel, size, runs)];
 }
 
-function openDestination(kind: Kind, { destination: socket }: Channel, pages: number, faults: Userfaultfd) {
+type Runs = readonly (readonly [first: number, pages: number])[];
+
+function runsOf(pages: number, run = pages): Runs {
+  return Array.from({ length: pages / run }, (_, i) => [2 * i * run, run] as const);
+}
+
+function openDestination(kind: Kind, { destination: socket }: Channel, pages: number, runs: Runs, faults: Userfaultfd) {
   coming = new DestinationPages(pages);
-  coming.expect(0, pages);
+  for (const [first, count] of runs) coming.expect(first, count);
   const own = { pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
   const parts = { userfaultfd: faults, pages: coming, ...own };
   const installer = new PageInstaller(parts, { allInstalled: () => {}, memoryShort: () => {} });
@@ -72,10 +84,10 @@ function openDestination(kind: Kind, { destination: socket }: Channel, pages: nu
     : new BulkReceiver(socket, installer, signal);
 }
 
-function openSource(kind: Kind, { source: socket }: Channel, pages: number) {
+function openSource(kind: Kind, { source: socket }: Channel, pages: number, runs: Runs) {
   const states = new SourcePages(pages);
   const blocks = new BlockRelease(source, states);
-  blocks.offer(0, pages);
+  for (const [first, count] of runs) blocks.offer(first, count);
   const sent = new SentPages(blocks);
   const sourceChannel = {
     memory: source,
@@ -130,6 +142,15 @@ stage('round trip: a page of the push, all in 1 thread', {
   settle: closeMove,
   operations: PUSHED,
 });
+
+for (const run of [LONG_RUN, SHORT_RUN]) {
+  stage(`round trip: a page of a push in runs of ${run}, all in 1 thread`, {
+    prepare: () => openMove('bulk', PUSHED, userfaultfd, run),
+    run: () => serveUntil(allInstalled),
+    settle: closeMove,
+    operations: PUSHED,
+  });
+}
 
 /** Ends the loop in its turn after the others. `fd`, if any, is readable then. */
 class StopWhen implements ChannelTask {

@@ -58,12 +58,18 @@ export class BackgroundPush implements ChannelTask {
     return Math.ceil(this.#waitMicros / 1000);
   }
 
-  /** Sends what fits of the frame under way, or of the next. False if nothing fits, or nothing is left. */
+  /** Sends what fits of the frames under way, or of the next. False if nothing fits, or nothing is left. */
   #send(): boolean {
-    if (!this.#outbox.isUnderWay && !this.#nextFrame()) return false;
+    if (!this.#outbox.isUnderWay) this.#gather();
+    if (!this.#outbox.isUnderWay) return false;
     const sent = this.#outbox.send();
     this.channel.counters.add('bytes', sent);
     return sent > 0;
+  }
+
+  /** What is left may lie scattered: as many pages go at once as one extent would have. */
+  #gather(): void {
+    while (this.#outbox.hasRoom && this.#outbox.pages < this.depth.extentPages && this.#nextFrame());
   }
 
   #nextFrame(): boolean {
@@ -72,7 +78,7 @@ export class BackgroundPush implements ChannelTask {
     if (this.#count === 0 && this.#isLimited(now)) return false;
     if (this.#count === 0 && !this.#claim()) {
       this.#ended = true;
-      this.#outbox.startEnd();
+      this.#outbox.addEnd();
       return true;
     }
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
@@ -82,9 +88,8 @@ export class BackgroundPush implements ChannelTask {
     this.depth.sent(pages, now);
     this.#plan.sent(this.#first, pages);
     this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
-    if (alike > 0) this.#outbox.startZero(this.#first, pages);
-    else this.#outbox.startExtent(this.#first, pages);
-    this.channel.limit.charge(this.#outbox.bytes, now);
+    const bytes = alike > 0 ? this.#outbox.addZero(this.#first, pages) : this.#outbox.addExtent(this.#first, pages);
+    this.channel.limit.charge(bytes, now);
     this.#first += pages;
     this.#count -= pages;
     return true;
@@ -99,7 +104,7 @@ export class BackgroundPush implements ChannelTask {
   /** False if no page is left. A plan that asks for no page at all, or for what is no number, gets one. */
   #claim(): boolean {
     const { pages, trail, limit } = this.channel;
-    const most = limit.framePages(this.depth.extentPages);
+    const most = limit.framePages(this.depth.extentPages - this.#outbox.pages);
     trail.follow(this.#plan);
     for (;;) {
       this.#plan.next(this.#planned, most);

@@ -42,6 +42,13 @@ interface InboxOptions {
   inPieces?: boolean;
 }
 
+/**
+ * Of frames that come in pieces: short ones come in numbers, and are received together. What follows them lies unaligned,
+ * but a call for each would cost more than that.
+ */
+const SHORT_BYTES = EXTENT_HEADER_BYTES + 4 * PAGE_SIZE;
+const TOGETHER_BYTES = 64 * 1024;
+
 abstract class PageInbox {
   /** The buffer; frames say where in it their content lies. */
   readonly bytes: Uint8Array;
@@ -54,6 +61,8 @@ abstract class PageInbox {
   #at: number;
   /** Of the frame handed out; 0 if none is. */
   #frameBytes = 0;
+  /** Of the one before, once it is over. */
+  #bytesBefore = 0;
   /** Of what has come. */
   #end: number;
 
@@ -120,6 +129,7 @@ abstract class PageInbox {
    */
   next(): boolean {
     this.#at += this.#frameBytes;
+    if (this.#frameBytes > 0) this.#bytesBefore = this.#frameBytes;
     this.#frameBytes = 0;
     if (this.have < this.#headerBytes) return false;
     const bytes = this.frameBytes();
@@ -131,6 +141,8 @@ abstract class PageInbox {
   /** As much as fits; of a frame that comes in pieces, its rest and the header of the next: more would lie unaligned. */
   #wanted(): number {
     if (!this.#inPieces) return this.bytes.length - this.#end;
+    const bytes = this.#frameBytes || this.#bytesBefore;
+    if (bytes > 0 && bytes <= SHORT_BYTES) return TOGETHER_BYTES - this.have;
     return this.#frameBytes + this.#headerBytes - this.have;
   }
 

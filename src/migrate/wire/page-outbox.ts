@@ -95,12 +95,17 @@ export class UrgentOutbox {
   }
 }
 
-/** EXTENT, ZERO and END frames, at the source: one at a time, sent as the socket takes it. */
+/** EXTENT, ZERO and END frames, at the source: some at a time, sent together as the socket takes them. */
 export class ExtentOutbox {
-  readonly #header = new Uint8Array(EXTENT_HEADER_BYTES);
-  readonly #words = new Uint32Array(this.#header.buffer);
-  /** Of the frame under way: its pages in RAM, its length (0 without a frame), and how much of it is out. */
-  readonly #extent = new Uint32Array(2);
+  /** Frames at most: more would save no time to speak of. */
+  static readonly FRAMES = 16;
+
+  readonly #headers = new Uint8Array(ExtentOutbox.FRAMES * EXTENT_HEADER_BYTES);
+  readonly #words = new Uint32Array(this.#headers.buffer);
+  /** Of the frames under way: their pages in RAM, all that they tell of, their bytes, and how much of those is out. */
+  readonly #extents = new Uint32Array(2 * ExtentOutbox.FRAMES);
+  #count = 0;
+  #pages = 0;
   #bytes = 0;
   #sent = 0;
 
@@ -111,42 +116,60 @@ export class ExtentOutbox {
 
   /** A part of a frame is still to be sent. */
   get isUnderWay(): boolean {
-    return this.#bytes > 0;
+    return this.#count > 0;
   }
 
-  /** Of the frame that was begun last. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Another frame may go along: none of those under way has begun to be sent, and there is room. */
+  get hasRoom(): boolean {
+    return this.#sent === 0 && this.#count < ExtentOutbox.FRAMES;
   }
 
-  startExtent(first: number, pages: number): void {
-    this.#start(TAG_EXTENT, first, pages, pages);
+  /** Pages that the frames under way tell of. */
+  get pages(): number {
+    return this.#pages;
   }
 
-  startZero(first: number, pages: number): void {
-    this.#start(TAG_ZERO, first, pages, 0);
+  /** Each adds a frame, and returns its bytes. */
+  addExtent(first: number, pages: number): number {
+    return this.#add(TAG_EXTENT, first, pages, pages);
   }
 
-  startEnd(): void {
-    this.#start(TAG_END, 0, 0, 0);
+  addZero(first: number, pages: number): number {
+    return this.#add(TAG_ZERO, first, pages, 0);
   }
 
-  /** Sends what the socket takes now of the frame under way; the bytes. */
+  addEnd(): number {
+    return this.#add(TAG_END, 0, 0, 0);
+  }
+
+  /** Sends what the socket takes now of the frames under way; the bytes. */
   send(): number {
-    const sent = this.socket.trySendPages(this.memory, this.#header, EXTENT_HEADER_BYTES, this.#extent, 1, this.#sent);
+    const { socket, memory } = this;
+    const sent = socket.trySendPages(
+      memory,
+      this.#headers,
+      EXTENT_HEADER_BYTES,
+      this.#extents,
+      this.#count,
+      this.#sent,
+    );
     this.#sent += sent;
-    if (this.#sent === this.#bytes) this.#bytes = 0;
+    if (this.#sent === this.#bytes) this.#count = this.#pages = this.#bytes = this.#sent = 0;
     return sent;
   }
 
-  #start(tag: number, first: number, pages: number, pagesSent: number): void {
-    this.#words[0] = tag;
-    this.#words[1] = first;
-    this.#words[2] = pages;
-    this.#extent[0] = first;
-    this.#extent[1] = pagesSent;
-    this.#bytes = EXTENT_HEADER_BYTES + pagesSent * PAGE_SIZE;
-    this.#sent = 0;
+  #add(tag: number, first: number, pages: number, pagesSent: number): number {
+    const at = (this.#count * EXTENT_HEADER_BYTES) / 4;
+    this.#words[at] = tag;
+    this.#words[at + 1] = first;
+    this.#words[at + 2] = pages;
+    this.#extents[2 * this.#count] = first;
+    this.#extents[2 * this.#count + 1] = pagesSent;
+    this.#count++;
+    this.#pages += pages;
+    const bytes = EXTENT_HEADER_BYTES + pagesSent * PAGE_SIZE;
+    this.#bytes += bytes;
+    return bytes;
   }
 }
 

@@ -24,6 +24,8 @@ export class BulkReceiver implements ChannelTask {
   /** What is under way is no extent, but a trial: nothing of it is installed. */
   #isTrial = false;
   #ended = false;
+  /** Pages are in place that the source has not been told of. */
+  #owes = false;
   /** The next page waits for memory of this host. */
   #short = false;
   #lastAt = native.monotonicMicros();
@@ -40,11 +42,28 @@ export class BulkReceiver implements ChannelTask {
 
   /** Many pages are received at once, which costs a fraction of receiving them piece by piece, and then installed. */
   step(): boolean {
-    if (this.#install()) return true;
+    const worked = this.#install() || this.#receive();
+    // Of many short extents that are here, not each for itself.
+    if (this.#owes && !this.#hasMore) this.#acknowledge();
+    return worked;
+  }
+
+  #receive(): boolean {
     if (this.#short || !this.#inbox.receive()) return false;
     this.#lastAt = native.monotonicMicros();
     this.#takeFrames();
     return true;
+  }
+
+  /** Pages that the next step installs. */
+  get #hasMore(): boolean {
+    if (this.#pages === 0 || this.#isTrial || this.#short) return false;
+    return this.#inbox.pagesHere > this.#installed;
+  }
+
+  #acknowledge(): void {
+    this.#outbox.send(this.sink.installed);
+    this.#owes = false;
   }
 
   /** What comes meanwhile is left to the kernel. */
@@ -87,14 +106,14 @@ export class BulkReceiver implements ChannelTask {
     this.sink.expect(first, count);
     if (tag === TAG_ZERO) {
       this.sink.zero(first, count);
-      this.#outbox.send(this.sink.installed);
+      this.#owes = true;
     } else {
       this.#pages = count;
       this.#installed = 0;
     }
   }
 
-  /** Installs pages that are whole; behind the last of the extent, tells the source. False if none is, or can be now. */
+  /** Installs pages that are whole; behind the last of an extent the source is told. False if none is, or can be now. */
   #install(): boolean {
     if (this.#pages === 0) return false;
     if (this.#isTrial) return this.#answerTrial();
@@ -106,7 +125,7 @@ export class BulkReceiver implements ChannelTask {
     this.#short = installed < count;
     this.#installed += installed;
     if (this.#installed === this.#pages) {
-      this.#outbox.send(this.sink.installed);
+      this.#owes = true;
       this.#pages = 0;
       this.#takeFrames();
     }

@@ -3,7 +3,7 @@ import type { SourcePages } from '../../../../src/memory/page-states.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
 import { words } from '../../threads/channel-pair.js';
-import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp } from './push-rig.js';
+import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp, straightOn } from './push-rig.js';
 
 describe('BackgroundPush', () => {
   it('sends nothing before the hand-over', () => {
@@ -12,7 +12,7 @@ describe('BackgroundPush', () => {
     expect([push.step(), events(), other.take().length, unsent.next(0)]).toEqual([false, POLLIN, 0, 0]);
     signal.handOver();
     expect(push.step()).toBe(true);
-    expect(parse(other.take())).toEqual([['EXTENT', 0, 10]]);
+    expect(parse(other.take())).toEqual([['EXTENT', 0, 10], ['END']]);
   });
 
   it('sends all there is from the first page on, in extents of 64 at most, and the end once', () => {
@@ -34,6 +34,25 @@ describe('BackgroundPush', () => {
     expect([unsent.next(0), counters.get('pages'), counters.get('zeroPages')]).toEqual([-1, 132, 0]);
     expect(counters.get('bytes')).toBe(stream.length);
     expect([push.step(), push.step(), events(), run().length]).toEqual([false, false, POLLIN, 0]);
+  });
+
+  it('sends scattered pages together, no more of them than one extent would have, and a few frames at most', () => {
+    const pages = Array.from({ length: 40 }, (_, i) => 2 * i);
+    const few = { ...straightOn, extentPages: 10 };
+    const frames = pages.map((page) => ['EXTENT', page, 1]);
+    for (const [depth, together] of [
+      [straightOn, 16],
+      [few, 10],
+    ] as const) {
+      const { fill, push, other, run, signal, channel } = setUp(undefined, depth);
+      for (const page of pages) fill(page, 1);
+      signal.handOver();
+      expect(push.step()).toBe(true);
+      const first = parse(other.take());
+      expect(first).toEqual(frames.slice(0, together));
+      expect([...first, ...parse(run())]).toEqual([...frames, ['END']]);
+      expect(channel.counters.get('pages')).toBe(40);
+    }
   });
 
   it('tells only the end when there is nothing to send', () => {
@@ -128,8 +147,8 @@ describe('BackgroundPush', () => {
     expect(parse(Buffer.concat([other.take(), run()]))).toEqual([
       ['EXTENT', 0, 64],
       ['EXTENT', 72, 24],
-      ['EXTENT', 104, 64],
-      ['EXTENT', 168, 32],
+      ['EXTENT', 104, 40],
+      ['EXTENT', 144, 56],
       ['END'],
     ]);
     expect(ask(150).length).toBe(0);

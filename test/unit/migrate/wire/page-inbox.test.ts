@@ -311,16 +311,41 @@ describe('lengths', () => {
 describe('an inbox of extents', () => {
   it('receives the rest of an extent and the next header, and puts pages where a page begins', () => {
     const { socket, inbox } = setUp(extents);
-    socket.put(Buffer.concat([extent(1, 3), extent(4, 2)]));
+    socket.put(Buffer.concat([extent(1, 6), extent(7, 5)]));
     expect([inbox.receive(), inbox.next(), inbox.pagesHere]).toEqual([true, true, 0]);
-    expect([inbox.receive(), inbox.pagesHere, inbox.contentAt(0)]).toEqual([true, 3, PAGE_BYTES]);
-    expect([inbox.next(), inbox.first, inbox.pagesHere]).toEqual([true, 4, 0]);
-    expect([inbox.receive(), inbox.pagesHere, inbox.contentAt(1)]).toEqual([true, 2, 2 * PAGE_BYTES]);
+    expect([inbox.receive(), inbox.pagesHere, inbox.contentAt(0)]).toEqual([true, 6, PAGE_BYTES]);
+    expect([inbox.next(), inbox.first, inbox.pagesHere]).toEqual([true, 7, 0]);
+    expect([inbox.receive(), inbox.pagesHere, inbox.contentAt(1)]).toEqual([true, 5, 2 * PAGE_BYTES]);
     expect(socket.asked).toEqual([
       [PAGE_BYTES - 16, 16],
-      [PAGE_BYTES, 3 * PAGE_BYTES + 16],
-      [PAGE_BYTES, 2 * PAGE_BYTES + 16],
+      [PAGE_BYTES, 6 * PAGE_BYTES + 16],
+      [PAGE_BYTES, 5 * PAGE_BYTES + 16],
     ]);
+  });
+
+  it('receives short ones together, and a long one behind them from its own header on', () => {
+    const TOGETHER = 64 * 1024;
+    const { socket, inbox } = setUp(extents);
+    socket.put(Buffer.concat([extent(1, 1), words(ZERO, 5, 9, 0), extent(3, 1), extent(10, 6)]));
+    expect([inbox.receive(), inbox.next(), inbox.pagesHere]).toEqual([true, true, 0]);
+    expect([inbox.receive(), inbox.pagesHere, inbox.contentAt(0)]).toEqual([true, 1, PAGE_BYTES]);
+    expect([inbox.next(), inbox.first, inbox.count]).toEqual([true, 5, 9]);
+    expect([inbox.next(), inbox.first, inbox.contentAt(0)]).toEqual([true, 3, 2 * PAGE_BYTES + 32]);
+    expect([inbox.next(), inbox.first, inbox.pagesHere, inbox.contentAt(5)]).toEqual([
+      true,
+      10,
+      6,
+      8 * PAGE_BYTES + 48,
+    ]);
+    expect(inbox.next()).toBe(false);
+    expect(socket.asked).toEqual([
+      [PAGE_BYTES - 16, 16],
+      [PAGE_BYTES, TOGETHER - 16],
+    ]);
+    // What comes behind a long one is aligned again.
+    socket.put(extent(20, 1));
+    expect([inbox.receive(), inbox.next(), inbox.contentAt(0)]).toEqual([true, true, PAGE_BYTES]);
+    expect(socket.asked.at(-1)).toEqual([PAGE_BYTES - 16, 16]);
   });
 
   it('counts the pages that are whole as they come', () => {

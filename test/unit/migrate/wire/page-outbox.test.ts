@@ -88,11 +88,11 @@ describe('ExtentOutbox', () => {
   it('sends an extent with its pages; of zeroes, and of the end, the header alone', () => {
     const { socket, outbox } = open((given) => new ExtentOutbox(given, MEMORY));
     socket.room = [16 + 64 * 4096, 16, 16];
-    outbox.startExtent(0x0304_0506, 64);
+    outbox.addExtent(0x0304_0506, 64);
     outbox.send();
-    outbox.startZero(9, 3);
+    outbox.addZero(9, 3);
     outbox.send();
-    outbox.startEnd();
+    outbox.addEnd();
     outbox.send();
     expect([socket.pages, outbox.isUnderWay]).toEqual([
       [
@@ -104,10 +104,37 @@ describe('ExtentOutbox', () => {
     ]);
   });
 
+  it('sends some frames together, and says what they are', () => {
+    const { socket, outbox } = open((given) => new ExtentOutbox(given, MEMORY));
+    expect([outbox.addExtent(7, 2), outbox.addZero(20, 3), outbox.addExtent(9, 1), outbox.addEnd()]).toEqual([
+      ...[16 + 2 * 4096, 16, 16 + 4096, 16],
+    ]);
+    expect([outbox.pages, outbox.hasRoom, outbox.isUnderWay]).toEqual([6, true, true]);
+    socket.room = [100, 64 + 3 * 4096 - 100];
+    expect([outbox.send(), outbox.hasRoom, outbox.isUnderWay]).toEqual([100, false, true]);
+    expect([outbox.send(), outbox.hasRoom, outbox.isUnderWay, outbox.pages]).toEqual([12_252, true, false, 0]);
+    expect(
+      socket.pages.map(([header, first, count]) => [String.fromCharCode(...header.slice(0, 4)), first, count]),
+    ).toEqual([
+      ['PXTT', 7, 2],
+      ['ZERO', 20, 0],
+      ['PXTT', 9, 1],
+      ['PEND', 0, 0],
+    ]);
+    expect(socket.skipped).toEqual([0, 100]);
+  });
+
+  it('takes no more frames than it has room for', () => {
+    const { outbox } = open((given) => new ExtentOutbox(given, MEMORY));
+    let frames = 0;
+    for (; outbox.hasRoom; frames++) outbox.addZero(frames, 1);
+    expect([frames, outbox.pages]).toEqual([ExtentOutbox.FRAMES, ExtentOutbox.FRAMES]);
+  });
+
   it('goes on where the socket stopped, until the frame is out', () => {
     const { socket, outbox } = open((given) => new ExtentOutbox(given, MEMORY));
     socket.room = [5, 0, 11 + 4096, 4095, 1];
-    outbox.startExtent(1, 2);
+    outbox.addExtent(1, 2);
     const sent = Array.from({ length: 5 }, () => [outbox.isUnderWay, outbox.send()]);
     expect([sent, outbox.isUnderWay, socket.skipped]).toEqual([
       [5, 0, 4107, 4095, 1].map((bytes) => [true, bytes]),
