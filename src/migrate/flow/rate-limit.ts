@@ -17,7 +17,7 @@ const NANOS_PER_SECOND = 1e9;
  * Who waits for its time is woken up later than that, and makes up for it. More than that is not saved: it would go out
  * in one piece, and what is in flight then is for PushDepth to say.
  */
-const CREDIT_NANOS = 10_000_000n;
+const CREDIT_NANOS = 50_000_000n;
 /** Nobody sleeps longer before looking again: the limit may have been changed. */
 const LONGEST_WAIT_MICROS = 20_000;
 /** Frames are cut so that one takes this long at the rate: on a link of that rate a fault waits behind no more. */

@@ -3,7 +3,7 @@ import { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
 
 const SECOND = 1_000_000;
 /** What is sent more, at once, by those who come late. */
-const CREDIT_MICROS = 10_000;
+const CREDIT_MICROS = 50_000;
 const LONGEST_WAIT_MICROS = 20_000;
 
 function limited(bytesPerSecond: number | undefined, now = 0): RateLimit {
