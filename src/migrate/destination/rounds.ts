@@ -71,14 +71,14 @@ export class Rounds {
     const here = new PageBitmap(this.pages);
     const stale = this.#written.copy();
     for (let i = 0; i < held.length; i += 2) {
-      const [first, count] = [held[i]!, held[i + 1]!];
+      const [first, count] = [held[i] as number, held[i + 1] as number];
       if (this.#came.clearRange(first, count) < count)
         throw badPages('STATE has pages here that have not all come', first, count);
       here.setRange(first, count);
       stale.clearRange(first, count);
     }
     for (let i = 0; i < lacking.length; i += 2) {
-      const [first, count] = [lacking[i]!, lacking[i + 1]!];
+      const [first, count] = [lacking[i] as number, lacking[i + 1] as number];
       if (here.clearRange(first, count) > 0) throw badPages('STATE has pages both here and to come', first, count);
       stale.setRange(first, count);
     }
@@ -92,7 +92,7 @@ export class Rounds {
  */
 export function registerAfterRounds(memory: NativeMemory, userfaultfd: Userfaultfd, stale: Uint32Array): void {
   userfaultfd.register(0, pagesFor(memory.bytes), false);
-  for (let i = 0; i < stale.length; i += 2) memory.release(stale[i]!, stale[i + 1]!);
+  for (let i = 0; i < stale.length; i += 2) memory.release(stale[i] as number, stale[i + 1] as number);
 }
 
 function badPages(what: string, first: number, count: number): PostcopyError {
