@@ -52,8 +52,11 @@ export interface NativeDirtyLog {
   end(): void;
 }
 
-/** userfaultfd: sees each write through this process's mapping, on Linux 6.7. */
-export type DirtyLogKind = 'userfaultfd';
+/**
+ * userfaultfd: sees every write through this process's mapping; Linux 6.7. kvm: KVM's own log, and what this process writes by
+ * the calls of this file; Linux 5.2, of a VM of KVM.
+ */
+export type DirtyLogKind = 'userfaultfd' | 'kvm';
 
 /** userfaultfd(2) over one guest memory. */
 export interface Userfaultfd {
@@ -375,8 +378,12 @@ export interface Native {
   };
   ExitQueue: new (attach: null, handle: number) => ExitQueue;
   Vcpu: new (vm: NativeVm, index: number) => NativeVcpu;
-  /** Code EINVAL, ENOSYS or EPERM if the kernel cannot; EBUSY if another userfaultfd has the RAM. */
-  DirtyLog: new (kind: 'userfaultfd', memory: NativeMemory) => NativeDirtyLog;
+  DirtyLog: {
+    /** Code EINVAL, ENOSYS or EPERM if the kernel cannot; EBUSY if another userfaultfd has the RAM. */
+    new (kind: 'userfaultfd', memory: NativeMemory): NativeDirtyLog;
+    /** Code EOPNOTSUPP if KVM cannot; begin() rejects with EBUSY if there is one already. */
+    new (kind: 'kvm', memory: NativeMemory, vm: NativeVm): NativeDirtyLog;
+  };
 
   /** CLOCK_MONOTONIC, microseconds, one clock for all threads and processes of the host. */
   monotonicMicros(): number;

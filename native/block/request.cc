@@ -39,6 +39,14 @@ int TransferAll(VectorCall call, int fd, std::vector<iovec>& parts, uint64_t off
   return 0;
 }
 
+// TransferAll() shortens the parts.
+int Read(const DiskFile& file, Request& request) {
+  const std::vector<iovec> parts = request.parts;
+  const int error = TransferAll(preadv, file.Fd(), request.parts, request.offset);
+  for (const iovec& part : parts) request.ram->Written(part.iov_base, part.iov_len);
+  return error;
+}
+
 int Allocate(int fd, int mode, uint64_t offset, uint64_t length) {
   while (fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) < 0) {
     if (errno != EINTR) return errno;
@@ -102,7 +110,7 @@ int WriteZeroes(const DiskFile& file, const Request& request, bool unmap) {
 int Execute(const DiskFile& file, Request& request) {
   switch (request.kind) {
     case RequestKind::kRead:
-      return TransferAll(preadv, file.Fd(), request.parts, request.offset);
+      return Read(file, request);
     case RequestKind::kWrite:
       file.NoteWrite(request.offset);
       return TransferAll(pwritev, file.Fd(), request.parts, request.offset);

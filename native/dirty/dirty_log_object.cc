@@ -4,22 +4,26 @@
 #include <utility>
 
 #include "dirty/dirty_log_call.h"
+#include "dirty/kvm_dirty_log.h"
 #include "dirty/write_watch.h"
+#include "kvm/vm.h"
 #include "memory/extent_search.h"
 #include "memory/guest_memory.h"
 #include "util/args.h"
 
 namespace postcopy {
 
-// new DirtyLog('userfaultfd', memory)
+// new DirtyLog('userfaultfd', memory), or new DirtyLog('kvm', memory, vm)
 DirtyLogObject::DirtyLogObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<DirtyLogObject>(info), kind_(StringArg(info, 0, "kind")) {
   std::shared_ptr<Ram> ram = GuestMemory::FromArg(info, 1);
   try {
     if (kind_ == "userfaultfd") {
       log_ = std::make_shared<WriteWatch>(std::move(ram));
+    } else if (kind_ == "kvm") {
+      log_ = std::make_shared<KvmDirtyLog>(std::move(ram), Vm::FromArg(info, 2));
     } else {
-      throw Napi::RangeError::New(info.Env(), "kind must be 'userfaultfd'");
+      throw Napi::RangeError::New(info.Env(), "kind must be 'userfaultfd' or 'kvm'");
     }
   } catch (const std::system_error& error) {
     throw DirtyLogError(info.Env(), error);

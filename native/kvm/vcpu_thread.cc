@@ -98,7 +98,7 @@ void VcpuThread::ReportStopped(uint32_t reason, uint64_t detail) {
 }
 
 void VcpuThread::ReportLostPage(uint32_t reason, uintptr_t address) {
-  const auto base = reinterpret_cast<uintptr_t>(vm_->memslots.front()->Base());
+  const auto base = reinterpret_cast<uintptr_t>(vm_->memslots.front().ram->Base());
   ReportStopped(reason, (address - base) / kPageSize);
 }
 

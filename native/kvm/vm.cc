@@ -49,9 +49,9 @@ void Call(Napi::Env env, int fd, unsigned long request, const char* name, void* 
 }  // namespace
 
 const uint8_t* VmResource::RamAt(uint64_t guest_address) const {
-  for (const Slot& slot : slots) {
+  for (const Memslot& slot : memslots) {
     const uint64_t offset = guest_address - slot.guest_address;
-    if (offset < slot.bytes) return slot.at + offset;
+    if (offset < slot.bytes) return slot.ram->Base() + slot.offset + offset;
   }
   return nullptr;
 }
@@ -65,7 +65,9 @@ Vm::Vm(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Vm>(info) {
   }
   auto vm = std::make_shared<VmResource>();
   if (info.Length() == 2 && StringArg(info, 0, "kind") == "threads") {
-    vm->memslots.push_back(GuestMemory::FromArg(info, 1));
+    std::shared_ptr<Ram> ram = GuestMemory::FromArg(info, 1);
+    const size_t bytes = ram->Bytes();
+    vm->memslots.push_back({std::move(ram), 0, bytes, 0, 0});
   } else {
     vm->fd = OpenKvm(info, *vm);
   }
@@ -143,8 +145,7 @@ Napi::Value Vm::SetMemory(const Napi::CallbackInfo& info) {
   if (!ram->HasBytes(offset, region.memory_size)) throw Napi::RangeError::New(env, "memslot outside of guest RAM");
   region.userspace_addr = reinterpret_cast<uint64_t>(ram->Base() + offset);
   Call(env, fd, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
-  vm.slots.push_back({region.guest_phys_addr, region.memory_size, ram->Base() + offset});
-  vm.memslots.push_back(std::move(ram));
+  vm.memslots.push_back({std::move(ram), offset, region.memory_size, region.slot, region.guest_phys_addr});
   return env.Undefined();
 }
 

@@ -13,21 +13,21 @@
 
 namespace postcopy {
 
+// Guest-physical addresses that are RAM, from a place in it on. Of a VM of threads there is one, of all of its RAM.
+struct Memslot {
+  std::shared_ptr<Ram> ram;
+  uint64_t offset;
+  uint64_t bytes;
+  uint32_t slot;
+  uint64_t guest_address;
+};
+
 // A VM: the RAM that its guest has (kept alive as long as the VM), its exit queue, and what the guest reads of its
 // devices without the device worker. One of KVM has descriptors besides; one of threads has none.
 struct VmResource {
-  // Where a part of the RAM is for the guest.
-  struct Slot {
-    uint64_t guest_address;
-    uint64_t bytes;
-    uint8_t* at;
-  };
-
   Descriptor kvm;
   Descriptor fd;
-  std::vector<std::shared_ptr<Ram>> memslots;
-  // Of KVM; before any vCPU runs.
-  std::vector<Slot> slots;
+  std::vector<Memslot> memslots;
   std::shared_ptr<ExitQueue> exits;
 
   bool IsKvm() const { return fd.Valid(); }

@@ -121,7 +121,9 @@ Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
   const size_t bytes = from.ByteLength();
   uint8_t* to = ram.Base() + offset;
   const uint8_t* source = from.Data();
-  if (!LostPages::Survive([=] { memcpy(to, source, bytes); })) throw LostError(info.Env(), "write", offset, bytes);
+  const bool survived = LostPages::Survive([=] { memcpy(to, source, bytes); });
+  ram.Written(to, bytes);
+  if (!survived) throw LostError(info.Env(), "write", offset, bytes);
   return info.Env().Undefined();
 }
 

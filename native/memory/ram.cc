@@ -21,7 +21,7 @@ constexpr size_t kHugePageSize = 2 << 20;
 
 }  // namespace
 
-Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing) {
+Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing), written_(bytes / kPageSize) {
   // Reserve with room to align, so that RAM offset 0 sits on a huge page boundary, as guest address 0 does.
   mapped_bytes_ = bytes + kHugePageSize;
   void* reserved = mmap(nullptr, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -52,7 +52,8 @@ Ram::Ram(size_t bytes, Backing backing) : bytes_(bytes), backing_(backing) {
   Advise();
 }
 
-Ram::Ram(size_t bytes, uintptr_t address) : bytes_(bytes), mapped_bytes_(bytes), backing_(Backing::kAnonymous) {
+Ram::Ram(size_t bytes, uintptr_t address)
+    : bytes_(bytes), mapped_bytes_(bytes), backing_(Backing::kAnonymous), written_(bytes / kPageSize) {
   const int flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* wanted = reinterpret_cast<void*>(address);
   void* base = mmap(wanted, bytes, PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
@@ -73,6 +74,13 @@ Ram::~Ram() { munmap(mapped_, mapped_bytes_); }
 
 int Ram::Release(uint64_t first, uint64_t count) {
   if (count == 0) return 0;  // which fallocate(2) refuses
+  const int error = GiveBack(first, count);
+  // They come back as zeroes, in a huge page even without a write to them.
+  Written(Page(first), count * kPageSize);
+  return error;
+}
+
+int Ram::GiveBack(uint64_t first, uint64_t count) {
   if (backing_ == Backing::kMemfd) {
     int done = fallocate(memfd_.Get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                          static_cast<off_t>(first * kPageSize), static_cast<off_t>(count * kPageSize));

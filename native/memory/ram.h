@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "memory/written_pages.h"
 #include "util/descriptor.h"
 
 namespace postcopy {
@@ -33,6 +34,14 @@ class Ram {
   bool HasBytes(uint64_t offset, uint64_t length) const { return offset <= bytes_ && length <= bytes_ - offset; }
   uint8_t* Page(uint64_t page) const { return base_ + page * kPageSize; }
 
+  // Behind every write into RAM that this process makes itself, whether all of it was made or not: of bytes that are in
+  // RAM.
+  void Written(const void* at, size_t bytes) {
+    const size_t offset = static_cast<const uint8_t*>(at) - base_;
+    if (bytes > 0) written_.Mark(offset / kPageSize, (offset + bytes - 1) / kPageSize - offset / kPageSize + 1);
+  }
+  WrittenPages& Marks() { return written_; }
+
   // Gives pages back to the host; they read as zero afterwards. Returns 0 or an errno value.
   int Release(uint64_t first, uint64_t count);
 
@@ -60,8 +69,10 @@ class Ram {
   uint8_t* mapped_ = nullptr;
   Backing backing_;
   Descriptor memfd_;
+  WrittenPages written_;
 
   void Advise();
+  int GiveBack(uint64_t first, uint64_t count);
 
   friend class ExtentFinder;
 };

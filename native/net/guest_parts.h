@@ -3,6 +3,7 @@
 #include <napi.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -39,6 +40,15 @@ class GuestParts {
   iovec* Behind(void* bytes, size_t length) {
     parts_[count_ + 1] = {bytes, length};
     return parts_ + 1;
+  }
+
+  // The first `bytes` of the guest's pieces, or all of them, have been written.
+  void Written(size_t bytes) const {
+    for (uint64_t i = 1; i <= count_ && bytes > 0; i++) {
+      const size_t length = std::min(bytes, parts_[i].iov_len);
+      ram_->Written(parts_[i].iov_base, length);
+      bytes -= length;
+    }
   }
 
   // With the host's piece.

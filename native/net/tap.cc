@@ -92,7 +92,9 @@ Napi::Value Tap::Receive(const Napi::CallbackInfo& info) {
   GuestParts parts(info, 1);
   TapDevice& tap = ref_.Get(info.Env());
   const iovec* frame = parts.Behind(tap.overflow.data(), tap.overflow.size());
-  return Napi::Number::New(info.Env(), ReadFrame(tap.fd.Get(), frame, parts.Count()));
+  const int bytes = ReadFrame(tap.fd.Get(), frame, parts.Count());
+  if (bytes > 0) parts.Written(static_cast<size_t>(bytes));
+  return Napi::Number::New(info.Env(), bytes);
 }
 
 // write(bytes): a frame of the host's, with its header.

@@ -41,7 +41,7 @@ bool ThreadVcpu::HandleExit(const GuestContext::Exit& exit) {
 }
 
 bool ThreadVcpu::InRam(uint64_t address) const {
-  const Ram& ram = *Machine().memslots.front();
+  const Ram& ram = *Machine().memslots.front().ram;
   return address - reinterpret_cast<uint64_t>(ram.Base()) < ram.Bytes();
 }
 
@@ -49,7 +49,7 @@ bool ThreadVcpu::InRam(uint64_t address) const {
 // been fetched from it.
 std::optional<bool> ThreadVcpu::HandlePortInstruction() {
   GuestContext::Registers& registers = context_.General();
-  const Ram& ram = *Machine().memslots.front();
+  const Ram& ram = *Machine().memslots.front().ram;
   const uint64_t offset = registers.rip - reinterpret_cast<uint64_t>(ram.Base());
   if (offset >= ram.Bytes()) return std::nullopt;
   const auto instruction =

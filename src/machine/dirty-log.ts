@@ -1,13 +1,14 @@
 /**
  * Which pages of a machine's RAM are written while it runs, whoever writes them: vCPUs, disks, network interfaces, the
- * device worker. What is sent of such a guest is made good by it.
+ * device worker. What was sent of such a guest is made good by it. The first of these that the host has:
  *
- *   userfaultfd   Linux 6.7: the kernel write-protects pages and takes that off at the first write, which costs the writer
- *                 a fault, but no switch to anybody. It sees all writes of this process, on every kind of machine.
+ *   userfaultfd   Linux 6.7: pages are write-protected, and the kernel takes that off by itself at the first write, which
+ *                 costs the writer a fault. It sees all writes of this process, on every kind of machine.
+ *   kvm           KVM's own log, which knows of vCPUs alone, and marks of what this process writes.
  */
 import type { MachineName } from '../configure/machine-setting.js';
 import { PostcopyError } from '../errors.js';
-import { native, type DirtyLogKind, type NativeDirtyLog, type NativeMemory } from '../native.js';
+import { native, type DirtyLogKind, type NativeDirtyLog, type NativeMemory, type NativeVm } from '../native.js';
 
 export interface DirtyLog {
   readonly kind: DirtyLogKind;
@@ -24,20 +25,40 @@ export interface DirtyLog {
   end(): void;
 }
 
-/** Rejects with HOST_LACKS where nothing can tell. */
-export async function beginDirtyLog(machine: MachineName, memory: NativeMemory): Promise<DirtyLog> {
-  try {
-    return await begun(new native.DirtyLog('userfaultfd', memory));
-  } catch (error) {
-    throw new PostcopyError('HOST_LACKS', `${LACKING[machine]}: a guest can leave it by post-copy alone`, error);
-  }
+interface Written {
+  memory: NativeMemory;
+  vm: NativeVm;
 }
 
-const TELLS_NOT = 'this host cannot tell which pages a guest writes';
-const LACKING: Record<MachineName, string> = {
-  kvm: `${TELLS_NOT}, which takes Linux 6.7 with userfaultfd`,
-  threads: `${TELLS_NOT}, which takes Linux 6.7 with userfaultfd for a machine of threads`,
+const OPEN: Record<DirtyLogKind, (written: Written) => NativeDirtyLog> = {
+  userfaultfd: ({ memory }) => new native.DirtyLog('userfaultfd', memory),
+  kvm: ({ memory, vm }) => new native.DirtyLog('kvm', memory, vm),
 };
+
+/** The better one first. */
+const KINDS: Record<MachineName, readonly DirtyLogKind[]> = { kvm: ['userfaultfd', 'kvm'], threads: ['userfaultfd'] };
+
+const LACKING: Record<MachineName, string> = {
+  kvm: 'Linux 6.7, with userfaultfd, or a KVM whose dirty log can be cleared in parts (Linux 5.2)',
+  threads: 'Linux 6.7, with userfaultfd, on a machine of threads',
+};
+
+/** Rejects with HOST_LACKS where nothing can tell. */
+export async function beginDirtyLog(machine: MachineName, written: Written): Promise<DirtyLog> {
+  const failures: unknown[] = [];
+  for (const kind of KINDS[machine]) {
+    try {
+      return await begun(OPEN[kind](written));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw new PostcopyError(
+    'HOST_LACKS',
+    `this host cannot tell which pages a guest writes, which takes ${LACKING[machine]}: the guest can leave by post-copy`,
+    failures[0],
+  );
+}
 
 async function begun(log: NativeDirtyLog): Promise<DirtyLog> {
   try {

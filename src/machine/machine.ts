@@ -240,7 +240,7 @@ export class Machine {
    * too. Rejects with HOST_LACKS where nothing can tell.
    */
   async beginDirtyLog(): Promise<DirtyLog> {
-    const log = await beginDirtyLog(this.kind.name, this.memory);
+    const log = await beginDirtyLog(this.kind.name, this.#parts);
     if (this.#closing !== undefined) {
       log.end();
       throw new PostcopyError('WRONG_STATE', 'the VM has ended');

@@ -1,11 +1,20 @@
 /** Which pages are written, as userfaultfd tells it: on Linux 6.7 and later. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DISK_READ, native, type Backing } from '../../src/native.js';
-import { beginLog, dataOf, openRam, PAGE, PAGES, pagesIn, touch } from './dirty-logs.js';
-import { makeImage, openDisk, pattern, run } from './disks.js';
-import { freshName, makeBridge, openTap, ourFrame, receiveFrame } from './host-bridge.js';
+import { native, type Backing } from '../../src/native.js';
+import {
+  beginLog,
+  dataOf,
+  expectAllWaysSeen,
+  expectCopyFollows,
+  openRam,
+  PAGE,
+  PAGES,
+  pagesIn,
+  startWriters,
+  touch,
+} from './dirty-logs.js';
 import { at, createThreadVm, setRegisters } from './thread-vm.js';
-import { next, PATIENCE_MS, runNode, startWorker } from './threads.js';
+import { PATIENCE_MS, runNode } from './threads.js';
 
 const HUGE_PAGES = 512;
 
@@ -118,28 +127,18 @@ it('sees the stores of a vCPU of a machine of threads', async () => {
   expect([...seen]).toEqual([9]);
 });
 
-it('sees what another thread writes, what a disk reads, and the frames of a network', async () => {
+it('sees every way in which this process writes', async () => {
   const memory = openRam();
   touch(memory, ...Array.from({ length: PAGES }, (_, page) => page));
+  await expectAllWaysSeen(memory, await beginLog(memory));
+});
+
+it('misses nothing of what threads write while it is asked', async () => {
+  const memory = openRam();
   const log = await beginLog(memory);
-  const writer = startWorker(
-    `new native.GuestMemory(null, data).write(60 * 4096 - 1, Uint8Array.of(1, 2)); post('done');`,
-    memory.handle,
-  );
-  await next(writer);
-  expect(pagesIn(await log.collect())).toEqual([59, 60]);
-  const disk = openDisk(makeImage(pattern(4 * PAGE)));
-  const segments: [number, number][] = [
-    [10 * PAGE + 100, PAGE],
-    [20 * PAGE, 2 * PAGE],
-  ];
-  expect(run(disk, DISK_READ, memory, segments, 0)).toBe(0);
-  expect(pagesIn(await log.collect())).toEqual([10, 11, 20, 21]);
-  const bridge = makeBridge();
-  const [a, b] = [openTap(freshName(), bridge), openTap(freshName(), bridge)];
-  a.write(ourFrame(1, 7));
-  receiveFrame(b, memory);
-  expect(pagesIn(await log.collect())).toEqual([0]);
+  const writers = startWriters(memory, 0, 2);
+  const collapsing = { go: () => void memory.collapse(0, PAGES), stop: async () => memory.release(150, 20) };
+  await expectCopyFollows(memory, log, [writers, collapsing], 16);
 });
 
 it('works where RAM came by userfaultfd', async () => {

@@ -27,7 +27,19 @@ vi.mock('../../../src/native.js', async (importOriginal) => {
   class GuestMemory {
     close = (): void => void log.push('memory');
   }
-  const native = { Vm, Vcpu, GuestMemory, kvmMsrIndices: () => [], closeFd: () => {}, monotonicMicros: () => 0 };
+  class DirtyLog {
+    begin = async (): Promise<void> => {};
+    end = (): void => void log.push('dirty log');
+  }
+  const native = {
+    Vm,
+    Vcpu,
+    GuestMemory,
+    DirtyLog,
+    kvmMsrIndices: () => [],
+    closeFd: () => {},
+    monotonicMicros: () => 0,
+  };
   return { ...(await importOriginal<object>()), native };
 });
 
@@ -87,4 +99,13 @@ it('frees no RAM under a vCPU that does not end', async () => {
   (machine.vcpus[0] as { close: NativeVcpu['close'] }).close = () => false;
   expect(await machine.close()).toBe(false);
   expect(log).not.toContain('memory');
+});
+
+it('ends the log of what is written before RAM goes, and begins none behind its end', async () => {
+  const machine = await create();
+  await machine.beginDirtyLog();
+  expect(await machine.close()).toBe(true);
+  expect(log.slice(-2)).toEqual(['dirty log', 'memory']);
+  await expect(machine.beginDirtyLog()).rejects.toMatchObject({ code: 'WRONG_STATE' });
+  expect(log.at(-1)).toBe('dirty log');
 });
