@@ -7,14 +7,17 @@ import { formatDuration, formatMicros, formatRate, formatSize } from '../basics/
 
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {
-  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link, bandwidth } = progress;
+  const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link, bandwidth, round } = progress;
   const isBefore = phase === 'preparing' && link !== undefined;
   const parts = [
     `${name}: ${plain(phase)}`,
+    ...(round === undefined ? [] : [`round ${round.number}`]),
     `${formatPages(pagesLeft)} left`,
     isBefore ? `link: ${linkText(link)}` : formatRate(bytesPerSecond),
     ...(bandwidth === undefined ? [] : [`limited to ${formatRate(bandwidth)}`]),
-    `${faultsWaiting} faults waiting`,
+    round === undefined
+      ? `${faultsWaiting} faults waiting`
+      : `the guest writes ${formatRate(bytesOfPages(round.dirtyPagesPerSecond))}`,
     formatDuration(elapsedMs),
     ...(phase === 'pulling' && bytesPerSecond > 0
       ? [`about ${formatDuration((bytesOfPages(pagesLeft) / bytesPerSecond) * 1000)} to go`]
@@ -43,7 +46,7 @@ function outcome(name: string, destination: string, { status, totalMs, inDoubt }
 }
 
 function summaryTable(summary: MigrationSummary): string {
-  const { pages, faultWaitUs: wait, memory } = summary;
+  const { pages, rounds, faultWaitUs: wait, memory } = summary;
   return formatFields([
     ['mode', summary.mode],
     ['machine', summary.machine],
@@ -54,6 +57,7 @@ function summaryTable(summary: MigrationSummary): string {
     ['page channels', channelsText(summary.channels)],
     ['guest memory', formatPages(pages.total)],
     ['  sent', `${formatPages(pages.sent)}: ${pages.demanded} demanded, ${pages.pushed} pushed`],
+    ['  before it', rounds === undefined ? undefined : roundsText(rounds, pages.copied)],
     ['  sent again', `${pages.resent} pages`],
     ['  never written', formatPages(pages.absent)],
     ['fault wait', wait.count === 0 ? 'no faults' : `${wait.count} faults, mean ${formatMicros(wait.mean)}`],
@@ -66,6 +70,11 @@ function summaryTable(summary: MigrationSummary): string {
     ],
     ['  both at a time', formatSize(memory.sumPeakBytes)],
   ]);
+}
+
+/** Of what was sent before the hand-over. */
+function roundsText({ count, ms }: NonNullable<MigrationSummary['rounds']>, copied: number): string {
+  return `${formatPages(copied)} in ${count} ${count === 1 ? 'round' : 'rounds'}, ${formatDuration(ms)}`;
 }
 
 function channelsText(channels: MigrationSummary['channels']): string | undefined {

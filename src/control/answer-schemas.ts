@@ -2,6 +2,7 @@
  * Schemas of what a VM process answers: its description (openapi.ts) and what clients check (light-schemas.ts) are made from
  * them by `npm run schema`. A field that comes later is optional: processes of VMs outlive a change of release.
  */
+import { MIGRATION_MODES } from '../migrate/options.js';
 import { z } from 'zod';
 import { CPUS } from '../configure/cpu-setting.js';
 import { diskErrorActionSchema } from '../configure/disk.js';
@@ -45,6 +46,7 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
       'writing-back',
       'connecting',
       'preparing',
+      'copying',
       'handing-over',
       'pulling',
       'interrupted',
@@ -54,7 +56,7 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
     ])
     .meta({
       description:
-        'writing-back: what the guest has written goes to its disks before anything is sent; interrupted: the link is broken behind the hand-over, and the ends look for each other.',
+        'writing-back: what the guest has written goes to its disks before anything is sent; copying: pages are sent in rounds while the guest runs at the source; interrupted: the link is broken behind the hand-over, and the ends look for each other.',
     }),
   pagesLeft: count.meta({ description: 'Pages that still have to reach the destination.' }),
   pagesTotal: count,
@@ -62,6 +64,12 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
   faultsWaiting: count.meta({ description: 'Demand requests received and not answered yet.' }),
   elapsedMs: milliseconds,
   bandwidth: count.optional().meta({ description: BANDWIDTH }),
+  round: z
+    .object<Shape<NonNullable<MigrationProgress['round']>>>({ number: count, dirtyPagesPerSecond: number })
+    .optional()
+    .meta({
+      description: 'While copying: pagesLeft is what is left of this round; pages that the guest writes a second.',
+    }),
   link: z
     .object<Shape<NonNullable<MigrationProgress['link']>>>({ roundTripUs: number, bytesPerSecond: number })
     .optional()
@@ -83,6 +91,7 @@ const trialSchema = z.object<Shape<ChannelTrial>>({
 const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
   stop: number,
   save: number,
+  copy: number,
   map: number,
   transfer: number,
   load: number,
@@ -95,7 +104,7 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
     description:
       'failed: the VM runs on at the source; link-lost: it is at the destination and may lack pages, unless inDoubt is set; dry-run: it could move now, and is as it was.',
   }),
-  mode: z.literal('post-copy'),
+  mode: z.enum(MIGRATION_MODES),
   machine: machineSchema,
   error: z
     .object({ code: z.string(), message: z.string(), facts: factsSchema })
@@ -126,11 +135,19 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
       sent: count,
       demanded: count,
       pushed: count,
+      copied: count,
       absent: count,
       zero: count,
       resent: count,
     })
-    .meta({ description: '4 KiB pages. absent: never written, not sent; zero: read zero, not sent.' }),
+    .meta({
+      description:
+        '4 KiB pages. copied: sent before the hand-over; absent: never written, not sent; zero: read zero, not sent; resent: more than once.',
+    }),
+  rounds: z
+    .object<Shape<NonNullable<MigrationSummary['rounds']>>>({ count, ms: milliseconds })
+    .optional()
+    .meta({ description: 'In which pages were copied before the hand-over, and how long that took.' }),
   faultWaitUs: z
     .object<Shape<MigrationSummary['faultWaitUs']>>({
       count,

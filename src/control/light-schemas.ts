@@ -30,6 +30,11 @@ export const STATUS: LightSchema = {
         faultsWaiting: { type: 'number' },
         elapsedMs: { type: 'number' },
         bandwidth: { type: 'number' },
+        round: {
+          type: 'object',
+          properties: { number: { type: 'number' }, dirtyPagesPerSecond: { type: 'number' } },
+          required: ['number', 'dirtyPagesPerSecond'],
+        },
         link: {
           type: 'object',
           properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
@@ -116,6 +121,11 @@ export const PROGRESS: LightSchema = {
     faultsWaiting: { type: 'number' },
     elapsedMs: { type: 'number' },
     bandwidth: { type: 'number' },
+    round: {
+      type: 'object',
+      properties: { number: { type: 'number' }, dirtyPagesPerSecond: { type: 'number' } },
+      required: ['number', 'dirtyPagesPerSecond'],
+    },
     link: {
       type: 'object',
       properties: { roundTripUs: { type: 'number' }, bytesPerSecond: { type: 'number' } },
@@ -151,13 +161,14 @@ export const SUMMARY: LightSchema = {
       properties: {
         stop: { type: 'number' },
         save: { type: 'number' },
+        copy: { type: 'number' },
         map: { type: 'number' },
         transfer: { type: 'number' },
         load: { type: 'number' },
         commit: { type: 'number' },
         start: { type: 'number' },
       },
-      required: ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'],
+      required: ['stop', 'save', 'copy', 'map', 'transfer', 'load', 'commit', 'start'],
     },
     findings: {
       type: 'array',
@@ -191,11 +202,17 @@ export const SUMMARY: LightSchema = {
         sent: { type: 'number' },
         demanded: { type: 'number' },
         pushed: { type: 'number' },
+        copied: { type: 'number' },
         absent: { type: 'number' },
         zero: { type: 'number' },
         resent: { type: 'number' },
       },
-      required: ['total', 'sent', 'demanded', 'pushed', 'absent', 'zero', 'resent'],
+      required: ['total', 'sent', 'demanded', 'pushed', 'copied', 'absent', 'zero', 'resent'],
+    },
+    rounds: {
+      type: 'object',
+      properties: { count: { type: 'number' }, ms: { type: 'number' } },
+      required: ['count', 'ms'],
     },
     faultWaitUs: {
       type: 'object',
@@ -252,6 +269,31 @@ export const MIGRATE_OPTIONS: readonly LightOption[] = [
     name: 'bandwidth',
     description: 'How many bytes are sent per second at most. Pages that the guest waits for are not held back.',
     value: { type: 'rate', minimum: 65536, maximum: 1099511627776 },
+  },
+  {
+    name: 'mode',
+    description: 'When pages cross: behind the hand-over, before it, or before and behind it.',
+    default: 'post-copy',
+    value: { type: 'choice', choices: ['post-copy', 'pre-copy', 'hybrid'] },
+  },
+  {
+    name: 'downtime',
+    description: 'How long the guest may stand still in pre-copy.',
+    default: 300,
+    value: { type: 'integer', minimum: 1, maximum: 60000, unit: 'milliseconds' },
+  },
+  {
+    name: 'timeout',
+    description: 'How long pages may be sent before the hand-over.',
+    default: 300,
+    value: { type: 'integer', minimum: 1, maximum: 86400, unit: 'seconds' },
+  },
+  {
+    name: 'onTimeout',
+    description:
+      'What comes then in pre-copy: the rest behind the hand-over, the guest stopped until the rest is sent, or no move.',
+    default: 'post-copy',
+    value: { type: 'choice', choices: ['post-copy', 'stop', 'cancel'] },
   },
   {
     name: 'wait',

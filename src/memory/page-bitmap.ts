@@ -14,6 +14,41 @@ export class PageBitmap {
     this.#words = new Int32Array(buffer);
   }
 
+  /** `extents`: [first page, pages] pairs. */
+  static of(pages: number, extents: Uint32Array): PageBitmap {
+    return new PageBitmap(pages).add(extents);
+  }
+
+  /** `extents`: [first page, pages] pairs. */
+  add(extents: Uint32Array): this {
+    for (let i = 0; i < extents.length; i += 2) this.setRange(extents[i]!, extents[i + 1]!);
+    return this;
+  }
+
+  /** Adds what `other` has; as keep(). */
+  unite(other: PageBitmap): this {
+    for (let word = 0; word < this.#words.length; word++) this.#words[word]! |= Atomics.load(other.#words, word);
+    return this;
+  }
+
+  /** Keeps what `other` has as well; of as many pages, and nobody else changes this one meanwhile. */
+  keep(other: PageBitmap): this {
+    for (let word = 0; word < this.#words.length; word++) this.#words[word]! &= Atomics.load(other.#words, word);
+    return this;
+  }
+
+  /** Clears what `other` has; as keep(). */
+  remove(other: PageBitmap): this {
+    for (let word = 0; word < this.#words.length; word++) this.#words[word]! &= ~Atomics.load(other.#words, word);
+    return this;
+  }
+
+  get count(): number {
+    let count = 0;
+    for (let word = 0; word < this.#words.length; word++) count += bitCount(Atomics.load(this.#words, word));
+    return count;
+  }
+
   has(page: number): boolean {
     return (Atomics.load(this.#words, page >>> 5) & (1 << (page & 31))) !== 0;
   }

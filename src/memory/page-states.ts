@@ -9,6 +9,9 @@
  *                       ^ claim |
  *                       '-------' sendAgain, once nobody sends any more: what was on its way may not have come
  *
+ *   rounds       copy            claim            before the hand-over, holds stays 0: unsent is what the destination lacks, or
+ *   unsent       0 ---> 1 ------------> 0         has as it was; takeUncopied() ends them
+ *
  *   destination  expect          installed        missing: the source has it, and we have not
  *   missing      0 ---> 1 ------------> 0
  *   asked        0 -----------> 1                 asked: somebody waits for it, and the source was told so
@@ -44,6 +47,28 @@ export class SourcePages {
   offer(first: number, count: number): void {
     this.#holds.setRange(first, count);
     this.#unsent.setRange(first, count);
+  }
+
+  /** The destination has these pages as they are, and is only to acknowledge it. */
+  hold(first: number, count: number): void {
+    this.#holds.setRange(first, count);
+  }
+
+  /** Before the hand-over: a copy of these pages is to be sent, perhaps not for the first time. */
+  copy(extents: Uint32Array): void {
+    this.#unsent.add(extents);
+  }
+
+  /** Pages whose copy nobody has claimed, as they are now. */
+  uncopied(): PageBitmap {
+    return this.#unsent.copy();
+  }
+
+  /** When nobody copies any more: what is left of that, and is not to be sent as a copy now. */
+  takeUncopied(): PageBitmap {
+    const uncopied = this.uncopied();
+    this.#unsent.clearAll();
+    return uncopied;
   }
 
   /** True if the page is the caller's to send from now on, and nobody else's. */

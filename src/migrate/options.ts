@@ -14,6 +14,15 @@ export type PrefetchName = (typeof PREFETCH_POLICIES)[number];
 export const MIGRATION_MODES = ['post-copy', 'pre-copy', 'hybrid'] as const;
 export type MigrationMode = (typeof MIGRATION_MODES)[number];
 
+/** What becomes of a pre-copy that is too slow for its guest. */
+const ON_TIMEOUT = ['post-copy', 'stop', 'cancel'] as const;
+export type OnTimeout = (typeof ON_TIMEOUT)[number];
+
+const DOWNTIME_MAX_MS = 60_000;
+const DOWNTIME_RULE = `must be a whole number of milliseconds from 1 to ${DOWNTIME_MAX_MS}`;
+const TIMEOUT_MAX_S = 86_400;
+const TIMEOUT_RULE = `must be a whole number of seconds from 1 to ${TIMEOUT_MAX_S}`;
+
 const CHANNELS_MAX = 16;
 const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;
 
@@ -37,6 +46,29 @@ export const migrateOptionsSchema = z.strictObject({
     description: 'How many bytes are sent per second at most. Pages that the guest waits for are not held back.',
     unit: 'bytes per second',
   }),
+  mode: z
+    .enum(MIGRATION_MODES, `must be one of ${MIGRATION_MODES.join(', ')}`)
+    .default('post-copy')
+    .meta({ description: 'When pages cross: behind the hand-over, before it, or before and behind it.' }),
+  downtime: z
+    .int(DOWNTIME_RULE)
+    .min(1, DOWNTIME_RULE)
+    .max(DOWNTIME_MAX_MS, DOWNTIME_RULE)
+    .default(300)
+    .meta({ description: 'How long the guest may stand still in pre-copy.', unit: 'milliseconds' }),
+  timeout: z
+    .int(TIMEOUT_RULE)
+    .min(1, TIMEOUT_RULE)
+    .max(TIMEOUT_MAX_S, TIMEOUT_RULE)
+    .default(300)
+    .meta({ description: 'How long pages may be sent before the hand-over.', unit: 'seconds' }),
+  onTimeout: z
+    .enum(ON_TIMEOUT, `must be one of ${ON_TIMEOUT.join(', ')}`)
+    .default('post-copy')
+    .meta({
+      description:
+        'What comes then in pre-copy: the rest behind the hand-over, the guest stopped until the rest is sent, or no move.',
+    }),
   wait: z.boolean('must be true or false').default(false).meta({
     description: 'Waits until all of a VM that is still arriving is here, and moves it then.',
   }),

@@ -1,5 +1,5 @@
 /** The loop of a page worker: serves its channels in turn, the most urgent one first, and sleeps when none has work. */
-import { POLLIN } from '../native.js';
+import { native, POLLIN } from '../native.js';
 import type { GoSignal } from './go-signal.js';
 import { PollSet } from './poll-set.js';
 import { LONGEST_WAIT_MS } from './serve-job.js';
@@ -21,7 +21,7 @@ export interface ChannelTask {
 /** Without work for that long, tasks are told. */
 const IDLE_MS = 20;
 
-/** Until the link is stopped. `wakeFd` is readable from the hand-over on, for those that wait for it. */
+/** Until the link is stopped. `wakeFd`, of this loop alone, is readable when something before or at the hand-over is new. */
 export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: number): void {
   const set = new PollSet();
   let isIdle = false;
@@ -32,12 +32,16 @@ export function serveChannels(tasks: ChannelTask[], signal: GoSignal, wakeFd: nu
       isIdle = false;
       continue;
     }
-    gatherSources(tasks, handedOver ? -1 : wakeFd, set);
+    const awaited = handedOver ? -1 : wakeFd;
+    gatherSources(tasks, awaited, set);
     if (signal.stopped) break;
     const dueMs = firstDueMs(tasks);
     const idleMs = isIdle && !tasks.some(triesAgain) ? LONGEST_WAIT_MS : IDLE_MS;
+    const came = set.wait(Math.min(dueMs, idleMs));
+    // Before the tasks look again: what is new behind this wakes them anew.
+    if (came && awaited >= 0 && set.revents(set.count - 1) !== 0) native.drainEventFd(awaited);
     // Whoever has waited for its time was not idle.
-    if (set.wait(Math.min(dueMs, idleMs)) || dueMs <= idleMs) continue;
+    if (came || dueMs <= idleMs) continue;
     isIdle = true;
     for (const task of tasks) task.idle();
   }

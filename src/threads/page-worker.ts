@@ -13,6 +13,8 @@ export type PageNews =
   | { type: 'channel-open'; socketHandle: number }
   /** Of the source: all its channels have carried what they were tried with. */
   | { type: 'channels-tried'; trials: ChannelTrial[] }
+  /** Of the source: nothing of a bulk channel is on its way that was to be sent before this change (source/round-signal.ts). */
+  | { type: 'round-answered'; change: number }
   /** Of the destination: pages wait for memory of this host. Once. */
   | { type: 'memory-short' }
   /** Of the destination: no page is missing. */

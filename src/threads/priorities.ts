@@ -54,8 +54,8 @@ export function lowerGuest(vcpus: readonly NativeVcpu[]): void {
   for (const vcpu of vcpus) vcpu.setNice(USUAL);
 }
 
-/** Of a page worker that serves these channels. */
-export function niceFor(kinds: readonly string[]): number {
-  if (!kinds.includes('urgent')) return NICE.bulk;
+/** Of a page worker that serves these channels; `copies`: of a guest that runs here, and must not be slowed down by it. */
+export function niceFor(kinds: readonly string[], copies = false): number {
+  if (!kinds.includes('urgent')) return copies ? NICE.shared : NICE.bulk;
   return kinds.length > 1 ? NICE.shared : NICE.faults;
 }

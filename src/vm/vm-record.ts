@@ -71,6 +71,6 @@ export function helloOf(
     prefetch: options.prefetch,
     features: [...FEATURES],
     paused,
-    mode: 'post-copy',
+    mode: options.mode,
   };
 }

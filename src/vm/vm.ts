@@ -22,6 +22,7 @@ import { watchGuest } from '../machine/guest-events.js';
 import { giveBackHugePages, type WholeBlocks } from '../migrate/destination/huge-pages.js';
 import type { IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
+import { roundsGoalOf } from '../migrate/source/next-round.js';
 import { SendVm, type SendInterruption } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
@@ -421,6 +422,7 @@ export class Vm implements VmService {
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
       bandwidth: options.bandwidth,
+      rounds: roundsGoalOf(options),
       dryRun: options.dryRun,
       trace,
       output: new MovingOutput(this.consoles),

@@ -29,6 +29,7 @@ export type MigrationPhase =
   | 'writing-back'
   | 'connecting'
   | 'preparing'
+  | 'copying' // in rounds, while the guest runs here
   | 'handing-over'
   | 'pulling'
   | 'interrupted' // the link is broken, nothing is lost, and the ends look for each other
@@ -38,7 +39,7 @@ export type MigrationPhase =
 
 export interface MigrationProgress {
   phase: MigrationPhase;
-  /** Pages that still have to reach the destination. */
+  /** Pages that still have to reach the destination; while copying, in this round. */
   pagesLeft: number;
   pagesTotal: number;
   /** Bytes sent a second over the last interval, all channels. */
@@ -48,6 +49,8 @@ export interface MigrationProgress {
   elapsedMs: number;
   /** Bytes per second that may be sent at most; not set if there is no limit. */
   bandwidth?: number | undefined;
+  /** While pages are copied before the hand-over. */
+  round?: { number: number; dirtyPagesPerSecond: number } | undefined;
   /** As its page channels showed it when they were tried: the shortest round trip, and the sum of their rates, at least. */
   link?: { roundTripUs: number; bytesPerSecond: number } | undefined;
 }

@@ -20,6 +20,7 @@ import { GoSignal } from '../../src/threads/go-signal.js';
 import { BackgroundPush } from '../../src/migrate/source/background-push.js';
 import { PageServer } from '../../src/migrate/source/page-server.js';
 import { BlockRelease } from '../../src/migrate/source/release.js';
+import { RoundSignal } from '../../src/migrate/source/round-signal.js';
 import { SentPages } from '../../src/migrate/source/sent-pages.js';
 import { WaitHistogram } from '../../src/migrate/report/wait-histogram.js';
 import { native, POLLIN, type NativeMemory, type Userfaultfd } from '../../src/native.js';
@@ -96,6 +97,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number, runs
     trail: new FaultTrail(),
     limit: new RateLimit(),
     signal,
+    rounds: new RoundSignal(),
     counters: new Counters(),
     sent,
   };

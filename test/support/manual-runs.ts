@@ -72,6 +72,7 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
     ['postcopy migrate web 192.0.2.2:7000 --key KEY\n', 'vm'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --dry-run', 'vm'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --bandwidth', 'parsed'],
+    ['postcopy migrate web 192.0.2.2:7000 --key KEY --mode', 'parsed'],
     ['postcopy migrate web 192.0.2.2:7000 --key KEY --json', 'vm'],
   ],
   'postcopy-pause.1': [['postcopy pause web', 'vm']],

@@ -4,8 +4,8 @@
  * tell of, states hold what is needed later, and actions are given what they need.
  *
  *   ready -> writing-back -> connecting -> greeting -> preparing -> stopping -> loading -> committed -> draining -> done
- *       \__________\_____________\____________\____________\___________\__________/         |   ______/ |
- *                                             |                                          v  v        |
+ *       \__________\_____________\____________\__________|  \____________\__________/         |   ______/ |
+ *                                             |         copying -> stopping              v  v        |
  *                         tried <- preparing |
  *                                           failed <------------------------------- interrupted   lost
  *                                                      the destination never ran it      |  ^
@@ -13,7 +13,8 @@
  *                                                                                      rejoining -> draining
  *
  * tried: of a dry run, which ends where the guest would be stopped. writing-back: the guest runs, and what it has written
- * goes to its disks, so that little is left when it stands still. interrupted: a connection broke behind COMMIT.
+ * goes to its disks, so that little is left when it stands still. copying: of the modes with rounds; pages cross while the guest
+ * runs here, for as long as that takes. interrupted: a connection broke behind COMMIT.
  * Everything that the destination has not acknowledged is kept, and the ends look for each other; once they meet, the
  * destination says what it is (STANDING), which decides. rejoining: it runs the guest, and what it lacks goes on its way
  * again. failed: nothing was handed over, or the destination never ran the guest
@@ -33,7 +34,7 @@ import type { Step } from './drive.js';
 /** Control: the connection to the destination. Capture: what the guest was when it stopped. */
 export type SourceState<Control, Capture> =
   | { phase: 'ready' | 'writing-back' | 'connecting' }
-  | { phase: 'greeting' | 'preparing' | 'stopping'; control: Control }
+  | { phase: 'greeting' | 'preparing' | 'copying' | 'stopping'; control: Control }
   | { phase: 'loading' | 'committed'; control: Control; capture: Capture }
   /** broke: what broke first says more than what follows from it. */
   | { phase: 'doubtful'; control: Control; broke: Error }
@@ -53,6 +54,10 @@ export type SourceEvent<Control, Capture> = { generation?: number } & (
   | { type: 'refuse'; body: Body<'refuse'> }
   /** offered: [first page, pages] pairs that the destination has been told of. */
   | { type: 'channels-open'; offered: Uint32Array }
+  /** In place of 'channels-open': pages are to be copied before the guest is stopped. */
+  | { type: 'rounds-open' }
+  /** The guest is to be stopped now. */
+  | { type: 'copied' }
   /** Of a dry run, in place of 'channels-open': nothing stands against the VM's move. */
   | { type: 'tried'; reason: Error }
   | { type: 'captured'; capture: Capture }
@@ -89,6 +94,7 @@ export type SourceAction<Control, Capture> =
   | { type: 'connect' }
   | { type: 'send-hello'; control: Control }
   | { type: 'open-channels'; control: Control }
+  | { type: 'copy-rounds'; control: Control }
   | { type: 'stop-and-capture'; offered: Uint32Array }
   | { type: 'send-state'; control: Control; capture: Capture }
   | { type: 'send-commit'; control: Control; capture: Capture; loaded: Body<'loaded'> }
@@ -119,6 +125,9 @@ const ENDED: ReadonlySet<SourcePhase> = new Set(['tried', 'done', 'failed', 'los
 export function isEnd(phase: SourcePhase): boolean {
   return ENDED.has(phase);
 }
+
+/** In rounds, the destination is told of no page before STATE. */
+const NONE = new Uint32Array(0);
 
 const NOTHING_KNOWN: SourceFacts = { acknowledged: false, recovers: true };
 
@@ -183,6 +192,13 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
   if (state.phase === 'preparing' && event.type === 'channels-open') {
     const { offered } = event;
     return step({ phase: 'stopping', control: state.control }, { type: 'stop-and-capture', offered });
+  }
+  if (state.phase === 'preparing' && event.type === 'rounds-open') {
+    const { control } = state;
+    return step({ phase: 'copying', control }, { type: 'copy-rounds', control });
+  }
+  if (state.phase === 'copying' && event.type === 'copied') {
+    return step({ phase: 'stopping', control: state.control }, { type: 'stop-and-capture', offered: NONE });
   }
   if (state.phase === 'preparing' && event.type === 'tried') return tried(state.control, event.reason);
   if (state.phase === 'stopping' && event.type === 'captured') {
@@ -304,6 +320,7 @@ function fail<C, K>(state: SourceState<C, K>, reason: Error, facts: SourceFacts,
       return step({ phase: 'failed' }, { type: 'fail', reason });
     case 'greeting':
     case 'preparing':
+    case 'copying':
       return failAtBothEnds(state.control, reason);
     case 'stopping':
     case 'loading':

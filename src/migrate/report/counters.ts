@@ -3,6 +3,8 @@ const NAMES = [
   'bytes', // sent, headers included
   'pages', // sent
   'zeroPages', // told to be zero instead of sent
+  'copies', // sent before the hand-over, while the guest could still change them
+  'zeroCopies', // as zeroPages, of these
   'released', // pages given back to this host, because the other end has them
   'installed', // pages
   'zeroFaults', // faults answered here, on pages that were never written

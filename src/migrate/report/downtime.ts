@@ -1,11 +1,12 @@
 /** Where the time goes while the guest stands still: laps from the last vCPU parked here to the first one running there. */
 
-const PARTS = ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'] as const;
+const PARTS = ['stop', 'save', 'copy', 'map', 'transfer', 'load', 'commit', 'start'] as const;
 export type DowntimePart = (typeof PARTS)[number];
 
 /**
  * Milliseconds. stop: until this process knew that the last vCPU was parked; save: devices, which finish what they have
- * in flight, CPU and chips; map: which pages have come to hold data, and the content of the first pages; transfer: STATE
+ * in flight, CPU and chips; copy: behind rounds, what the guest has written since the last one, and in pre-copy those pages
+ * there; map: which pages have come to hold data, and the content of the first pages; transfer: STATE
  * there, LOADED back; load: STATE into KVM and devices; commit: COMMIT there; start: clocks set, the first vCPU in the
  * guest. Their sum is the downtime.
  */

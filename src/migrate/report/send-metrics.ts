@@ -9,6 +9,7 @@ import { harmlessly } from '../../basics/harmless.js';
 import { native } from '../../native.js';
 import { MemoryMeter } from './memory-meter.js';
 import type { Body, Complete } from '../wire/message.js';
+import type { MigrationMode } from '../options.js';
 import { DowntimeLaps } from './downtime.js';
 import type { CounterName } from './counters.js';
 
@@ -27,9 +28,17 @@ interface BandwidthLimit {
 
 export interface SendMetricsOptions {
   machine: MachineName;
+  mode: MigrationMode;
   totalPages: number;
   channels: ChannelSums;
   limit: BandwidthLimit;
+}
+
+/** Of rounds before the hand-over (source/rounds.ts). */
+export interface RoundFigures {
+  readonly shown: { round: number; pagesLeft: number; dirtyPagesPerSecond: number };
+  /** distinctPages: those of which something was sent, or is to be. */
+  readonly totals: { count: number; elapsedMs: number; distinctPages: number };
 }
 
 /** How a migration ended; complete: what the destination said at the end, if it could. */
@@ -41,6 +50,7 @@ export type Ending =
 
 export class SendMetrics {
   readonly #machine: MachineName;
+  readonly #mode: MigrationMode;
   readonly #totalPages: number;
   readonly #channels: ChannelSums;
   readonly #limit: BandwidthLimit;
@@ -49,7 +59,10 @@ export class SendMetrics {
   #meter: MemoryMeter | undefined;
   readonly #sampler: NodeJS.Timeout;
   #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
+  #rounds: RoundFigures | undefined;
   #dataPages = 0;
+  /** Of these, those that the destination had when the guest stopped. */
+  #heldPages = 0;
   #trials: readonly ChannelTrial[] = [];
   #compared: readonly Finding[] = [];
 
@@ -63,8 +76,9 @@ export class SendMetrics {
   #lastProgressAt = this.#startedAt;
   #endedAt: number | undefined;
 
-  constructor({ machine, totalPages, channels, limit }: SendMetricsOptions) {
+  constructor({ machine, mode, totalPages, channels, limit }: SendMetricsOptions) {
     this.#machine = machine;
+    this.#mode = mode;
     this.#totalPages = totalPages;
     this.#channels = channels;
     this.#limit = limit;
@@ -83,9 +97,15 @@ export class SendMetrics {
     if (!this.#hasStopped) this.#counted(dataPages);
   }
 
-  /** Pages that hold data, once the guest has stopped. */
-  stopped(dataPages: number): void {
+  /** Pages are copied before the guest stops. */
+  copying(rounds: RoundFigures): void {
+    this.#rounds = rounds;
+  }
+
+  /** Pages that hold data, once the guest has stopped, and those of them that the destination has already. */
+  stopped(dataPages: number, heldPages = 0): void {
     this.#hasStopped = true;
+    this.#heldPages = heldPages;
     this.#counted(dataPages);
   }
 
@@ -125,11 +145,27 @@ export class SendMetrics {
 
   #sample(): void {
     this.#meter?.sample();
-    this.#inFlightPages = Math.max(this.#inFlightPages, this.#sent() - this.#released());
+    this.#inFlightPages = Math.max(this.#inFlightPages, this.#heldPages + this.#sent() - this.#released());
   }
 
+  /** Behind the hand-over. */
   #sent(): number {
     return this.#channels.sum('pages') + this.#channels.sum('zeroPages');
+  }
+
+  #copied(): number {
+    return this.#channels.sum('copies') + this.#channels.sum('zeroCopies');
+  }
+
+  #resent(): number {
+    const distinct = this.#rounds?.totals.distinctPages ?? this.#dataPages;
+    return Math.max(0, this.#copied() + this.#sent() - distinct);
+  }
+
+  #pagesLeft(phase: MigrationPhase): number {
+    if (phase === 'copying' && this.#rounds !== undefined) return this.#rounds.shown.pagesLeft;
+    if (!this.#hasStopped) return this.#dataPages;
+    return Math.max(0, this.#dataPages - Math.max(this.#heldPages, this.#destination.pagesInstalled));
   }
 
   #released(): number {
@@ -144,12 +180,13 @@ export class SendMetrics {
     this.#lastProgressAt = now;
     return {
       phase,
-      pagesLeft: this.#hasStopped ? Math.max(0, this.#dataPages - this.#destination.pagesInstalled) : this.#dataPages,
+      pagesLeft: this.#pagesLeft(phase),
       pagesTotal: this.#totalPages,
       bytesPerSecond: Math.round(rate),
       faultsWaiting: this.#destination.faultsWaiting,
       elapsedMs: (now - this.#startedAt) / 1000,
       ...this.#bandwidth(),
+      ...(phase === 'copying' ? { round: this.#roundShown() } : {}),
       ...(this.#trials.length === 0 ? {} : { link: linkOf(this.#trials) }),
     };
   }
@@ -157,6 +194,12 @@ export class SendMetrics {
   #bandwidth(): Pick<MigrationProgress, 'bandwidth'> {
     const { bytesPerSecond } = this.#limit;
     return bytesPerSecond === undefined ? {} : { bandwidth: bytesPerSecond };
+  }
+
+  #roundShown(): MigrationProgress['round'] {
+    if (this.#rounds === undefined) return undefined;
+    const { round, dirtyPagesPerSecond } = this.#rounds.shown;
+    return { number: round, dirtyPagesPerSecond };
   }
 
   end(): void {
@@ -168,7 +211,7 @@ export class SendMetrics {
     const complete = ending.status === 'completed' ? ending.complete : undefined;
     return {
       status: ending.status,
-      mode: 'post-copy',
+      mode: this.#mode,
       machine: this.#machine,
       ...('reason' in ending ? { error: errorOf(ending.status, ending.reason) } : {}),
       ...(ending.status === 'dry-run' ? { findings: this.#findings() } : {}),
@@ -180,17 +223,25 @@ export class SendMetrics {
       wireBytes: this.#wireBytes(),
       pages: {
         total: this.#totalPages,
-        sent: this.#channels.sum('pages'),
+        sent: this.#channels.sum('copies') + this.#channels.sum('pages'),
         demanded: this.#channels.sum('pages', 'urgent'),
         pushed: this.#channels.sum('pages', 'bulk'),
+        copied: this.#channels.sum('copies'),
         absent: this.#hasStopped ? this.#totalPages - this.#dataPages : 0,
-        zero: this.#channels.sum('zeroPages'),
-        resent: Math.max(0, this.#sent() - this.#dataPages),
+        zero: this.#channels.sum('zeroCopies') + this.#channels.sum('zeroPages'),
+        resent: this.#resent(),
       },
+      ...this.#roundsSummary(),
       faultWaitUs: complete?.faultWaitUs ?? NO_WAITS,
       vcpuBlockedMs: complete?.vcpuBlockedMs ?? 0,
       memory: this.#memory(complete),
     };
+  }
+
+  #roundsSummary(): Pick<MigrationSummary, 'rounds'> {
+    if (this.#rounds === undefined) return {};
+    const { count, elapsedMs } = this.#rounds.totals;
+    return { rounds: { count, ms: elapsedMs } };
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { Fact } from '../../errors.js';
 import type { MachineName } from '../../configure/machine-setting.js';
 import type { ChannelTrial, Finding } from '../../watch/events.js';
+import type { MigrationMode } from '../options.js';
 import type { DowntimeParts } from './downtime.js';
 
 export type { ChannelTrial, Finding, MigrationPhase, MigrationProgress } from '../../watch/events.js';
@@ -9,7 +10,7 @@ export type { ChannelTrial, Finding, MigrationPhase, MigrationProgress } from '.
 /** What `postcopy migrate --json` prints. All times are measured on the host that the name says. */
 export interface MigrationSummary {
   status: 'completed' | 'failed' | 'link-lost' | 'dry-run';
-  mode: 'post-copy';
+  mode: MigrationMode;
   machine: MachineName;
   /** Set if it failed, or the link was lost. */
   error?: { code: string; message: string; facts?: readonly Fact[] | undefined };
@@ -33,18 +34,21 @@ export interface MigrationSummary {
   /** Bytes handed to the sockets by the source, all channels, headers included. */
   wireBytes: number;
   /**
-   * 4 KiB pages. total: guest RAM; absent: never written, not sent; zero: read zero (the rest of huge pages, mostly), not
-   * sent; resent: sent more than once (always 0 in post-copy).
+   * 4 KiB pages. total: guest RAM; sent: all in all; copied: before the hand-over; absent: never written, not sent; zero: read
+   * zero (the rest of huge pages, mostly), not sent; resent: sent more than once (always 0 in post-copy).
    */
   pages: {
     total: number;
     sent: number;
     demanded: number;
     pushed: number;
+    copied: number;
     absent: number;
     zero: number;
     resent: number;
   };
+  /** Those before the hand-over, if there were any, and how long they took, milliseconds. */
+  rounds?: { count: number; ms: number } | undefined;
   /**
    * Microseconds from a fault read at the destination to its page installed. These and the destination's other figures are
    * 0 if it could not send them: the link broke when every page was there.

@@ -3,6 +3,9 @@
  * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for; and no more
  * in a second than the limit that all channels share. Pages of zeroes (a huge page has many that were never written) are
  * told, not sent.
+ *
+ * It begins with the hand-over, unless there are rounds before it (round-signal.ts): in those it sends copies of pages that the
+ * guest goes on changing, and answers each round when its own part of it has arrived.
  */
 import { PostcopyError } from '../../errors.js';
 import { native, POLLIN, POLLOUT } from '../../native.js';
@@ -28,11 +31,15 @@ export class BackgroundPush implements ChannelTask {
   #ended = false;
   /** The limit lets no frame begin before; 0: it was not in the way. */
   #waitMicros = 0;
+  /** The last change of the rounds that was answered. */
+  #answered = 0;
 
   constructor(
     readonly channel: SourceChannel,
     makePlan: MakePlan,
     readonly depth: Depth = new PushDepth(),
+    /** Nothing of what was to be sent before this change of the rounds is on its way here, or unsent. */
+    readonly answer: (change: number) => void = () => {},
   ) {
     const { socket, memory, signal, pages } = channel;
     this.#plan = makePlan(pages);
@@ -43,8 +50,22 @@ export class BackgroundPush implements ChannelTask {
   step(): boolean {
     const received = this.#takeReceived();
     this.#waitMicros = 0;
-    if (!this.channel.signal.handedOver) return received;
-    return this.#send() || received;
+    if (this.channel.signal.handedOver) return this.#send() || received;
+    return this.#stepRound() || received;
+  }
+
+  /** Before the hand-over. */
+  #stepRound(): boolean {
+    const { rounds, sent, pages } = this.channel;
+    const { change, open } = rounds;
+    if (change === this.#answered) return false;
+    if (this.#send()) return true;
+    const isClear = sent.empty && this.#count === 0 && !this.#outbox.isUnderWay;
+    // Another channel may have claimed what is left; it answers for that itself.
+    if (!isClear || (open && pages.nextUnsent(0) >= 0)) return false;
+    this.#answered = change;
+    this.answer(change);
+    return true;
   }
 
   sources(set: PollSet): void {
@@ -75,8 +96,11 @@ export class BackgroundPush implements ChannelTask {
   #nextFrame(): boolean {
     if (this.#ended || this.channel.sent.full || !this.depth.open) return false;
     const now = native.monotonicMicros();
-    if (this.#count === 0 && this.#isLimited(now)) return false;
-    if (this.#count === 0 && !this.#claim()) {
+    const { handedOver } = this.channel.signal;
+    const mayClaim = handedOver || this.channel.rounds.open;
+    if (this.#count === 0 && mayClaim && this.#isLimited(now)) return false;
+    if (this.#count === 0 && !(mayClaim && this.#claim())) {
+      if (!handedOver) return false;
       this.#ended = true;
       this.#outbox.addEnd();
       return true;
@@ -87,7 +111,8 @@ export class BackgroundPush implements ChannelTask {
     this.channel.sent.add(this.#first, pages);
     this.depth.sent(pages, now);
     this.#plan.sent(this.#first, pages);
-    this.channel.counters.add(alike > 0 ? 'zeroPages' : 'pages', pages);
+    const [zero, data] = handedOver ? (['zeroPages', 'pages'] as const) : (['zeroCopies', 'copies'] as const);
+    this.channel.counters.add(alike > 0 ? zero : data, pages);
     const bytes = alike > 0 ? this.#outbox.addZero(this.#first, pages) : this.#outbox.addExtent(this.#first, pages);
     this.channel.limit.charge(bytes, now);
     this.#first += pages;
@@ -129,7 +154,8 @@ export class BackgroundPush implements ChannelTask {
     const { sent } = this.channel;
     while (this.#inbox.next()) sent.acknowledge(this.#inbox.received);
     this.depth.acknowledged(sent.received, native.monotonicMicros());
-    releaseReceived(this.channel);
+    if (this.channel.signal.handedOver) releaseReceived(this.channel);
+    else sent.forget();
     return true;
   }
 }

@@ -8,30 +8,33 @@ import { DowntimeLaps } from '../report/downtime.js';
 import type { Body } from '../wire/message.js';
 import { contentOf, firstPages, firstState } from './first-pages.js';
 import type { SourcePageChannels } from './page-channels.js';
+import type { Rounds } from './rounds.js';
 
-/** Of a destination that was sent no page before. */
-const NONE_HELD = new Uint8Array(0);
+const NONE = new Uint32Array(0);
 
 /** What the guest was when it stopped. */
 export interface Capture {
   state: Body<'state'>;
   /** When the guest's clocks were read. */
   clocksAt: ClocksMoment;
-  /** Pages of guest RAM that hold data. */
+  /** Pages of guest RAM that hold data, and those of them that the destination has as they are. */
   dataPages: number;
+  heldPages: number;
   laps: DowntimeLaps;
 }
 
 /**
  * Stops the guest and takes its state. Pages that have come to hold data since `offered` are looked up last, as saving
- * state may touch guest memory. `paused`: it stood still already, but for its devices. When this rejects, the guest stands still, or will in a moment: machine.goOn().
+ * state may touch guest memory; behind `rounds`, what they have left of all pages. `paused`: it stood still already, but
+ * for its devices. When this rejects, the guest stands still, or will in a moment: machine.goOn().
  */
 export async function capture(
   machine: Machine,
-  channels: Pick<SourcePageChannels, 'offer' | 'takeFirst'>,
+  channels: Pick<SourcePageChannels, 'offer' | 'hold' | 'takeFirst'>,
   offered: Uint32Array,
   signal: AbortSignal,
   paused = false,
+  rounds?: Pick<Rounds, 'settle'>,
 ): Promise<Capture> {
   const deadline = Deadline.in(STOPPED_LIMIT_MS);
   const laps = new DowntimeLaps();
@@ -44,15 +47,21 @@ export async function capture(
   signal.throwIfAborted();
   const state = machine.save(clocks, devices);
   laps.lap('save', native.monotonicMicros());
-  const since = machine.memory.dataExtentsOutside(offered);
-  channels.offer(since);
+  const { held, lacking } = (await rounds?.settle(signal)) ?? {
+    held: NONE,
+    lacking: machine.memory.dataExtentsOutside(offered),
+  };
+  if (rounds !== undefined) laps.lap('copy', native.monotonicMicros());
+  channels.hold(held);
+  channels.offer(lacking);
   const pages = channels.takeFirst(first);
   const firstContent = contentOf(machine.memory, pages);
-  const ramMap = encodeRamMap(since);
+  const ramMap = encodeRamMap(lacking);
   laps.lap('map', native.monotonicMicros());
-  const dataPages = pagesIn(offered) + pagesIn(since);
-  const body = { ...state, ramMap, held: NONE_HELD, firstPages: pages, firstContent, diskSamples };
-  return { state: body, clocksAt: clocks.moment, dataPages, laps };
+  const heldPages = pagesIn(held);
+  const dataPages = pagesIn(offered) + heldPages + pagesIn(lacking);
+  const body = { ...state, ramMap, held: encodeRamMap(held), firstPages: pages, firstContent, diskSamples };
+  return { state: body, clocksAt: clocks.moment, dataPages, heldPages, laps };
 }
 
 /** The pages that vCPUs touch first are found while the device worker is at it. */

@@ -3,6 +3,7 @@
  * workers. A migration whose connections broke goes on with another set.
  */
 import { availableParallelism } from 'node:os';
+import { Deferred } from '../../basics/deferred.js';
 import type { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
 import { GoSignal } from '../../threads/go-signal.js';
@@ -13,6 +14,7 @@ import type { MigrationAddress } from '../link/open-channel.js';
 import { planWorkers, type PlannedChannel } from '../link/worker-plan.js';
 import { Counters } from '../report/counters.js';
 import type { SourceJob } from './job.js';
+import { RoundSignal } from './round-signal.js';
 
 export interface PageChannel extends PlannedChannel {
   counters: Counters;
@@ -25,15 +27,25 @@ export type Trials = readonly ChannelTrial[];
 interface ChannelWorker {
   worker: PageWorker<SourceJob>;
   channels: PageChannel[];
+  /** Wakes it alone. */
+  wakeFd: number;
+}
+
+/** A change of the rounds that not all channels have answered. */
+interface Unanswered {
+  change: number;
+  left: number;
+  over: Deferred<void>;
 }
 
 /** What all sets of a migration share. */
-export type SharedJob = Omit<SourceJob, 'channels' | 'tries' | 'signal' | 'wakeFd'>;
+export type SharedJob = Omit<SourceJob, 'channels' | 'tries' | 'signal' | 'rounds' | 'wakeFd'>;
 
 export class ChannelSet {
   readonly channels: PageChannel[];
   readonly #signal = new GoSignal();
-  readonly #wakeFd = native.createEventFd();
+  readonly #rounds = new RoundSignal();
+  #unanswered: Unanswered | undefined;
   readonly #starting: Promise<ChannelWorker>[];
   readonly #workers: ChannelWorker[] = [];
   #ended: Promise<void> | undefined;
@@ -63,12 +75,12 @@ export class ChannelSet {
   }
 
   async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
-    const started = { worker: await worker, channels };
+    const started = { worker: await worker, channels, wakeFd: native.createEventFd() };
     this.#workers.push(started);
     return started;
   }
 
-  async #open({ worker, channels }: ChannelWorker, address: MigrationAddress, tries: boolean): Promise<Trials> {
+  async #open({ worker, channels, wakeFd }: ChannelWorker, address: MigrationAddress, tries: boolean): Promise<Trials> {
     return new Promise<Trials>((resolve, reject) => {
       let opened = 0;
       worker.on('channel-open', ({ socketHandle }) => {
@@ -77,6 +89,7 @@ export class ChannelSet {
         if (opened === channels.length && !tries) resolve([]);
       });
       worker.on('channels-tried', ({ trials }) => resolve(trials));
+      worker.on('round-answered', ({ change }) => this.#answered(change));
       worker.onFailed((reason) => {
         reject(reason);
         this.failed(reason);
@@ -89,7 +102,8 @@ export class ChannelSet {
           counters: counters.buffer,
         })),
         signal: this.#signal.buffer,
-        wakeFd: this.#wakeFd,
+        rounds: this.#rounds.buffer,
+        wakeFd,
       });
     });
   }
@@ -99,10 +113,36 @@ export class ChannelSet {
     return allOpen(this.channels.flatMap(({ socket }) => socket ?? []));
   }
 
+  /** Before the hand-over: what is unsent is copied; resolves when all of it has arrived. */
+  async copy(): Promise<void> {
+    await this.#allAnswer(this.#rounds.begin());
+  }
+
+  /** No page is copied any more, though some may be unsent; resolves when nothing is on its way. */
+  async stopCopying(): Promise<void> {
+    await this.#allAnswer(this.#rounds.close());
+  }
+
+  async #allAnswer(change: number): Promise<void> {
+    const left = this.channels.filter(({ kind }) => kind === 'bulk').length;
+    this.#unanswered = { change, left, over: new Deferred() };
+    this.#wake();
+    await this.#unanswered.over.promise;
+  }
+
+  #answered(change: number): void {
+    const unanswered = this.#unanswered;
+    if (unanswered?.change === change && --unanswered.left === 0) unanswered.over.resolve();
+  }
+
   /** The guest runs at the destination: the push begins, and pages it has are released here. */
   startPush(): void {
     this.#signal.handOver();
-    native.signalEventFd(this.#wakeFd);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const { wakeFd } of this.#workers) native.signalEventFd(wakeFd);
   }
 
   /** Ends the workers and closes the channels; their counts stay. */
@@ -113,14 +153,14 @@ export class ChannelSet {
 
   async #end(): Promise<void> {
     this.#signal.stop();
-    native.signalEventFd(this.#wakeFd);
     await Promise.allSettled(this.#starting);
+    this.#wake();
     for (const { socket } of this.channels) socket?.shutdown();
     await Promise.all(this.#workers.map(({ worker }) => worker.end()));
     for (const channel of this.channels) {
       channel.socket?.close();
       channel.socket = undefined;
     }
-    native.closeFd(this.#wakeFd);
+    for (const { wakeFd } of this.#workers) native.closeFd(wakeFd);
   }
 }

@@ -20,8 +20,11 @@ export interface SourceJob {
   limit: SharedArrayBuffer;
   /** BlockRelease. */
   blocks: SharedArrayBuffer;
-  /** GoSignal, and the descriptor that is readable from the hand-over on. */
+  /** Pages are copied before the hand-over. */
+  copies: boolean;
+  /** GoSignal and RoundSignal, and this worker's own descriptor, which is readable when one of them has changed. */
   signal: SharedArrayBuffer;
+  rounds: SharedArrayBuffer;
   wakeFd: number;
 }
 

@@ -3,6 +3,7 @@
  * page channels, one set after the other if connections break.
  */
 import type { PostcopyError } from '../../errors.js';
+import type { PageBitmap } from '../../memory/page-bitmap.js';
 import { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory } from '../../native.js';
 import type { PrefetchName } from '../options.js';
@@ -17,6 +18,9 @@ import type { PlannedChannel } from '../link/worker-plan.js';
 import { ChannelSet, type PageChannel, type Trials } from './channel-set.js';
 import type { SourceJob } from './job.js';
 import { BlockRelease } from './release.js';
+
+/** Of which RAM is given back in one go, about. */
+const HELD_PIECE_PAGES = 16 * 1024;
 
 const CODE = new WorkerCode(new URL('../workers/source-worker.js', import.meta.url));
 
@@ -39,6 +43,10 @@ export class SourcePageChannels {
   #firstReleased = 0;
   /** Pages released because a destination that was met again has them. */
   #releasedApart = 0;
+  /** Pages that the destination has had since before the hand-over, [first page, pages] pairs, and how far they are released. */
+  #held: Uint32Array = new Uint32Array(0);
+  #heldAt = 0;
+  #heldReleased = 0;
 
   /** `first`: a worker started before. */
   constructor(
@@ -50,6 +58,8 @@ export class SourcePageChannels {
     readonly pushPlan: PrefetchName,
     /** Of the channels of all sets. */
     readonly limit: RateLimit,
+    /** Pages are copied before the hand-over. */
+    readonly copies: boolean,
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);
@@ -68,6 +78,7 @@ export class SourcePageChannels {
       trail: this.#trail.buffer,
       limit: this.limit.buffer,
       blocks: this.#blocks.buffer,
+      copies: this.copies && generation === 0,
     };
     const set = new ChannelSet(job, this.bulkChannels, start, (reason) => this.failed(reason, generation));
     this.#all.push(...set.channels);
@@ -89,6 +100,37 @@ export class SourcePageChannels {
     for (let i = 0; i < extents.length; i += 2) this.#blocks.offer(extents[i] as number, extents[i + 1] as number);
   }
 
+  /** Copies of these pages, [first page, pages] pairs, are to be sent with the next copy(). Before the hand-over. */
+  addCopies(extents: Uint32Array): void {
+    this.#pages.copy(extents);
+  }
+
+  /** Pages that are to be copied yet; a copy. */
+  uncopied(): PageBitmap {
+    return this.#pages.uncopied();
+  }
+
+  /** Sends copies of all pages that were added: resolves when they have arrived. */
+  async copy(): Promise<void> {
+    await this.#set.copy();
+  }
+
+  /** No page is copied any more: resolves when nothing is on its way. Those that are left are in takeUncopied(). */
+  async stopCopying(): Promise<void> {
+    await this.#set.stopCopying();
+  }
+
+  /** When copying has stopped: pages that were to be copied and have not been; they are to be so no more. */
+  takeUncopied(): PageBitmap {
+    return this.#pages.takeUncopied();
+  }
+
+  /** What the destination has as it is, [first page, pages] pairs; it is given back when the guest runs there. Before STATE is sent. */
+  hold(extents: Uint32Array): void {
+    for (let i = 0; i < extents.length; i += 2) this.#blocks.hold(extents[i] as number, extents[i + 1] as number);
+    this.#held = piecesOf(extents, HELD_PIECE_PAGES);
+  }
+
   /** Tells of the pages that were asked for since the last time; returns how many more there were. */
   follow(reader: Parameters<FaultTrail['follow']>[0]): number {
     return this.#trail.follow(reader);
@@ -105,11 +147,23 @@ export class SourcePageChannels {
   startPush(): void {
     for (const page of this.#first) this.#firstReleased += this.#blocks.acknowledged(page, 1);
     this.#set.startPush();
+    this.#releaseHeld();
+  }
+
+  /** Piece by piece: much RAM takes seconds, in which this thread is to hear what the destination says. */
+  #releaseHeld(): void {
+    for (let left = HELD_PIECE_PAGES; left > 0 && this.#heldAt < this.#held.length; this.#heldAt += 2) {
+      const [first, pages] = [this.#held[this.#heldAt] as number, this.#held[this.#heldAt + 1] as number];
+      this.#heldReleased += this.#blocks.acknowledged(first, pages);
+      left -= pages;
+    }
+    if (this.#heldAt < this.#held.length) setImmediate(() => this.#releaseHeld());
   }
 
   /** The connections are broken: ends the workers. Everything that was not acknowledged stays. */
   async part(): Promise<void> {
     this.#spares.prepare();
+    this.#heldAt = this.#held.length; // what is left of them is found again by rejoin()
     await this.#set.end();
   }
 
@@ -148,11 +202,22 @@ export class SourcePageChannels {
   /** Nobody asked for them. Their bytes are those of the control channel. */
   #ofNoChannel(name: CounterName): number {
     if (name === 'pages') return this.#first.length;
-    return name === 'released' ? this.#firstReleased + this.#releasedApart : 0;
+    return name === 'released' ? this.#firstReleased + this.#releasedApart + this.#heldReleased : 0;
   }
 
   /** Ends the workers and closes the channels; their counts stay. */
   async close(): Promise<void> {
+    this.#heldAt = this.#held.length;
     await Promise.all([this.#set.end(), this.#spares.end()]);
   }
+}
+
+/** The same pages, in extents of `most` pages at most. */
+function piecesOf(extents: Uint32Array, most: number): Uint32Array {
+  const pieces: number[] = [];
+  for (let i = 0; i < extents.length; i += 2) {
+    const [first, pages] = [extents[i] as number, extents[i + 1] as number];
+    for (let at = 0; at < pages; at += most) pieces.push(first + at, Math.min(most, pages - at));
+  }
+  return Uint32Array.from(pieces);
 }

@@ -56,6 +56,12 @@ export class PageServer implements ChannelTask {
     if (page >= pages) {
       throw new PostcopyError('BAD_PEER', `the destination asks for page ${page}; the VM has ${pages}`);
     }
+    if (this.channel.rounds.open) {
+      throw new PostcopyError(
+        'BAD_PEER',
+        `the destination asks for page ${page} before it was told of the guest's state`,
+      );
+    }
     this.channel.trail.add(page, now);
     this.#take(page);
     if (this.#requests++ < this.firstRequests) this.#takeNeighbours(page);

@@ -27,6 +27,16 @@ export class BlockRelease {
   /** These pages hold data, and are to be sent. Each once, and before any of their block has been acknowledged. */
   offer(first: number, count: number): void {
     this.pages.offer(first, count);
+    this.#count(first, count);
+  }
+
+  /** As offer(), of pages that were sent before the hand-over, as they are. */
+  hold(first: number, count: number): void {
+    this.pages.hold(first, count);
+    this.#count(first, count);
+  }
+
+  #count(first: number, count: number): void {
     forBlocks(first, count, (block, pages) => {
       this.#pages[block]! += pages;
       Atomics.add(this.#left, block, pages);

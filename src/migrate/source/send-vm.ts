@@ -31,6 +31,7 @@ import {
   HAND_OVER_TIMEOUT_MS,
   PREPARING_TIMEOUT_MS,
   RECENT_OUTPUT,
+  ROUNDS,
   waitsOn,
   type ProtocolVersion,
 } from '../wire/protocol.js';
@@ -43,8 +44,10 @@ import { Reunion, type Control, type Interruption } from './reunion.js';
 import type { PageWorker } from '../../threads/page-worker.js';
 import { capture, type Capture } from './capture.js';
 import type { SourceJob } from './job.js';
+import type { RoundsGoal } from './next-round.js';
 import { SourcePageChannels } from './page-channels.js';
 import { RateLimit } from '../flow/rate-limit.js';
+import { Rounds } from './rounds.js';
 import type { DowntimeLaps } from '../report/downtime.js';
 import { SendMetrics, type Ending } from '../report/send-metrics.js';
 
@@ -55,6 +58,8 @@ export interface SendOptions {
   prefetch: PrefetchName;
   /** Bytes per second that may be pushed at most; undefined: any. */
   bandwidth: number | undefined;
+  /** Of the modes that copy pages before the hand-over, as `hello` says. */
+  rounds: RoundsGoal | undefined;
   /** A file that takes what the destination asks for. */
   trace?: string | undefined;
   host: string;
@@ -88,6 +93,12 @@ type Channels = Pick<
   | 'open'
   | 'allOpen'
   | 'offer'
+  | 'hold'
+  | 'addCopies'
+  | 'uncopied'
+  | 'takeUncopied'
+  | 'copy'
+  | 'stopCopying'
   | 'takeFirst'
   | 'startPush'
   | 'part'
@@ -123,7 +134,7 @@ const PINGS = 4;
 /** The destination's time to take in what RAM holds; it only saves downtime. */
 const CATCH_UP_MS = 1000;
 
-/** Writing back, connecting and stopping have limits of their own, and what follows RUNNING ends by the link's watch. */
+/** Writing back, connecting, copying and stopping have limits of their own, and what follows RUNNING ends by the link's watch. */
 const DEADLINES: Partial<Record<source.SourcePhase, number>> = {
   greeting: ANSWER_TIMEOUT_MS,
   preparing: PREPARING_TIMEOUT_MS,
@@ -139,6 +150,7 @@ const SHOWN: Record<source.SourcePhase, MigrationPhase> = {
   connecting: 'connecting',
   greeting: 'preparing',
   preparing: 'preparing',
+  copying: 'copying',
   stopping: 'handing-over',
   loading: 'handing-over',
   committed: 'handing-over',
@@ -175,6 +187,7 @@ export class SendVm {
   readonly #progressTimer: NodeJS.Timeout;
   readonly #oomScore = new OomScore();
   readonly #done = new Deferred<MigrationSummary>();
+  #rounds: Rounds | undefined;
   #rehearsal: Promise<void> = Promise.resolve();
   #laps: DowntimeLaps | undefined;
   #committedAt = 0;
@@ -207,10 +220,12 @@ export class SendVm {
       this.#drive.push({ type: 'channels-broken', reason, generation });
     this.limit(bandwidth);
     const limit = this.#limit;
+    const copies = options.rounds !== undefined;
+    const mode = options.rounds?.mode ?? 'post-copy';
     this.#channels = parts.createChannels(
-      ...([memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch, limit] as const),
+      ...([memory, totalPages, hello.bulkChannels, pageWorker, broken, prefetch, limit, copies] as const),
     );
-    this.#metrics = new SendMetrics({ machine: machine.kind.name, totalPages, channels: this.#channels, limit });
+    this.#metrics = new SendMetrics({ machine: machine.kind.name, mode, totalPages, channels: this.#channels, limit });
     harmlessly('counting the pages to move', async () => this.#metrics.found(pagesIn(await memory.findDataExtents())));
     this.#trace = options.trace === undefined ? undefined : this.#traceIn(options.trace, totalPages);
     this.#progressTimer = setInterval(() => {
@@ -295,6 +310,8 @@ export class SendVm {
         return this.#greet(action.control);
       case 'open-channels':
         return this.#openChannels(action.control, signal);
+      case 'copy-rounds':
+        return this.#copyRounds(action.control, signal);
       case 'stop-and-capture':
         return this.#stopAndCapture(action.offered, signal);
       case 'send-state':
@@ -344,6 +361,9 @@ export class SendVm {
     this.#version = control.version;
     this.#listen(control, 0);
     if (hello.paused && fieldsBeyond(control.version, 'hello').includes('paused')) return failure(this.#wouldRun());
+    if (this.#options.rounds !== undefined && fieldsBeyond(control.version, 'hello').includes('mode')) {
+      return failure(this.#takesNoCopies());
+    }
     if (this.#options.dryRun && !waitsOn(control.version)) return failure(this.#wouldEnd());
     control.send('hello', hello);
     // While the destination builds its machine. What goes wrong is told when the channels are opened.
@@ -354,6 +374,12 @@ export class SendVm {
 
   #wouldRun(): PostcopyError {
     const text = `${this.#dialer.peer} is of an older release, which would run a VM that is paused: resume it first`;
+    return new PostcopyError('REFUSED', text);
+  }
+
+  #takesNoCopies(): PostcopyError {
+    const { mode } = this.#options.hello;
+    const text = `${this.#dialer.peer} is of an older release, which takes no pages before the guest stops, as mode ${mode} needs: upgrade it, or use mode post-copy`;
     return new PostcopyError('REFUSED', text);
   }
 
@@ -381,7 +407,9 @@ export class SendVm {
   }
 
   #accepted({ features, findings = [] }: Body<'accept'>): Event {
-    const problem = problemOfChoice(this.#options.hello.features, features);
+    const isShort = this.#options.rounds !== undefined && !features.includes(ROUNDS);
+    const problem =
+      problemOfChoice(this.#options.hello.features, features) ?? (isShort ? this.#takesNoCopies() : undefined);
     this.#chosen = features;
     this.#metrics.compared(findings);
     return problem === undefined ? { type: 'accept' } : failure(problem);
@@ -399,7 +427,8 @@ export class SendVm {
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
     this.#metrics.found(pagesIn(offered));
-    if (this.#options.dryRun) return { type: 'tried', reason: ONLY_TRIED };
+    if (this.#options.dryRun) return this.#tried();
+    if (this.#options.rounds !== undefined) return { type: 'rounds-open' };
     this.#channels.offer(offered);
     this.#sendOutput(control);
     control.send('ram', { ramMap: encodeRamMap(offered) });
@@ -408,10 +437,30 @@ export class SendVm {
     return { type: 'channels-open', offered };
   }
 
+  async #tried(): Promise<Event> {
+    // Whether this host can tell what the guest writes.
+    if (this.#options.rounds !== undefined) (await this.#options.machine.beginDirtyLog()).end();
+    return { type: 'tried', reason: ONLY_TRIED };
+  }
+
+  /** The guest goes before all of this, but for its end. */
+  async #copyRounds(control: Control, signal: AbortSignal): Promise<Event> {
+    const { machine, rounds: goal } = this.#options;
+    if (goal === undefined) throw new PostcopyError('INTERNAL', 'rounds in post-copy');
+    lowerMainThread();
+    this.#sendOutput(control);
+    control.send('copying', {});
+    this.#rounds = new Rounds(machine, this.#channels, goal);
+    this.#metrics.copying(this.#rounds);
+    await this.#rounds.run(signal, () => control.roundTripMicros);
+    raiseMainThread();
+    return { type: 'copied' };
+  }
+
   async #stopAndCapture(offered: Uint32Array, signal: AbortSignal): Promise<Event> {
     const { machine, hello } = this.#options;
-    const captured = await capture(machine, this.#channels, offered, signal, hello.paused);
-    this.#metrics.stopped(captured.dataPages);
+    const captured = await capture(machine, this.#channels, offered, signal, hello.paused, this.#rounds);
+    this.#metrics.stopped(captured.dataPages, captured.heldPages);
     return { type: 'captured', capture: captured };
   }
 
@@ -432,6 +481,7 @@ export class SendVm {
       clocksAtMicros: clocksAt.atMicros,
       wallClockMs: clocksAt.wallClockMs,
     });
+    void this.#rounds?.end(); // before any RAM is given back here
     laps.lap('transfer', now);
     laps.split('transfer', 'load', loaded.afterMicros);
     laps.add('commit', oneWayMicros);
@@ -507,6 +557,7 @@ export class SendVm {
     this.#report();
     const summary = this.#metrics.summary(ending);
     try {
+      await this.#rounds?.end();
       await this.#channels.close();
       await Promise.all([this.#dialer, ...this.#oldDialers].map((dialer) => dialer.close()));
     } finally {

@@ -55,15 +55,24 @@ export class SentPages {
     this.#received = cumulative;
   }
 
+  /** Before the hand-over: of what has been acknowledged, nothing is given back, as the guest goes on changing it here. */
+  forget(): void {
+    this.#takeReceived(() => {});
+  }
+
   /** Gives back what has been acknowledged, by whole extents. */
   release(): void {
+    this.#takeReceived((first, pages) => (this.#released += this.blocks.acknowledged(first, pages)));
+  }
+
+  #takeReceived(take: (first: number, pages: number) => void): void {
     while (this.#head < this.#tail) {
       const at = (this.#head % ROOM) * 2;
       const pages = this.#extents[at + 1]!;
       if (this.#told + pages > this.#received) break;
       this.#told += pages;
       this.#head++;
-      this.#released += this.blocks.acknowledged(this.#extents[at]!, pages);
+      take(this.#extents[at]!, pages);
     }
   }
 }

@@ -4,6 +4,7 @@ import type { FaultTrail } from '../prefetch/fault-trail.js';
 import type { RateLimit } from '../flow/rate-limit.js';
 import type { Counters } from '../report/counters.js';
 import type { GoSignal } from '../../threads/go-signal.js';
+import type { RoundSignal } from './round-signal.js';
 import type { SentPages } from './sent-pages.js';
 
 /** What one channel of the source works with, on its worker. */
@@ -15,6 +16,7 @@ export interface SourceChannel {
   /** What the destination asked for. */
   trail: FaultTrail;
   signal: GoSignal;
+  rounds: RoundSignal;
   counters: Counters;
   /** Of all bulk channels together. */
   limit: RateLimit;

@@ -21,6 +21,7 @@ import { REHEARSES } from '../../threads/rehearses.js';
 import { BackgroundPush } from '../source/background-push.js';
 import { PageServer } from '../source/page-server.js';
 import { BlockRelease } from '../source/release.js';
+import { RoundSignal } from '../source/round-signal.js';
 import { SentPages } from '../source/sent-pages.js';
 import type { SourceChannel } from '../source/source-channel.js';
 import { WaitHistogram } from '../report/wait-histogram.js';
@@ -98,6 +99,7 @@ function moveOnce(stage: Stage, round: number): void {
   fill(stage, round);
   const signal = new GoSignal();
   signal.handOver();
+  const rounds = new RoundSignal();
   const pages = new SourcePages(PAGES);
   const coming = new DestinationPages(PAGES);
   const blocks = new BlockRelease(stage.source, pages);
@@ -114,6 +116,7 @@ function moveOnce(stage: Stage, round: number): void {
       pages,
       trail,
       signal,
+      rounds,
       counters: new Counters(),
       limit: new RateLimit(),
       sent,

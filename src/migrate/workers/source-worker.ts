@@ -19,6 +19,7 @@ import type { PrefetchName } from '../options.js';
 import { formatAddress } from '../../configure/address.js';
 import { PageServer } from '../source/page-server.js';
 import { BlockRelease } from '../source/release.js';
+import { RoundSignal } from '../source/round-signal.js';
 import { SentPages } from '../source/sent-pages.js';
 import type { SourceChannel } from '../source/source-channel.js';
 
@@ -39,6 +40,7 @@ function open(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tel
     pages,
     trail: new FaultTrail(job.trail),
     signal: new GoSignal(job.signal),
+    rounds: new RoundSignal(job.rounds),
     counters: new Counters(counters),
     limit: new RateLimit(job.limit),
     sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
@@ -55,20 +57,42 @@ function tryOut(opened: readonly Opened[], signal: GoSignal, tell: Tell<PageNews
   tell({ type: 'channels-tried', trials: tryChannels(untried, signal) });
 }
 
-function taskOf({ address, channel }: Opened, plan: PrefetchName): ChannelTask {
-  return address.channel === 'urgent' ? new PageServer(channel) : new BackgroundPush(channel, planNamed(plan));
+function taskOf({ address, channel }: Opened, plan: PrefetchName, tell: Tell<PageNews>): ChannelTask {
+  if (address.channel === 'urgent') return new PageServer(channel);
+  const answer = (change: number) => tell({ type: 'round-answered', change });
+  return new BackgroundPush(channel, planNamed(plan), undefined, answer);
+}
+
+/** A guest that runs here goes before the copies of its pages; from the hand-over on, it waits for them elsewhere. */
+class RaiseAtHandOver implements ChannelTask {
+  #raised = false;
+
+  constructor(
+    readonly signal: GoSignal,
+    readonly raise: () => void,
+  ) {}
+
+  step(): boolean {
+    if (this.#raised || !this.signal.handedOver) return false;
+    this.#raised = true;
+    this.raise();
+    return true;
+  }
+
+  sources(): void {}
+
+  idle(): void {}
 }
 
 rehearsePagesIfPossible();
 servePageJob<SourceJob>((job, tell) => {
   const kinds = job.channels.map(({ address }) => address.channel);
-  native.setThread(kinds.includes('urgent') ? 'page-server' : 'page-push', niceFor(kinds));
+  const name = kinds.includes('urgent') ? 'page-server' : 'page-push';
+  native.setThread(name, niceFor(kinds, job.copies));
   const signal = new GoSignal(job.signal);
   const opened = job.channels.map((channel) => open(job, channel, tell));
   if (job.tries) tryOut(opened, signal, tell);
-  serveChannels(
-    opened.map((it) => taskOf(it, job.plan)),
-    signal,
-    job.wakeFd,
-  );
+  const raise = new RaiseAtHandOver(signal, () => native.setThread(name, niceFor(kinds)));
+  const tasks = opened.map((it) => taskOf(it, job.plan, tell));
+  serveChannels(job.copies ? [...tasks, raise] : tasks, signal, job.wakeFd);
 });

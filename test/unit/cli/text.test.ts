@@ -40,6 +40,17 @@ it('progress and summary tell the limit, if there is one', () => {
   expect(summaryText('vm1', 'host2:7000', { ...SUMMARY, bandwidth: 104_857_600 })).toMatch(/^limited to +100 MiB\/s$/m);
 });
 
+it('progress and summary tell of rounds before the hand-over', () => {
+  const round = { number: 2, dirtyPagesPerSecond: 256 };
+  expect(progressLine('vm1', { ...PROGRESS, phase: 'copying', round })).toBe(
+    'vm1: copying, round 2, 1024 pages (4 MiB) left, 953.7 MiB/s, the guest writes 1 MiB/s, 120 ms',
+  );
+  const pages = { ...SUMMARY.pages, copied: 512 };
+  expect(summaryText('vm1', 'h:1', { ...SUMMARY, mode: 'hybrid', pages, rounds: { count: 1, ms: 1500 } })).toMatch(
+    /^ {2}before it +512 pages \(2 MiB\) in 1 round, 1.5 s$/m,
+  );
+});
+
 describe('the summary', () => {
   it('tells the outcome and the figures', () => {
     expect(summaryText('vm1', 'host2:7000', SUMMARY)).toBe(

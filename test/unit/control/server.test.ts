@@ -158,10 +158,11 @@ describe('migrate', () => {
 
   it('passes on what is asked of it, and the defaults of the rest', async () => {
     await migrate({ host: 'host2', port: 7000 });
+    const rounds = { mode: 'post-copy', downtime: 300, timeout: 300, onTimeout: 'post-copy' };
     await migrate({ host: 'host2', port: 7000, channels: 4, prefetch: 'in-order' });
     expect(vm.migrations).toEqual([
-      { host: 'host2', port: 7000, channels: 1, prefetch: 'in-order', dryRun: false, wait: false },
-      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order', dryRun: false, wait: false },
+      { host: 'host2', port: 7000, channels: 1, prefetch: 'in-order', ...rounds, dryRun: false, wait: false },
+      { host: 'host2', port: 7000, channels: 4, prefetch: 'in-order', ...rounds, dryRun: false, wait: false },
     ]);
   });
 

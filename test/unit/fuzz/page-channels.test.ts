@@ -16,6 +16,7 @@ import { Counters } from '../../../src/migrate/report/counters.js';
 import { BackgroundPush } from '../../../src/migrate/source/background-push.js';
 import { PageServer } from '../../../src/migrate/source/page-server.js';
 import { BlockRelease } from '../../../src/migrate/source/release.js';
+import { RoundSignal } from '../../../src/migrate/source/round-signal.js';
 import { SentPages } from '../../../src/migrate/source/sent-pages.js';
 import type { ChannelTask } from '../../../src/threads/channel-loop.js';
 import { GoSignal } from '../../../src/threads/go-signal.js';
@@ -238,6 +239,7 @@ describe('page channels of a source', { timeout: FUZZ_TIMEOUT_MS }, () => {
       pages,
       signal,
       sent,
+      rounds: new RoundSignal(),
       trail: new FaultTrail(),
       counters: new Counters(),
       limit: new RateLimit(),

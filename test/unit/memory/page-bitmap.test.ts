@@ -150,3 +150,20 @@ describe('PageBitmap in two threads', () => {
     expect(countOf(bitmap)).toBe(0);
   });
 });
+
+describe('sets of pages', () => {
+  const of = (...extents: number[]) => PageBitmap.of(100, Uint32Array.from(extents));
+
+  it('are made of extents, and counted', () => {
+    expect([...of(0, 33, 64, 36).extents()]).toEqual([0, 33, 64, 36]);
+    expect([of().count, of(0, 33, 64, 36).count, of(0, 100).count]).toEqual([0, 69, 100]);
+  });
+
+  it('are joined, cut and taken away, and the other one stays as it is', () => {
+    const other = of(30, 10, 90, 10);
+    expect([...of(20, 15).unite(other).extents()]).toEqual([20, 20, 90, 10]);
+    expect([...of(20, 15, 95, 1).keep(other).extents()]).toEqual([30, 5, 95, 1]);
+    expect([...of(20, 15, 95, 1).remove(other).extents()]).toEqual([20, 10]);
+    expect([...other.extents()]).toEqual([30, 10, 90, 10]);
+  });
+});

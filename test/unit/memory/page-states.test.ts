@@ -51,6 +51,24 @@ describe('pages of a source', () => {
     elsewhere.acknowledged(5, 2);
     expect(pages.allAcknowledged).toBe(true);
   });
+
+  it('are copied before they are offered, as often as is needed, and what is left of that is taken back', () => {
+    const pages = new SourcePages(100);
+    pages.copy(Uint32Array.of(10, 5));
+    expect([pages.claimRun(10, 3), pages.allAcknowledged]).toEqual([3, true]);
+    pages.copy(Uint32Array.of(10, 1));
+    expect([...pages.uncopied().extents()]).toEqual([10, 1, 13, 2]);
+    expect([...pages.takeUncopied().extents()]).toEqual([10, 1, 13, 2]);
+    expect([pages.nextUnsent(0), pages.uncopied().count]).toEqual([-1, 0]);
+  });
+
+  it('that the destination has as they are need not be claimed, only acknowledged', () => {
+    const pages = new SourcePages(100);
+    pages.hold(10, 5);
+    expect([pages.claim(10), pages.allAcknowledged]).toEqual([false, false]);
+    pages.acknowledged(10, 5);
+    expect(pages.allAcknowledged).toBe(true);
+  });
 });
 
 describe('pages of a destination', () => {

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { checkLimit, checkMigrateOptions, PREFETCH_POLICIES } from '../../../src/migrate/options.js';
 
 it('what is not given has its default', () => {
-  const defaults = { channels: 1, prefetch: 'in-order', dryRun: false, wait: false };
+  const rounds = { mode: 'post-copy', downtime: 300, timeout: 300, onTimeout: 'post-copy' };
+  const defaults = { channels: 1, prefetch: 'in-order', ...rounds, dryRun: false, wait: false };
   expect(checkMigrateOptions({})).toEqual(defaults);
   expect(checkMigrateOptions({ channels: 4 })).toEqual({ ...defaults, channels: 4 });
 });
@@ -24,6 +25,10 @@ it.each<[object, string]>([
   [{ bandwidth: 65_535 }, bandwidth],
   [{ bandwidth: '100M' }, bandwidth],
   [{ bandwidth: null }, bandwidth],
+  [{ mode: 'both' }, 'mode: must be one of post-copy, pre-copy, hybrid'],
+  [{ downtime: 0 }, 'downtime: must be a whole number of milliseconds from 1 to 60000'],
+  [{ timeout: 86_401 }, 'timeout: must be a whole number of seconds from 1 to 86400'],
+  [{ onTimeout: 'fail' }, 'onTimeout: must be one of post-copy, stop, cancel'],
   [{ speed: 'high' }, 'speed: there is no such setting'],
 ])('%j cannot be, and it says which and why', (given, message) => {
   expect(() => checkMigrateOptions(given)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG', message }));

@@ -19,6 +19,7 @@ type DestinationState = destination.DestinationState<'arrival'>;
 /** Messages of the source as the destination's events; HELLO, ABORT and the end of the stream apart. */
 const TO_DESTINATION: Record<string, DestinationEvent> = {
   hello: { type: 'hello', body: {} as Body<'hello'> },
+  copying: { type: 'copying' },
   ram: { type: 'ram', body: { ramMap: new Uint8Array(0) } },
   state: { type: 'state', state: { body: {} as Body<'state'>, at: 0 } },
   commit: { type: 'commit', commit: { body: { epoch: 1, sinceClockMicros: 0 }, at: 0 } },
@@ -58,7 +59,10 @@ class World {
   sourceWork: SourceEvent[] = [{ type: 'begin' }];
   destinationWork: DestinationEvent[] = [];
 
-  constructor(readonly objections: boolean) {}
+  constructor(
+    readonly objections: boolean,
+    readonly rounds = false,
+  ) {}
 
   get source(): source.SourcePhase {
     return this.sourceState.phase;
@@ -96,10 +100,15 @@ class World {
       case 'send-hello':
         return this.#send(this.toDestination, 'hello');
       case 'open-channels':
+        if (this.rounds) return void this.sourceWork.push({ type: 'rounds-open' });
         this.#send(this.toDestination, 'ram');
         return void this.sourceWork.push({ type: 'channels-open', offered: Uint32Array.of(0, 1) });
+      case 'copy-rounds':
+        expect(this.runsAtSource).toBe(true);
+        this.#send(this.toDestination, 'copying');
+        return void this.sourceWork.push({ type: 'copied' });
       case 'stop-and-capture':
-        expect(action.offered).toEqual(Uint32Array.of(0, 1));
+        expect(action.offered).toEqual(this.rounds ? new Uint32Array(0) : Uint32Array.of(0, 1));
         this.runsAtSource = false;
         return void this.sourceWork.push({ type: 'captured', capture: 'capture' });
       case 'send-state':
@@ -145,6 +154,7 @@ class World {
           this.objections ? { type: 'objections', reasons: ['no'] } : { type: 'checked', arrival: 'arrival' },
         );
       case 'expect-ram':
+      case 'expect-rounds':
         return;
       case 'send-accept':
         return this.#send(this.toSource, 'accept');
@@ -333,8 +343,8 @@ const move = fc.oneof(
 /** Of every length: left to itself, fast-check keeps arrays short. */
 const moves = (one: fc.Arbitrary<Move>, maxLength: number) => fc.array(one, { maxLength, size: 'max' });
 
-function play(moves: readonly Move[], objections: boolean): World {
-  const world = new World(objections);
+function play(moves: readonly Move[], objections: boolean, rounds = false): World {
+  const world = new World(objections, rounds);
   for (const name of moves) world[name]();
   world.settle();
   world.checkEnd();
@@ -349,8 +359,8 @@ const GOOD: readonly Move[] = [
 describe('the hand-over of both ends', () => {
   it('ends well when nothing fails, in every order', () => {
     fc.assert(
-      fc.property(moves(fc.constantFrom(...GOOD), 60), (walk) => {
-        const world = play(walk, false);
+      fc.property(moves(fc.constantFrom(...GOOD), 60), fc.boolean(), (walk, rounds) => {
+        const world = play(walk, false, rounds);
         expect([world.source, world.destination]).toEqual(['done', 'done']);
         expect(world.runsAtDestination).toBe(true);
       }),
@@ -369,9 +379,9 @@ describe('the hand-over of both ends', () => {
 
   it('never loses or doubles the guest, whatever fails and when', () => {
     // A beginning in which nothing fails, or most walks would end before COMMIT.
-    const walk = fc.tuple(moves(fc.constantFrom(...GOOD), 80), moves(move, 40), fc.boolean());
+    const walk = fc.tuple(moves(fc.constantFrom(...GOOD), 80), moves(move, 40), fc.boolean(), fc.boolean());
     fc.assert(
-      fc.property(walk, ([good, any, objections]) => void play([...good, ...any], objections)),
+      fc.property(walk, ([good, any, ...how]) => void play([...good, ...any], ...how)),
       { numRuns: 2000 },
     );
   });
@@ -395,13 +405,13 @@ describe('the hand-over of both ends', () => {
     const way = Array.from({ length: 16 }, () => GOOD).flat();
     const cancelledIn = new Set<string>();
     for (let at = 0; at <= way.length; at++) {
-      const before = new World(false);
+      const before = new World(false, true);
       for (const name of way.slice(0, at)) before[name]();
-      const world = play([...way.slice(0, at), 'cancelSource', ...way.slice(at)], false);
+      const world = play([...way.slice(0, at), 'cancelSource', ...way.slice(at)], false, true);
       expect(world.source).toBe(before.commitSent ? 'done' : 'failed');
       if (!before.commitSent) cancelledIn.add(before.source);
     }
-    const phases = ['ready', 'writing-back', 'connecting', 'greeting', 'preparing', 'stopping', 'loading'];
+    const phases = ['ready', 'writing-back', 'connecting', 'greeting', 'preparing', 'copying', 'stopping', 'loading'];
     expect([...cancelledIn]).toEqual(phases);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DowntimeLaps } from '../../../../src/migrate/report/downtime.js';
 
-const NONE = { stop: 0, save: 0, map: 0, transfer: 0, load: 0, commit: 0, start: 0 };
+const NONE = { stop: 0, save: 0, copy: 0, map: 0, transfer: 0, load: 0, commit: 0, start: 0 };
 
 describe('DowntimeLaps', () => {
   it('is nothing at first', () => {
@@ -28,7 +28,7 @@ describe('DowntimeLaps', () => {
     laps.lap('save', 400);
     laps.add('commit', 500);
     laps.lap('start', 410);
-    expect(laps.milliseconds).toEqual({ ...NONE, save: 0.3, map: 0.1, commit: 0.5, start: 0.01 });
+    expect(laps.milliseconds).toEqual({ ...NONE, save: 0.3, copy: 0, map: 0.1, commit: 0.5, start: 0.01 });
     expect(laps.totalMs).toBeCloseTo(0.91);
   });
 

@@ -25,7 +25,7 @@ describe('SendMetrics', () => {
 
   beforeEach(() => {
     vi.useFakeTimers();
-    metrics = new SendMetrics({ machine: 'threads', totalPages: 1000, channels, limit });
+    metrics = new SendMetrics({ machine: 'threads', mode: 'post-copy', totalPages: 1000, channels, limit });
     metrics.connected({ bytesSent: 4000 });
   });
   afterEach(() => {
@@ -56,9 +56,9 @@ describe('SendMetrics', () => {
       mode: 'post-copy',
       machine: 'threads',
       downtimeMs: 2.5,
-      downtimeParts: { stop: 0.5, save: 0, map: 0, transfer: 2, load: 0, commit: 0, start: 0 },
+      downtimeParts: { stop: 0.5, save: 0, copy: 0, map: 0, transfer: 2, load: 0, commit: 0, start: 0 },
       wireBytes: 504_000,
-      pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, absent: 885, zero: 15, resent: 0 },
+      pages: { total: 1000, sent: 100, demanded: 30, pushed: 70, copied: 0, absent: 885, zero: 15, resent: 0 },
       faultWaitUs: waits,
       vcpuBlockedMs: 1.5,
     });
@@ -108,7 +108,7 @@ describe('SendMetrics', () => {
   });
 
   it('counts the control channel once it is connected', () => {
-    const alone = new SendMetrics({ machine: 'threads', totalPages: 1000, channels, limit });
+    const alone = new SendMetrics({ machine: 'threads', mode: 'post-copy', totalPages: 1000, channels, limit });
     expect(alone.summary(DONE).wireBytes).toBe(500_000);
     const control = { bytesSent: 0 };
     alone.connected(control);
@@ -122,5 +122,15 @@ describe('SendMetrics', () => {
     const first = metrics.summary(DONE).totalMs;
     for (let i = 0; i < 10_000; i++) metrics.progress('complete');
     expect(metrics.summary(DONE).totalMs).toBe(first);
+  });
+
+  it('tells rounds while they go on, and what they came to', () => {
+    const totals = { count: 3, elapsedMs: 1500, distinctPages: 110 };
+    metrics.copying({ shown: { round: 2, pagesLeft: 7, dirtyPagesPerSecond: 40 }, totals });
+    expect(metrics.progress('copying')).toMatchObject({ pagesLeft: 7, round: { number: 2, dirtyPagesPerSecond: 40 } });
+    metrics.stopped(115, 80);
+    expect(metrics.progress('pulling')).toMatchObject({ pagesLeft: 35 });
+    expect(metrics.progress('pulling').round).toBeUndefined();
+    expect(metrics.summary(DONE)).toMatchObject({ rounds: { count: 3, ms: 1500 }, pages: { resent: 5 } });
   });
 });

@@ -8,6 +8,7 @@ import { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../../../src/migrate/report/counters.js';
 import { GoSignal } from '../../../../src/threads/go-signal.js';
 import { BlockRelease } from '../../../../src/migrate/source/release.js';
+import { RoundSignal } from '../../../../src/migrate/source/round-signal.js';
 import { SentPages } from '../../../../src/migrate/source/sent-pages.js';
 import type { SourceChannel } from '../../../../src/migrate/source/source-channel.js';
 import { native, type NativeMemory } from '../../../../src/native.js';
@@ -20,6 +21,7 @@ export interface Source {
   unsent: PageBitmap;
   blocks: BlockRelease;
   signal: GoSignal;
+  rounds: RoundSignal;
   other: OtherEnd;
   /** Blocks that were given back; their content stays, for the test to look at. */
   released: [first: number, count: number][];
@@ -40,6 +42,7 @@ export function fakeSource(pages: number): Source {
   const blocks = new BlockRelease({ release } as unknown as NativeMemory, states);
   const unsent = new PageBitmap(pages, states.maps.unsent);
   const signal = new GoSignal();
+  const rounds = new RoundSignal();
   const another = () => {
     const { socket, other } = channelPair();
     const channel = {
@@ -48,6 +51,7 @@ export function fakeSource(pages: number): Source {
       pages: states,
       trail,
       signal,
+      rounds,
       counters: new Counters(),
       limit,
       sent: new SentPages(blocks),
@@ -60,5 +64,5 @@ export function fakeSource(pages: number): Source {
     }
     blocks.offer(first, count);
   };
-  return { ...another(), memory, unsent, blocks, signal, released, fill, another };
+  return { ...another(), memory, unsent, blocks, signal, rounds, released, fill, another };
 }

@@ -4,6 +4,7 @@ import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
 import type { Machine } from '../../../../src/machine/machine.js';
 import type { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
+import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import type { Body, Message, MessageType } from '../../../../src/migrate/wire/message.js';
 import { HAND_OVER_TIMEOUT_MS, PREPARING_TIMEOUT_MS } from '../../../../src/migrate/wire/protocol.js';
 import { SendVm, type SendOptions, type SendParts } from '../../../../src/migrate/source/send-vm.js';
@@ -37,6 +38,7 @@ class FakeControl extends EventEmitter {
 
 class FakeChannels {
   lacking: unknown;
+  held: unknown;
   parted = 0;
   pushingOn = 0;
   part = async () => void this.parted++;
@@ -55,6 +57,13 @@ class FakeChannels {
     return this.opening;
   };
   offer = () => {};
+  hold = (extents: unknown) => void (this.held = extents);
+  copying: Promise<void> = Promise.resolve();
+  addCopies = () => {};
+  uncopied = () => new PageBitmap(256);
+  takeUncopied = () => new PageBitmap(256);
+  copy = () => this.copying;
+  stopCopying = async () => {};
   takeFirst = () => [];
   follow = () => 0;
   limit: RateLimit | undefined;
@@ -74,6 +83,7 @@ let onProgress: SendOptions['onProgress'];
 let features: string[];
 let dryRun: boolean;
 let bandwidth: number | undefined;
+let rounds: SendOptions['rounds'];
 
 beforeEach(() => {
   control = new FakeControl();
@@ -87,6 +97,7 @@ beforeEach(() => {
   features = [];
   dryRun = false;
   bandwidth = undefined;
+  rounds = undefined;
 });
 afterEach(() => vi.useRealTimers());
 
@@ -98,12 +109,19 @@ function fakeMachine(): Machine {
       bytes: 1 << 20,
       findDataExtents: async () => Uint32Array.of(0, 4),
       dataExtentsOutside: () => new Uint32Array(0),
+      dataExtents: () => Uint32Array.of(0, 4),
     },
     vcpus: [],
     hostDevices: {
       memory: { release: () => log.push('memory is free') },
       disks: { presync: (cancelled: AbortSignal) => presync(cancelled) },
     },
+    beginDirtyLog: async () => {
+      log.push('log begins');
+      const none = () => new Uint32Array(0);
+      return { collect: async () => none(), collectNow: none, end: () => void log.push('log ends') };
+    },
+    ...{ cpus: 1, xsaveBytes: 832 },
     pause: async (deadline: unknown, signal: AbortSignal) => {
       log.push('paused');
       return pause(deadline, signal);
@@ -122,7 +140,7 @@ function sending(): SendVm {
   const options: SendOptions = {
     machine: fakeMachine(),
     hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
-    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun },
+    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun, rounds },
     security: { kind: 'plain' },
     bandwidth,
     onProgress: (progress) => onProgress(progress),
@@ -551,5 +569,69 @@ describe('SendVm', () => {
       expect(summary).toMatchObject({ status: 'link-lost' });
       expect(summary).not.toHaveProperty('inDoubt');
     });
+  });
+});
+
+describe('rounds before the hand-over', () => {
+  beforeEach(() => {
+    control.version = 8;
+    features = ['rounds'];
+    rounds = { mode: 'pre-copy', downtimeMs: 300, timeoutMs: 50_000, onTimeout: 'post-copy' };
+  });
+
+  it('come before the guest is stopped, and STATE says what they have brought', async () => {
+    const send = await untilPush();
+    control.says('complete', COMPLETE);
+    expect(await send.outcome).toMatchObject({ status: 'completed', mode: 'pre-copy', rounds: { count: 1 } });
+    expect(control.sent).toEqual([
+      ...['hello', 'copying', 'state', 'commit', '(bears long silence)', 'pushing', 'bye'],
+    ]);
+    expect(control.bodies.state).toMatchObject({ held: Uint8Array.of(0, 4), ramMap: new Uint8Array(0) });
+    expect(channels.held).toEqual(Uint32Array.of(0, 4));
+    expect(log).toEqual(['log begins', 'paused', 'committed', 'log ends', 'memory is free']);
+  });
+
+  it('end when somebody calls the migration off, and the guest has never been stopped', async () => {
+    channels.copying = new Promise(() => {});
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('accept', { features });
+    await hasSent('copying');
+    await until(() => expect(send.progress()).toMatchObject({ phase: 'copying', round: { number: 1 } }));
+    send.cancel(tooLate);
+    expect(await send.outcome).toMatchObject({ status: 'failed', error: { message: 'the VM was stopped' } });
+    expect(control.sent).toEqual(['hello', 'copying', 'abort']);
+    expect([log, channels.closed]).toEqual([['log begins', 'log ends'], 1]);
+  });
+
+  it('are not tried with a destination that does not know them', async () => {
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('accept', { features: [] });
+    expect((await send.outcome).error).toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/older release.*upgrade it, or use mode post-copy/),
+    });
+    expect(log).toEqual([]);
+  });
+
+  it('are not tried in version 7', async () => {
+    control.version = 7;
+    expect((await sending().run()).error).toMatchObject({ code: 'REFUSED' });
+    expect(control.sent).toEqual(['abort']);
+  });
+
+  it('are tried out by a dry run as far as this host is concerned', async () => {
+    dryRun = true;
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('accept', { features });
+    await hasSent('abort');
+    control.emit('broken', new PostcopyError('LINK_LOST', 'closed'));
+    expect(await send.outcome).toMatchObject({ status: 'dry-run', mode: 'pre-copy' });
+    expect(log).toEqual(['log begins', 'log ends']);
   });
 });

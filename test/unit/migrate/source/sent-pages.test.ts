@@ -43,6 +43,20 @@ describe('SentPages', () => {
     expect([told, sent.empty]).toEqual([[[10, 4]], true]);
   });
 
+  it('forgets what is acknowledged before the hand-over: it is given back on no account', () => {
+    const { sent, told } = setUp(512);
+    sent.add(10, 4);
+    sent.add(20, 2);
+    sent.acknowledge(5);
+    sent.forget();
+    sent.acknowledge(6);
+    sent.forget();
+    sent.add(10, 4);
+    sent.acknowledge(10);
+    sent.release();
+    expect([told, sent.released, sent.received, sent.empty]).toEqual([[[10, 4]], 512, 10, true]);
+  });
+
   it('counts what is given back on its account', () => {
     const { sent } = setUp(512);
     sent.add(0, 4);

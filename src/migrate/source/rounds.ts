@@ -1,0 +1,204 @@
+/**
+ * Rounds: pages are copied to the destination while the guest still runs here, first all that hold data, then again and again
+ * those that it has written since. next-round.ts says when that ends. Then the guest is stopped, and settle() says which
+ * pages the destination has in their last content, and which it lacks.
+ *
+ * A page of a round is claimed before it is read, and whoever writes to it after that is in the dirty log's next answer: it is
+ * copied again. The log is asked when all of a round has arrived, so that no older copy can come behind a newer one on
+ * another channel.
+ */
+import { whileWanted } from '../../basics/while-wanted.js';
+import { harmlessly } from '../../basics/harmless.js';
+import { within } from '../../basics/within.js';
+import { PostcopyError } from '../../errors.js';
+import { PageBitmap } from '../../memory/page-bitmap.js';
+import { pagesFor } from '../../memory/page-size.js';
+import { pagesIn } from '../../memory/ram-map.js';
+import { native } from '../../native.js';
+import type { DirtyLog } from '../../machine/dirty-log.js';
+import type { Machine } from '../../machine/machine.js';
+import type { RoundFigures } from '../report/send-metrics.js';
+import { nextStep, type NextStep, type RoundsGoal } from './next-round.js';
+import type { SourcePageChannels } from './page-channels.js';
+
+/** What there is of pages when the guest stands still: [first page, pages] pairs, which do not meet. */
+export interface Settled {
+  /** The destination has them as they are. */
+  held: Uint32Array;
+  /** They hold data, and it does not, or has them as they were. */
+  lacking: Uint32Array;
+}
+
+type Channels = Pick<SourcePageChannels, 'addCopies' | 'copy' | 'stopCopying' | 'takeUncopied' | 'uncopied' | 'sum'>;
+
+/** Rounds that have taken longer than this leave a guest much to write to its disks when it stops: it is written back before. */
+const WRITTEN_BACK_MS = 1000;
+/** Of a guest that stands still, beside its pages and STATE: devices, KVM's work at both ends, COMMIT. */
+const BESIDES_MS = 15;
+const ROUND_TRIPS = 3;
+/** Of one vCPU in STATE, beside its XSAVE. */
+const VCPU_STATE_BYTES = 8 * 1024;
+
+const MICROS_PER_MS = 1000;
+const NONE = new Uint32Array(0);
+
+export class Rounds implements RoundFigures {
+  readonly #pages: number;
+  /** Pages of which the destination has a copy, of whatever age. */
+  readonly #sent: PageBitmap;
+  #log: DirtyLog | undefined;
+  /** What the log is being asked. */
+  #asked: Promise<unknown> = Promise.resolve();
+  readonly #startedAt = native.monotonicMicros();
+  #endedAt: number | undefined;
+  #collectedAt = 0;
+  #count = 0;
+  #roundPages = 0;
+  #copiedBefore = 0;
+  /** Time in which pages were copied; the dirty log has some of the rest. */
+  #copyingMicros = 0;
+  #dirtyPagesPerSecond = 0;
+  #ending: Exclude<NextStep, 'round'> = 'stop-short';
+
+  /** Their time counts from now on. */
+  constructor(
+    readonly machine: Pick<Machine, 'memory' | 'beginDirtyLog' | 'hostDevices' | 'cpus' | 'xsaveBytes'>,
+    readonly channels: Channels,
+    readonly goal: RoundsGoal,
+  ) {
+    this.#pages = pagesFor(machine.memory.bytes);
+    this.#sent = new PageBitmap(this.#pages);
+  }
+
+  /**
+   * Resolves when the guest is to be stopped, and nothing is on its way. Rejects with MIGRATION_FAILED if the guest was too fast
+   * and is to stay here for that, with HOST_LACKS if this host cannot tell what it writes, and with what `signal` was aborted
+   * with.
+   */
+  async run(signal: AbortSignal, roundTripMicros: () => number): Promise<void> {
+    const log = await this.#ask(
+      signal,
+      this.machine.beginDirtyLog().then((begun) => (this.#log = begun)),
+    );
+    this.#collectedAt = native.monotonicMicros();
+    this.channels.addCopies(await whileWanted(signal, this.machine.memory.findDataExtents()));
+    let wroteBack = false;
+    for (;;) {
+      const copied = await this.#round(signal);
+      this.channels.addCopies(await this.#collect(log, signal));
+      const seen = { copied, left: this.channels.uncopied().count, elapsedMs: this.#elapsedMs };
+      const step = nextStep(this.goal, { ...seen, downtimeMs: this.#downtimeMs(seen.left, roundTripMicros()) });
+      if (step === 'round') continue;
+      if (step === 'cancel') throw this.#tooFast(seen.left);
+      this.#ending = step;
+      if (wroteBack || this.#elapsedMs < WRITTEN_BACK_MS) break;
+      // The guest goes on writing meanwhile: what that makes of the rest is for another round, if there is time.
+      await this.machine.hostDevices.disks.presync(signal);
+      wroteBack = true;
+      if (this.#elapsedMs >= this.goal.timeoutMs) break;
+    }
+    await whileWanted(signal, this.channels.stopCopying());
+  }
+
+  /**
+   * Of a guest that stands still, and whose state is saved. If all of it is to be there before it goes on, what is left is sent
+   * now.
+   */
+  async settle(signal: AbortSignal): Promise<Settled> {
+    if (this.#log === undefined) throw new PostcopyError('INTERNAL', 'the guest was stopped before its rounds');
+    this.channels.addCopies(this.#log.collectNow());
+    const uncopied = this.channels.takeUncopied();
+    const data = PageBitmap.of(this.#pages, this.machine.memory.dataExtents(0, this.#pages));
+    const held = this.#sent.copy().keep(data).remove(uncopied);
+    const lacking = data.copy().remove(held).extents();
+    this.#sent.add(lacking);
+    this.#endedAt = native.monotonicMicros();
+    if (this.#ending !== 'stop-whole' || lacking.length === 0) return { held: held.extents(), lacking };
+    this.channels.addCopies(lacking);
+    await whileWanted(signal, this.channels.copy());
+    await whileWanted(signal, this.channels.stopCopying());
+    return { held: data.extents(), lacking: NONE };
+  }
+
+  /** What the guest writes need not be told any more. It runs as before, if it does; never rejects. */
+  async end(): Promise<void> {
+    await this.#asked.catch(() => {});
+    const log = this.#log;
+    this.#log = undefined;
+    harmlessly('ending the log of what a guest writes', () => log?.end());
+  }
+
+  get shown(): RoundFigures['shown'] {
+    const left = this.#roundPages - (this.#copied - this.#copiedBefore);
+    return { round: this.#count, pagesLeft: Math.max(0, left), dirtyPagesPerSecond: this.#dirtyPagesPerSecond };
+  }
+
+  get totals(): RoundFigures['totals'] {
+    const micros = (this.#endedAt ?? native.monotonicMicros()) - this.#startedAt;
+    return { count: this.#count, elapsedMs: micros / MICROS_PER_MS, distinctPages: this.#sent.count };
+  }
+
+  get #elapsedMs(): number {
+    return (native.monotonicMicros() - this.#startedAt) / MICROS_PER_MS;
+  }
+
+  get #copied(): number {
+    return this.channels.sum('copies') + this.channels.sum('zeroCopies');
+  }
+
+  /** Copies what was added, until all of it has arrived or the time is up; returns how many pages that were. */
+  async #round(signal: AbortSignal): Promise<number> {
+    const added = this.channels.uncopied();
+    const startedAt = native.monotonicMicros();
+    this.#count++;
+    this.#roundPages = added.count;
+    this.#copiedBefore = this.#copied;
+    const arrived = this.channels.copy().then(() => true);
+    const leftMs = Math.max(0, this.goal.timeoutMs - this.#elapsedMs);
+    const isOver = await whileWanted(
+      signal,
+      within(arrived, leftMs, () => false),
+    );
+    this.#sent.unite(added);
+    if (!isOver) {
+      await whileWanted(signal, this.channels.stopCopying());
+      this.#sent.remove(this.channels.uncopied());
+    }
+    this.#copyingMicros += native.monotonicMicros() - startedAt;
+    return this.#copied - this.#copiedBefore;
+  }
+
+  async #collect(log: DirtyLog, signal: AbortSignal): Promise<Uint32Array> {
+    const dirty = await this.#ask(signal, log.collect());
+    const now = native.monotonicMicros();
+    this.#dirtyPagesPerSecond = Math.round((pagesIn(dirty) / Math.max(1, now - this.#collectedAt)) * 1e6);
+    this.#collectedAt = now;
+    return dirty;
+  }
+
+  /** What is asked of the log is waited for by end(), whoever has given it up. */
+  async #ask<Answer>(signal: AbortSignal, answer: Promise<Answer>): Promise<Answer> {
+    this.#asked = answer;
+    return whileWanted(signal, answer);
+  }
+
+  /** How long the guest would stand still if these pages were sent then. */
+  #downtimeMs(pages: number, roundTripMicros: number): number {
+    const copies = this.channels.sum('copies') || this.channels.sum('zeroCopies');
+    const pageMicros = pages + copies === 0 ? 0 : this.#copyingMicros / copies;
+    const { cpus, xsaveBytes } = this.machine;
+    const statePages = pagesFor(cpus * (xsaveBytes + VCPU_STATE_BYTES));
+    const micros = (pages + statePages) * pageMicros + ROUND_TRIPS * roundTripMicros;
+    return BESIDES_MS + micros / MICROS_PER_MS;
+  }
+
+  #tooFast(left: number): PostcopyError {
+    const { downtimeMs, timeoutMs } = this.goal;
+    return new PostcopyError(
+      'MIGRATION_FAILED',
+      `after ${this.#count} rounds in ${timeoutMs / MICROS_PER_MS} s, ${left} pages were still to be sent, too many for a downtime of ` +
+        `${downtimeMs} ms: the guest writes ${this.#dirtyPagesPerSecond} pages a second. Allow more of it (--downtime), give it ` +
+        'more time (--timeout), or move it in mode hybrid or post-copy',
+    );
+  }
+}
