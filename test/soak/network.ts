@@ -119,15 +119,17 @@ export class FaultyNetwork implements Traffic {
   #due({ connection, to, bytes, isPreamble, message }: Passage): Fault | undefined {
     const moment = this.#waiting[0]?.moment;
     if (moment === undefined) return undefined;
-    // Before COMMIT the channels are only tried.
+    // Before COMMIT the channels are only tried; or pages cross in rounds.
     const isOnBulk = !isPreamble && connection.channel === 'bulk' && to === 'destination';
     const isPushed = isOnBulk && this.passed.sent.has('commit');
-    if (isPushed) this.#pushed += bytes.length;
+    const isCopied = isOnBulk && this.passed.sent.has('copying') && !isPushed;
+    if (isPushed || isCopied) this.#pushed += bytes.length;
     const isReconnect =
       isPreamble && to === 'destination' && connection.channel === 'control' && connection.generation > 0;
     const isDue =
       (moment.at === 'message' && moment.message === message) ||
       (moment.at === 'pushed' && isPushed && this.#pushed > moment.bytes) ||
+      (moment.at === 'copied' && isCopied && this.#pushed > moment.bytes) ||
       (moment.at === 'reconnect' && isReconnect);
     if (!isDue) return undefined;
     this.#pushed = 0;

@@ -2,7 +2,7 @@
  * What happens to one migration of the soak, made from its seed: pure, and the same for the same seed, so that a run that
  * found something can be repeated.
  */
-import { PREFETCH_POLICIES, type PrefetchName } from '../../src/migrate/options.js';
+import { PREFETCH_POLICIES, type MigrationMode, type OnTimeout, type PrefetchName } from '../../src/migrate/options.js';
 import type { MessageType } from '../../src/migrate/wire/message.js';
 import type { End } from '../support/relay.js';
 import { Dice } from './dice.js';
@@ -12,6 +12,8 @@ type Moment =
   | { at: 'message'; message: MessageType; when: 'before' | 'after' }
   /** So many bytes have passed on the bulk channels since the fault before. */
   | { at: 'pushed'; bytes: number }
+  /** The same before the hand-over, in the modes with rounds. */
+  | { at: 'copied'; bytes: number }
   /** The source has just connected again. */
   | { at: 'reconnect' };
 
@@ -41,10 +43,13 @@ export interface Plan {
   disk: boolean;
   faults: Fault[];
   prefetch: PrefetchName;
+  mode: MigrationMode;
+  /** Of pre-copy. */
+  onTimeout: OnTimeout;
 }
 
 /** In the order in which they pass. */
-const BEFORE_COMMIT = ['hello', 'accept', 'ram', 'state', 'loaded'] as const;
+const BEFORE_COMMIT = ['hello', 'accept', 'ram', 'copying', 'state', 'loaded'] as const;
 const HAND_OVER = ['commit', 'running', 'pushing'] as const;
 const AT_THE_END = ['complete', 'bye'] as const;
 
@@ -52,8 +57,13 @@ const AT_THE_END = ['complete', 'bye'] as const;
 export const QUIET_MS_MAX = 75_000;
 /** What is pushed at least, by and large: the rest is asked for. */
 const PUSHED_MIN = 4 << 20;
+/** What is sent in rounds at least, by and large. */
+const COPIED_MIN = 8 << 20;
 /** Silence of which both ends take the link for broken. */
 const BREAKS_MS = 10_000;
+
+/** In a third of the runs pages cross before the hand-over as well. */
+const MODES: readonly MigrationMode[] = ['post-copy', 'post-copy', 'post-copy', 'post-copy', 'hybrid', 'pre-copy'];
 
 export function planOf(seed: number): Plan {
   const dice = new Dice(seed);
@@ -62,20 +72,25 @@ export function planOf(seed: number): Plan {
   const pattern = dice.pick(['uniform', 'sequential', 'hotcold']);
   const channels = dice.pick([1, 1, 2, 4]);
   const disk = dice.chance(0.25);
-  const faults = faultsOf(dice);
-  return { seed, cpus, fillMib, pattern, channels, disk, faults, prefetch: dice.pick(PREFETCH_POLICIES) };
+  const mode = dice.pick(MODES);
+  const faults = faultsOf(dice, mode);
+  const prefetch = dice.pick(PREFETCH_POLICIES);
+  const onTimeout = dice.pick<OnTimeout>(['post-copy', 'stop']);
+  return { seed, cpus, fillMib, pattern, channels, disk, faults, prefetch, mode, onTimeout };
 }
 
-function faultsOf(dice: Dice): Fault[] {
+function faultsOf(dice: Dice, mode: MigrationMode): Fault[] {
   const count = dice.pick([1, 1, 1, 2, 2, 3, 4]);
   const kills = dice.chance(0.2);
   const faults: Fault[] = [];
   let quietMs = 0;
   for (let i = 0; i < count; i++) {
     const isLast = i === count - 1;
-    const moment = i === 0 ? firstMoment(dice, isLast) : laterMoment(dice, faults.some(breaks), isLast);
+    const moment = i === 0 ? firstMoment(dice, isLast, mode) : laterMoment(dice, faults.some(breaks), isLast);
     // What breaks before COMMIT ends the migration: to get farther, the first of several is short there.
-    const isEarly = moment.at === 'message' && (BEFORE_COMMIT as readonly string[]).includes(moment.message);
+    const isEarly =
+      moment.at === 'copied' ||
+      (moment.at === 'message' && (BEFORE_COMMIT as readonly string[]).includes(moment.message));
     const what = kills && isLast ? killOf(dice) : misfortune(dice, QUIET_MS_MAX - quietMs, isEarly && !isLast);
     if ('ms' in what) quietMs += what.ms;
     faults.push({ moment, ...what });
@@ -88,10 +103,10 @@ function breaks(fault: Fault): boolean {
   return fault.kind === 'reset' || ('ms' in fault && fault.ms > BREAKS_MS);
 }
 
-function firstMoment(dice: Dice, isLast: boolean): Moment {
+function firstMoment(dice: Dice, isLast: boolean, mode: MigrationMode): Moment {
   switch (dice.pick(['before', 'before', 'hand-over', 'hand-over', 'push', 'push', isLast ? 'end' : 'push'])) {
     case 'before':
-      return message(dice, BEFORE_COMMIT);
+      return beforeCommit(dice, mode);
     case 'hand-over':
       return message(dice, HAND_OVER);
     case 'push':
@@ -99,6 +114,15 @@ function firstMoment(dice: Dice, isLast: boolean): Moment {
     default:
       return message(dice, AT_THE_END);
   }
+}
+
+function beforeCommit(dice: Dice, mode: MigrationMode): Moment {
+  const others = mode === 'post-copy' ? 'copying' : 'ram';
+  if (mode !== 'post-copy' && dice.chance(0.5)) return { at: 'copied', bytes: dice.below(COPIED_MIN) };
+  return message(
+    dice,
+    BEFORE_COMMIT.filter((type) => type !== others),
+  );
 }
 
 /** While the ends meet again, if they have to, or behind that. */
@@ -148,8 +172,9 @@ function killOf(dice: Dice): Misfortune {
 }
 
 /** In one line. */
-export function planText({ seed, cpus, fillMib, pattern, channels, disk, faults, prefetch }: Plan): string {
-  const guest = `${cpus} vCPU, ${fillMib} MiB ${pattern}, ${channels} bulk ${prefetch}${disk ? ', a disk' : ''}`;
+export function planText({ seed, cpus, fillMib, pattern, channels, disk, faults, prefetch, ...plan }: Plan): string {
+  const mode = plan.mode === 'pre-copy' ? `pre-copy, then ${plan.onTimeout}` : plan.mode;
+  const guest = `${mode}, ${cpus} vCPU, ${fillMib} MiB ${pattern}, ${channels} bulk ${prefetch}${disk ? ', a disk' : ''}`;
   return `seed ${seed}: ${faults.map(faultText).join('; then ')} (${guest})`;
 }
 
@@ -176,6 +201,8 @@ function momentText(moment: Moment): string {
       return `${moment.when} ${moment.message.toUpperCase()}`;
     case 'pushed':
       return `after ${moment.bytes} bytes pushed`;
+    case 'copied':
+      return `after ${moment.bytes} bytes of rounds`;
     case 'reconnect':
       return 'when the source connects again';
   }

@@ -21,6 +21,8 @@ const NOTICES_MS = 20_000;
 const STANDS_STILL_MS = 500;
 const EXIT_FAILED = 12;
 const EXIT_LINK_LOST = 13;
+/** Of pre-copy, whose guest may write faster than any link; milliseconds and seconds. */
+const ROUND_LIMITS = { downtime: 1000, timeout: 5 };
 const RAN_THERE = 'runs here';
 
 export interface Run {
@@ -113,8 +115,9 @@ class Trial {
   }
 
   #migrate(network: FaultyNetwork): Promise<MigrationEnd> {
-    const { channels, prefetch } = this.#plan;
-    const request = { ...network.address, channels, prefetch };
+    const { channels, prefetch, mode, onTimeout } = this.#plan;
+    const rounds = { mode, onTimeout, ...ROUND_LIMITS };
+    const request = { ...network.address, channels, prefetch, ...rounds };
     return this.#source.client
       .migrate(request, (progress) => this.#progressed(progress))
       .then(

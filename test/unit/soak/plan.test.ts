@@ -16,6 +16,18 @@ test('every run has a fault, and only its last one kills', () => {
   }
 });
 
+test('pages cross in rounds in a third of the runs, and faults strike there', () => {
+  const inRounds = PLANS.filter(({ mode }) => mode !== 'post-copy');
+  expect(Math.abs(inRounds.length / PLANS.length - 1 / 3)).toBeLessThan(0.05);
+  const steps = (plans: typeof PLANS) =>
+    new Set(
+      plans.flatMap(({ faults }) => faults.map(({ moment }) => ('message' in moment ? moment.message : moment.at))),
+    );
+  expect(steps(inRounds).has('ram')).toBe(false);
+  const others = steps(PLANS.filter(({ mode }) => mode === 'post-copy'));
+  expect([others.has('copying'), others.has('copied')]).toEqual([false, false]);
+});
+
 test('no run is quiet for longer than the ends may be asked to remember it', () => {
   for (const { faults } of PLANS) {
     const quietMs = faults.reduce((sum, fault) => sum + ('ms' in fault ? fault.ms : 0), 0);
@@ -40,6 +52,7 @@ test('what is told of the soak comes up: every kind, every channel, one directio
     'hello',
     'accept',
     'ram',
+    'copying',
     'state',
     'loaded',
     'commit',
@@ -56,6 +69,7 @@ test('what is told of the soak comes up: every kind, every channel, one directio
     }
   }
   expect(having(({ moment }) => moment.at === 'pushed')).toBeGreaterThan(0);
+  expect(having(({ moment }) => moment.at === 'copied')).toBeGreaterThan(0);
   expect(having(({ moment }) => moment.at === 'reconnect')).toBeGreaterThan(0);
 });
 
