@@ -1,4 +1,5 @@
 /** Dirty logs for tests of the addon, guest RAM that they are of, and who writes to it. */
+import { release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import {
@@ -12,6 +13,10 @@ import {
 import { makeImage, openDisk, pattern, run } from './disks.js';
 import { freshName, makeBridge, openTap, ourFrame, receiveFrame } from './host-bridge.js';
 import { next, startWorker } from './threads.js';
+
+const [major = 0, minor = 0] = release().split('.').map(Number);
+/** Whether this kernel can have the log of userfaultfd: Linux 6.7 and later. */
+export const HAS_WRITE_WATCH = major > 6 || (major === 6 && minor >= 7);
 
 export const PAGE = 4096;
 /** Less than a huge page, so that a page is written alone whatever the host's settings are. */

@@ -5,6 +5,7 @@ import {
   beginLog,
   expectAllWaysSeen,
   expectCopyFollows,
+  HAS_WRITE_WATCH,
   openRam,
   PAGE,
   pagesIn,
@@ -28,7 +29,20 @@ function park(vcpu: NativeVcpu): void {
   expect(vcpu.waitParked(PATIENCE_MS)).toBe(true);
 }
 
-describe.each(['userfaultfd', 'kvm'] as const)('a dirty log of a guest, by %s', (kind) => {
+it('that of userfaultfd is to be had from Linux 6.7 on', () => {
+  const memory = openRam();
+  let refusal: unknown;
+  try {
+    new native.DirtyLog('userfaultfd', memory).end();
+  } catch (error) {
+    refusal = (error as NodeJS.ErrnoException).code;
+  }
+  expect(refusal).toBe(HAS_WRITE_WATCH ? undefined : 'EINVAL');
+});
+
+const KINDS = HAS_WRITE_WATCH ? (['userfaultfd', 'kvm'] as const) : (['kvm'] as const);
+
+describe.each(KINDS)('a dirty log of a guest, by %s', (kind) => {
   it('tells what a vCPU writes, once', async () => {
     const { memory, vm, vcpus } = createTinyVm(TWO_STORES);
     const log = await beginLog(memory, kind === 'kvm' ? vm : undefined);
