@@ -3,10 +3,13 @@
  * A vCPU that comes to one stands still; it goes on when the guest has been told (machine-check.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { Deadline } from '../basics/deadline.js';
 import type { NativeVcpu } from '../native.js';
 
 /** Between two looks at vCPUs that are to park. */
 const LOOK_MS = 1;
+/** On its way to park, a vCPU waits for nothing but a core. */
+const STOP_LIMIT_MS = 10_000;
 
 /** What a machine lets be done with its vCPUs. */
 export interface StoppedVcpus {
@@ -38,10 +41,22 @@ export class LostPages {
    * That vCPU has come to a lost page, and stands still. One after the other: a guest takes one machine check at a time, and
    * all of its vCPUs hear of each. False if the guest cannot be told, and cannot go on.
    */
-  met(vcpu: number, page: number): Promise<boolean> {
+  async met(vcpu: number, page: number): Promise<boolean> {
+    if (!(await this.#stops(vcpu))) return true;
     const told = this.#last.then(() => this.#tell(vcpu, page));
     this.#last = told.catch(() => {});
     return told;
+  }
+
+  /** It says so before it has parked. False if it has gone on since. */
+  async #stops(index: number): Promise<boolean> {
+    const { machine } = this;
+    const limit = Deadline.in(STOP_LIMIT_MS);
+    while (machine.runs() && limit.leftMs > 0) {
+      if (machine.vcpus[index]!.waitParked(0)) return true;
+      await delay(LOOK_MS);
+    }
+    return false;
   }
 
   async #tell(index: number, page: number): Promise<boolean> {

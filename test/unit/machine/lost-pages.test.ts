@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { LostPages } from '../../../src/machine/lost-pages.js';
 import type { NativeVcpu } from '../../../src/native.js';
@@ -43,6 +44,17 @@ describe('a vCPU that has come to a lost page', () => {
     expect(await lost.met(1, 7)).toBe(true);
     expect(told).toEqual([[1, 7, true]]);
     expect(vcpus.map(({ resumed }) => resumed)).toEqual([1, 1]);
+  });
+
+  it('may say so before it has parked', async () => {
+    const vcpu = new Vcpu(false);
+    const { told, lost } = setUp([vcpu]);
+    const met = lost.met(0, 7);
+    await delay(5);
+    expect(told).toEqual([]);
+    vcpu.parked = true;
+    expect(await met).toBe(true);
+    expect(told).toEqual([[0, 7, true]]);
   });
 
   it('stands still for good if the guest cannot be told', async () => {
