@@ -40,18 +40,14 @@ async function goesOn({ vm, guest }: LoadedVm): Promise<void> {
   await work(guest);
 }
 
-test('a guest at work moves in each mode, there and back', async () => {
+test('a guest at work moves in both modes, there and back', async () => {
   let at = await startSource({ cpus: 2, fillMib: 16 });
   // However busy the host is, the rounds come to an end.
   const options: GivenMigrateOptions = { channels: 2, timeout: 3, onTimeout: 'stop' };
-  for (const mode of ['pre-copy', 'hybrid', 'post-copy'] as const) {
+  for (const mode of ['pre-copy', 'hybrid'] as const) {
     const moved = await moveOn(at, { ...options, mode });
     at = moved.at;
     const { pages, rounds } = moved.summary;
-    if (mode === 'post-copy') {
-      expect([rounds, pages.copied, pages.resent]).toEqual([undefined, 0, 0]);
-      continue;
-    }
     expect(rounds?.count).toBeGreaterThan(0);
     // All that holds data was copied at least once.
     expect(pages.copied).toBeGreaterThan(16 * 200);

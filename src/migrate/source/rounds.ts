@@ -197,8 +197,8 @@ export class Rounds implements RoundFigures {
     return new PostcopyError(
       'MIGRATION_FAILED',
       `after ${this.#count} rounds in ${timeoutMs / MICROS_PER_MS} s, ${left} pages were still to be sent, too many for a downtime of ` +
-        `${downtimeMs} ms: the guest writes ${this.#dirtyPagesPerSecond} pages a second. Allow more of it (--downtime), give it ` +
-        'more time (--timeout), or move it in mode hybrid or post-copy',
+        `${downtimeMs} ms: the guest writes ${this.#dirtyPagesPerSecond} pages a second. Allow a longer one, give it ` +
+        'more time, or move it in mode hybrid or post-copy',
     );
   }
 }

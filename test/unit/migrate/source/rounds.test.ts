@@ -108,7 +108,9 @@ describe('Rounds', () => {
     hold(new Promise(() => {}));
     await expect(run()).rejects.toMatchObject({
       code: 'MIGRATION_FAILED',
-      message: expect.stringMatching(/after 1 rounds .* 600 pages were still to be sent, .*--downtime/),
+      message: expect.stringMatching(
+        /after 1 rounds .* 600 pages were still to be sent, .* in mode hybrid or post-copy/,
+      ),
     });
     await rounds.end();
     await rounds.end();
