@@ -120,7 +120,7 @@ export function startWriters(memory: NativeMemory, first: number, count: number)
   };
 }
 
-export interface WritersAtWork {
+interface WritersAtWork {
   go(): void;
   /** Resolves when they stand still. */
   stop(): Promise<void>;

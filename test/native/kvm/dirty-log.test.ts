@@ -12,6 +12,7 @@ import {
   startWriters,
   touch,
 } from '../dirty-logs.js';
+import { SCALE } from '../../support/scale.js';
 import { PATIENCE_MS } from '../threads.js';
 import { createTinyVm } from '../tiny-vm.js';
 
@@ -22,6 +23,8 @@ const STORES = [
   ...[0x69, 0xd2, 0x55, 0x62, 0x81, 0xc2, 0x19, 0x36, 0x89, 0xd3, 0x81, 0xcb, 0x00, 0x80],
   ...[0x81, 0xe3, 0xf0, 0xff, 0x89, 0x17, 0xeb, 0xea],
 ];
+/** On an emulated host each of many rounds waits for its threads. */
+const LONG_MS = 2 * PATIENCE_MS * SCALE;
 const GUEST_PAGES = [8, 9, 10, 11, 12, 13, 14, 15];
 
 function park(vcpu: NativeVcpu): void {
@@ -57,7 +60,7 @@ describe.each(KINDS)('a dirty log of a guest, by %s', (kind) => {
     expect(pagesIn(log.collectNow())).toEqual([]);
   });
 
-  it('misses nothing of what a vCPU and threads write while it is asked', async () => {
+  it('misses nothing of what a vCPU and threads write while it is asked', { timeout: LONG_MS }, async () => {
     const { memory, vm, vcpus } = createTinyVm(STORES);
     const log = await beginLog(memory, kind === 'kvm' ? vm : undefined);
     const guest = { go: () => vcpus[0]!.resume(), stop: async () => park(vcpus[0]!) };
@@ -76,7 +79,7 @@ describe.each(KINDS)('a dirty log of a guest, by %s', (kind) => {
 });
 
 describe('KVM’s dirty log', () => {
-  it('is told of every way in which this process writes', async () => {
+  it('is told of every way in which this process writes', { timeout: LONG_MS }, async () => {
     const { memory, vm } = createTinyVm([]);
     await expectAllWaysSeen(memory, await beginLog(memory, vm));
   });
