@@ -17,6 +17,8 @@ export type PageNews =
   | { type: 'round-answered'; change: number }
   /** Of the destination: pages wait for memory of this host. Once. */
   | { type: 'memory-short' }
+  /** Of the destination: the source has lost that page to a memory error. */
+  | { type: 'page-lost'; page: number }
   /** Of the destination: no page is missing. */
   | { type: 'all-installed' }
   /** Of the destination: its channels are broken, and it answers faults on pages that hold nothing only. */

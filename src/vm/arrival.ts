@@ -35,6 +35,8 @@ export interface ArrivalHooks {
   running(machine: Machine, hello: Hello): void;
   /** Pages of the VM wait for memory of this host. */
   memoryShort(): void;
+  /** A page of the VM was lost to a memory error of the host that it comes from. */
+  pageLost(page: number): void;
   /** The link to the source broke, or `undefined`, it has come again. */
   interrupted(reason: string | undefined): void;
   over(outcome: IncomingOutcome): void;
@@ -89,6 +91,7 @@ export class Arrival {
       },
       onOutput: (output) => rememberOutput(consoles, output),
       onMemoryShort: () => hooks.memoryShort(),
+      onPageLost: (page) => hooks.pageLost(page),
       onInterrupted: (reason) => {
         this.#interruption = { since: Date.now(), reason: describeError(reason) };
         hooks.interrupted(this.#interruption.reason);

@@ -53,3 +53,10 @@ export function lostWhileLeaving(name: string, peer: string, reason: string | un
     'memory is kept until it is stopped by force';
   return { text, facts: [{ kind: 'can-be-given-up', name }] };
 }
+
+/** `told`: the destination takes pages as lost, and lets whoever touches one find out. */
+export function pagesLostAtSource(name: string, peer: string, pages: number, told: boolean): string {
+  const lost = `${pages} pages of the memory of ${name} are lost to memory errors of this host`;
+  if (told) return `${lost}; ${peer} has been told of them`;
+  return `${lost}, and ${peer} cannot be told of them: what touches one there waits, and the VM never is whole`;
+}

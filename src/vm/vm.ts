@@ -26,13 +26,14 @@ import { roundsGoalOf } from '../migrate/source/next-round.js';
 import { SendVm, type SendInterruption } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
+import { NoticeLimit } from '../watch/notice-limit.js';
 import { EventStream } from '../watch/stream.js';
 import { Arrival } from './arrival.js';
 import { diskProblem } from './disk-problem.js';
 import { guestOf, hostDevicesOf, lifeOf } from './holdings.js';
 import type { Action, Address, Departure, Event, Guest, Holdings, Living, Order, State, Step } from './holdings.js';
 import { step, type SendResult } from './life.js';
-import { heldProblem, interruptedAtDestination, interruptedAtSource } from './migration-problems.js';
+import { heldProblem, interruptedAtDestination, interruptedAtSource, pagesLostAtSource } from './migration-problems.js';
 import { failed, failure, lostByForce, poweredOff, resetItself, stoppedByForce } from './over.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { CANCELLED, refusalError, noStopError } from './refusals.js';
@@ -79,6 +80,7 @@ export class Vm implements VmService {
   #settleEnded: (end: VmEnd) => void = () => {};
   /** It may stay open for a source that has to come again, also when the VM is all here. */
   #arrival: Arrival | undefined;
+  readonly #lostNotices = new NoticeLimit();
 
   constructor(
     readonly name: string,
@@ -114,6 +116,7 @@ export class Vm implements VmService {
         this.#arrived({ machine, record: recordOfHello(hello), from: { peer, listen } }, hello.paused);
         for (const text of machine.hostDevices.nets.silent()) this.events.publish({ type: 'problem', text });
       },
+      pageLost: (page) => this.#cameLost(page),
       memoryShort: () => this.events.publish({ type: 'problem', text: MEMORY_SHORT }),
       interrupted: (reason) => this.#linkOfArrival(arrival, reason),
       over: (outcome) => this.#arrivalIsOver(arrival.peer, outcome),
@@ -333,6 +336,12 @@ export class Vm implements VmService {
     });
   }
 
+  #cameLost(page: number): void {
+    if (this.#lostNotices.take() < 0) return; // the status counts them all
+    const text = `page ${page} of the memory of ${this.name} was lost to a memory error of the host that it comes from`;
+    this.events.publish({ type: 'problem', text });
+  }
+
   #arrived(guest: Guest, paused: boolean): void {
     this.#watch(guest);
     this.#happened({ type: 'arrived', guest, paused });
@@ -431,6 +440,8 @@ export class Vm implements VmService {
       security,
       onProgress: this.#progressTeller(),
       onCommit: () => this.#happened({ type: 'commit', send }),
+      onPagesLost: (pages, told) =>
+        this.events.publish({ type: 'problem', text: pagesLostAtSource(this.name, peer, pages, told) }),
       onHeld: (reason) => this.#happened({ type: 'held', send, reason }),
       onInterrupted: (interruption) => this.#linkOfSend(send, interruption),
     });

@@ -149,7 +149,7 @@ for (const pages of [1, 32]) {
       };
       installer = new PageInstaller(
         { userfaultfd: anonymous.userfaultfd, ...parts },
-        { allInstalled: () => {}, memoryShort: () => {} },
+        { allInstalled: () => {}, memoryShort: () => {}, pageLost: () => {} },
       );
     },
     run() {

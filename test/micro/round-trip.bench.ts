@@ -79,7 +79,7 @@ function openDestination(kind: Kind, { destination: socket }: Channel, pages: nu
   for (const [first, count] of runs) coming.expect(first, count);
   const own = { pending: new PendingFaults(), waits: new WaitHistogram(), counters: new Counters() };
   const parts = { userfaultfd: faults, pages: coming, ...own };
-  const installer = new PageInstaller(parts, { allInstalled: () => {}, memoryShort: () => {} });
+  const installer = new PageInstaller(parts, { allInstalled: () => {}, memoryShort: () => {}, pageLost: () => {} });
   return kind === 'urgent'
     ? new FaultHandler(parts, new UrgentSupply(socket, installer, signal), signal)
     : new BulkReceiver(socket, installer, signal);
@@ -100,6 +100,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number, runs
     rounds: new RoundSignal(),
     counters: new Counters(),
     sent,
+    tellsLost: true,
   };
   return kind === 'urgent' ? new PageServer(sourceChannel, 0) : new BackgroundPush(sourceChannel, inOrder);
 }

@@ -36,6 +36,8 @@ export interface PageChannelEvents {
   allInstalled(): void;
   /** Pages wait for memory of this host, and go on to when there is some. */
   memoryShort(): void;
+  /** The source has lost it to a memory error. */
+  pageLost(page: number): void;
   failed(reason: PostcopyError, generation: number): void;
 }
 
@@ -119,6 +121,7 @@ export class DestinationPageChannels {
     for (const worker of workers) {
       worker.onFailed((reason) => this.#events.failed(reason, generation));
       worker.on('all-installed', () => this.#events.allInstalled());
+      worker.on('page-lost', ({ page }) => this.#events.pageLost(page));
       worker.on('memory-short', () => this.#events.memoryShort());
     }
     this.#set.use(workers, this.bulk);

@@ -104,7 +104,9 @@ async function build(
     const worker = await hooks.takePageWorker();
     const pages = pagesFor(hello.memoryBytes);
     const rounds = comesInRounds(hello);
-    channels = await parts.createChannels(machine.memory, pages, hello.bulkChannels, worker, events, rounds);
+    const pageLost = (page: number) => void (machine.lostPages.add(page) && events.pageLost(page));
+    const all = { ...events, pageLost };
+    channels = await parts.createChannels(machine.memory, pages, hello.bulkChannels, worker, all, rounds);
     machine.comingPages = channels;
     await parts.rehearse(machine);
     // What is in RAM after rounds is the guest's.

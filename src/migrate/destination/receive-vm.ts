@@ -25,6 +25,7 @@ import {
   ANSWER_TIMEOUT_MS,
   canRecover,
   HAND_OVER_TIMEOUT_MS,
+  LOST_PAGES,
   PREPARING_TIMEOUT_MS,
   PROGRESS_INTERVAL_MS,
 } from '../wire/protocol.js';
@@ -36,6 +37,7 @@ import type { WholeBlocks } from './huge-pages.js';
 import { loadState } from './load-state.js';
 import { DestinationPageChannels, type PageChannelEvents } from './page-channels.js';
 import { WatchdogExcuse } from './watchdog-excuse.js';
+import { marksLostPages } from './marks-lost.js';
 import { letGo, prepare, type Arrival, type PrepareHooks, type PrepareParts } from './prepare.js';
 
 export interface ReceiveHooks extends PrepareHooks {
@@ -45,6 +47,8 @@ export interface ReceiveHooks extends PrepareHooks {
   onOutput(output: ConsoleOutput): void;
   /** Pages of the VM wait for memory of this host. */
   onMemoryShort(): void;
+  /** A page of the VM was lost to a memory error of the source's host. */
+  onPageLost(page: number): void;
   /** The link to the source broke; the guest runs on, and who needs a page that is not here waits. */
   onInterrupted(reason: Error): void;
   /** The source has come again. */
@@ -280,6 +284,7 @@ export class ReceiveVm {
     const events: PageChannelEvents = {
       allInstalled: () => this.#pagesAreIn(),
       memoryShort: () => this.#hooks.onMemoryShort(),
+      pageLost: (page) => this.#hooks.onPageLost(page),
       failed: (reason, generation) => this.#drive.push({ ...failure(reason), generation }),
     };
     const prepared = await prepare(hello, this.#hooks, this.#parts, events, signal);
@@ -287,7 +292,7 @@ export class ReceiveVm {
   }
 
   #accept({ hello, machine }: Arrival): void {
-    const features = chooseFeatures(hello.features);
+    const features = chooseFeatures(hello.features).filter((name) => name !== LOST_PAGES || marksLostPages());
     let findings: Finding[] = [];
     harmlessly('telling what was compared', () => (findings = findingsOf(hello, machine)));
     this.#control.send('accept', { features, findings });

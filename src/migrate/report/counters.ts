@@ -5,6 +5,7 @@ const NAMES = [
   'zeroPages', // told to be zero instead of sent
   'copies', // sent before the hand-over, while the guest could still change them
   'zeroCopies', // as zeroPages, of these
+  'lost', // pages of the source that a memory error has taken
   'released', // pages given back to this host, because the other end has them
   'installed', // pages
   'zeroFaults', // faults answered here, on pages that were never written

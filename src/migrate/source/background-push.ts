@@ -2,7 +2,7 @@
  * The push of one bulk channel: takes the next extent that nobody has sent yet and sends it, until none is left. Little
  * is in flight at any time, so that a page somebody waits for never queues behind many that nobody asked for; and no more
  * in a second than the limit that all channels share. Pages of zeroes (a huge page has many that were never written) are
- * told, not sent.
+ * told, not sent, and so are those that a memory error has taken.
  *
  * It begins with the hand-over, unless there are rounds before it (round-signal.ts): in those it sends copies of pages that the
  * guest goes on changing, and answers each round when its own part of it has arrived.
@@ -106,18 +106,32 @@ export class BackgroundPush implements ChannelTask {
       return true;
     }
     const alike = this.channel.memory.zeroRun(this.#first, this.#count);
-    if (alike === 0) throw new PostcopyError('HOST_LACKS', `page ${this.#first} of the VM is lost to a memory error`);
-    const pages = Math.abs(alike);
+    if (alike === 0 && !handedOver) throw lostInRound(this.#first);
+    if (alike === 0 && !this.channel.tellsLost) return this.#passOver();
+    const pages = Math.abs(alike) || 1;
     this.channel.sent.add(this.#first, pages);
     this.depth.sent(pages, now);
     this.#plan.sent(this.#first, pages);
     const [zero, data] = handedOver ? (['zeroPages', 'pages'] as const) : (['zeroCopies', 'copies'] as const);
-    this.channel.counters.add(alike > 0 ? zero : data, pages);
-    const bytes = alike > 0 ? this.#outbox.addZero(this.#first, pages) : this.#outbox.addExtent(this.#first, pages);
-    this.channel.limit.charge(bytes, now);
+    this.channel.counters.add(alike > 0 ? zero : alike < 0 ? data : 'lost', pages);
+    this.channel.limit.charge(this.#add(alike, pages), now);
     this.#first += pages;
     this.#count -= pages;
     return true;
+  }
+
+  /** Adds a frame of the pages at hand, and returns its bytes. */
+  #add(alike: number, pages: number): number {
+    if (alike === 0) return this.#outbox.addLost(this.#first, pages);
+    return alike > 0 ? this.#outbox.addZero(this.#first, pages) : this.#outbox.addExtent(this.#first, pages);
+  }
+
+  /** The page at hand is lost, and stays missing at the destination. */
+  #passOver(): boolean {
+    this.channel.counters.add('lost', 1);
+    this.#first++;
+    this.#count--;
+    return this.#nextFrame();
   }
 
   /** Of pages that are claimed it is not asked: somebody may be waiting for one of them by now. */
@@ -158,4 +172,10 @@ export class BackgroundPush implements ChannelTask {
     else sent.forget();
     return true;
   }
+}
+
+/** The destination would take it for a page of zeroes as soon as the guest runs. */
+function lostInRound(page: number): PostcopyError {
+  const text = `page ${page} of the VM is lost to a memory error, which is not told in rounds: move it by --mode post-copy`;
+  return new PostcopyError('HOST_LACKS', text);
 }

@@ -6,7 +6,7 @@ import type { Clocks, ClocksMoment } from '../../machine/machine-state.js';
 import { STOPPED_LIMIT_MS, type Machine, type ReleasedDevices } from '../../machine/machine.js';
 import { DowntimeLaps } from '../report/downtime.js';
 import type { Body } from '../wire/message.js';
-import { contentOf, firstPages, firstState } from './first-pages.js';
+import { contentOf, firstPages, firstState, withoutLost } from './first-pages.js';
 import type { SourcePageChannels } from './page-channels.js';
 import type { Rounds } from './rounds.js';
 
@@ -54,7 +54,7 @@ export async function capture(
   if (rounds !== undefined) laps.lap('copy', native.monotonicMicros());
   channels.hold(held);
   channels.offer(lacking);
-  const pages = channels.takeFirst(first);
+  const pages = channels.takeFirst(withoutLost(machine.memory, first));
   const firstContent = contentOf(machine.memory, pages);
   const ramMap = encodeRamMap(lacking);
   laps.lap('map', native.monotonicMicros());

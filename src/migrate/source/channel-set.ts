@@ -38,8 +38,10 @@ interface Unanswered {
   over: Deferred<void>;
 }
 
+type Opening = MigrationAddress & Pick<SourceJob, 'tries' | 'tellsLost'>;
+
 /** What all sets of a migration share. */
-export type SharedJob = Omit<SourceJob, 'channels' | 'tries' | 'signal' | 'rounds' | 'wakeFd'>;
+export type SharedJob = Omit<SourceJob, 'channels' | 'tries' | 'tellsLost' | 'signal' | 'rounds' | 'wakeFd'>;
 
 export class ChannelSet {
   readonly channels: PageChannel[];
@@ -66,12 +68,12 @@ export class ChannelSet {
   }
 
   /**
-   * Connects all channels, and tries them if `tries`: resolves to what they showed. Throws when the destination does not
+   * Connects all channels to a destination that takes LOST, or not, and tries them if `tries`: resolves to what they showed. Throws when the destination does not
    * take one, or one does not carry what it has to.
    */
-  async open(address: MigrationAddress, tries: boolean): Promise<Trials> {
+  async open(address: MigrationAddress, tries: boolean, tellsLost: boolean): Promise<Trials> {
     const workers = await Promise.all(this.#starting);
-    return (await Promise.all(workers.map((worker) => this.#open(worker, address, tries)))).flat();
+    return (await Promise.all(workers.map((worker) => this.#open(worker, { ...address, tries, tellsLost })))).flat();
   }
 
   async #start(worker: Promise<PageWorker<SourceJob>>, channels: PageChannel[]): Promise<ChannelWorker> {
@@ -80,7 +82,7 @@ export class ChannelSet {
     return started;
   }
 
-  async #open({ worker, channels, wakeFd }: ChannelWorker, address: MigrationAddress, tries: boolean): Promise<Trials> {
+  async #open({ worker, channels, wakeFd }: ChannelWorker, { tries, tellsLost, ...address }: Opening): Promise<Trials> {
     return new Promise<Trials>((resolve, reject) => {
       let opened = 0;
       worker.on('channel-open', ({ socketHandle }) => {
@@ -97,6 +99,7 @@ export class ChannelSet {
       worker.run({
         ...this.job,
         tries,
+        tellsLost,
         channels: channels.map(({ kind, index, counters }) => ({
           address: { ...address, channel: kind, index },
           counters: counters.buffer,

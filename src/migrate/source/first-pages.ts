@@ -147,8 +147,7 @@ class PageWalk {
 
   #readEntry(guestAddress: number): boolean {
     const offset = this.#offsetOf(guestAddress, ENTRY_BYTES);
-    if (offset !== undefined) this.#ram.read(offset, this.#entry);
-    return offset !== undefined;
+    return offset !== undefined && readOrLost(this.#ram, offset, this.#entry);
   }
 
   #offsetOf(guestAddress: number, length: number): number | undefined {
@@ -160,9 +159,26 @@ class PageWalk {
   }
 }
 
+/** False for a page that is lost to a memory error. */
+function readOrLost(ram: RamBytes, offset: number, into: Uint8Array): boolean {
+  try {
+    ram.read(offset, into);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EHWPOISON') throw error;
+    return false;
+  }
+}
+
 /** Bits 12 to 51 of an entry, or of CR3. */
 function physicalAddress(low: number, high: number): number {
   return (high & HIGH_WORD_MASK) * 2 ** 32 + ((low & LOW_WORD_MASK) >>> 0);
+}
+
+/** Those that are not lost to a memory error: the others are told of with the rest. */
+export function withoutLost(ram: RamBytes, pages: readonly number[]): number[] {
+  const byte = new Uint8Array(1);
+  return pages.filter((page) => readOrLost(ram, page * PAGE_SIZE, byte));
 }
 
 /** The content of these pages, one after the other. */

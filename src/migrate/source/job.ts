@@ -8,6 +8,8 @@ export interface SourceJob {
   channels: SourceChannelJob[];
   /** They are tried once they are open (channel-trial.ts). */
   tries: boolean;
+  /** The destination takes LOST. */
+  tellsLost: boolean;
   memoryHandle: number;
   pages: number;
   /** SourcePages. */

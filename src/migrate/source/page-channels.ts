@@ -47,6 +47,8 @@ export class SourcePageChannels {
   #held: Uint32Array = new Uint32Array(0);
   #heldAt = 0;
   #heldReleased = 0;
+  /** Of the destination: see SourceChannel. */
+  #tellsLost = false;
 
   /** `first`: a worker started before. */
   constructor(
@@ -86,8 +88,9 @@ export class SourcePageChannels {
   }
 
   /** As ChannelSet.open(). */
-  async open(address: MigrationAddress, tries: boolean): Promise<Trials> {
-    return this.#set.open(address, tries);
+  async open(address: MigrationAddress, tries: boolean, tellsLost: boolean): Promise<Trials> {
+    this.#tellsLost = tellsLost;
+    return this.#set.open(address, tries, tellsLost);
   }
 
   /** As far as the kernel knows. */
@@ -179,7 +182,7 @@ export class SourcePageChannels {
     const workers = await this.#spares.take();
     const ready = workers.map((worker) => Promise.resolve(worker));
     this.#set = this.#newSet(address.generation, ready);
-    await this.#set.open(address, false);
+    await this.#set.open(address, false, this.#tellsLost);
   }
 
   /** After rejoin(): what is lacking is pushed again. */

@@ -75,8 +75,15 @@ export class PageServer implements ChannelTask {
 
   /** Makes a frame of the page, unless it has been sent. */
   #take(page: number): void {
-    if (!this.channel.pages.claim(page)) return;
-    this.#outbox.add(page);
+    const { pages, memory, counters, tellsLost } = this.channel;
+    if (!pages.claim(page)) return;
+    if (memory.zeroRun(page, 1) !== 0) {
+      this.#outbox.add(page);
+    } else {
+      counters.add('lost', 1);
+      if (!tellsLost) return;
+      this.#outbox.addLost(page);
+    }
     this.channel.sent.add(page, 1);
   }
 

@@ -7,7 +7,7 @@ import { HIGH_MEMORY_START, ZERO_PAGE_ADDRESS } from '../../memory/layout.js';
 import { encodeMessage, FrameDecoder } from '../wire/frame.js';
 import { again, stateOfSize } from '../wire/rehearse-codec.js';
 import { native } from '../../native.js';
-import { contentOf, firstPages } from './first-pages.js';
+import { contentOf, firstPages, withoutLost } from './first-pages.js';
 
 /** A vCPU that pages. */
 const PAGING = {
@@ -23,7 +23,7 @@ export async function rehearseCapture(machine: Machine): Promise<void> {
   const state = stateOfSize(machine.cpus, machine.xsaveBytes);
   await again(async () => {
     await rehearseSave(machine);
-    contentOf(machine.memory, firstPages(machine.memory, [PAGING]));
+    contentOf(machine.memory, withoutLost(machine.memory, firstPages(machine.memory, [PAGING])));
     new FrameDecoder().push(encodeMessage('state', state));
   });
 }

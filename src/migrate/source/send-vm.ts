@@ -27,6 +27,7 @@ import {
   ANSWER_TIMEOUT_MS,
   canRecover,
   CHANNEL_TRIAL,
+  LOST_PAGES,
   fieldsBeyond,
   HAND_OVER_TIMEOUT_MS,
   PREPARING_TIMEOUT_MS,
@@ -77,6 +78,8 @@ export interface SendOptions {
   onCommit(): void;
   /** The migration failed, and the guest cannot go on here yet: another host has one of its disks. */
   onHeld(reason: Error): void;
+  /** So many pages that the VM needs are lost to memory errors of this host; `told`: the destination knows of them. */
+  onPagesLost(pages: number, told: boolean): void;
   /** The link broke behind COMMIT, and the ends look for each other; or they have met, and `interruption` is undefined. */
   onInterrupted(interruption: SendInterruption | undefined): void;
 }
@@ -196,6 +199,8 @@ export class SendVm {
   #askedBeforeCommit = 0;
   /** Features that the destination has chosen. */
   #chosen: readonly string[] = [];
+  /** Pages that are lost, as was told last. */
+  #lost = 0;
 
   constructor(options: SendOptions, parts = PARTS) {
     this.#options = options;
@@ -422,7 +427,8 @@ export class SendVm {
     for (let i = 0; i < PINGS; i++) control.ping();
     const route = this.#dialer.routeTo(control.remote);
     const address = { ...route, id: this.#id, version: control.version, generation: 0 };
-    this.#metrics.tried(await this.#channels.open(address, this.#chosen.includes(CHANNEL_TRIAL)));
+    const has = (feature: string) => this.#chosen.includes(feature);
+    this.#metrics.tried(await this.#channels.open(address, has(CHANNEL_TRIAL), has(LOST_PAGES)));
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
     const offered = await machine.memory.findDataExtents();
@@ -546,6 +552,10 @@ export class SendVm {
 
   #report(): void {
     harmlessly('telling the progress of a migration', () => this.#options.onProgress(this.progress()));
+    const lost = this.#channels.sum('lost');
+    if (lost === this.#lost) return;
+    this.#lost = lost;
+    this.#options.onPagesLost(lost, this.#chosen.includes(LOST_PAGES));
   }
 
   /** ranThere: whether the destination has said so. */

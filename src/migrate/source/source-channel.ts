@@ -21,6 +21,8 @@ export interface SourceChannel {
   /** Of all bulk channels together. */
   limit: RateLimit;
   sent: SentPages;
+  /** The destination can be told of pages that are lost to a memory error; otherwise they are never sent. */
+  tellsLost: boolean;
 }
 
 /** Gives acknowledged pages back; not before the hand-over, until which the guest may still go on here. */

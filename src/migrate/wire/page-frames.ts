@@ -6,6 +6,8 @@
  *   PAGE      tag, page, then 4096 bytes                                                 source -> destination
  *   EXTENT    tag, first page, pages n, 0, then n x 4096 bytes                           source -> destination
  *   ZERO      tag, first page, pages n, 0: these pages read zero                         source -> destination
+ *   LOST      in the shape of PAGE on the urgent channel, of ZERO on a bulk channel:     source -> destination
+ *             a memory error has taken these pages, they have no content
  *   END       tag, 0, 0, 0: nothing more comes on this bulk channel                      source -> destination
  *   RECEIVED  tag, 0, pages received on this channel (64 bits)                           destination -> source
  *   TRIAL     in the shape of PAGE on the urgent channel, of EXTENT on a bulk channel;   source -> destination
@@ -18,6 +20,7 @@ export const TAG_REQUEST = 0x51455250; // "PREQ"
 export const TAG_PAGE = 0x45474150; // "PAGE"
 export const TAG_EXTENT = 0x54545850; // "PXTT"
 export const TAG_ZERO = 0x4f52455a; // "ZERO"
+export const TAG_LOST = 0x54534c50; // "PLST"
 export const TAG_END = 0x444e4550; // "PEND"
 export const TAG_RECEIVED = 0x56435250; // "PRCV"
 export const TAG_TRIAL = 0x49525450; // "PTRI"

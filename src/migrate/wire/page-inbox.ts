@@ -15,6 +15,7 @@ import {
   REQUEST_HEADER_BYTES,
   TAG_END,
   TAG_EXTENT,
+  TAG_LOST,
   TAG_PAGE,
   TAG_RECEIVED,
   TAG_REQUEST,
@@ -187,7 +188,7 @@ export class RequestInbox extends PageInbox {
   }
 }
 
-/** PAGE and TRIAL frames, at the destination. */
+/** PAGE, LOST and TRIAL frames, at the destination. */
 export class UrgentInbox extends PageInbox {
   /** Frames that are received at once at most. */
   static readonly FRAMES = 32;
@@ -204,6 +205,11 @@ export class UrgentInbox extends PageInbox {
     return this.word(0) === TAG_TRIAL;
   }
 
+  /** The page has no content. */
+  get isLost(): boolean {
+    return this.word(0) === TAG_LOST;
+  }
+
   /** Of a TRIAL: how many it holds. */
   get page(): number {
     return this.word(1);
@@ -216,6 +222,7 @@ export class UrgentInbox extends PageInbox {
 
   protected override frameBytes(): number {
     if (this.isTrial && this.page <= 1) return PAGE_HEADER_BYTES + this.page * PAGE_SIZE;
+    if (this.isLost) return PAGE_HEADER_BYTES;
     if (this.word(0) !== TAG_PAGE) {
       throw new PostcopyError('BAD_PEER', 'the source sent something else than a page on the urgent channel');
     }
@@ -223,7 +230,7 @@ export class UrgentInbox extends PageInbox {
   }
 }
 
-/** EXTENT, ZERO, END and TRIAL frames, at the destination. Headers lie before a page's boundary, so that pages are aligned. */
+/** EXTENT, ZERO, LOST, END and TRIAL frames, at the destination. Headers lie before a page's boundary, so that pages are aligned. */
 export class ExtentInbox extends PageInbox {
   constructor(socket: Socket, signal: Stopped) {
     super(socket, signal, {
@@ -235,7 +242,7 @@ export class ExtentInbox extends PageInbox {
     });
   }
 
-  /** TAG_EXTENT, TAG_ZERO, TAG_END or TAG_TRIAL. */
+  /** TAG_EXTENT, TAG_ZERO, TAG_LOST, TAG_END or TAG_TRIAL. */
   get tag(): number {
     return this.word(0);
   }
@@ -262,7 +269,7 @@ export class ExtentInbox extends PageInbox {
     const { tag, count } = this;
     if (tag === TAG_END) return EXTENT_HEADER_BYTES;
     if (tag === TAG_TRIAL && count <= EXTENT_PAGES_MAX) return EXTENT_HEADER_BYTES + count * PAGE_SIZE;
-    if (tag !== TAG_EXTENT && tag !== TAG_ZERO) {
+    if (tag !== TAG_EXTENT && tag !== TAG_ZERO && tag !== TAG_LOST) {
       throw new PostcopyError('BAD_PEER', 'the source sent something else than an extent of pages');
     }
     if (count === 0 || count > EXTENT_PAGES_MAX) {

@@ -6,13 +6,13 @@ import { PAGE_SIZE } from '../../memory/page-size.js';
 import type { NativeMemory, Socket } from '../../native.js';
 import {
   EXTENT_HEADER_BYTES,
-  PAGE_FRAME_BYTES,
   PAGE_HEADER_BYTES,
   putCount,
   RECEIVED_BYTES,
   REQUEST_HEADER_BYTES,
   TAG_END,
   TAG_EXTENT,
+  TAG_LOST,
   TAG_PAGE,
   TAG_RECEIVED,
   TAG_REQUEST,
@@ -56,12 +56,13 @@ export class RequestOutbox {
   }
 }
 
-/** PAGE frames, at the source: as many as are sent at once. */
+/** PAGE and LOST frames, at the source: as many as are sent at once. */
 export class UrgentOutbox {
   readonly #headerWords: Uint32Array;
   readonly #headers: Uint8Array;
   readonly #extents: Uint32Array;
   #count = 0;
+  #bytes = 0;
 
   constructor(
     readonly socket: Socket,
@@ -79,23 +80,32 @@ export class UrgentOutbox {
   }
 
   add(page: number): void {
+    this.#add(TAG_PAGE, page, 1);
+  }
+
+  addLost(page: number): void {
+    this.#add(TAG_LOST, page, 0);
+  }
+
+  #add(tag: number, page: number, pagesSent: number): void {
     const at = this.#count++ * 2;
-    this.#headerWords[at] = TAG_PAGE;
+    this.#headerWords[at] = tag;
     this.#headerWords[at + 1] = page;
     this.#extents[at] = page;
-    this.#extents[at + 1] = 1;
+    this.#extents[at + 1] = pagesSent;
+    this.#bytes += PAGE_HEADER_BYTES + pagesSent * PAGE_SIZE;
   }
 
   /** Sends all of them; returns their bytes. */
   send(): number {
-    const count = this.#count;
-    this.#count = 0;
+    const [count, bytes] = [this.#count, this.#bytes];
+    this.#count = this.#bytes = 0;
     this.socket.sendPages(this.memory, this.#headers, PAGE_HEADER_BYTES, this.#extents, count);
-    return count * PAGE_FRAME_BYTES;
+    return bytes;
   }
 }
 
-/** EXTENT, ZERO and END frames, at the source: some at a time, sent together as the socket takes them. */
+/** EXTENT, ZERO, LOST and END frames, at the source: some at a time, sent together as the socket takes them. */
 export class ExtentOutbox {
   /** Frames at most: more would save no time to speak of. */
   static readonly FRAMES = 16;
@@ -136,6 +146,10 @@ export class ExtentOutbox {
 
   addZero(first: number, pages: number): number {
     return this.#add(TAG_ZERO, first, pages, 0);
+  }
+
+  addLost(first: number, pages: number): number {
+    return this.#add(TAG_LOST, first, pages, 0);
   }
 
   addEnd(): number {

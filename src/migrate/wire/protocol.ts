@@ -28,7 +28,7 @@
  *   PUSHING                                     ->    the source knows that the guest runs: it may go on running for ever
  *                                               <-  REQUEST pages     (urgent)
  *   PAGE                                        ->                    (urgent)
- *   EXTENT of pages, ZERO                       ->                    (bulk)
+ *   EXTENT of pages, ZERO, LOST if chosen       ->                    (bulk)
  *                                               <-  RECEIVED, cumulative: the source frees up to here
  *                                               <-  PROGRESS, ten times a second
  *   END of a bulk channel                       ->                    (bulk)
@@ -124,8 +124,10 @@ export const RECENT_OUTPUT = 'recent-output';
 export const CHANNEL_TRIAL = 'channel-trial';
 /** The destination takes COPYING and pages before STATE: it can be the other end of the modes pre-copy and hybrid. */
 export const ROUNDS = 'rounds';
+/** The destination takes LOST in place of a page that the source has lost to a memory error. */
+export const LOST_PAGES = 'lost-pages';
 /** What this release can do beyond its version, if the other end can as well. */
-export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL, ROUNDS];
+export const FEATURES: readonly string[] = [RECENT_OUTPUT, CHANNEL_TRIAL, ROUNDS, LOST_PAGES];
 /** Features that HELLO offers at most. */
 export const FEATURES_MAX = 64;
 

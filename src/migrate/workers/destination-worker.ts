@@ -35,6 +35,7 @@ rehearsePagesIfPossible();
 servePageJob<DestinationJob>((job, tell, fail) => {
   const news = {
     allInstalled: () => tell({ type: 'all-installed' }),
+    pageLost: (page: number) => tell({ type: 'page-lost', page }),
     memoryShort: onceOf(() => tell({ type: 'memory-short' })),
   };
   const signal = new GoSignal(job.signal);

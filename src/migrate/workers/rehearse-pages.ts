@@ -120,6 +120,7 @@ function moveOnce(stage: Stage, round: number): void {
       counters: new Counters(),
       limit: new RateLimit(),
       sent,
+      tellsLost: true,
     };
   };
   const pending = new PendingFaults();
@@ -128,7 +129,8 @@ function moveOnce(stage: Stage, round: number): void {
   const parts = (): InstallerParts => {
     return { userfaultfd, pages: coming, pending, waits: new WaitHistogram(), counters: new Counters() };
   };
-  const installer = () => new PageInstaller(parts(), { allInstalled: () => {}, memoryShort: () => {} });
+  const installer = () =>
+    new PageInstaller(parts(), { allInstalled: () => {}, memoryShort: () => {}, pageLost: () => {} });
   const tasks = [
     new FaultHandler(parts(), new UrgentSupply(stage.urgent[0], installer(), signal), signal),
     new BulkReceiver(stage.bulk[0], installer(), signal),

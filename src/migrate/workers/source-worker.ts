@@ -44,6 +44,7 @@ function open(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tel
     counters: new Counters(counters),
     limit: new RateLimit(job.limit),
     sent: new SentPages(new BlockRelease(memory, pages, job.blocks)),
+    tellsLost: job.tellsLost,
   };
   return { address, channel };
 }

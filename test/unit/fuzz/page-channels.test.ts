@@ -240,6 +240,7 @@ describe('page channels of a source', { timeout: FUZZ_TIMEOUT_MS }, () => {
       signal,
       sent,
       rounds: new RoundSignal(),
+      tellsLost: true,
       trail: new FaultTrail(),
       counters: new Counters(),
       limit: new RateLimit(),

@@ -4,7 +4,7 @@ import { native, POLLIN, type Socket } from '../../../native.js';
 import type { ChannelTask } from '../../../threads/channel-loop.js';
 import type { PollSet } from '../../../threads/poll-set.js';
 import type { GoSignal } from '../../../threads/go-signal.js';
-import { TAG_END, TAG_TRIAL, TAG_ZERO } from '../../wire/page-frames.js';
+import { TAG_END, TAG_LOST, TAG_TRIAL, TAG_ZERO } from '../../wire/page-frames.js';
 import { ExtentInbox } from '../../wire/page-inbox.js';
 import { ReceivedOutbox } from '../../wire/page-outbox.js';
 import { HANDED_OVER_LINK_TIMEOUT_MS } from '../../wire/protocol.js';
@@ -104,8 +104,9 @@ export class BulkReceiver implements ChannelTask {
       return;
     }
     this.sink.expect(first, count);
-    if (tag === TAG_ZERO) {
-      this.sink.zero(first, count);
+    if (tag === TAG_ZERO || tag === TAG_LOST) {
+      if (tag === TAG_ZERO) this.sink.zero(first, count);
+      else this.sink.lost(first, count);
       this.#owes = true;
     } else {
       this.#pages = count;

@@ -21,7 +21,12 @@ export function copyAll(fd: Userfaultfd, first: number, count: number, from: Uin
   const there = pages - installed;
   if (there === 0) return pages;
   const which = count === 1 ? `page ${first}` : `${there} of the pages ${first} to ${first + count - 1}`;
-  throw new PostcopyError('INTERNAL', `${which} of guest RAM had a content here before that of the source came`);
+  throw hadContent(which);
+}
+
+/** A page was there before it came. */
+export function hadContent(which: string): PostcopyError {
+  return new PostcopyError('INTERNAL', `${which} of guest RAM had a content here before that of the source came`);
 }
 
 function copy(fd: Userfaultfd, first: number, count: number, from: Uint8Array, offset: number): Installed {

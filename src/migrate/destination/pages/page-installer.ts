@@ -7,7 +7,7 @@ import { DestinationPages } from '../../../memory/page-states.js';
 import { native, type Userfaultfd } from '../../../native.js';
 import { Counters } from '../../report/counters.js';
 import { WaitHistogram } from '../../report/wait-histogram.js';
-import { copyAll } from './copy-all.js';
+import { copyAll, hadContent } from './copy-all.js';
 import type { DestinationChannelJob, DestinationJob } from '../job.js';
 import type { PageSink } from './page-sink.js';
 import { PendingFaults } from './pending-faults.js';
@@ -38,6 +38,8 @@ export interface InstallerNews {
   allInstalled(): void;
   /** Again and again while a page waits for memory of this host. */
   memoryShort(): void;
+  /** The source has lost it to a memory error. */
+  pageLost(page: number): void;
 }
 
 export class PageInstaller implements PageSink {
@@ -92,6 +94,15 @@ export class PageInstaller implements PageSink {
   zero(first: number, count: number): void {
     this.#settle(first, count);
     this.userfaultfd.wake(first, count);
+  }
+
+  /** Expected pages that the source has lost: whoever touches one finds it so, as if it had been lost here. */
+  lost(first: number, count: number): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.userfaultfd.poison(page, 1) !== 1) throw hadContent(`page ${page}`);
+      this.tell.pageLost(page);
+      this.#settle(page, 1);
+    }
   }
 
   #settle(first: number, count: number): void {

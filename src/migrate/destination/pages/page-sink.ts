@@ -8,4 +8,6 @@ export interface PageSink {
   install(first: number, count: number, from: Uint8Array, offset: number): number;
   /** Expected pages that read zero. */
   zero(first: number, count: number): void;
+  /** Expected pages that the source has lost. */
+  lost(first: number, count: number): void;
 }

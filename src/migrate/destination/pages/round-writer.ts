@@ -50,6 +50,11 @@ export class RoundWriter implements PageSink {
     this.#installed += count;
   }
 
+  /** It would be a page of zeroes until the guest runs: sources keep it for later. */
+  lost(first: number): void {
+    throw new PostcopyError('BAD_PEER', `the source says in a round that page ${first} is lost`);
+  }
+
   #enter(): void {
     if (!this.rounds.gate.enter()) {
       throw new PostcopyError('BAD_PEER', 'the source sent STATE while pages of a round were on their way');

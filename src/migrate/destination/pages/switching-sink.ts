@@ -30,4 +30,8 @@ export class SwitchingSink implements PageSink {
   zero(first: number, count: number): void {
     this.#now.zero(first, count);
   }
+
+  lost(first: number, count: number): void {
+    this.#now.lost(first, count);
+  }
 }

@@ -59,7 +59,8 @@ export class UrgentSupply implements PageSupply {
     if (frame.isTrial) return this.#trials.answer(frame.page);
     this.installer.expect(frame.page, 1);
     this.#waitingSince = undefined;
-    this.#install(frame);
+    if (frame.isLost) this.installer.lost(frame.page, 1);
+    else this.#install(frame);
   }
 
   #install({ page, bytes, contentAt }: UrgentInbox): boolean {

@@ -126,6 +126,7 @@ beforeEach(() => {
     takePageWorker: async () => 'a page worker' as never,
     onRunning: () => void log.push('(told)'),
     onOutput: ({ serial }) => void log.push(`(${Buffer.from(serial).toString()})`),
+    onPageLost: () => {},
     onMemoryShort: () => {},
     onInterrupted: (reason) => void log.push(`(interrupted: ${reason.message})`),
     onMet: () => void log.push('(met)'),

@@ -2,8 +2,11 @@ import { describe, expect, it, vi } from 'vitest';
 import type { SourcePages } from '../../../../src/memory/page-states.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
-import { words } from '../../threads/channel-pair.js';
+import { losePage } from '../../../native/lose-page.js';
+import { contentOf, words } from '../../threads/channel-pair.js';
 import { PAGE, HEADER, EXTENT, ZERO, linkLost, parse, setUp, straightOn } from './push-rig.js';
+
+const [LOST, END] = [0x54534c50, 0x444e4550];
 
 describe('BackgroundPush', () => {
   it('sends nothing before the hand-over', () => {
@@ -80,6 +83,28 @@ describe('BackgroundPush', () => {
     ]);
     const { counters } = channel;
     expect([counters.get('pages'), counters.get('zeroPages'), counters.get('bytes')]).toEqual([3, 71, stream.length]);
+  });
+
+  it.each([true, false])('passes over pages that are lost, and tells of them if it can: %s', (tellsLost) => {
+    const { blocks, fill, memory, run, signal, channel } = setUp();
+    channel.tellsLost = tellsLost;
+    for (const page of [3, 4, 600]) losePage(memory, page);
+    fill(0, 3);
+    blocks.offer(3, 2);
+    fill(5, 2);
+    blocks.offer(600, 1);
+    signal.handOver();
+    const lost = (page: number): Uint8Array[] => (tellsLost ? [words(LOST, page, 1, 0)] : []);
+    const sent = [
+      ...[words(EXTENT, 0, 3, 0), contentOf(0), contentOf(1), contentOf(2), ...lost(3), ...lost(4)],
+      ...[words(EXTENT, 5, 2, 0), contentOf(5), contentOf(6), ...lost(600), words(END, 0, 0, 0)],
+    ];
+    const stream = run();
+    expect(stream.equals(Buffer.concat(sent))).toBe(true);
+    const { counters, sent: unacknowledged } = channel;
+    expect([counters.get('pages'), counters.get('lost'), counters.get('bytes')]).toEqual([5, 3, stream.length]);
+    unacknowledged.acknowledge(tellsLost ? 8 : 5);
+    expect(unacknowledged.empty).toBe(true);
   });
 
   it('takes a page for zeroes only if its last byte is zero too', () => {

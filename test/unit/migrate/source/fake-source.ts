@@ -55,6 +55,7 @@ export function fakeSource(pages: number): Source {
       counters: new Counters(),
       limit,
       sent: new SentPages(blocks),
+      tellsLost: true,
     };
     return { channel, other };
   };

@@ -4,7 +4,13 @@ import { viewOf } from '../../../../src/memory/byte-view.js';
 import { GUEST_BASE } from '../../../../src/memory/layout.js';
 import { GIB, MIB } from '../../../../src/memory/page-size.js';
 import type { NativeVcpu } from '../../../../src/native.js';
-import { contentOf, firstPages, firstState, type FirstState } from '../../../../src/migrate/source/first-pages.js';
+import {
+  contentOf,
+  firstPages,
+  firstState,
+  type FirstState,
+  withoutLost,
+} from '../../../../src/migrate/source/first-pages.js';
 
 const PAGE = 4096;
 const BYTES = 64 * MIB;
@@ -245,4 +251,15 @@ describe('firstPages of a thread', () => {
     firstState(vcpu as unknown as NativeVcpu, 'threads');
     expect(asked).toEqual(['regs']);
   });
+});
+
+it('pages that are lost to a memory error are told apart from those that can be read, and no other error is', () => {
+  const failing = (code: string) => ({
+    bytes: 4 * 4096,
+    read: (offset: number) => {
+      if (offset >= 2 * 4096 && offset < 3 * 4096) throw Object.assign(new Error('no'), { code });
+    },
+  });
+  expect(withoutLost(failing('EHWPOISON') as never, [3, 2, 1])).toEqual([3, 1]);
+  expect(() => withoutLost(failing('EIO') as never, [2])).toThrow('no');
 });

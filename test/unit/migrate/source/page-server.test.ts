@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { POLLIN } from '../../../../src/native.js';
+import { losePage } from '../../../native/lose-page.js';
 import { contentOf, words } from '../../threads/channel-pair.js';
 import { waitsOf } from '../../threads/waits-of.js';
 import { fakeSource, type Source } from './fake-source.js';
@@ -8,6 +9,7 @@ import { fakeSource, type Source } from './fake-source.js';
 const PAGES = 700;
 const REQUEST = 0x51455250;
 const PAGE_TAG = 0x45474150;
+const LOST = 0x54534c50;
 const FRAME = 4104;
 
 const request = (received: number, ...pages: number[]) =>
@@ -54,6 +56,19 @@ describe('PageServer', () => {
     feed(request(0, 6, 699, 5));
     expect([answers(), unsent.next(0), unsent.next(8)]).toEqual([[6, 699, 5], 7, -1]);
     expect([channel.counters.get('pages'), channel.counters.get('bytes')]).toEqual([3, 3 * FRAME]);
+  });
+
+  it.each([true, false])('tells of a page that is lost, if it can, among those that are not: %s', (tellsLost) => {
+    const { blocks, memory, other, fill, feed, channel } = setUp();
+    channel.tellsLost = tellsLost;
+    losePage(memory, 6);
+    blocks.offer(6, 1);
+    fill(8, 1);
+    feed(request(0, 6, 8, 6));
+    const lost = tellsLost ? [words(LOST, 6)] : [];
+    const sent = other.take();
+    expect(sent.equals(Buffer.concat([...lost, words(PAGE_TAG, 8), contentOf(8)]))).toBe(true);
+    expect([channel.counters.get('lost'), channel.counters.get('bytes')]).toEqual([1, sent.length]);
   });
 
   it('sends a page once: not again, and not if another channel has claimed it', () => {

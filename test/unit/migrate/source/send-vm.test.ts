@@ -146,6 +146,7 @@ function sending(): SendVm {
     onProgress: (progress) => onProgress(progress),
     output: { take: () => ({ serial: Buffer.from('words'), virtio: new Uint8Array(0) }) },
     onCommit: () => void log.push('committed'),
+    onPagesLost: () => {},
     onHeld: (reason) => void log.push(`held: ${reason.message}`),
     onInterrupted: (it) => void log.push(it === undefined ? 'met' : 'interrupted'),
   };

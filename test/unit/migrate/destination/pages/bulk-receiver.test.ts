@@ -17,6 +17,7 @@ const contents = (first: number, count: number) =>
   Buffer.concat(Array.from({ length: count }, (_, i) => contentOf(first + i)));
 const extent = (first: number, count: number) =>
   Buffer.concat([words(EXTENT, first, count, 0), contents(first, count)]);
+const LOST = Buffer.from('PLST').readUInt32LE();
 const zero = (first: number, count: number) => Buffer.from(words(ZERO, first, count, 0));
 const end = () => Buffer.from(words(END, 0, 0, 0));
 const badPeer = expect.objectContaining({ code: 'BAD_PEER' });
@@ -60,6 +61,20 @@ afterEach(() => {
 });
 
 describe('BulkReceiver', () => {
+  it('marks pages as lost that the source has lost, and settles them', () => {
+    const { feed, expectPages, acknowledged, missing, left, reports, userfaultfd, counters } = setUp();
+    expectPages(4, 4);
+    feed(Buffer.concat([words(LOST, 5, 2, 0), extent(4, 1)]));
+    expect(userfaultfd.calls.filter(([name]) => name === 'poison')).toEqual([
+      ['poison', 5, 1],
+      ['poison', 6, 1],
+    ]);
+    expect([acknowledged().at(-1), missing.next(0), left[0], counters.get('installed')]).toEqual([3, 7, 1, 3]);
+    expect(reports).toEqual(['page 5 is lost', 'page 6 is lost']);
+    expect(() => feed(words(LOST, 5, 1, 0))).toThrow(badPeer);
+    expect(() => feed(words(LOST, 7, 0, 0))).toThrow(badPeer);
+  });
+
   it('installs pages, and tells how many there are at the end of each extent', () => {
     const { userfaultfd, expectPages, missing, left, reports, counters, feed, acknowledged } = setUp();
     expectPages(10, 3);

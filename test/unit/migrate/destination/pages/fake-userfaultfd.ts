@@ -8,7 +8,7 @@ import { PendingFaults } from '../../../../../src/migrate/destination/pages/pend
 import { WaitHistogram } from '../../../../../src/migrate/report/wait-histogram.js';
 import type { Userfaultfd } from '../../../../../src/native.js';
 
-type Call = [name: 'copy' | 'zero' | 'wake', first: number, count: number];
+type Call = [name: 'copy' | 'zero' | 'poison' | 'wake', first: number, count: number];
 
 class FakeUserfaultfd {
   readonly fd: number;
@@ -43,6 +43,11 @@ class FakeUserfaultfd {
 
   zero(first: number, count: number): number {
     this.#called('zero', first, count);
+    return this.#put(first, count);
+  }
+
+  poison(first: number, count: number): number {
+    this.#called('poison', first, count);
     return this.#put(first, count);
   }
 
@@ -108,6 +113,7 @@ export function fakeDestination(pages: number, fd?: number): Destination {
     new PageInstaller(parts, {
       allInstalled: () => reports.push('all-installed'),
       memoryShort: () => reports.push('memory-short'),
+      pageLost: (page) => reports.push(`page ${page} is lost`),
     });
   const [counters, waits] = [new Counters(), new WaitHistogram()];
   const parts = { ...shared, counters, waits };
