@@ -87,8 +87,8 @@ export class GuestVm {
   }
 
   /** `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. */
-  async migrate(to: LabHost, port: number, receiver: RemoteProcess): Promise<Migration> {
-    const command = `postcopy migrate ${this.name} ${to.address}:${port} ${this.secured} --json`;
+  async migrate(to: LabHost, port: number, receiver: RemoteProcess, words = ''): Promise<Migration> {
+    const command = `postcopy migrate ${this.name} ${to.address}:${port} ${this.secured} ${words} --json`;
     const { stdout, stderr, code } = await this.moveBy(command, to, receiver);
     return { code, stderr, summary: JSON.parse(stdout || 'null') as MigrationSummary };
   }
