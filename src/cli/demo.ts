@@ -59,7 +59,7 @@ function isGood({ summary, during, verdict }: TrialResult): boolean {
 
 function downtimeText(parts: DowntimeParts): string {
   return Object.entries(parts)
-    .map(([part, ms]) => `${part} ${ms.toFixed(2)}`)
+    .map(([part, ms = 0]) => `${part} ${ms.toFixed(2)}`)
     .join(', ');
 }
 

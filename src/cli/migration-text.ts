@@ -57,7 +57,7 @@ function summaryTable(summary: MigrationSummary): string {
     ['page channels', channelsText(summary.channels)],
     ['guest memory', formatPages(pages.total)],
     ['  sent', `${formatPages(pages.sent)}: ${pages.demanded} demanded, ${pages.pushed} pushed`],
-    ['  before it', rounds === undefined ? undefined : roundsText(rounds, pages.copied)],
+    ['  before it', rounds === undefined ? undefined : roundsText(rounds, pages.copied ?? 0)],
     ['  sent again', `${pages.resent} pages`],
     ['  never written', formatPages(pages.absent)],
     ['fault wait', wait.count === 0 ? 'no faults' : `${wait.count} faults, mean ${formatMicros(wait.mean)}`],

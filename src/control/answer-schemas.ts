@@ -91,7 +91,7 @@ const trialSchema = z.object<Shape<ChannelTrial>>({
 const partsSchema = z.object<Shape<MigrationSummary['downtimeParts']>>({
   stop: number,
   save: number,
-  copy: number,
+  copy: number.optional(),
   map: number,
   transfer: number,
   load: number,
@@ -135,7 +135,7 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
       sent: count,
       demanded: count,
       pushed: count,
-      copied: count,
+      copied: count.optional(),
       absent: count,
       zero: count,
       resent: count,

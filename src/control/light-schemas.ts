@@ -168,7 +168,7 @@ export const SUMMARY: LightSchema = {
         commit: { type: 'number' },
         start: { type: 'number' },
       },
-      required: ['stop', 'save', 'copy', 'map', 'transfer', 'load', 'commit', 'start'],
+      required: ['stop', 'save', 'map', 'transfer', 'load', 'commit', 'start'],
     },
     findings: {
       type: 'array',
@@ -207,7 +207,7 @@ export const SUMMARY: LightSchema = {
         zero: { type: 'number' },
         resent: { type: 'number' },
       },
-      required: ['total', 'sent', 'demanded', 'pushed', 'copied', 'absent', 'zero', 'resent'],
+      required: ['total', 'sent', 'demanded', 'pushed', 'absent', 'zero', 'resent'],
     },
     rounds: {
       type: 'object',

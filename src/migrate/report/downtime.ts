@@ -8,9 +8,9 @@ export type DowntimePart = (typeof PARTS)[number];
  * in flight, CPU and chips; copy: behind rounds, what the guest has written since the last one, and in pre-copy those pages
  * there; map: which pages have come to hold data, and the content of the first pages; transfer: STATE
  * there, LOADED back; load: STATE into KVM and devices; commit: COMMIT there; start: clocks set, the first vCPU in the
- * guest. Their sum is the downtime.
+ * guest. Their sum is the downtime. A VM's process of a release without rounds says nothing of copy.
  */
-export type DowntimeParts = Record<DowntimePart, number>;
+export type DowntimeParts = Record<Exclude<DowntimePart, 'copy'>, number> & { copy?: number | undefined };
 
 export class DowntimeLaps {
   readonly #micros = new Map<DowntimePart, number>();

@@ -35,14 +35,15 @@ export interface MigrationSummary {
   wireBytes: number;
   /**
    * 4 KiB pages. total: guest RAM; sent: all in all; copied: before the hand-over; absent: never written, not sent; zero: read
-   * zero (the rest of huge pages, mostly), not sent; resent: sent more than once (always 0 in post-copy).
+   * zero (the rest of huge pages, mostly), not sent; resent: sent more than once (always 0 in post-copy). A VM's process of a
+   * release without rounds says nothing of copied.
    */
   pages: {
     total: number;
     sent: number;
     demanded: number;
     pushed: number;
-    copied: number;
+    copied?: number | undefined;
     absent: number;
     zero: number;
     resent: number;
