@@ -176,6 +176,6 @@ export class BackgroundPush implements ChannelTask {
 
 /** The destination would take it for a page of zeroes as soon as the guest runs. */
 function lostInRound(page: number): PostcopyError {
-  const text = `page ${page} of the VM is lost to a memory error, which is not told in rounds: move it by --mode post-copy`;
+  const text = `page ${page} of the VM is lost to a memory error, which is not told in rounds: only post-copy moves it`;
   return new PostcopyError('HOST_LACKS', text);
 }
