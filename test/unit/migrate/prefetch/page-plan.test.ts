@@ -4,6 +4,7 @@ import { planNamed } from '../../../../src/migrate/prefetch/choose.js';
 import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
 import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
+import { EXTENT_PAGES_MAX } from '../../../../src/migrate/wire/protocol.js';
 import { words } from '../../threads/channel-pair.js';
 import { parse, setUp, straightOn } from '../source/push-rig.js';
 
@@ -24,7 +25,7 @@ class BehindTheLastFault implements PagePlan {
   }
 
   next(extent: Extent): void {
-    extent.pages = 4;
+    extent.pages = EXTENT_PAGES_MAX;
     if (this.#fault !== undefined) {
       extent.first = this.#fault + 1;
       this.#fault = undefined;
@@ -56,7 +57,7 @@ describe('a plan of somebody else', () => {
       plans.push(plan);
       return plan;
     });
-    fill(0, 10);
+    fill(0, 72);
     fill(600, 2);
     signal.handOver();
     ask(1, 4);
@@ -64,22 +65,25 @@ describe('a plan of somebody else', () => {
     ask(601);
     const frames = parse(Buffer.concat([other.take(), run()]));
     expect(frames).toEqual([
-      ...[['EXTENT', 5, 4]],
+      // So much at once that what is asked for next comes in time.
+      ...[['EXTENT', 5, EXTENT_PAGES_MAX]],
       // Behind page 601 is nothing, so the first page of all.
       ...[['EXTENT', 0, 1]],
       ...[['EXTENT', 600, 1]],
-      ...[9, 3, 2].map((page) => ['EXTENT', page, 1]),
+      ...[71, 70, 69, 3, 2].map((page) => ['EXTENT', page, 1]),
       ['END'],
     ]);
     expect(plans.map(({ told }) => told)).toEqual([
       [
         'faulted 1',
         'faulted 4',
-        'sent 5 4',
+        'sent 5 64',
         'faulted 601',
         'sent 0 1',
         'sent 600 1',
-        'sent 9 1',
+        'sent 71 1',
+        'sent 70 1',
+        'sent 69 1',
         'sent 3 1',
         'sent 2 1',
       ],
