@@ -7,7 +7,8 @@ import type { LabHost } from '../support/lab/host.js';
 import { Lab } from '../support/lab/lab.js';
 
 // A stock Debian guest moves from a host with Debian 12's Linux 6.1 to one with Debian 13's 6.12, and back, and notices
-// nothing but the downtime. In rounds, KVM's own log tells 6.1 what the guest writes, and userfaultfd tells 6.12.
+// nothing but the downtime. In rounds, KVM's own log tells 6.1 what the guest writes, and userfaultfd tells 6.12. (Emulated
+// hosts send too slowly for pre-copy to get done with this guest; test/vm/rounds.test.ts has it.)
 
 const PORT = 7000;
 /** How far a clock of the guest may drift against this machine's, besides the downtime: emulation is uneven. */
@@ -60,7 +61,6 @@ function expectComplete({ code, summary, stderr }: Migration, mode: MigrationMod
     status: 'completed',
     mode,
   });
-  if (mode === 'pre-copy') expect(summary.pages).toMatchObject({ demanded: 0, pushed: 0 });
   if (mode !== 'post-copy') return expect(summary.rounds?.count).toBeGreaterThan(0);
   expect(summary.pages.resent).toBe(0);
   expect(summary.pages.sent + summary.pages.zero + summary.pages.absent).toBe(summary.pages.total);
@@ -84,7 +84,7 @@ function expectNothingNoticed(vm: GuestVm, { summary }: Migration, ticksAtSource
 }
 
 const GUESTS = [
-  { cpus: 1, debian: 'bookworm', there: 'pre-copy', back: 'hybrid' },
+  { cpus: 1, debian: 'bookworm', there: 'hybrid', back: 'hybrid' },
   { cpus: 2, debian: 'trixie', there: 'post-copy', back: 'post-copy' },
 ] as const;
 
