@@ -2,16 +2,24 @@
 
 #include <system_error>
 #include <utility>
+#include <vector>
 
-#include "dirty/dirty_log_call.h"
 #include "dirty/kvm_dirty_log.h"
 #include "dirty/write_watch.h"
 #include "kvm/vm.h"
 #include "memory/extent_search.h"
 #include "memory/guest_memory.h"
 #include "util/args.h"
+#include "util/errors.h"
 
 namespace postcopy {
+namespace {
+
+Napi::Error DirtyLogError(Napi::Env env, const std::system_error& error) {
+  return SystemError(env, error.code().value(), "dirty log", error.what());
+}
+
+}  // namespace
 
 // new DirtyLog('userfaultfd', memory), or new DirtyLog('kvm', memory, vm)
 DirtyLogObject::DirtyLogObject(const Napi::CallbackInfo& info)
@@ -33,11 +41,15 @@ DirtyLogObject::DirtyLogObject(const Napi::CallbackInfo& info)
 Napi::Value DirtyLogObject::Kind(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kind_); }
 
 Napi::Value DirtyLogObject::Begin(const Napi::CallbackInfo& info) {
-  return DirtyLogCall::Start(info.Env(), log_, DirtyLogCall::Which::kBegin);
+  const auto begin = [log = log_] {
+    log->Begin();
+    return std::vector<Ram::Extent>();
+  };
+  return ExtentSearch::Start(info.Env(), begin, DirtyLogError);
 }
 
 Napi::Value DirtyLogObject::Collect(const Napi::CallbackInfo& info) {
-  return DirtyLogCall::Start(info.Env(), log_, DirtyLogCall::Which::kCollect);
+  return ExtentSearch::Start(info.Env(), [log = log_] { return log->Collect(); }, DirtyLogError);
 }
 
 Napi::Value DirtyLogObject::CollectNow(const Napi::CallbackInfo& info) {

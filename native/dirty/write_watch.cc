@@ -40,8 +40,7 @@ Descriptor OpenUserfaultfd() {
 WriteWatch::WriteWatch(std::shared_ptr<Ram> ram) : ram_(std::move(ram)), userfaultfd_(OpenUserfaultfd()) {
   // The pages of a file can leave the page table with what is known of their writes.
   if (ram_->Kind() != Backing::kAnonymous) Fail(EOPNOTSUPP, "UFFDIO_REGISTER");
-  pagemap_ = Descriptor(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  if (!pagemap_.Valid()) Fail(errno, "open /proc/self/pagemap");
+  pagemap_ = OpenPagemap();
   uffdio_register request{};
   request.range = {reinterpret_cast<uint64_t>(ram_->Base()), ram_->Bytes()};
   request.mode = UFFDIO_REGISTER_MODE_WP;

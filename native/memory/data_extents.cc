@@ -20,12 +20,6 @@ constexpr uint64_t kPagemapFrame = (1ULL << 55) - 1;
 
 [[noreturn]] void Fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-Descriptor OpenPagemap() {
-  Descriptor pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  if (!pagemap.Valid()) Fail("open /proc/self/pagemap");
-  return pagemap;
-}
-
 // The frame number of the kernel's shared zero page: what a page that was only ever read maps to. 0 if not shown to us.
 uint64_t ZeroFrame(int pagemap) {
   void* probe = mmap(nullptr, kPageSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -39,6 +33,12 @@ uint64_t ZeroFrame(int pagemap) {
 }
 
 }  // namespace
+
+Descriptor OpenPagemap() {
+  Descriptor pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  if (!pagemap.Valid()) Fail("open /proc/self/pagemap");
+  return pagemap;
+}
 
 // Looks through one range of pages after the other, in order, with the descriptor and the buffer of the first: there
 // may be thousands of ranges, and a guest stands still meanwhile.

@@ -17,11 +17,11 @@ Napi::Error ExtentError(Napi::Env env, const std::system_error& error) {
   return SystemError(env, error.code().value(), "pagemap", "which pages hold data");
 }
 
-ExtentSearch::ExtentSearch(Napi::Env env, std::shared_ptr<Ram> ram)
-    : Napi::AsyncWorker(env, "postcopy-extents"), deferred_(env), ram_(std::move(ram)) {}
+ExtentSearch::ExtentSearch(Napi::Env env, Find find, ToError to_error)
+    : Napi::AsyncWorker(env, "postcopy-extents"), deferred_(env), find_(std::move(find)), to_error_(to_error) {}
 
-Napi::Value ExtentSearch::Start(Napi::Env env, std::shared_ptr<Ram> ram) {
-  auto* search = new ExtentSearch(env, std::move(ram));  // deletes itself when it is done
+Napi::Value ExtentSearch::Start(Napi::Env env, Find find, ToError to_error) {
+  auto* search = new ExtentSearch(env, std::move(find), to_error);  // deletes itself when it is done
   Napi::Promise promise = search->deferred_.Promise();
   search->Queue();
   return promise;
@@ -29,7 +29,7 @@ Napi::Value ExtentSearch::Start(Napi::Env env, std::shared_ptr<Ram> ram) {
 
 void ExtentSearch::Execute() {
   try {
-    extents_ = ram_->DataExtents(0, ram_->Pages());
+    extents_ = find_();
   } catch (const std::system_error& error) {
     failure_ = error;
   }
@@ -37,7 +37,7 @@ void ExtentSearch::Execute() {
 
 void ExtentSearch::OnOK() {
   if (failure_.code()) {
-    deferred_.Reject(ExtentError(Env(), failure_).Value());
+    deferred_.Reject(to_error_(Env(), failure_).Value());
   } else {
     deferred_.Resolve(ExtentPairs(Env(), extents_));
   }

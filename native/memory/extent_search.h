@@ -1,8 +1,7 @@
 #pragma once
 #include <napi.h>
 
-#include <memory>
-#include <string>
+#include <functional>
 #include <system_error>
 #include <vector>
 
@@ -14,21 +13,26 @@ namespace postcopy {
 Napi::Value ExtentPairs(Napi::Env env, const std::vector<Ram::Extent>& extents);
 Napi::Error ExtentError(Napi::Env env, const std::system_error& error);
 
-// Finds which pages of RAM hold data on a thread of Node's pool: with much RAM it takes seconds, in which the thread
-// that asked must answer others. Keeps the RAM until it is done.
+// Finds pages of RAM on a thread of Node's pool: with much RAM it takes seconds, in which the thread that asked must
+// answer others.
 class ExtentSearch : public Napi::AsyncWorker {
  public:
+  // Throws std::system_error. It keeps what it needs until it is done.
+  using Find = std::function<std::vector<Ram::Extent>()>;
+  using ToError = Napi::Error (*)(Napi::Env env, const std::system_error& error);
+
   // Returns a promise of the pairs.
-  static Napi::Value Start(Napi::Env env, std::shared_ptr<Ram> ram);
+  static Napi::Value Start(Napi::Env env, Find find, ToError to_error);
 
  private:
-  ExtentSearch(Napi::Env env, std::shared_ptr<Ram> ram);
+  ExtentSearch(Napi::Env env, Find find, ToError to_error);
 
   void Execute() override;
   void OnOK() override;
 
   Napi::Promise::Deferred deferred_;
-  std::shared_ptr<Ram> ram_;
+  Find find_;
+  ToError to_error_;
   std::vector<Ram::Extent> extents_;
   std::system_error failure_{std::error_code()};
 };

@@ -164,7 +164,8 @@ Napi::Value GuestMemory::DataExtentsOutside(const Napi::CallbackInfo& info) {
 // findDataExtents(): a promise of dataExtents() of all pages, found on another thread.
 Napi::Value GuestMemory::FindDataExtents(const Napi::CallbackInfo& info) {
   ref_.Get(info.Env());
-  return ExtentSearch::Start(info.Env(), ref_.Shared());
+  std::shared_ptr<Ram> ram = ref_.Shared();
+  return ExtentSearch::Start(info.Env(), [ram] { return ram->DataExtents(0, ram->Pages()); }, ExtentError);
 }
 
 Napi::Value GuestMemory::Release(const Napi::CallbackInfo& info) {

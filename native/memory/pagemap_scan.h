@@ -2,6 +2,8 @@
 #include <linux/fs.h>
 #include <linux/types.h>
 
+#include "util/descriptor.h"
+
 // PAGEMAP_SCAN came with Linux 6.7; Debian 12's headers are older. Definitions as in the kernel's uapi <linux/fs.h>,
 // used only where the header lacks them. Documentation/admin-guide/mm/pagemap.rst.
 #ifndef PAGEMAP_SCAN
@@ -34,3 +36,10 @@ struct pm_scan_arg {
   __u64 return_mask;
 };
 #endif
+
+namespace postcopy {
+
+// Of this process. Throws std::system_error.
+Descriptor OpenPagemap();
+
+}  // namespace postcopy
