@@ -84,9 +84,10 @@ export class Rounds implements RoundFigures {
     this.channels.addCopies(await whileWanted(signal, this.machine.memory.findDataExtents()));
     let wroteBack = false;
     for (;;) {
-      const copied = await this.#round(signal);
+      const { copied, isOver } = await this.#round(signal);
       this.channels.addCopies(await this.#collect(log, signal));
-      const seen = { copied, left: this.channels.uncopied().count, elapsedMs: this.#elapsedMs };
+      const elapsedMs = Math.max(this.#elapsedMs, isOver ? 0 : this.goal.timeoutMs);
+      const seen = { copied, left: this.channels.uncopied().count, elapsedMs };
       const step = nextStep(this.goal, { ...seen, downtimeMs: this.#downtimeMs(seen.left, roundTripMicros()) });
       if (step === 'round') continue;
       if (step === 'cancel') throw this.#tooFast(seen.left);
@@ -146,8 +147,8 @@ export class Rounds implements RoundFigures {
     return this.channels.sum('copies') + this.channels.sum('zeroCopies');
   }
 
-  /** Copies what was added, until all of it has arrived or the time is up; returns how many pages that were. */
-  async #round(signal: AbortSignal): Promise<number> {
+  /** Copies what was added, until all of it has arrived or the time is up, which a timer may say a moment before a clock does. */
+  async #round(signal: AbortSignal): Promise<{ copied: number; isOver: boolean }> {
     const added = this.channels.uncopied();
     const startedAt = native.monotonicMicros();
     this.#count++;
@@ -165,7 +166,7 @@ export class Rounds implements RoundFigures {
       this.#sent.remove(this.channels.uncopied());
     }
     this.#copyingMicros += native.monotonicMicros() - startedAt;
-    return this.#copied - this.#copiedBefore;
+    return { copied: this.#copied - this.#copiedBefore, isOver };
   }
 
   async #collect(log: DirtyLog, signal: AbortSignal): Promise<Uint32Array> {
