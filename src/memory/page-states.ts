@@ -115,7 +115,7 @@ export class SourcePages {
       );
     }
     this.#unsent.clearAll();
-    for (let i = 0; i < lacking.length; i += 2) this.#unsent.setRange(lacking[i]!, lacking[i + 1]!);
+    this.#unsent.add(lacking);
     return arrived.extents();
   }
 

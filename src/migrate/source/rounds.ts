@@ -81,16 +81,17 @@ export class Rounds implements RoundFigures {
       this.machine.beginDirtyLog().then((begun) => (this.#log = begun)),
     );
     this.#collectedAt = native.monotonicMicros();
-    this.channels.addCopies(await whileWanted(signal, this.machine.memory.findDataExtents()));
+    let added = this.#add(await whileWanted(signal, this.machine.memory.findDataExtents()));
     let wroteBack = false;
     for (;;) {
-      const { copied, isOver } = await this.#round(signal);
-      this.channels.addCopies(await this.#collect(log, signal));
+      const { copied, isOver } = await this.#round(added, signal);
+      added = this.#add(await this.#collect(log, signal));
+      const left = added.count;
       const elapsedMs = Math.max(this.#elapsedMs, isOver ? 0 : this.goal.timeoutMs);
-      const seen = { copied, left: this.channels.uncopied().count, elapsedMs };
-      const step = nextStep(this.goal, { ...seen, downtimeMs: this.#downtimeMs(seen.left, roundTripMicros()) });
+      const seen = { copied, left, elapsedMs };
+      const step = nextStep(this.goal, { ...seen, downtimeMs: this.#downtimeMs(left, roundTripMicros()) });
       if (step === 'round') continue;
-      if (step === 'cancel') throw this.#tooFast(seen.left);
+      if (step === 'cancel') throw this.#tooFast(left);
       this.#ending = step;
       if (wroteBack || this.#elapsedMs < WRITTEN_BACK_MS) break;
       // The guest goes on writing meanwhile: what that makes of the rest is for another round, if there is time.
@@ -147,9 +148,14 @@ export class Rounds implements RoundFigures {
     return this.channels.sum('copies') + this.channels.sum('zeroCopies');
   }
 
+  /** Copies of these pages are to be sent, too; returns all that are. */
+  #add(extents: Uint32Array): PageBitmap {
+    this.channels.addCopies(extents);
+    return this.channels.uncopied();
+  }
+
   /** Copies what was added, until all of it has arrived or the time is up, which a timer may say a moment before a clock does. */
-  async #round(signal: AbortSignal): Promise<{ copied: number; isOver: boolean }> {
-    const added = this.channels.uncopied();
+  async #round(added: PageBitmap, signal: AbortSignal): Promise<{ copied: number; isOver: boolean }> {
     const startedAt = native.monotonicMicros();
     this.#count++;
     this.#roundPages = added.count;
