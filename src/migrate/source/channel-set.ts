@@ -68,8 +68,8 @@ export class ChannelSet {
   }
 
   /**
-   * Connects all channels to a destination that takes LOST, or not, and tries them if `tries`: resolves to what they showed. Throws when the destination does not
-   * take one, or one does not carry what it has to.
+   * Connects all channels, and tries them if `tries`: resolves to what they showed. `tellsLost`: the destination takes LOST.
+   * Throws when it does not take a channel, or one does not carry what it has to.
    */
   async open(address: MigrationAddress, tries: boolean, tellsLost: boolean): Promise<Trials> {
     const workers = await Promise.all(this.#starting);

@@ -555,7 +555,7 @@ export class SendVm {
     const lost = this.#channels.sum('lost');
     if (lost === this.#lost) return;
     this.#lost = lost;
-    this.#options.onPagesLost(lost, this.#chosen.includes(LOST_PAGES));
+    harmlessly('telling of lost pages', () => this.#options.onPagesLost(lost, this.#chosen.includes(LOST_PAGES)));
   }
 
   /** ranThere: whether the destination has said so. */
