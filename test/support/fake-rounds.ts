@@ -16,6 +16,7 @@ import {
   TAG_ZERO,
 } from '../../src/migrate/wire/page-frames.js';
 import { EXTENT_PAGES_MAX, REQUEST_PAGES_MAX, ROUNDS } from '../../src/migrate/wire/protocol.js';
+import { words } from '../unit/threads/channel-pair.js';
 import { FakeChannel, FakeDestination, greet } from './fake-peers.js';
 import type { LoadedVm, WaitingVm } from './guest-vms.js';
 
@@ -61,10 +62,6 @@ function pagesOf(extents: Uint32Array): number[] {
     for (let page = 0; page < extents[i + 1]!; page++) pages.push(extents[i]! + page);
   }
   return pages;
-}
-
-function words(...values: number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
 const ID = new Uint8Array(16).fill(9);
