@@ -12,10 +12,13 @@ export function heldProblem(name: string, reason: unknown): Problem {
 }
 
 export function interruptedAtDestination(name: string, peer: string, pagesMissing: number, reason: string): string {
-  return (
-    `the link to ${peer} broke (${reason}). Nothing is lost: ${name} runs on here, and waits only where it needs one of ` +
-    `the ${pagesMissing} pages that are still there; ${peer} connects again as soon as it can`
-  );
+  const here =
+    pagesMissing === 0
+      ? `all of ${name} is here, and it runs on. ${peer} connects again as soon as it can, to learn that; if it has not known ` +
+        'so far, and does not come soon, the guest stands still until it does'
+      : `${name} runs on here, and waits only where it needs one of the ${pagesMissing} pages that are still there; ${peer} ` +
+        'connects again as soon as it can';
+  return `the link to ${peer} broke (${reason}). Nothing is lost: ${here}`;
 }
 
 export function interruptedAtSource(name: string, peer: string, reason: string): string {

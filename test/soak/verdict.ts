@@ -44,7 +44,8 @@ function ofDeadSource({ sent, arrived, toldKnown }: Passed): Outcome[] {
 
 /** What the source was told is all that it can know. */
 function ofDeadDestination({ sent, arrived, toldRuns, saidNeverRan }: Passed): Outcome[] {
-  if (arrived.has('complete')) return ['gone with its destination'];
+  // Until then it may still have asked whether the destination knows that it knows.
+  if (sent.has('bye')) return ['gone with its destination'];
   if (toldRuns) return ['lost', 'gone with its destination'];
   if (!arrived.has('loaded')) return ['stayed'];
   // COMMIT may have been on its way to a network that took nothing any more, or was held back as the link was gone.

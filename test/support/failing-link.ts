@@ -133,8 +133,8 @@ export async function movesAndIsWhole(source: LoadedVm, to: WaitingVm): Promise<
 }
 
 /** A migration that breaks behind COMMIT: the ends find each other again, and the guest works on there, whole. */
-export async function movesAllTheSame(source: LoadedVm, { destination, proxy }: Link): Promise<void> {
-  const end = await migrate(source, proxy.address);
+export async function movesAllTheSame(source: LoadedVm, { destination, proxy }: Link, words?: string[]): Promise<void> {
+  const end = await migrate(source, proxy.address, words);
   expect(proxy.sprung).toBe(true);
   expect(end.code, end.stderr).toBe(0);
   expect(JSON.parse(end.stdout)).toMatchObject({ status: 'completed' });
@@ -142,6 +142,8 @@ export async function movesAllTheSame(source: LoadedVm, { destination, proxy }: 
   const moved = await destination.vm.guest();
   expect(await verifyWhole(moved)).toBeGreaterThan(0);
   await work(moved);
+  const awaitsSource = (await destination.vm.client.status()).interruption;
+  expect(awaitsSource).toBeUndefined();
 }
 
 /** They end when they are asked to, whatever state they are in. */

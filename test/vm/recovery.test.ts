@@ -44,6 +44,16 @@ describe('the guest moves all the same, when behind COMMIT', () => {
     await link.proxy.close();
   });
 
+  test('neither PUSHING nor BYE arrives, of a guest whose pages were all there before', async () => {
+    const [from, link] = await Promise.all([source(), openLink()]);
+    link.proxy.onMessage('pushing', 'before', () => {
+      link.proxy.onMessage('bye', 'before', springOf('cut', link, from));
+      return 'drop';
+    });
+    await movesAllTheSame(from, link, ['--mode', 'pre-copy', '--timeout', '3', '--on-timeout', 'stop']);
+    await link.proxy.close();
+  });
+
   test('the urgent channel alone breaks', async () => {
     const [from, link] = await Promise.all([source(), openLink()]);
     link.proxy.onPushed(PUSHED, () => link.proxy.resetUrgent());

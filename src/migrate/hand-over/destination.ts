@@ -22,7 +22,8 @@
  * then changes nothing, also when the news that all pages are here is behind that of the break.
  *
  * Connections of a migration are numbered by generations, 0 for the first. What comes from one of another generation than
- * the state's comes too late, and changes nothing.
+ * the state's comes too late, and changes nothing; but that the source knows is true for ever. The source relies on it: what it
+ * was answered to was read here, and may be looked at behind the news that another connection broke.
  */
 import type { Body } from '../wire/message.js';
 import type { Step } from './drive.js';
@@ -142,7 +143,8 @@ export function stepDestination<A>(
   event: DestinationEvent<A>,
   facts: DestinationFacts = NOTHING_KNOWN,
 ): DestinationStep<A> {
-  if (isEnd(state.phase) || isLate(state, event)) return { state, actions: [] };
+  if (isEnd(state.phase)) return { state, actions: [] };
+  if (isLate(state, event)) return saysThatItKnows(event) && isRunning(state) ? knownLate(state) : step(state);
   if (facts.pushed && isRunning(state) && !state.known) return afterKnown(state, event, facts);
   if (event.type === 'cancel') return giveUp(state, event.reason, facts);
   if (event.type === 'failure') return fail(state, event.reason, facts);
@@ -169,6 +171,15 @@ function isLate<A>(state: DestinationState<A>, event: DestinationEvent<A>): bool
   const generation = 'generation' in state ? state.generation : 0;
   if (event.type === 'met') return event.generation <= generation;
   return state.phase === 'apart' || event.generation !== generation;
+}
+
+function saysThatItKnows({ type }: DestinationEvent<unknown>): boolean {
+  return type === 'pushing' || type === 'bye';
+}
+
+function knownLate<A>(state: RunningState<A>): DestinationStep<A> {
+  const knows = known(state);
+  return state.phase === 'apart' && state.settled ? done(state.arrival, ...knows.actions) : knows;
 }
 
 /** The way of a migration in which nothing fails, and that of one that is refused. */

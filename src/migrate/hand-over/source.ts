@@ -10,7 +10,7 @@
  *                                           failed <------------------------------- interrupted   lost
  *                                                      the destination never ran it      |  ^
  *                                                                                        v  |
- *                                                                                      rejoining -> draining
+ *                                                                                      rejoining -> draining -> settling -> done
  *
  * tried: of a dry run, which ends where the guest would be stopped. writing-back: the guest runs, and what it has written
  * goes to its disks, so that little is left when it stands still. copying: of the modes with rounds; pages cross while the guest
@@ -20,7 +20,9 @@
  * again. failed: nothing was handed over, or the destination never ran the guest
  * and never will; the guest runs on here. lost: the destination has given the guest up, or somebody here has given the
  * destination up: it never runs here again in this epoch, unless it cannot have run there and somebody says so. Once the
- * destination has acknowledged every page, nothing that breaks loses anything: it is done.
+ * destination has acknowledged every page, nothing that breaks loses anything: it is done, as soon as the destination knows
+ * that this end knows. One that was pushed a page knows. settling: one that was not is told until it has answered, for without
+ * that it would halt the guest, and wait for this end for good.
  *
  * A destination of version 7 cannot be met again: where others are `interrupted`, a broken connection loses the guest. Behind
  * COMMIT and before RUNNING, `doubtful`, it is still heard if only a page channel broke.
@@ -41,6 +43,7 @@ export type SourceState<Control, Capture> =
   /** ranThere: the destination has said that the guest runs there. */
   | { phase: 'interrupted'; ranThere: boolean; broke: Error }
   | { phase: 'rejoining' | 'draining'; control: Control; generation: number }
+  | { phase: 'settling'; control: Control; generation: number; complete: Complete }
   | { phase: 'tried' | 'done' | 'failed' | 'lost' };
 
 export type SourcePhase = SourceState<unknown, unknown>['phase'];
@@ -64,6 +67,8 @@ export type SourceEvent<Control, Capture> = { generation?: number } & (
   | { type: 'loaded'; body: Body<'loaded'> }
   | { type: 'running'; body: Body<'running'> }
   | { type: 'complete'; body: Complete }
+  /** The destination has answered to having been told that this end knows. */
+  | { type: 'settled' }
   /** ABORT: the destination has not run the guest and will not. */
   | { type: 'abort'; reason: Error }
   /** LOST: the guest stands still at the destination, short of pages, whatever this end believes. */
@@ -85,6 +90,8 @@ export type SourceEvent<Control, Capture> = { generation?: number } & (
 export interface SourceFacts {
   /** The destination has said of every page that it is there, at the moment at which the event is looked at. */
   acknowledged: boolean;
+  /** A page was pushed: a destination that has them all knows by that that this end knows of its guest. */
+  known: boolean;
   /** The destination can be met again on another connection. */
   recovers: boolean;
 }
@@ -105,6 +112,8 @@ export type SourceAction<Control, Capture> =
   | { type: 'meet'; ranThere: boolean; broke: Error }
   | { type: 'rejoin'; control: Control; generation: number; missing: Uint8Array }
   | { type: 'push-on'; control: Control }
+  /** Tells the destination that this end knows, and waits for its answer. */
+  | { type: 'settle'; control: Control }
   | { type: 'send-bye'; control: Control }
   | { type: 'send-abort'; control: Control; reason: Error }
   | { type: 'resume-guest' }
@@ -129,7 +138,7 @@ export function isEnd(phase: SourcePhase): boolean {
 /** In rounds, the destination is told of no page before STATE. */
 const NONE = new Uint32Array(0);
 
-const NOTHING_KNOWN: SourceFacts = { acknowledged: false, recovers: true };
+const NOTHING_KNOWN: SourceFacts = { acknowledged: false, known: false, recovers: true };
 
 export function stepSource<C, K>(
   state: SourceState<C, K>,
@@ -148,7 +157,7 @@ export function stepSource<C, K>(
       return lose(controlOf(state), state.phase === 'doubtful' ? state.broke : event.reason, true);
     default:
   }
-  if (state.phase === 'draining' && facts.acknowledged) {
+  if (state.phase === 'draining' && facts.acknowledged && needsNoWord(facts)) {
     return done(state.control, event.type === 'complete' ? event.body : undefined);
   }
   switch (event.type) {
@@ -159,7 +168,7 @@ export function stepSource<C, K>(
     case 'channels-broken':
       return channelsBroken(state, event.reason, facts);
     default:
-      return forward(state, event) ?? outOfTurn(state, event, facts);
+      return forward(state, event, facts) ?? outOfTurn(state, event, facts);
   }
 }
 
@@ -174,7 +183,11 @@ function generationOf<C, K>(state: SourceState<C, K>): number {
 }
 
 /** The way of a migration in which nothing fails. */
-function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): SourceStep<C, K> | undefined {
+function forward<C, K>(
+  state: SourceState<C, K>,
+  event: SourceEvent<C, K>,
+  facts: SourceFacts,
+): SourceStep<C, K> | undefined {
   if (state.phase === 'ready' && event.type === 'begin') {
     return step({ phase: 'writing-back' }, { type: 'write-back' });
   }
@@ -218,13 +231,14 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
     const push = { type: 'start-push', control, capture, running: event.body } as const;
     return step({ phase: 'draining', control, generation: 0 }, push);
   }
-  if (state.phase === 'interrupted' && event.type === 'met') return met(state, event);
+  if (state.phase === 'interrupted' && event.type === 'met') return met(state, event, facts);
   if (state.phase === 'rejoining' && event.type === 'rejoined') {
     return step({ ...state, phase: 'draining' }, { type: 'push-on', control: state.control });
   }
   // While rejoining: the guest is over, and needs no more.
   const isAwaited = state.phase === 'draining' || state.phase === 'rejoining';
-  if (isAwaited && event.type === 'complete') return done(state.control, event.body);
+  if (isAwaited && event.type === 'complete') return whole(state.control, state.generation, event.body, facts);
+  if (state.phase === 'settling' && event.type === 'settled') return done(state.control, state.complete);
   return undefined;
 }
 
@@ -232,6 +246,7 @@ function forward<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>): Sour
 function met<C, K>(
   state: SourceState<C, K> & { phase: 'interrupted' },
   { control, generation, standing }: SourceEvent<C, K> & { type: 'met' },
+  facts: SourceFacts,
 ): SourceStep<C, K> {
   switch (standing.is) {
     case 'never-ran':
@@ -243,7 +258,7 @@ function met<C, K>(
       return step({ phase: 'rejoining', control, generation }, { type: 'rejoin', control, generation, missing });
     }
     case 'whole':
-      return done(control, standing.complete);
+      return whole(control, generation, standing.complete, facts);
     case 'lost':
       return lose(control, new Error(standing.reason), true);
   }
@@ -258,7 +273,8 @@ function outOfTurn<C, K>(state: SourceState<C, K>, event: SourceEvent<C, K>, fac
 }
 
 function channelsBroken<C, K>(state: SourceState<C, K>, broke: Error, facts: SourceFacts): SourceStep<C, K> {
-  if (state.phase === 'doubtful') return { state, actions: [] };
+  // Behind COMPLETE nothing is sent there.
+  if (state.phase === 'doubtful' || state.phase === 'settling') return { state, actions: [] };
   if (state.phase !== 'committed' || facts.recovers) return fail(state, broke, facts);
   return { state: { phase: 'doubtful', control: state.control, broke }, actions: [] };
 }
@@ -271,15 +287,25 @@ function awaitsRunning<C, K>(state: SourceState<C, K>): state is AwaitsRunning<C
 
 type HandedOver<C, K> = Extract<
   SourceState<C, K>,
-  { phase: 'committed' | 'doubtful' | 'draining' | 'interrupted' | 'rejoining' }
+  { phase: 'committed' | 'doubtful' | 'draining' | 'settling' | 'interrupted' | 'rejoining' }
 >;
 
 function isHandedOver<C, K>(state: SourceState<C, K>): state is HandedOver<C, K> {
-  return awaitsRunning(state) || ['draining', 'interrupted', 'rejoining'].includes(state.phase);
+  return awaitsRunning(state) || ['draining', 'settling', 'interrupted', 'rejoining'].includes(state.phase);
 }
 
 function controlOf<C, K>(state: HandedOver<C, K>): C | undefined {
   return 'control' in state ? state.control : undefined;
+}
+
+/** All of the VM is at the destination. */
+function whole<C, K>(control: C, generation: number, complete: Complete, facts: SourceFacts): SourceStep<C, K> {
+  if (needsNoWord(facts)) return done(control, complete);
+  return step({ phase: 'settling', control, generation, complete }, { type: 'settle', control });
+}
+
+function needsNoWord({ known, recovers }: SourceFacts): boolean {
+  return known || !recovers;
 }
 
 function done<C, K>(control: C, complete: Complete | undefined): SourceStep<C, K> {
@@ -331,6 +357,7 @@ function fail<C, K>(state: SourceState<C, K>, reason: Error, facts: SourceFacts,
     case 'doubtful':
       return lose(state.control, state.broke, ranThere);
     case 'draining':
+    case 'settling':
     case 'rejoining':
       if (facts.recovers) return interrupted(state.control, reason, true);
       return lose(state.control, reason, true);

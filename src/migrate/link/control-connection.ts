@@ -39,7 +39,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
   #peerBehind = Infinity;
   #bytesSent = 0;
   /** Pings whose answer somebody waits for. */
-  #awaited: { sentAt: number; resolve(): void }[] = [];
+  #awaited: { sentAt: number; resolve(answered: boolean): void }[] = [];
   #closed = false;
   /** The address at the other end, whatever its name means by now: page channels go to the same. */
   readonly remote: Address;
@@ -101,14 +101,15 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
     this.send('ping', { sentAt: native.monotonicMicros() });
   }
 
-  /** Resolves when the peer has dealt with all that was sent before; also after so long, or when the connection is over. */
-  async caughtUp(limitMs: number): Promise<void> {
-    if (this.#closed) return;
+  /** Whether the peer has dealt with all that was sent before, within so long and before the connection was over. */
+  async caughtUp(limitMs: number): Promise<boolean> {
+    if (this.#closed) return false;
     const sentAt = native.monotonicMicros();
     this.send('ping', { sentAt });
-    const limit = setTimeout(() => this.#settle(sentAt), limitMs);
-    await new Promise<void>((resolve) => this.#awaited.push({ sentAt, resolve }));
+    const limit = setTimeout(() => this.#settle(sentAt, false), limitMs);
+    const answered = await new Promise<boolean>((resolve) => this.#awaited.push({ sentAt, resolve }));
     clearTimeout(limit);
+    return answered;
   }
 
   /** Sends what is queued, then closes; nothing is emitted any more. */
@@ -147,11 +148,11 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   #pong(sentAt: number): void {
     this.#roundTrip = Math.min(this.#roundTrip, native.monotonicMicros() - sentAt);
-    this.#settle(sentAt);
+    this.#settle(sentAt, true);
   }
 
-  #settle(until: number): void {
-    for (const { sentAt, resolve } of this.#awaited) if (sentAt <= until) resolve();
+  #settle(until: number, answered: boolean): void {
+    for (const { sentAt, resolve } of this.#awaited) if (sentAt <= until) resolve(answered);
     this.#awaited = this.#awaited.filter(({ sentAt }) => sentAt > until);
   }
 
@@ -176,7 +177,7 @@ export class ControlConnection extends EventEmitter<ControlEvents> {
 
   #stop(): void {
     this.#closed = true;
-    this.#settle(Infinity);
+    this.#settle(Infinity, false);
     clearInterval(this.#watch);
     this.#socket.on('error', () => {}); // late ones, of a connection that no longer matters
   }

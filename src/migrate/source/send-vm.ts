@@ -161,6 +161,7 @@ const SHOWN: Record<source.SourcePhase, MigrationPhase> = {
   interrupted: 'interrupted',
   rejoining: 'interrupted',
   draining: 'pulling',
+  settling: 'pulling',
   done: 'complete',
   failed: 'failed',
   tried: 'complete',
@@ -295,14 +296,13 @@ export class SendVm {
     const sent = state.phase === 'loading' && event.type === 'loaded';
     // COMMIT on a link that is known to be gone would hand the VM over to nobody.
     const linkIsGone = sent && !(state.control.open && this.#channels.allOpen);
-    // Of a destination that was pushed nothing it is not sure that it knows that this end knows of its guest.
-    const pushed = this.#channels.sum('pages', 'bulk') > 0 || !this.#facts(false).recovers;
-    const acknowledged = state.phase === 'draining' && this.#channels.allAcknowledged && pushed;
+    const acknowledged = state.phase === 'draining' && this.#channels.allAcknowledged;
     return source.stepSource(state, linkIsGone ? failure(LINK_GONE_BEFORE_COMMIT) : event, this.#facts(acknowledged));
   }
 
   #facts(acknowledged: boolean): source.SourceFacts {
-    return { acknowledged, recovers: this.#version === undefined || canRecover(this.#version) };
+    const recovers = this.#version === undefined || canRecover(this.#version);
+    return { acknowledged, known: this.#channels.sum('pages', 'bulk') > 0, recovers };
   }
 
   async #act(action: Action, { signal, settled }: Turn): Promise<Event | undefined> {
@@ -333,6 +333,8 @@ export class SendVm {
         return this.#rejoin(action);
       case 'push-on':
         return void this.#pushOn(action.control);
+      case 'settle':
+        return this.#settle(action.control);
       case 'send-bye':
         return void action.control.send('bye', {});
       case 'send-abort':
@@ -543,6 +545,12 @@ export class SendVm {
     if (this.#laps !== undefined) this.#metrics.downtime(this.#laps);
     this.#reunion.over();
     this.#tellInterrupted(undefined);
+  }
+
+  async #settle(control: Control): Promise<Event> {
+    control.send('pushing', {});
+    const answered = await control.caughtUp(ANSWER_TIMEOUT_MS);
+    return answered ? { type: 'settled' } : failure(LINK_GONE);
   }
 
   #tellInterrupted(interruption: SendInterruption | undefined): void {

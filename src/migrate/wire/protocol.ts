@@ -33,6 +33,8 @@
  *                                               <-  PROGRESS, ten times a second
  *   END of a bulk channel                       ->                    (bulk)
  *                                               <-  COMPLETE
+ *   PUSHING and PING, if no page was pushed     ->
+ *                                               <-  PONG: it has read PUSHING
  *   BYE                                         ->
  *
  * In the modes pre-copy and hybrid, which need the feature `rounds`, pages cross before the guest stops, in rounds, and RAM is

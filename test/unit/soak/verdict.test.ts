@@ -50,5 +50,6 @@ test('the destination is dead', () => {
   expect(mayEndAs(lost('commit', { saidNeverRan: true }), 'destination')).toEqual(['taken back', 'stayed']);
   expect(mayEndAs(passed('running'), 'destination')).toEqual(['lost', 'gone with its destination']);
   expect(mayEndAs(lost('commit', { toldRuns: true }), 'destination')).toEqual(['lost', 'gone with its destination']);
-  expect(mayEndAs(passed('complete'), 'destination')).toEqual(['gone with its destination']);
+  expect(mayEndAs(passed('complete'), 'destination')).toEqual(['lost', 'gone with its destination']);
+  expect(mayEndAs(lost('bye'), 'destination')).toEqual(['gone with its destination']);
 });

@@ -410,7 +410,7 @@ describe('stepDestination', () => {
 
   it('does not hear what comes on another connection than the last', () => {
     const running = { ...STATES.running, generation: 3 } as State;
-    for (const event of [EVENTS.failure, EVENTS.pushing, EVENTS.bye, EVENTS.met]) {
+    for (const event of [EVENTS.failure, EVENTS['state'], EVENTS.met]) {
       for (const generation of [0, 2]) {
         expect(stepDestination(running, { ...event, generation } as Event)).toEqual({ state: running, actions: [] });
       }
@@ -418,6 +418,21 @@ describe('stepDestination', () => {
     expect(stepDestination(STATES.apart, { ...EVENTS.failure, generation: 0 })).toEqual({
       ...{ state: STATES.apart, actions: [] },
     });
+  });
+
+  it.each(['pushing', 'bye'] as const)('believes a %s of an earlier connection: the source knows', (type) => {
+    const event = { ...EVENTS[type], generation: 0 } as Event;
+    const running = { ...STATES.running, generation: 3, known: false, halted: true } as State;
+    const { state: next, actions: all } = stepDestination(running, event);
+    expect(next).toEqual({ ...running, known: true, halted: false });
+    expect(all.map((action) => action.type)).toEqual(['source-knows', 'go-on']);
+    const apart = { ...running, phase: 'apart' } as State;
+    expect(stepDestination(apart, event).state).toEqual({ ...apart, known: true, halted: false });
+    // Nothing else was needed.
+    expect(stepDestination({ ...apart, settled: true } as State, event).actions.map((action) => action.type)).toEqual([
+      ...['source-knows', 'go-on', 'finish'],
+    ]);
+    expect(stepDestination(STATES.loaded, { ...event, generation: 3 }).actions).toEqual([]);
   });
 
   it('says to a source that comes again that nothing is missing', () => {

@@ -74,7 +74,11 @@ class World {
 
   feedSource(event: SourceEvent): void {
     if (event.type === 'complete') this.completeArrived = true;
-    const step = source.stepSource(this.sourceState, event, { acknowledged: this.acknowledged, recovers: false });
+    const step = source.stepSource(this.sourceState, event, {
+      acknowledged: this.acknowledged,
+      known: this.acknowledged,
+      recovers: false,
+    });
     this.sourceState = step.state;
     for (const action of step.actions) this.#actSource(action);
     this.check();
@@ -140,6 +144,7 @@ class World {
       case 'part':
       case 'push-on':
       case 'rejoin':
+      case 'settle':
         throw new Error(`the ends cannot meet again, and the source does ${action.type}`);
       case 'await-release':
       case 'finish-dry-run':

@@ -4,6 +4,7 @@ import {
   RefusedError,
   stepSource,
   type SourceEvent,
+  type SourceFacts,
   type SourcePhase,
   type SourceState,
 } from '../../../../src/migrate/hand-over/source.js';
@@ -37,6 +38,7 @@ const STATES: Record<SourcePhase, State> = {
   interrupted: { phase: 'interrupted', ranThere: true, broke },
   rejoining: { phase: 'rejoining', control: 'control', generation: 3 },
   draining: { phase: 'draining', control: 'control', generation: 0 },
+  settling: { phase: 'settling', control: 'control', generation: 0, complete },
   tried: { phase: 'tried' },
   done: { phase: 'done' },
   failed: { phase: 'failed' },
@@ -59,6 +61,7 @@ const EVENTS: { [T in Event['type']]: Extract<Event, { type: T }> } = {
   complete: { type: 'complete', body: complete },
   met: { type: 'met', generation: 3, control: 'control', standing: { is: 'runs', missing } },
   rejoined: { type: 'rejoined' },
+  settled: { type: 'settled' },
   abort: { type: 'abort', reason },
   lost: { type: 'lost', reason },
   'channels-broken': { type: 'channels-broken', reason },
@@ -85,6 +88,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: fail',
     met: 'failed: fail',
     rejoined: 'failed: fail',
+    settled: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
@@ -108,6 +112,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: fail',
     met: 'failed: fail',
     rejoined: 'failed: fail',
+    settled: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
@@ -131,6 +136,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: fail',
     met: 'failed: fail',
     rejoined: 'failed: fail',
+    settled: 'failed: fail',
     abort: 'failed: fail',
     lost: 'failed: fail',
     'channels-broken': 'failed: fail',
@@ -154,6 +160,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: send-abort hang-up fail',
     met: 'failed: send-abort hang-up fail',
     rejoined: 'failed: send-abort hang-up fail',
+    settled: 'failed: send-abort hang-up fail',
     abort: 'failed: send-abort hang-up fail',
     lost: 'failed: send-abort hang-up fail',
     'channels-broken': 'failed: send-abort hang-up fail',
@@ -177,6 +184,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: send-abort hang-up fail',
     met: 'failed: send-abort hang-up fail',
     rejoined: 'failed: send-abort hang-up fail',
+    settled: 'failed: send-abort hang-up fail',
     abort: 'failed: send-abort hang-up fail',
     lost: 'failed: send-abort hang-up fail',
     'channels-broken': 'failed: send-abort hang-up fail',
@@ -200,6 +208,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: send-abort hang-up fail',
     met: 'failed: send-abort hang-up fail',
     rejoined: 'failed: send-abort hang-up fail',
+    settled: 'failed: send-abort hang-up fail',
     abort: 'failed: send-abort hang-up fail',
     lost: 'failed: send-abort hang-up fail',
     'channels-broken': 'failed: send-abort hang-up fail',
@@ -223,6 +232,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: send-abort resume-guest hang-up fail',
     met: 'failed: send-abort resume-guest hang-up fail',
     rejoined: 'failed: send-abort resume-guest hang-up fail',
+    settled: 'failed: send-abort resume-guest hang-up fail',
     abort: 'failed: send-abort resume-guest hang-up fail',
     lost: 'failed: send-abort resume-guest hang-up fail',
     'channels-broken': 'failed: send-abort resume-guest hang-up fail',
@@ -246,6 +256,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed: send-abort resume-guest hang-up fail',
     met: 'failed: send-abort resume-guest hang-up fail',
     rejoined: 'failed: send-abort resume-guest hang-up fail',
+    settled: 'failed: send-abort resume-guest hang-up fail',
     abort: 'failed: send-abort resume-guest hang-up fail',
     lost: 'failed: send-abort resume-guest hang-up fail',
     'channels-broken': 'failed: send-abort resume-guest hang-up fail',
@@ -269,6 +280,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'lost: hang-up lose',
     met: 'lost: hang-up lose',
     rejoined: 'lost: hang-up lose',
+    settled: 'lost: hang-up lose',
     abort: 'failed: send-bye resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
@@ -292,6 +304,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'lost: hang-up lose',
     met: 'lost: hang-up lose',
     rejoined: 'lost: hang-up lose',
+    settled: 'lost: hang-up lose',
     abort: 'failed: send-bye resume-guest hang-up fail',
     lost: 'lost: hang-up lose',
     'channels-broken': 'doubtful:',
@@ -315,6 +328,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'interrupted:',
     met: 'rejoining: rejoin',
     rejoined: 'interrupted:',
+    settled: 'interrupted:',
     abort: 'interrupted:',
     lost: 'lost: lose',
     'channels-broken': 'interrupted:',
@@ -338,6 +352,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'done: send-bye hang-up finish',
     met: 'lost: hang-up lose',
     rejoined: 'draining: push-on',
+    settled: 'lost: hang-up lose',
     abort: 'lost: hang-up lose',
     lost: 'lost: hang-up lose',
     'channels-broken': 'lost: hang-up lose',
@@ -361,12 +376,37 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'done: send-bye hang-up finish',
     met: 'lost: hang-up lose',
     rejoined: 'lost: hang-up lose',
+    settled: 'lost: hang-up lose',
     abort: 'lost: hang-up lose',
     lost: 'lost: hang-up lose',
     'channels-broken': 'lost: hang-up lose',
     failure: 'lost: hang-up lose',
     cancel: 'draining:',
     'give-up': 'draining:',
+  },
+  settling: {
+    begin: 'lost: hang-up lose',
+    'written-back': 'lost: hang-up lose',
+    connected: 'lost: hang-up lose',
+    accept: 'lost: hang-up lose',
+    refuse: 'lost: hang-up lose',
+    'channels-open': 'lost: hang-up lose',
+    'rounds-open': 'lost: hang-up lose',
+    copied: 'lost: hang-up lose',
+    tried: 'lost: hang-up lose',
+    captured: 'lost: hang-up lose',
+    loaded: 'lost: hang-up lose',
+    running: 'lost: hang-up lose',
+    complete: 'lost: hang-up lose',
+    met: 'lost: hang-up lose',
+    rejoined: 'lost: hang-up lose',
+    settled: 'done: send-bye hang-up finish',
+    abort: 'lost: hang-up lose',
+    lost: 'lost: hang-up lose',
+    'channels-broken': 'settling:',
+    failure: 'lost: hang-up lose',
+    cancel: 'settling:',
+    'give-up': 'settling:',
   },
   tried: {
     begin: 'tried:',
@@ -384,6 +424,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'tried:',
     met: 'tried:',
     rejoined: 'tried:',
+    settled: 'tried:',
     abort: 'tried:',
     lost: 'tried:',
     'channels-broken': 'tried:',
@@ -407,6 +448,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'done:',
     met: 'done:',
     rejoined: 'done:',
+    settled: 'done:',
     abort: 'done:',
     lost: 'done:',
     'channels-broken': 'done:',
@@ -430,6 +472,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'failed:',
     met: 'failed:',
     rejoined: 'failed:',
+    settled: 'failed:',
     abort: 'failed:',
     lost: 'failed:',
     'channels-broken': 'failed:',
@@ -453,6 +496,7 @@ const TABLE: Record<SourcePhase, Record<Event['type'], string>> = {
     complete: 'lost:',
     met: 'lost:',
     rejoined: 'lost:',
+    settled: 'lost:',
     abort: 'lost:',
     lost: 'lost:',
     'channels-broken': 'lost:',
@@ -478,6 +522,7 @@ const RECOVERS: [SourcePhase, Event['type'], string][] = [
   ['committed', 'complete', 'interrupted: part meet'],
   ['committed', 'met', 'interrupted: part meet'],
   ['committed', 'rejoined', 'interrupted: part meet'],
+  ['committed', 'settled', 'interrupted: part meet'],
   ['committed', 'channels-broken', 'interrupted: part meet'],
   ['committed', 'failure', 'interrupted: part meet'],
   ['rejoining', 'begin', 'interrupted: part meet'],
@@ -493,6 +538,7 @@ const RECOVERS: [SourcePhase, Event['type'], string][] = [
   ['rejoining', 'loaded', 'interrupted: part meet'],
   ['rejoining', 'running', 'interrupted: part meet'],
   ['rejoining', 'met', 'interrupted: part meet'],
+  ['rejoining', 'settled', 'interrupted: part meet'],
   ['rejoining', 'abort', 'interrupted: part meet'],
   ['rejoining', 'channels-broken', 'interrupted: part meet'],
   ['rejoining', 'failure', 'interrupted: part meet'],
@@ -510,24 +556,45 @@ const RECOVERS: [SourcePhase, Event['type'], string][] = [
   ['draining', 'running', 'interrupted: part meet'],
   ['draining', 'met', 'interrupted: part meet'],
   ['draining', 'rejoined', 'interrupted: part meet'],
+  ['draining', 'settled', 'interrupted: part meet'],
   ['draining', 'abort', 'interrupted: part meet'],
   ['draining', 'channels-broken', 'interrupted: part meet'],
   ['draining', 'failure', 'interrupted: part meet'],
+  ['draining', 'complete', 'settling: settle'],
+  ['rejoining', 'complete', 'settling: settle'],
+  ['settling', 'begin', 'interrupted: part meet'],
+  ['settling', 'written-back', 'interrupted: part meet'],
+  ['settling', 'connected', 'interrupted: part meet'],
+  ['settling', 'accept', 'interrupted: part meet'],
+  ['settling', 'refuse', 'interrupted: part meet'],
+  ['settling', 'channels-open', 'interrupted: part meet'],
+  ['settling', 'rounds-open', 'interrupted: part meet'],
+  ['settling', 'copied', 'interrupted: part meet'],
+  ['settling', 'tried', 'interrupted: part meet'],
+  ['settling', 'captured', 'interrupted: part meet'],
+  ['settling', 'loaded', 'interrupted: part meet'],
+  ['settling', 'running', 'interrupted: part meet'],
+  ['settling', 'met', 'interrupted: part meet'],
+  ['settling', 'complete', 'interrupted: part meet'],
+  ['settling', 'rejoined', 'interrupted: part meet'],
+  ['settling', 'abort', 'interrupted: part meet'],
+  ['settling', 'failure', 'interrupted: part meet'],
 ];
 
 const ROWS = Object.entries(TABLE).flatMap(([phase, row]) =>
   Object.entries(row).map(([event, step]) => [phase as SourcePhase, event as Event['type'], step] as const),
 );
 
+const UNKNOWN: SourceFacts = { acknowledged: false, known: false, recovers: false };
+
 /** The next phase, then the actions in order. */
 function outcome(phase: SourcePhase, event: Event['type'], acknowledged = false, recovers = false): string {
-  const { state, actions } = stepSource(STATES[phase], EVENTS[event], { acknowledged, recovers });
+  const { state, actions } = stepSource(STATES[phase], EVENTS[event], { ...UNKNOWN, acknowledged, recovers });
   return [`${state.phase}:`, ...actions.map((action) => action.type)].join(' ');
 }
 
 function actions(phase: SourcePhase, event: Event['type']) {
-  return stepSource<'control', 'capture'>(STATES[phase], EVENTS[event], { acknowledged: false, recovers: false })
-    .actions;
+  return stepSource<'control', 'capture'>(STATES[phase], EVENTS[event], UNKNOWN).actions;
 }
 
 describe('stepSource', () => {
@@ -563,9 +630,30 @@ describe('stepSource', () => {
     expect(meets({ is: 'never-ran' }, true)).toBe('lost: hang-up lose');
     for (const ranThere of [true, false]) {
       expect(meets({ is: 'runs', missing }, ranThere)).toBe('rejoining: rejoin');
-      expect(meets({ is: 'whole', complete }, ranThere)).toBe('done: send-bye hang-up finish');
+      expect(meets({ is: 'whole', complete }, ranThere)).toBe('settling: settle');
       expect(meets(gone, ranThere)).toBe('lost: hang-up lose');
     }
+  });
+
+  it('tells a destination that has all of it that it is known, unless a page was pushed there', () => {
+    const facts = (known: boolean, acknowledged = false) => ({ known, acknowledged, recovers: true });
+    const whole = { ...EVENTS.met, standing: { is: 'whole', complete } } as Event;
+    const ends: [State, Event][] = [
+      [STATES.draining, EVENTS.complete],
+      [STATES.rejoining, EVENTS.complete],
+      [STATES.interrupted, whole],
+    ];
+    for (const [state, event] of ends) {
+      const { generation } = event.type === 'met' ? event : (state as { generation: number });
+      const settles = stepSource(state, event, facts(false));
+      expect(settles.state).toEqual({ phase: 'settling', control: 'control', generation, complete });
+      expect(settles.actions).toEqual([{ type: 'settle', control: 'control' }]);
+      const settled = stepSource(settles.state, EVENTS.settled, facts(false));
+      expect(settled.actions.at(-1)).toEqual({ type: 'finish', complete });
+      expect(stepSource(state, event, facts(true)).state.phase).toBe('done');
+    }
+    expect(stepSource(STATES.draining, EVENTS.failure, facts(false, true)).state.phase).toBe('interrupted');
+    expect(stepSource(STATES.draining, EVENTS.failure, facts(true, true)).state.phase).toBe('done');
   });
 
   it('does not hear what comes on another connection than the last', () => {
@@ -604,7 +692,7 @@ describe('stepSource', () => {
 
   it('ends with what the destination said at the end, if it could', () => {
     expect(actions('draining', 'complete').at(-1)).toEqual({ type: 'finish', complete });
-    const { actions: cut } = stepSource(STATES.draining, EVENTS.failure, { acknowledged: true, recovers: true });
+    const { actions: cut } = stepSource(STATES.draining, EVENTS.failure, { ...UNKNOWN, acknowledged: true });
     expect(cut.at(-1)).toEqual({ type: 'finish', complete: undefined });
   });
 
@@ -622,8 +710,7 @@ describe('stepSource', () => {
       state = stepSource(state, EVENTS[event]).state;
     }
     expect(state).toEqual(STATES.committed);
-    const old = { acknowledged: false, recovers: false };
-    expect(stepSource(state, { type: 'channels-broken', reason: broke }, old).state).toEqual(STATES.doubtful);
+    expect(stepSource(state, { type: 'channels-broken', reason: broke }, UNKNOWN).state).toEqual(STATES.doubtful);
     expect(stepSource(state, EVENTS.running).state).toEqual(STATES.draining);
   });
 

@@ -54,6 +54,7 @@ it('is caught up when the ping that was sent last is answered, not one before', 
   expect(await isSettled(caughtUp)).toBe(false);
   socket.pong(socket.lastPing);
   expect(await isSettled(caughtUp)).toBe(true);
+  expect(await caughtUp).toBe(true);
   expect(vi.getTimerCount()).toBe(1); // the watch
 });
 
@@ -63,6 +64,7 @@ it('does not wait for ever for a peer to catch up', async () => {
   expect(await isSettled(caughtUp)).toBe(false);
   await vi.advanceTimersByTimeAsync(1);
   expect(await isSettled(caughtUp)).toBe(true);
+  expect(await caughtUp).toBe(false);
 });
 
 it("relates the peer's clock to this one by the ping that came quickest", () => {
@@ -84,7 +86,8 @@ it.each([
   const caughtUp = control.caughtUp(LIMIT_MS);
   end();
   expect(await isSettled(caughtUp)).toBe(true);
+  expect(await caughtUp).toBe(false);
   const sent = socket.sent.length;
-  await control.caughtUp(LIMIT_MS);
+  expect(await control.caughtUp(LIMIT_MS)).toBe(false);
   expect(socket.sent).toHaveLength(sent);
 });

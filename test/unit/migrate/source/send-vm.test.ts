@@ -23,7 +23,9 @@ class FakeControl extends EventEmitter {
   closed = 0;
   version = 7;
   ping = () => {};
-  caughtUp = async () => {};
+  /** Of questions whether it has dealt with all so far: who is answered last. */
+  answers = Promise.resolve(true);
+  caughtUp = () => this.answers;
   bearLongSilence = () => void this.sent.push('(bears long silence)');
   send = (type: MessageType, body: unknown) => {
     this.sent.push(type);
@@ -47,6 +49,7 @@ class FakeChannels {
   allOpen = true;
   allAcknowledged = false;
   asked = 0;
+  pushed = 0;
   closed = 0;
   pushing = false;
   opening: Promise<unknown> = Promise.resolve([]);
@@ -68,7 +71,10 @@ class FakeChannels {
   follow = () => 0;
   limit: RateLimit | undefined;
   startPush = () => void (this.pushing = true);
-  sum = (name: string, kind?: string) => (name === 'pages' && kind === 'urgent' ? this.asked : 0);
+  sum = (name: string, kind?: string) => {
+    if (name !== 'pages') return 0;
+    return kind === 'urgent' ? this.asked : this.pushed;
+  };
   close = async () => void this.closed++;
 }
 
@@ -521,6 +527,30 @@ describe('SendVm', () => {
       expect(again).toHaveLength(2);
     });
 
+    it('is over when a destination that was pushed nothing has answered that it knows, however often the link breaks', async () => {
+      const send = await untilPush();
+      first.answers = Promise.resolve(false);
+      first.says('complete', complete);
+      await until(() => expect(again[0]?.listenerCount('message')).toBeGreaterThan(0));
+      let answer = (_is: boolean): void => {};
+      again[0]!.answers = new Promise((resolve) => (answer = resolve));
+      await says(0, { is: 'whole', complete });
+      await until(() => expect(again[0]!.sent).toEqual(['pushing']));
+      answer(true);
+      expect((await send.outcome).status).toBe('completed');
+      expect(again[0]!.sent).toEqual(['pushing', 'bye']);
+      expect(first.sent).not.toContain('bye');
+    });
+
+    it('does not ask a destination that was pushed a page', async () => {
+      const send = await untilPush();
+      channels.pushed = 1;
+      first.answers = Promise.resolve(false);
+      first.says('complete', complete);
+      expect((await send.outcome).status).toBe('completed');
+      expect(again).toEqual([]);
+    });
+
     it('goes on here with a guest that never ran there', async () => {
       const send = await untilCommit();
       channels.failed(gone, 0);
@@ -585,7 +615,7 @@ describe('rounds before the hand-over', () => {
     control.says('complete', COMPLETE);
     expect(await send.outcome).toMatchObject({ status: 'completed', mode: 'pre-copy', rounds: { count: 1 } });
     expect(control.sent).toEqual([
-      ...['hello', 'copying', 'state', 'commit', '(bears long silence)', 'pushing', 'bye'],
+      ...['hello', 'copying', 'state', 'commit', '(bears long silence)', 'pushing', 'pushing', 'bye'],
     ]);
     expect(control.bodies.state).toMatchObject({ held: Uint8Array.of(0, 4), ramMap: new Uint8Array(0) });
     expect(channels.held).toEqual(Uint32Array.of(0, 4));
