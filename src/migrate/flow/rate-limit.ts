@@ -6,10 +6,11 @@
  */
 import { PAGE_SIZE } from '../../memory/page-size.js';
 
-/** Nanoseconds up to which all is paid; bytes per second, 0: no limit. */
+/** Nanoseconds up to which all is paid; bytes per second, 0: no limit; 1: it is lifted. */
 const PAID = 0;
 const RATE = 1;
-const CELLS = 2;
+const LIFTED = 2;
+const CELLS = 3;
 
 const NANOS_PER_MICRO = 1000;
 const NANOS_PER_SECOND = 1e9;
@@ -32,14 +33,26 @@ export class RateLimit {
     this.#cells = new BigInt64Array(buffer);
   }
 
-  /** Undefined: no limit. */
+  /** Undefined: no limit. One that is lifted is told all the same. */
   get bytesPerSecond(): number | undefined {
-    const rate = this.#rate;
+    const rate = Number(Atomics.load(this.#cells, RATE));
     return rate === 0 ? undefined : rate;
   }
 
+  /** What is held to now; 0: nothing. */
   get #rate(): number {
-    return Number(Atomics.load(this.#cells, RATE));
+    return Atomics.load(this.#cells, LIFTED) === 1n ? 0 : Number(Atomics.load(this.#cells, RATE));
+  }
+
+  /** Nobody is held back until restore(). */
+  lift(): void {
+    Atomics.store(this.#cells, LIFTED, 1n);
+  }
+
+  /** The limit that was set last holds again; what was sent meanwhile is not reckoned. */
+  restore(now: number): void {
+    Atomics.store(this.#cells, PAID, nanosOf(now));
+    Atomics.store(this.#cells, LIFTED, 0n);
   }
 
   /** From now on; what was sent before is not reckoned at the new rate. `now`, here and below: monotonicMicros(). */

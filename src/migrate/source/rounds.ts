@@ -17,6 +17,7 @@ import { pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { DirtyLog } from '../../machine/dirty-log.js';
 import type { Machine } from '../../machine/machine.js';
+import type { RateLimit } from '../flow/rate-limit.js';
 import type { RoundFigures } from '../report/send-metrics.js';
 import { nextStep, type NextStep, type RoundsGoal } from './next-round.js';
 import type { SourcePageChannels } from './page-channels.js';
@@ -65,6 +66,7 @@ export class Rounds implements RoundFigures {
     readonly machine: Pick<Machine, 'memory' | 'beginDirtyLog' | 'hostDevices' | 'cpus' | 'xsaveBytes'>,
     readonly channels: Channels,
     readonly goal: RoundsGoal,
+    readonly limit: Pick<RateLimit, 'lift' | 'restore'>,
   ) {
     this.#pages = pagesFor(machine.memory.bytes);
     this.#sent = new PageBitmap(this.#pages);
@@ -104,7 +106,7 @@ export class Rounds implements RoundFigures {
 
   /**
    * Of a guest that stands still, and whose state is saved. If all of it is to be there before it goes on, what is left is sent
-   * now.
+   * now, as fast as that goes: a page that the guest waits for is not held back.
    */
   async settle(signal: AbortSignal): Promise<Settled> {
     if (this.#log === undefined) throw new PostcopyError('INTERNAL', 'the guest was stopped before its rounds');
@@ -116,9 +118,14 @@ export class Rounds implements RoundFigures {
     this.#sent.add(lacking);
     this.#endedAt = native.monotonicMicros();
     if (this.#ending !== 'stop-whole' || lacking.length === 0) return { held: held.extents(), lacking };
-    this.channels.addCopies(lacking);
-    await whileWanted(signal, this.channels.copy());
-    await whileWanted(signal, this.channels.stopCopying());
+    this.limit.lift();
+    try {
+      this.channels.addCopies(lacking);
+      await whileWanted(signal, this.channels.copy());
+      await whileWanted(signal, this.channels.stopCopying());
+    } finally {
+      this.limit.restore(native.monotonicMicros());
+    }
     return { held: data.extents(), lacking: NONE };
   }
 

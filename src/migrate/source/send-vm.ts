@@ -458,7 +458,7 @@ export class SendVm {
     lowerMainThread();
     this.#sendOutput(control);
     control.send('copying', {});
-    this.#rounds = new Rounds(machine, this.#channels, goal);
+    this.#rounds = new Rounds(machine, this.#channels, goal, this.#limit);
     this.#metrics.copying(this.#rounds);
     await this.#rounds.run(signal, () => control.roundTripMicros);
     raiseMainThread();

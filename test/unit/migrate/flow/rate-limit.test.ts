@@ -41,6 +41,19 @@ it('does not hold back anybody without a limit', () => {
 });
 
 describe('with a limit', () => {
+  it('holds nobody back while it is lifted, and keeps what is set meanwhile', () => {
+    const limit = limited(1_000_000);
+    limit.charge(1 << 20, 0);
+    limit.lift();
+    limit.set(2_000_000, 1000);
+    limit.charge(1 << 30, 2000);
+    expect([limit.bytesPerSecond, limit.waitMicros(2000), limit.framePages(64)]).toEqual([2_000_000, 0, 64]);
+    limit.restore(3000);
+    expect(limit.waitMicros(3000)).toBe(0);
+    limit.charge(4000, 3000);
+    expect(limit.waitMicros(3000)).toBe(2000);
+  });
+
   it('a frame puts the next one off by what it takes', () => {
     const limit = limited(1_000_000, 5000);
     expect([limit.bytesPerSecond, limit.waitMicros(5000)]).toEqual([1_000_000, 0]);

@@ -46,7 +46,8 @@ function setUp(goal: Partial<RoundsGoal> = {}, dirty: Uint32Array[] = [], data =
     hostDevices: { disks: { presync: async () => void log.push('presync') } },
     ...{ cpus: 1, xsaveBytes: 832 },
   };
-  const rounds = new Rounds(machine as unknown as Machine, channels, { ...GOAL, ...goal });
+  const limit = { lift: () => void log.push('limit is lifted'), restore: () => void log.push('limit holds') };
+  const rounds = new Rounds(machine as unknown as Machine, channels, { ...GOAL, ...goal }, limit);
   const stop = new AbortController();
   const run = () => rounds.run(stop.signal, () => 100);
   const hold = (until: Promise<void>) => void (copying = until);
@@ -67,7 +68,7 @@ describe('Rounds', () => {
     const { run, settle, log } = setUp({}, [pairs(), pairs(9, 1)]);
     await run();
     const { held, lacking } = await settle();
-    expect(log).toEqual(['copies 0 600', 'stops', 'copies 9 1', 'stops']);
+    expect(log).toEqual(['copies 0 600', 'stops', 'limit is lifted', 'copies 9 1', 'stops', 'limit holds']);
     expect([[...held], [...lacking]]).toEqual([[0, 600], []]);
   });
 
