@@ -8,7 +8,7 @@ import { formatDuration, formatMicros, formatRate, formatSize } from '../basics/
 /** The live line of `postcopy migrate`. */
 export function progressLine(name: string, progress: MigrationProgress): string {
   const { phase, pagesLeft, bytesPerSecond, faultsWaiting, elapsedMs, link, bandwidth, round } = progress;
-  const isBefore = phase === 'preparing' && link !== undefined;
+  const isBefore = (phase === 'preparing' || phase === 'watching') && link !== undefined;
   const parts = [
     `${name}: ${plain(phase)}`,
     ...(round === undefined ? [] : [`round ${round.number}`]),
@@ -46,7 +46,7 @@ function outcome(name: string, destination: string, { status, totalMs, inDoubt }
 }
 
 function summaryTable(summary: MigrationSummary): string {
-  const { pages, rounds, faultWaitUs: wait, memory } = summary;
+  const { pages, rounds, watched, faultWaitUs: wait, memory } = summary;
   return formatFields([
     ['mode', summary.mode],
     ['machine', summary.machine],
@@ -58,6 +58,7 @@ function summaryTable(summary: MigrationSummary): string {
     ['guest memory', formatPages(pages.total)],
     ['  sent', `${formatPages(pages.sent)}: ${pages.demanded} demanded, ${pages.pushed} pushed`],
     ['  before it', rounds === undefined ? undefined : roundsText(rounds, pages.copied ?? 0)],
+    ['  written before', watched === undefined ? undefined : watchedText(watched)],
     ['  sent again', `${pages.resent} pages`],
     ['  never written', formatPages(pages.absent)],
     ['fault wait', wait.count === 0 ? 'no faults' : `${wait.count} faults, mean ${formatMicros(wait.mean)}`],
@@ -73,6 +74,10 @@ function summaryTable(summary: MigrationSummary): string {
 }
 
 /** Of what was sent before the hand-over. */
+function watchedText({ ms, pages }: NonNullable<MigrationSummary['watched']>): string {
+  return `${formatPages(pages)} in ${formatDuration(ms)}`;
+}
+
 function roundsText({ count, ms }: NonNullable<MigrationSummary['rounds']>, copied: number): string {
   return `${formatPages(copied)} in ${count} ${count === 1 ? 'round' : 'rounds'}, ${formatDuration(ms)}`;
 }

@@ -46,6 +46,7 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
       'writing-back',
       'connecting',
       'preparing',
+      'watching',
       'copying',
       'handing-over',
       'pulling',
@@ -56,7 +57,7 @@ export const progressSchema = z.object<Shape<MigrationProgress>>({
     ])
     .meta({
       description:
-        'writing-back: what the guest has written goes to its disks before anything is sent; copying: pages are sent in rounds while the guest runs at the source; interrupted: the link is broken behind the hand-over, and the ends look for each other.',
+        'writing-back: what the guest has written goes to its disks before anything is sent; watching: it is watched where the guest writes; copying: pages are sent in rounds while the guest runs at the source; interrupted: the link is broken behind the hand-over, and the ends look for each other.',
     }),
   pagesLeft: count.meta({ description: 'Pages that still have to reach the destination.' }),
   pagesTotal: count,
@@ -148,6 +149,10 @@ export const summarySchema = z.object<Shape<MigrationSummary>>({
     .object<Shape<NonNullable<MigrationSummary['rounds']>>>({ count, ms: milliseconds })
     .optional()
     .meta({ description: 'In which pages were copied before the hand-over, and how long that took.' }),
+  watched: z
+    .object<Shape<NonNullable<MigrationSummary['watched']>>>({ ms: milliseconds, pages: count })
+    .optional()
+    .meta({ description: 'How long it was watched where the guest writes, and how many pages it wrote in that time.' }),
   faultWaitUs: z
     .object<Shape<MigrationSummary['faultWaitUs']>>({
       count,

@@ -214,6 +214,11 @@ export const SUMMARY: LightSchema = {
       properties: { count: { type: 'number' }, ms: { type: 'number' } },
       required: ['count', 'ms'],
     },
+    watched: {
+      type: 'object',
+      properties: { ms: { type: 'number' }, pages: { type: 'number' } },
+      required: ['ms', 'pages'],
+    },
     faultWaitUs: {
       type: 'object',
       properties: {
@@ -263,7 +268,12 @@ export const MIGRATE_OPTIONS: readonly LightOption[] = [
     name: 'prefetch',
     description: 'In which order pages are sent that nobody has asked for yet.',
     default: 'in-order',
-    value: { type: 'choice', choices: ['in-order', 'near-faults', 'streams', 'auto'] },
+    value: { type: 'choice', choices: ['in-order', 'near-faults', 'streams', 'auto', 'recent'] },
+  },
+  {
+    name: 'watch',
+    description: 'How long it is watched where the guest writes, which is then sent first.',
+    value: { type: 'integer', minimum: 1, maximum: 30, unit: 'seconds' },
   },
   {
     name: 'bandwidth',

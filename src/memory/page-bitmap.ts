@@ -43,6 +43,18 @@ export class PageBitmap {
     return this;
   }
 
+  /** How many bits of these are set. */
+  countRange(first: number, count: number): number {
+    let set = 0;
+    for (let left = count, page = first; left > 0;) {
+      const bits = bitsInWord(page, left);
+      set += bitCount(Atomics.load(this.#words, page >>> 5) & maskOf(page, bits));
+      page += bits;
+      left -= bits;
+    }
+    return set;
+  }
+
   get count(): number {
     let count = 0;
     for (let word = 0; word < this.#words.length; word++) count += bitCount(Atomics.load(this.#words, word));

@@ -41,7 +41,7 @@ export function decodeRamMap(bytes: Uint8Array, pages: number): Uint32Array {
 }
 
 /** Pages in [first page, pages] pairs. */
-export function pagesIn(extents: Uint32Array): number {
+export function pagesIn(extents: ArrayLike<number>): number {
   let pages = 0;
   for (let i = 1; i < extents.length; i += 2) pages += extents[i]!;
   return pages;

@@ -7,7 +7,7 @@ import { describeProblems } from '../configure/vm-config.js';
 import { PostcopyError } from '../errors.js';
 
 /** Orders in which pages that nobody has asked for yet are sent; prefetch/choose.ts has a plan for each. */
-export const PREFETCH_POLICIES = ['in-order', 'near-faults', 'streams', 'auto'] as const;
+export const PREFETCH_POLICIES = ['in-order', 'near-faults', 'streams', 'auto', 'recent'] as const;
 export type PrefetchName = (typeof PREFETCH_POLICIES)[number];
 
 /** When pages cross: behind the hand-over, before it, or both. */
@@ -22,6 +22,10 @@ const DOWNTIME_MAX_MS = 60_000;
 const DOWNTIME_RULE = `must be a whole number of milliseconds from 1 to ${DOWNTIME_MAX_MS}`;
 const TIMEOUT_MAX_S = 86_400;
 const TIMEOUT_RULE = `must be a whole number of seconds from 1 to ${TIMEOUT_MAX_S}`;
+
+/** The destination waits meanwhile, for PREPARING_TIMEOUT_MS at most. */
+const WATCH_MAX_S = 30;
+const WATCH_RULE = `must be a whole number of seconds from 1 to ${WATCH_MAX_S}`;
 
 const CHANNELS_MAX = 16;
 const CHANNELS_RULE = `must be a whole number of connections from 1 to ${CHANNELS_MAX}`;
@@ -42,6 +46,12 @@ export const migrateOptionsSchema = z.strictObject({
     .enum(PREFETCH_POLICIES, `must be one of ${PREFETCH_POLICIES.join(', ')}`)
     .default('in-order')
     .meta({ description: 'In which order pages are sent that nobody has asked for yet.' }),
+  watch: z
+    .int(WATCH_RULE)
+    .min(1, WATCH_RULE)
+    .max(WATCH_MAX_S, WATCH_RULE)
+    .optional()
+    .meta({ description: 'How long it is watched where the guest writes, which is then sent first.', unit: 'seconds' }),
   bandwidth: bandwidthSchema.optional().meta({
     description: 'How many bytes are sent per second at most. Pages that the guest waits for are not held back.',
     unit: 'bytes per second',

@@ -4,6 +4,7 @@
  * all of it under any policy.
  */
 import { PostcopyError } from '../errors.js';
+import { PageBitmap } from '../memory/page-bitmap.js';
 import type { Trace } from '../migrate/prefetch/trace.js';
 import { Random } from './random.js';
 import { Touches } from './touches.js';
@@ -18,7 +19,17 @@ export interface Shape {
   micros: number;
 }
 
-type Pattern = (shape: Shape, random: Random) => Trace;
+/** What is known of a guest that nobody has run: what it touches from the stop on, and what it has written just before. */
+export interface MadeUpTrace extends Trace {
+  /** In the spans of the last two seconds, the oldest first, as a dirty log would have told them: [first page, pages] pairs. */
+  written: readonly Uint32Array[];
+}
+
+/** As `migrate --prefetch recent` watches a guest. */
+const WATCHED_MICROS = 2_000_000;
+const WATCHED_SPANS = 8;
+
+type Pattern = (shape: Shape, random: Random) => MadeUpTrace;
 
 /** Each access to a page at random. */
 const uniform: Pattern = (shape, random) => accesses(shape, random, () => random.below(shape.pages));
@@ -87,18 +98,25 @@ const generations: Pattern = (shape, random) => {
   });
 };
 
-/** All vCPUs access pages in turn, each at its rate and by its own time. */
-function accesses(shape: Shape, random: Random, pageFor: (vcpu: number) => number): Trace {
+/** All vCPUs access pages in turn, each at its rate and by its own time; one of two accesses writes. */
+function accesses(shape: Shape, random: Random, pageFor: (vcpu: number) => number): MadeUpTrace {
   const { pages, vcpus, rate, micros } = shape;
   const touches = new Touches(pages);
-  const mean = 1e6 / rate;
+  const mean = 1e6 / (rate * vcpus);
+  const written: PageBitmap[] = [];
+  let time = random.gap(mean) - WATCHED_MICROS;
+  for (; time < 0; time += random.gap(mean)) {
+    const span = Math.floor((1 + time / WATCHED_MICROS) * WATCHED_SPANS);
+    const page = pageFor(random.below(vcpus));
+    if (random.below(2) === 0) (written[span] ??= new PageBitmap(pages)).set(page);
+  }
   // In the order of time, of all of them together.
-  for (let time = random.gap(mean / vcpus); time < micros; time += random.gap(mean / vcpus)) {
+  for (; time < micros; time += random.gap(mean)) {
     const vcpu = random.below(vcpus);
     touches.add(time, vcpu, pageFor(vcpu));
     if (touches.count === pages) break;
   }
-  return touches.trace(vcpus);
+  return { ...touches.trace(vcpus), written: written.map((span) => span.extents()) };
 }
 
 const PATTERNS: Readonly<Record<string, { make: Pattern; rate: number }>> = {
@@ -115,7 +133,7 @@ export const MADE_UP = Object.keys(PATTERNS);
 const USUAL = { pages: 65_536, vcpus: 4, seed: 1, micros: 10_000_000 };
 
 /** Throws BAD_CONFIG if there is none of this name. */
-export function madeUpTrace(name: string, shape: Partial<Shape> = {}): Trace {
+export function madeUpTrace(name: string, shape: Partial<Shape> = {}): MadeUpTrace {
   const pattern = PATTERNS[name];
   if (pattern === undefined) throw new PostcopyError('BAD_CONFIG', `'${name}' is none of ${MADE_UP.join(', ')}`);
   const whole = { ...USUAL, rate: pattern.rate, ...shape };

@@ -16,9 +16,11 @@ export interface Costs {
   install: number;
   /** Source: a request is answered. */
   answer: number;
-  /** An extent, and each page of it, at the source and at the destination. */
+  /** What goes out at once, each extent of it, and each page of those, at the source and at the destination. */
+  sendBatch: number;
   sendExtent: number;
   sendPage: number;
+  installBatch: number;
   installExtent: number;
   installPage: number;
 }
@@ -32,8 +34,10 @@ export const COSTS: Costs = {
   fault: 12,
   install: 12,
   answer: 12,
-  sendExtent: 10,
+  sendBatch: 6,
+  sendExtent: 4,
   sendPage: 0.7,
-  installExtent: 14,
+  installBatch: 6,
+  installExtent: 8,
   installPage: 0.6,
 };

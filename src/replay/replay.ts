@@ -10,8 +10,11 @@ import type { PrefetchName } from '../migrate/options.js';
 import { planNamed } from '../migrate/prefetch/choose.js';
 import { FIRST_REQUESTS, GROUP_PAGES } from '../migrate/prefetch/first-requests.js';
 import type { Extent, PagePlan } from '../migrate/prefetch/page-plan.js';
+import { RecentPages } from '../migrate/prefetch/recent-pages.js';
 import type { Trace } from '../migrate/prefetch/trace.js';
+import { WriteHistory } from '../migrate/prefetch/write-history.js';
 import { EXTENT_HEADER_BYTES, PAGE_FRAME_BYTES } from '../migrate/wire/page-frames.js';
+import { ExtentOutbox } from '../migrate/wire/page-outbox.js';
 import { PageBitmap } from '../memory/page-bitmap.js';
 import { bytesOfPages } from '../memory/page-size.js';
 import { SourcePages } from '../memory/page-states.js';
@@ -22,8 +25,20 @@ import { outcomeOf, type Outcome, type PushedRun } from './outcome.js';
 import { Waits } from './waits.js';
 import { Wire, Worker } from './worker.js';
 
-export function replay(trace: Trace, prefetch: PrefetchName, model: Model): Outcome {
+/** A trace of touches, and if it is known what the guest has written before: the spans of it, as WriteHistory takes them. */
+export type ReplayedTrace = Trace & { written?: readonly Uint32Array[] };
+
+/** Of the policies, `recent` alone has watched the guest. */
+export function replay(trace: ReplayedTrace, prefetch: PrefetchName, model: Model): Outcome {
   return new Replay(trace, prefetch, model).run();
+}
+
+function recentOf({ pages, written = [] }: ReplayedTrace, prefetch: PrefetchName): RecentPages {
+  const recent = new RecentPages(pages);
+  const history = new WriteHistory(pages);
+  if (prefetch === 'recent') for (const span of written) history.add(span);
+  history.tell(recent);
+  return recent;
 }
 
 class Replay {
@@ -50,7 +65,7 @@ class Replay {
   #endAt = 0;
 
   constructor(
-    readonly trace: Trace,
+    readonly trace: ReplayedTrace,
     prefetch: PrefetchName,
     readonly model: Model,
   ) {
@@ -62,7 +77,7 @@ class Replay {
       this.#unsent.offer(first, count);
       this.#left += this.#missing.setRange(first, count);
     }
-    this.#plan = planNamed(prefetch)(this.#unsent);
+    this.#plan = planNamed(prefetch)(this.#unsent, recentOf(trace, prefetch));
     this.#guest = new Guest(trace, this.#agenda, this.#missing, this.#waits, (page) => this.#fault(page));
     this.#wire = new Wire(this.#agenda, model.rateBits, model.roundTrip / 2);
     const worker = () => new Worker(this.#agenda, model.costs.wakeUp);
@@ -113,28 +128,42 @@ class Replay {
     this.#wire.send(PAGE_FRAME_BYTES, arrived);
   }
 
-  /** Sends extents until the window is full, one after the other: a request that comes meanwhile is answered in between. */
+  /** Sends batches until the window is full, one after the other: a request that comes meanwhile is answered in between. */
   #push(): void {
-    if (this.#pushing || !this.#depth.open) return;
-    const run = this.#claim();
-    if (run === undefined) return;
+    if (this.#pushing) return;
+    const runs = this.#gather();
+    if (runs.length === 0) return;
     this.#pushing = true;
     const { costs } = this.model;
-    this.#pusher.do(costs.sendExtent + costs.sendPage * run.pages, () => {
+    const pages = runs.reduce((sum, run) => sum + run.pages, 0);
+    this.#pusher.do(costs.sendBatch + costs.sendExtent * runs.length + costs.sendPage * pages, () => {
       this.#pushing = false;
-      const arrived = () => this.#receive(run);
-      this.#wire.send(EXTENT_HEADER_BYTES + bytesOfPages(run.pages), arrived);
+      const arrived = () => this.#receive(runs, pages);
+      this.#wire.send(EXTENT_HEADER_BYTES * runs.length + bytesOfPages(pages), arrived);
       this.#push();
     });
   }
 
-  #claim(): PushedRun | undefined {
+  /** As the push does it: as many pages as one extent would have, however scattered they are. */
+  #gather(): PushedRun[] {
+    const runs: PushedRun[] = [];
+    let room = this.#depth.extentPages;
+    while (runs.length < ExtentOutbox.FRAMES && room > 0 && this.#depth.open) {
+      const run = this.#claim(room);
+      if (run === undefined) break;
+      runs.push(run);
+      room = Math.min(room, this.#depth.extentPages) - run.pages;
+    }
+    return runs;
+  }
+
+  #claim(most: number): PushedRun | undefined {
     const { now } = this.#agenda;
-    this.#plan.next(this.#planned, this.#depth.extentPages);
+    this.#plan.next(this.#planned, most);
     let first = this.#unsent.nextUnsent(this.#planned.first);
     if (first < 0) first = this.#unsent.nextUnsent(0);
     if (first < 0) return undefined;
-    const pages = this.#unsent.claimRun(first, Math.min(this.#planned.pages, this.#depth.extentPages));
+    const pages = this.#unsent.claimRun(first, Math.min(this.#planned.pages, most));
     this.#depth.sent(pages, now);
     this.#plan.sent(first, pages);
     const run = { first, pages, at: now };
@@ -142,10 +171,10 @@ class Replay {
     return run;
   }
 
-  #receive({ first, pages }: PushedRun): void {
+  #receive(runs: readonly PushedRun[], pages: number): void {
     const { costs, roundTrip } = this.model;
-    this.#receiver.do(costs.installExtent + costs.installPage * pages, () => {
-      this.#install(first, pages);
+    this.#receiver.do(costs.installBatch + costs.installExtent * runs.length + costs.installPage * pages, () => {
+      for (const run of runs) this.#install(run.first, run.pages);
       this.#received += pages;
       const received = this.#received;
       this.#agenda.note(this.#agenda.now + roundTrip / 2, () => {

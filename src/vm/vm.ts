@@ -23,6 +23,7 @@ import { giveBackHugePages, type WholeBlocks } from '../migrate/destination/huge
 import type { IncomingOutcome } from '../migrate/destination/incoming.js';
 import type { MigrationSummary } from '../migrate/report/summary.js';
 import { roundsGoalOf } from '../migrate/source/next-round.js';
+import { watchOf } from '../migrate/source/write-watch.js';
 import { SendVm, type SendInterruption } from '../migrate/source/send-vm.js';
 import { native } from '../native.js';
 import type { MigrationPhase, MigrationProgress } from '../watch/events.js';
@@ -430,6 +431,7 @@ export class Vm implements VmService {
       hello: helloOf(this.name, record, machine, machine.hostDevices.descriptions(), options, paused),
       pageWorker: this.#readyToSend.takePageWorker(),
       prefetch: options.prefetch,
+      watch: watchOf(options),
       bandwidth: options.bandwidth,
       rounds: roundsGoalOf(options),
       dryRun: options.dryRun,

@@ -29,6 +29,7 @@ export type MigrationPhase =
   | 'writing-back'
   | 'connecting'
   | 'preparing'
+  | 'watching' // where the guest writes, before it is stopped
   | 'copying' // in rounds, while the guest runs here
   | 'handing-over'
   | 'pulling'

@@ -9,6 +9,7 @@ import { serveChannels, type ChannelTask } from '../../src/threads/channel-loop.
 import type { PollSet } from '../../src/threads/poll-set.js';
 import { FaultTrail } from '../../src/migrate/prefetch/fault-trail.js';
 import { inOrder } from '../../src/migrate/prefetch/in-order.js';
+import { RecentPages } from '../../src/migrate/prefetch/recent-pages.js';
 import { RateLimit } from '../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../src/migrate/report/counters.js';
 import { BulkReceiver } from '../../src/migrate/destination/pages/bulk-receiver.js';
@@ -95,6 +96,7 @@ function openSource(kind: Kind, { source: socket }: Channel, pages: number, runs
     socket,
     pages: states,
     trail: new FaultTrail(),
+    recent: new RecentPages(0),
     limit: new RateLimit(),
     signal,
     rounds: new RoundSignal(),

@@ -11,6 +11,8 @@ const PLANS: Record<PrefetchName, MakePlan> = {
   'near-faults': nearFaults,
   streams,
   auto,
+  // Behind which the guest was watched.
+  recent: auto,
 };
 
 export function planNamed(name: PrefetchName): MakePlan {

@@ -61,7 +61,9 @@ export class GuessedFirst implements PagePlan {
 
   /** The place is kept apart from what is guessed: so all of it together looks at each page of the VM once. */
   #inOrder(extent: Extent): void {
-    const first = this.unsent.nextUnsent(this.#after);
+    let first = this.unsent.nextUnsent(this.#after);
+    // In rounds, pages before it are to be sent again.
+    if (first < 0) first = this.unsent.nextUnsent(0);
     if (first >= 0) this.#after = first;
     extent.first = this.#after;
     extent.pages = BLOCK_PAGES;

@@ -1,19 +1,6 @@
-import type { Extent, PagePlan } from './page-plan.js';
+/** From the first page to the last, whatever is asked for meanwhile; behind where the guest has written lately, if that is known. */
+import { GuessedFirst } from './guess.js';
+import type { MakePlan } from './page-plan.js';
+import { WrittenLately } from './written-lately.js';
 
-/** From the first page to the last, whatever is asked for meanwhile. */
-class InOrder implements PagePlan {
-  #after = 0;
-
-  faulted(): void {}
-
-  sent(first: number, pages: number): void {
-    this.#after = first + pages;
-  }
-
-  next(extent: Extent): void {
-    extent.first = this.#after;
-    extent.pages = Infinity;
-  }
-}
-
-export const inOrder = (): PagePlan => new InOrder();
+export const inOrder: MakePlan = (unsent, recent) => new GuessedFirst(unsent, [new WrittenLately(unsent, recent)]);

@@ -5,8 +5,9 @@
  * a bubble, and nothing a page.
  */
 import { BLOCK_PAGES, GuessedFirst, type Block, type Guess } from './guess.js';
-import type { PagePlan, UnsentPages } from './page-plan.js';
+import type { MakePlan } from './page-plan.js';
 import { addInPlaceOfOldest } from './place-of-oldest.js';
+import { WrittenLately } from './written-lately.js';
 
 /** Bubbles that grow at one time; a new one takes the place of the oldest. */
 const BUBBLES = 64;
@@ -89,4 +90,5 @@ function grownTo({ low, high, turns }: Bubble, page: number): Pick<Bubble, 'low'
   return { low: Math.min(low, page), high: Math.max(high, page + 1), turns: Math.max(0, turns >> 1) };
 }
 
-export const nearFaults = (unsent: UnsentPages): PagePlan => new GuessedFirst(unsent, [new NearFaults(unsent.pages)]);
+export const nearFaults: MakePlan = (unsent, recent) =>
+  new GuessedFirst(unsent, [new WrittenLately(unsent, recent), new NearFaults(unsent.pages)]);

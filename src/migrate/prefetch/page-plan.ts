@@ -2,6 +2,8 @@
  * In which order the pages that nobody asked for yet are pushed. A plan only advises: whatever it says, every page is
  * sent, and none of them twice. Each bulk channel of the source has a plan of its own, on its worker; nothing of it waits.
  */
+import type { RecentPages } from './recent-pages.js';
+
 export interface PagePlan {
   /** The destination asked for this page, on the urgent channel: a vCPU or a device waits for it. */
   faulted(page: number): void;
@@ -30,5 +32,5 @@ export interface UnsentPages {
   nextUnsent(from: number): number;
 }
 
-/** A file of a plan exports one, and choose.ts knows it by a name. */
-export type MakePlan = (unsent: UnsentPages) => PagePlan;
+/** A file of a plan exports one, and choose.ts knows it by a name. `recent`: what is known by when the plan is asked. */
+export type MakePlan = (unsent: UnsentPages, recent: RecentPages) => PagePlan;

@@ -4,9 +4,10 @@
  * sent, because then all of that was wanted. What is kept is some numbers a stream, and nothing a page.
  */
 import { BLOCK_PAGES, GuessedFirst, type Block, type Guess } from './guess.js';
-import type { PagePlan, UnsentPages } from './page-plan.js';
+import type { MakePlan, UnsentPages } from './page-plan.js';
 import { addInPlaceOfOldest } from './place-of-oldest.js';
 import { Stride } from './stride.js';
+import { WrittenLately } from './written-lately.js';
 
 /** Streams that are told apart; a new one takes the place of the one that was silent longest. */
 const STREAMS = 32;
@@ -137,4 +138,5 @@ export class Streams implements Guess {
   }
 }
 
-export const streams = (unsent: UnsentPages): PagePlan => new GuessedFirst(unsent, [new Streams(unsent)]);
+export const streams: MakePlan = (unsent, recent) =>
+  new GuessedFirst(unsent, [new Streams(unsent), new WrittenLately(unsent, recent)]);

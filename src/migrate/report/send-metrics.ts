@@ -41,6 +41,12 @@ export interface RoundFigures {
   readonly totals: { count: number; elapsedMs: number; distinctPages: number };
 }
 
+/** Of watching where the guest writes (source/write-watch.ts). */
+export interface WatchFigures {
+  /** Pages that it wrote, and in which time. */
+  readonly found: { ms: number; pages: number } | undefined;
+}
+
 /** How a migration ended; complete: what the destination said at the end, if it could. */
 export type Ending =
   | { status: 'completed'; complete: Complete | undefined }
@@ -60,6 +66,7 @@ export class SendMetrics {
   readonly #sampler: NodeJS.Timeout;
   #destination: Body<'progress'> = { pagesInstalled: 0, faultsWaiting: 0 };
   #rounds: RoundFigures | undefined;
+  #watch: WatchFigures | undefined;
   #dataPages = 0;
   /** Of these, those that the destination had when the guest stopped. */
   #heldPages = 0;
@@ -95,6 +102,11 @@ export class SendMetrics {
   /** Pages that hold data while the guest still runs. */
   found(dataPages: number): void {
     if (!this.#hasStopped) this.#counted(dataPages);
+  }
+
+  /** The guest is watched before it stops. */
+  watching(watch: WatchFigures): void {
+    this.#watch = watch;
   }
 
   /** Pages are copied before the guest stops. */
@@ -232,6 +244,7 @@ export class SendMetrics {
         resent: this.#resent(),
       },
       ...this.#roundsSummary(),
+      ...(this.#watch?.found === undefined ? {} : { watched: this.#watch.found }),
       faultWaitUs: complete?.faultWaitUs ?? NO_WAITS,
       vcpuBlockedMs: complete?.vcpuBlockedMs ?? 0,
       memory: this.#memory(complete),

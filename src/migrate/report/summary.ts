@@ -50,6 +50,8 @@ export interface MigrationSummary {
   };
   /** Those before the hand-over, if there were any, and how long they took, milliseconds. */
   rounds?: { count: number; ms: number } | undefined;
+  /** How long it was watched where the guest writes, milliseconds, and how many pages that were, if it was. */
+  watched?: { ms: number; pages: number } | undefined;
   /**
    * Microseconds from a fault read at the destination to its page installed. These and the destination's other figures are
    * 0 if it could not send them: the link broke when every page was there.

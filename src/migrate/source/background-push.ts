@@ -41,8 +41,8 @@ export class BackgroundPush implements ChannelTask {
     /** Nothing of what was to be sent before this change of the rounds is on its way here, or unsent. */
     readonly answer: (change: number) => void = () => {},
   ) {
-    const { socket, memory, signal, pages } = channel;
-    this.#plan = makePlan(pages);
+    const { socket, memory, signal, pages, recent } = channel;
+    this.#plan = makePlan(pages, recent);
     this.#inbox = new ReceivedInbox(socket, signal);
     this.#outbox = new ExtentOutbox(socket, memory);
   }

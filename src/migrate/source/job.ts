@@ -18,6 +18,8 @@ export interface SourceJob {
   plan: PrefetchName;
   /** FaultTrail. */
   trail: SharedArrayBuffer;
+  /** RecentPages. */
+  recent: SharedArrayBuffer;
   /** RateLimit. */
   limit: SharedArrayBuffer;
   /** BlockRelease. */

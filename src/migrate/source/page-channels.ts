@@ -9,6 +9,8 @@ import type { NativeMemory } from '../../native.js';
 import type { PrefetchName } from '../options.js';
 import type { RateLimit } from '../flow/rate-limit.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
+import { RecentPages } from '../prefetch/recent-pages.js';
+import type { WriteHistory } from '../prefetch/write-history.js';
 import type { CounterName } from '../report/counters.js';
 import { startPageWorker as start, type PageWorker } from '../../threads/page-worker.js';
 import { WorkerCode } from '../../threads/worker-code.js';
@@ -33,6 +35,7 @@ export class SourcePageChannels {
   readonly #pages: SourcePages;
   readonly #blocks: BlockRelease;
   readonly #trail = new FaultTrail();
+  readonly #recent: RecentPages;
   #set: ChannelSet;
   /** For the next set. */
   readonly #spares: SpareWorkers<SourceJob>;
@@ -65,6 +68,7 @@ export class SourcePageChannels {
   ) {
     this.#pages = new SourcePages(pages);
     this.#blocks = new BlockRelease(memory, this.#pages);
+    this.#recent = new RecentPages(pages);
     this.#spares = new SpareWorkers(bulkChannels, startPageWorker);
     this.#set = this.#newSet(0, [first]);
   }
@@ -78,6 +82,7 @@ export class SourcePageChannels {
       maps: this.#pages.maps,
       plan: this.pushPlan,
       trail: this.#trail.buffer,
+      recent: this.#recent.buffer,
       limit: this.limit.buffer,
       blocks: this.#blocks.buffer,
       copies: this.copies && generation === 0,
@@ -137,6 +142,11 @@ export class SourcePageChannels {
   /** Tells of the pages that were asked for since the last time; returns how many more there were. */
   follow(reader: Parameters<FaultTrail['follow']>[0]): number {
     return this.#trail.follow(reader);
+  }
+
+  /** Where the guest has written lately goes first in the push; `among`: of these pages only. Once, and before the push begins. */
+  pushFirst(written: WriteHistory, among?: PageBitmap): void {
+    written.tell(this.#recent, among);
   }
 
   /** Takes pages to be sent along with STATE; those of them that there are. Nobody else sends them. */

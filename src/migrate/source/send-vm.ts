@@ -49,6 +49,7 @@ import type { RoundsGoal } from './next-round.js';
 import { SourcePageChannels } from './page-channels.js';
 import { RateLimit } from '../flow/rate-limit.js';
 import { Rounds } from './rounds.js';
+import { WriteWatch } from './write-watch.js';
 import type { DowntimeLaps } from '../report/downtime.js';
 import { SendMetrics, type Ending } from '../report/send-metrics.js';
 
@@ -57,6 +58,8 @@ export interface SendOptions {
   /** What the destination is told; bulkChannels is how many are opened. */
   hello: Hello;
   prefetch: PrefetchName;
+  /** Seconds for which it is watched where the guest writes. */
+  watch: number | undefined;
   /** Bytes per second that may be pushed at most; undefined: any. */
   bandwidth: number | undefined;
   /** Of the modes that copy pages before the hand-over, as `hello` says. */
@@ -102,6 +105,7 @@ type Channels = Pick<
   | 'takeUncopied'
   | 'copy'
   | 'stopCopying'
+  | 'pushFirst'
   | 'takeFirst'
   | 'startPush'
   | 'part'
@@ -192,6 +196,7 @@ export class SendVm {
   readonly #oomScore = new OomScore();
   readonly #done = new Deferred<MigrationSummary>();
   #rounds: Rounds | undefined;
+  #watch: WriteWatch | undefined;
   #rehearsal: Promise<void> = Promise.resolve();
   #laps: DowntimeLaps | undefined;
   #committedAt = 0;
@@ -288,7 +293,7 @@ export class SendVm {
   }
 
   progress(): MigrationProgress {
-    return this.#metrics.progress(SHOWN[this.#drive.state.phase]);
+    return this.#metrics.progress(this.#watch?.isOn === true ? 'watching' : SHOWN[this.#drive.state.phase]);
   }
 
   /** What an event means depends on what other threads have done by now, not on what they have told of it. */
@@ -433,6 +438,7 @@ export class SendVm {
     this.#metrics.tried(await this.#channels.open(address, has(CHANNEL_TRIAL), has(LOST_PAGES)));
     await this.#rehearsal;
     await delay(SETTLE_MS, undefined, { signal });
+    await this.#watchWrites(signal);
     const offered = await machine.memory.findDataExtents();
     this.#metrics.found(pagesIn(offered));
     if (this.#options.dryRun) return this.#tried();
@@ -443,6 +449,18 @@ export class SendVm {
     // Not while the guest stands still, which would wait for a core then.
     await control.caughtUp(CATCH_UP_MS);
     return { type: 'channels-open', offered };
+  }
+
+  /** The guest goes before all of this. One that stands still writes nothing. */
+  async #watchWrites(signal: AbortSignal): Promise<void> {
+    const { machine, watch: seconds, dryRun, hello } = this.#options;
+    if (seconds === undefined || dryRun || hello.paused) return;
+    lowerMainThread();
+    this.#watch = new WriteWatch(machine, seconds);
+    this.#metrics.watching(this.#watch);
+    const written = await this.#watch.run(signal);
+    if (written !== undefined) this.#channels.pushFirst(written);
+    raiseMainThread();
   }
 
   async #tried(): Promise<Event> {
@@ -575,7 +593,7 @@ export class SendVm {
     this.#report();
     const summary = this.#metrics.summary(ending);
     try {
-      await this.#rounds?.end();
+      await Promise.all([this.#rounds?.end(), this.#watch?.end()]);
       await this.#channels.close();
       await Promise.all([this.#dialer, ...this.#oldDialers].map((dialer) => dialer.close()));
     } finally {

@@ -1,6 +1,7 @@
 import type { SourcePages } from '../../memory/page-states.js';
 import type { NativeMemory, Socket } from '../../native.js';
 import type { FaultTrail } from '../prefetch/fault-trail.js';
+import type { RecentPages } from '../prefetch/recent-pages.js';
 import type { RateLimit } from '../flow/rate-limit.js';
 import type { Counters } from '../report/counters.js';
 import type { GoSignal } from '../../threads/go-signal.js';
@@ -15,6 +16,8 @@ export interface SourceChannel {
   pages: SourcePages;
   /** What the destination asked for. */
   trail: FaultTrail;
+  /** Where the guest has written lately. */
+  recent: RecentPages;
   signal: GoSignal;
   rounds: RoundSignal;
   counters: Counters;

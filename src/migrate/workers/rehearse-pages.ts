@@ -9,6 +9,7 @@ import { native, type NativeMemory, type Socket, type Userfaultfd } from '../../
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { auto } from '../prefetch/auto.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
+import { RecentPages } from '../prefetch/recent-pages.js';
 import { RateLimit } from '../flow/rate-limit.js';
 import { Counters } from '../report/counters.js';
 import { BulkReceiver } from '../destination/pages/bulk-receiver.js';
@@ -104,6 +105,8 @@ function moveOnce(stage: Stage, round: number): void {
   const coming = new DestinationPages(PAGES);
   const blocks = new BlockRelease(stage.source, pages);
   const trail = new FaultTrail();
+  const recent = new RecentPages(PAGES);
+  recent.add(Uint32Array.of(PAGES / 2, PAGES / 4));
   for (let first = 0; first < PAGES; first += 2 * RUN) {
     blocks.offer(first, RUN);
     coming.expect(first, RUN);
@@ -115,6 +118,7 @@ function moveOnce(stage: Stage, round: number): void {
       socket,
       pages,
       trail,
+      recent,
       signal,
       rounds,
       counters: new Counters(),

@@ -4,6 +4,7 @@ import { native } from '../../native.js';
 import { serveChannels, type ChannelTask } from '../../threads/channel-loop.js';
 import { planNamed } from '../prefetch/choose.js';
 import { FaultTrail } from '../prefetch/fault-trail.js';
+import { RecentPages } from '../prefetch/recent-pages.js';
 import { RateLimit } from '../flow/rate-limit.js';
 import { Counters } from '../report/counters.js';
 import { GoSignal } from '../../threads/go-signal.js';
@@ -39,6 +40,7 @@ function open(job: SourceJob, { address, counters }: SourceChannelJob, tell: Tel
     socket,
     pages,
     trail: new FaultTrail(job.trail),
+    recent: new RecentPages(job.recent),
     signal: new GoSignal(job.signal),
     rounds: new RoundSignal(job.rounds),
     counters: new Counters(counters),

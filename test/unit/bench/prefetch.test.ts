@@ -33,8 +33,8 @@ it('shows side by side what was reckoned, and below each other what was measured
     [replayed],
   );
   const lines = text.split('\n');
-  expect(lines[1]).toMatch(/^trace +link +in-order +near-faults +streams +auto$/);
-  expect(lines[2]).toMatch(/^hot-cold +1g( +\d+ \/ \d+){4}$/);
+  expect(lines[1]).toMatch(/^trace +link +in-order +near-faults +streams +auto +recent$/);
+  expect(lines[2]).toMatch(/^hot-cold +1g( +\d+ \/ \d+){5}$/);
   expect(text).toMatch(/^hotcold +1g +auto +200 ms +10.0 ms +1.00 ms +5 +1.00 ms +FAILED: it broke$/m);
   expect(text).toMatch(/^uniform +1g +auto .* 1.00 ms$/m);
 });

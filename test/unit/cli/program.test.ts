@@ -83,7 +83,7 @@ describe('usage', () => {
     [['migrate', 'vm1', 'host2:7000', '--channels', '0x4'], 'Give a whole number of connections from 1 to 16.'],
     [
       ['migrate', 'vm1', 'host2:7000', '--prefetch', 'by-magic'],
-      "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order, near-faults, streams, auto.",
+      "option '--prefetch <name>' argument 'by-magic' is invalid. Give one of: in-order, near-faults, streams, auto, recent.",
     ],
     [
       ['migrate', 'vm1', 'host2:7000', '--bandwidth', '1Gb'],

@@ -168,7 +168,7 @@ describe('migrate', () => {
 
   it.each([
     [{ channels: 17 }, 'channels: must be a whole number of connections from 1 to 16'],
-    [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order, near-faults, streams, auto'],
+    [{ prefetch: 'by-magic' }, 'prefetch: must be one of in-order, near-faults, streams, auto, recent'],
     [{ speed: 1 }, 'speed: there is no such setting'],
   ])('refuses the option %j, and says why', async (option, why) => {
     const answer = await migrate({ host: 'host2', port: 7000, ...option });

@@ -11,6 +11,7 @@ import { UrgentSupply } from '../../../src/migrate/destination/pages/urgent-supp
 import { Rounds } from '../../../src/migrate/destination/rounds.js';
 import { FaultTrail } from '../../../src/migrate/prefetch/fault-trail.js';
 import { inOrder } from '../../../src/migrate/prefetch/in-order.js';
+import { RecentPages } from '../../../src/migrate/prefetch/recent-pages.js';
 import { RateLimit } from '../../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../../src/migrate/report/counters.js';
 import { BackgroundPush } from '../../../src/migrate/source/background-push.js';
@@ -242,6 +243,7 @@ describe('page channels of a source', { timeout: FUZZ_TIMEOUT_MS }, () => {
       rounds: new RoundSignal(),
       tellsLost: true,
       trail: new FaultTrail(),
+      recent: new RecentPages(PAGES),
       counters: new Counters(),
       limit: new RateLimit(),
     };

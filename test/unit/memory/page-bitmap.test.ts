@@ -43,9 +43,14 @@ describe('PageBitmap', () => {
     const bitmap = new PageBitmap(100);
     expect(bitmap.setRange(first, count)).toBe(count);
     expect(pagesOf(bitmap)).toEqual(range);
-    expect(countOf(bitmap)).toBe(count);
+    expect([countOf(bitmap), bitmap.countRange(0, 100), bitmap.countRange(first, count)]).toEqual([
+      count,
+      count,
+      count,
+    ]);
 
     bitmap.setRange(0, 100);
+    expect(bitmap.countRange(first, count)).toBe(count);
     expect(bitmap.clearRange(first, count)).toBe(count);
     expect(bitmap.clearRange(first, count)).toBe(0);
     expect(pagesOf(bitmap)).toEqual(Array.from({ length: 100 }, (_, page) => page).filter((p) => !range.includes(p)));

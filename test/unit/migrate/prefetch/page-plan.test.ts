@@ -2,11 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { checkMigrateOptions, PREFETCH_POLICIES } from '../../../../src/migrate/options.js';
 import { planNamed } from '../../../../src/migrate/prefetch/choose.js';
 import { inOrder } from '../../../../src/migrate/prefetch/in-order.js';
+import { RecentPages } from '../../../../src/migrate/prefetch/recent-pages.js';
 import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
 import { PageServer } from '../../../../src/migrate/source/page-server.js';
 import { EXTENT_PAGES_MAX } from '../../../../src/migrate/wire/protocol.js';
 import { words } from '../../threads/channel-pair.js';
 import { parse, setUp, straightOn } from '../source/push-rig.js';
+import { PlanRig } from './plan-rig.js';
 
 /** What lies behind the page that was asked for last, backwards from the end without one: all that a plan needs is here. */
 class BehindTheLastFault implements PagePlan {
@@ -114,15 +116,33 @@ describe('a plan of somebody else', () => {
 });
 
 describe('in-order', () => {
-  it('goes on behind what was sent, from the first page to the last, and from the start again', () => {
-    const plan = inOrder();
-    const extent = { first: NaN, pages: NaN };
-    plan.next(extent, 64);
-    expect(extent).toEqual({ first: 0, pages: Infinity });
-    plan.sent(20, 64);
-    plan.faulted(7);
-    plan.next(extent, 64);
-    expect(extent).toEqual({ first: 84, pages: Infinity });
+  it('goes from the first page to the last, whatever is asked for, and from the start again', () => {
+    const rig = new PlanRig(inOrder, 1000);
+    expect(rig.runs(2)).toEqual([
+      [0, 64],
+      [64, 64],
+    ]);
+    rig.fault(7, 900);
+    rig.pages.claimRun(130, 700);
+    expect(rig.runs(2)).toEqual([
+      [128, 2],
+      [830, 64],
+    ]);
+    while (rig.run() !== undefined);
+    // In another round.
+    rig.pages.copy(Uint32Array.of(3, 4, 500, 2));
+    expect(rig.runs(3)).toEqual([[3, 4], [500, 2], undefined]);
+  });
+
+  it('looks for no page twice in what was sent, also where all that is left lies before', () => {
+    const rig = new PlanRig(inOrder, 1000);
+    while (rig.run() !== undefined);
+    rig.pages.copy(Uint32Array.of(3, 1, 5, 1, 7, 1));
+    const froms: number[] = [];
+    const { nextUnsent } = rig.unsent;
+    rig.unsent.nextUnsent = (from) => (froms.push(from), nextUnsent(from));
+    rig.runs(3);
+    expect(froms.slice(1)).toEqual([0, 3, 5]);
   });
 
   it('is what a migration goes by unless it says otherwise', () => {
@@ -131,7 +151,7 @@ describe('in-order', () => {
 });
 
 it.each(PREFETCH_POLICIES)('%s is a plan that can be made', (name) => {
-  const plan = planNamed(name)({ pages: 0, isUnsent: () => false, nextUnsent: () => -1 });
+  const plan = planNamed(name)({ pages: 0, isUnsent: () => false, nextUnsent: () => -1 }, new RecentPages(0));
   plan.faulted(1);
   plan.sent(0, 1);
   plan.next({ first: 0, pages: 0 }, 64);

@@ -1,11 +1,14 @@
 /** A plan asked as the push asks it, over a map of pages of which nothing is sent. */
 import { SourcePages } from '../../../../src/memory/page-states.js';
+import { RecentPages } from '../../../../src/migrate/prefetch/recent-pages.js';
 import type { Extent, MakePlan, PagePlan, UnsentPages } from '../../../../src/migrate/prefetch/page-plan.js';
 
 export type Run = [first: number, pages: number];
 
 export class PlanRig {
   readonly pages: SourcePages;
+  readonly unsent: { -readonly [name in keyof UnsentPages]: UnsentPages[name] };
+  readonly recent: RecentPages;
   readonly plan: PagePlan;
   /** Looks at single pages, for the last run or the last fault. */
   looks = 0;
@@ -18,7 +21,7 @@ export class PlanRig {
   ) {
     this.pages = new SourcePages(count);
     for (const [first, pages] of extents) this.pages.offer(first, pages);
-    const unsent: UnsentPages = {
+    this.unsent = {
       pages: count,
       isUnsent: (page) => {
         if (!(page >= 0 && page < count)) throw new RangeError(`page ${page}`);
@@ -27,7 +30,8 @@ export class PlanRig {
       },
       nextUnsent: (from) => this.pages.nextUnsent(from),
     };
-    this.plan = makePlan(unsent);
+    this.recent = new RecentPages(count);
+    this.plan = makePlan(this.unsent, this.recent);
   }
 
   /** Pages that are asked for, and sent at once. */

@@ -4,7 +4,9 @@ import { PREFETCH_POLICIES } from '../../../../src/migrate/options.js';
 import { auto } from '../../../../src/migrate/prefetch/auto.js';
 import { planNamed } from '../../../../src/migrate/prefetch/choose.js';
 import { nearFaults } from '../../../../src/migrate/prefetch/near-faults.js';
+import { RecentPages } from '../../../../src/migrate/prefetch/recent-pages.js';
 import { streams } from '../../../../src/migrate/prefetch/streams.js';
+import { WriteHistory } from '../../../../src/migrate/prefetch/write-history.js';
 import { PlanRig, type Run } from './plan-rig.js';
 
 const PAGES = 3000;
@@ -14,6 +16,8 @@ const LOOKS_MAX = 32 * 64 + 64;
 const extent = fc.tuple(fc.nat(PAGES - 1), fc.integer({ min: 1, max: 400 })).map(([first, pages]): Run => {
   return [first, Math.min(pages, PAGES - first)];
 });
+/** As nobody makes them, too: they overlap, and lie beyond the VM. */
+const place = fc.tuple(fc.nat(PAGES + 100), fc.nat(400));
 const fault = fc.oneof(fc.nat(PAGES - 1), fc.integer({ min: PAGES, max: 0xffff_ffff }));
 /** Of one stream. */
 const stream = fc.tuple(fc.nat(PAGES), fc.integer({ min: -20, max: 20 }), fc.nat(40)).map(([from, step, count]) => {
@@ -26,6 +30,8 @@ const steps = fc.array(
     fc.integer({ min: 1, max: 64 }).map((most) => ({ most })),
     // Another channel is faster.
     extent.map((taken) => ({ taken })),
+    // What was written is known only now.
+    fc.array(place, { maxLength: 20 }).map((places) => ({ places: places.flat() })),
   ),
   { maxLength: 60 },
 );
@@ -42,6 +48,7 @@ describe.each(PREFETCH_POLICIES)('%s', (name) => {
         };
         for (const doing of doings) {
           if ('faults' in doing) doing.faults.forEach((page) => looksAtFew(() => rig.fault(page)));
+          else if ('places' in doing) rig.recent.add(Uint32Array.from(doing.places));
           else if ('taken' in doing) rig.pages.claimRun(...doing.taken);
           else looksAtFew(() => rig.run(doing.most));
         }
@@ -60,7 +67,9 @@ describe.each(PREFETCH_POLICIES)('%s', (name) => {
   it('looks at as few pages in a VM of 1 TiB', () => {
     let looks = 0;
     const unsent = { pages: 2 ** 28, isUnsent: () => looks++ % 3 === 0, nextUnsent: (from: number) => from };
-    const plan = planNamed(name)(unsent);
+    const recent = new RecentPages(2 ** 28);
+    recent.add(Uint32Array.of(0, 2 ** 28));
+    const plan = planNamed(name)(unsent, recent);
     const planned = { first: 0, pages: 0 };
     for (let i = 0; i < 2000; i++) {
       plan.faulted((i * 2654435761) % 2 ** 28);
@@ -221,4 +230,42 @@ describe('auto', () => {
     expect(runs[0]).toEqual([1004, 16]);
     expect(runs.slice(1)).toContainEqual([50_001, 16]);
   });
+});
+
+describe.each(PREFETCH_POLICIES)('%s of a guest that was watched', (name) => {
+  it('begins where that has written, in the order in which it was told, and has the rest behind it', () => {
+    const rig = new PlanRig(planNamed(name), PAGES);
+    rig.recent.add(Uint32Array.of(2000, 70, 500, 3));
+    rig.recent.add(Uint32Array.of(400, 1));
+    rig.pages.claim(501); // somebody has asked for it
+    expect(rig.runs(6)).toEqual([
+      [2000, 64],
+      [2064, 6],
+      [500, 1],
+      [502, 1],
+      [400, 1],
+      [0, 64],
+    ]);
+  });
+
+  it('has all of the RAM in order if all of it was written', () => {
+    const rig = new PlanRig(planNamed(name), PAGES);
+    const written = new WriteHistory(PAGES);
+    written.add(Uint32Array.of(0, PAGES));
+    written.add(Uint32Array.of(0, PAGES));
+    written.tell(rig.recent);
+    const sent = Array.from({ length: PAGES }, () => rig.run()).filter((run) => run !== undefined);
+    expect(sent.map(([first]) => first)).toEqual(sent.map(([first]) => first).sort((a, b) => a - b));
+    expect(rig.pages.nextUnsent(0)).toBe(-1);
+  });
+});
+
+it('auto sends ahead of a stream before that', () => {
+  const rig = new PlanRig(auto, PAGES);
+  rig.recent.add(Uint32Array.of(2000, 64));
+  rig.fault(1000, 1001, 1002, 1003);
+  expect(rig.runs(2)).toEqual([
+    [1004, 16],
+    [2000, 64],
+  ]);
 });

@@ -4,6 +4,7 @@ import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import { PAGE_SIZE } from '../../../../src/memory/page-size.js';
 import { SourcePages } from '../../../../src/memory/page-states.js';
 import { FaultTrail } from '../../../../src/migrate/prefetch/fault-trail.js';
+import { RecentPages } from '../../../../src/migrate/prefetch/recent-pages.js';
 import { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
 import { Counters } from '../../../../src/migrate/report/counters.js';
 import { GoSignal } from '../../../../src/threads/go-signal.js';
@@ -38,6 +39,7 @@ export function fakeSource(pages: number): Source {
   const release = (first: number, count: number) => released.push([first, count]);
   const states = new SourcePages(pages);
   const trail = new FaultTrail();
+  const recent = new RecentPages(pages);
   const limit = new RateLimit();
   const blocks = new BlockRelease({ release } as unknown as NativeMemory, states);
   const unsent = new PageBitmap(pages, states.maps.unsent);
@@ -50,6 +52,7 @@ export function fakeSource(pages: number): Source {
       socket,
       pages: states,
       trail,
+      recent,
       signal,
       rounds,
       counters: new Counters(),

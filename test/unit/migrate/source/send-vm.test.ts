@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
 import type { Machine } from '../../../../src/machine/machine.js';
+import type { WriteHistory } from '../../../../src/migrate/prefetch/write-history.js';
 import type { RateLimit } from '../../../../src/migrate/flow/rate-limit.js';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import type { Body, Message, MessageType } from '../../../../src/migrate/wire/message.js';
@@ -55,6 +56,7 @@ class FakeChannels {
   opening: Promise<unknown> = Promise.resolve([]);
   failed: (reason: PostcopyError, generation: number) => void = () => {};
   openedAt: unknown;
+  written: WriteHistory | undefined;
   open = (address: unknown) => {
     this.openedAt = address;
     return this.opening;
@@ -67,6 +69,7 @@ class FakeChannels {
   takeUncopied = () => new PageBitmap(256);
   copy = () => this.copying;
   stopCopying = async () => {};
+  pushFirst = (written: WriteHistory) => void (this.written = written);
   takeFirst = () => [];
   follow = () => 0;
   limit: RateLimit | undefined;
@@ -90,6 +93,9 @@ let features: string[];
 let dryRun: boolean;
 let bandwidth: number | undefined;
 let rounds: SendOptions['rounds'];
+let watch: number | undefined;
+let paused: boolean;
+let collect: () => Promise<Uint32Array>;
 
 beforeEach(() => {
   control = new FakeControl();
@@ -104,6 +110,9 @@ beforeEach(() => {
   dryRun = false;
   bandwidth = undefined;
   rounds = undefined;
+  watch = undefined;
+  paused = false;
+  collect = async () => new Uint32Array(0);
 });
 afterEach(() => vi.useRealTimers());
 
@@ -125,7 +134,7 @@ function fakeMachine(): Machine {
     beginDirtyLog: async () => {
       log.push('log begins');
       const none = () => new Uint32Array(0);
-      return { collect: async () => none(), collectNow: none, end: () => void log.push('log ends') };
+      return { collect: () => collect(), collectNow: none, end: () => void log.push('log ends') };
     },
     ...{ cpus: 1, xsaveBytes: 832 },
     pause: async (deadline: unknown, signal: AbortSignal) => {
@@ -145,8 +154,8 @@ function fakeMachine(): Machine {
 function sending(): SendVm {
   const options: SendOptions = {
     machine: fakeMachine(),
-    hello: { bulkChannels: 1, epoch: EPOCH, features } as SendOptions['hello'],
-    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun, rounds },
+    hello: { bulkChannels: 1, epoch: EPOCH, features, paused } as SendOptions['hello'],
+    ...{ prefetch: 'in-order', host: 'there', port: 1, pageWorker: new Promise(() => {}), dryRun, rounds, watch },
     security: { kind: 'plain' },
     bandwidth,
     onProgress: (progress) => onProgress(progress),
@@ -234,6 +243,65 @@ describe('SendVm', () => {
     expect(control.bodies.output).toEqual({ serial: Buffer.from('words'), virtio: new Uint8Array(0) });
     control.says('abort', { reason: 'enough' });
     await send.outcome;
+  });
+
+  it('watches where the guest writes before it stops it, and has that pushed first', async () => {
+    watch = 1;
+    collect = async () => Uint32Array.of(3, 5);
+    const phases = new Set<string>();
+    onProgress = ({ phase }) => void phases.add(phase);
+    const send = await untilPush();
+    expect(log.slice(0, 3)).toEqual(['log begins', 'log ends', 'paused']);
+    expect(phases).toContain('watching');
+    expect(channels.written?.count).toBe(5);
+    control.says('complete', COMPLETE);
+    const { watched } = await send.outcome;
+    expect(watched?.pages).toBe(5);
+    expect(watched?.ms).toBeGreaterThanOrEqual(1000);
+  });
+
+  it('moves a guest unwatched whose host cannot tell what it writes', async () => {
+    watch = 1;
+    collect = async () => Promise.reject(new PostcopyError('HOST_LACKS', 'no log'));
+    const warned = once(process, 'warning');
+    const send = await untilPush();
+    expect(String((await warned)[0])).toContain('watching what a guest writes failed');
+    expect(log.slice(0, 3)).toEqual(['log begins', 'log ends', 'paused']);
+    expect(channels.written).toBeUndefined();
+    control.says('complete', COMPLETE);
+    expect(await send.outcome).not.toHaveProperty('watched');
+  });
+
+  it('watches no guest that stands still, and none of a dry run', async () => {
+    watch = 30;
+    paused = true;
+    control.version = 8;
+    await untilPush();
+    expect(log[0]).toBe('paused');
+  });
+
+  it.each(['cancelled', 'link is lost'])('lets go of the log before it is over: %s while it watches', async (what) => {
+    watch = 30;
+    const answer = new Deferred<Uint32Array>();
+    let isAsked = false;
+    collect = () => ((isAsked = true), answer.promise);
+    const send = sending();
+    void send.run();
+    await hasSent('hello');
+    control.says('accept', { features });
+    await until(() => expect(isAsked).toBe(true));
+    expect(send.progress().phase).toBe('watching');
+    if (what === 'cancelled') send.cancel(tooLate);
+    else control.emit('broken', new PostcopyError('LINK_LOST', 'gone'));
+    await hasSent('abort');
+    let isOver = false;
+    void send.outcome.then(() => (isOver = true));
+    await new Promise(setImmediate);
+    expect([isOver, log]).toEqual([false, ['log begins']]);
+    answer.resolve(new Uint32Array(0));
+    expect((await send.outcome).status).toBe('failed');
+    expect(log).toEqual(['log begins', 'log ends']);
+    expect(channels.written).toBeUndefined();
   });
 
   it('says that it writes back as long as it does, then that it connects', async () => {
