@@ -18,6 +18,7 @@ import { native } from '../../native.js';
 import type { DirtyLog } from '../../machine/dirty-log.js';
 import type { Machine } from '../../machine/machine.js';
 import type { RateLimit } from '../flow/rate-limit.js';
+import { WriteHistory } from '../prefetch/write-history.js';
 import type { RoundFigures } from '../report/send-metrics.js';
 import { nextStep, type NextStep, type RoundsGoal } from './next-round.js';
 import type { SourcePageChannels } from './page-channels.js';
@@ -30,7 +31,10 @@ export interface Settled {
   lacking: Uint32Array;
 }
 
-type Channels = Pick<SourcePageChannels, 'addCopies' | 'copy' | 'stopCopying' | 'takeUncopied' | 'uncopied' | 'sum'>;
+type Channels = Pick<
+  SourcePageChannels,
+  'addCopies' | 'copy' | 'stopCopying' | 'takeUncopied' | 'uncopied' | 'pushFirst' | 'sum'
+>;
 
 /** Rounds that have taken longer than this leave a guest much to write to its disks when it stops: it is written back before. */
 const WRITTEN_BACK_MS = 1000;
@@ -47,6 +51,8 @@ export class Rounds implements RoundFigures {
   readonly #pages: number;
   /** Pages of which the destination has a copy, of whatever age. */
   readonly #sent: PageBitmap;
+  /** What the guest wrote in each of them. */
+  readonly #written: WriteHistory;
   #log: DirtyLog | undefined;
   /** What the log is being asked. */
   #asked: Promise<unknown> = Promise.resolve();
@@ -59,6 +65,8 @@ export class Rounds implements RoundFigures {
   /** Time in which pages were copied; the dirty log has some of the rest. */
   #copyingMicros = 0;
   #dirtyPagesPerSecond = 0;
+  /** Pages that are left for behind the hand-over, and what was written in the last round. */
+  #rest: { pages: PageBitmap; written: Uint32Array } | undefined;
   #ending: Exclude<NextStep, 'round'> = 'stop-short';
 
   /** Their time counts from now on. */
@@ -70,6 +78,7 @@ export class Rounds implements RoundFigures {
   ) {
     this.#pages = pagesFor(machine.memory.bytes);
     this.#sent = new PageBitmap(this.#pages);
+    this.#written = new WriteHistory(this.#pages);
   }
 
   /**
@@ -110,14 +119,19 @@ export class Rounds implements RoundFigures {
    */
   async settle(signal: AbortSignal): Promise<Settled> {
     if (this.#log === undefined) throw new PostcopyError('INTERNAL', 'the guest was stopped before its rounds');
-    this.channels.addCopies(this.#log.collectNow());
+    const written = this.#log.collectNow();
+    this.channels.addCopies(written);
     const uncopied = this.channels.takeUncopied();
     const data = PageBitmap.of(this.#pages, this.machine.memory.dataExtents(0, this.#pages));
     const held = this.#sent.copy().keep(data).remove(uncopied);
-    const lacking = data.copy().remove(held).extents();
+    const rest = data.copy().remove(held);
+    const lacking = rest.extents();
     this.#sent.add(lacking);
     this.#endedAt = native.monotonicMicros();
-    if (this.#ending !== 'stop-whole' || lacking.length === 0) return { held: held.extents(), lacking };
+    if (this.#ending !== 'stop-whole' || lacking.length === 0) {
+      this.#rest = { pages: rest, written };
+      return { held: held.extents(), lacking };
+    }
     this.limit.lift();
     try {
       this.channels.addCopies(lacking);
@@ -127,6 +141,13 @@ export class Rounds implements RoundFigures {
       this.limit.restore(native.monotonicMicros());
     }
     return { held: data.extents(), lacking: NONE };
+  }
+
+  /** Behind the hand-over, of what is left that goes first which the guest has written in most rounds, and last. */
+  pushWrittenFirst(): void {
+    if (this.#rest === undefined) return;
+    this.#written.add(this.#rest.written);
+    this.channels.pushFirst(this.#written, this.#rest.pages);
   }
 
   /** What the guest writes need not be told any more. It runs as before, if it does; never rejects. */
@@ -185,6 +206,7 @@ export class Rounds implements RoundFigures {
   async #collect(log: DirtyLog, signal: AbortSignal): Promise<Uint32Array> {
     const dirty = await this.#ask(signal, log.collect());
     const now = native.monotonicMicros();
+    this.#written.add(dirty);
     this.#dirtyPagesPerSecond = Math.round((pagesIn(dirty) / Math.max(1, now - this.#collectedAt)) * 1e6);
     this.#collectedAt = now;
     return dirty;

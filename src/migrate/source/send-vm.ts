@@ -508,6 +508,8 @@ export class SendVm {
       wallClockMs: clocksAt.wallClockMs,
     });
     void this.#rounds?.end(); // before any RAM is given back here
+    // While COMMIT is on its way.
+    harmlessly('ordering the pages that are left', () => this.#rounds?.pushWrittenFirst());
     laps.lap('transfer', now);
     laps.split('transfer', 'load', loaded.afterMicros);
     laps.add('commit', oneWayMicros);

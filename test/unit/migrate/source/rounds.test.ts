@@ -3,6 +3,8 @@ import { Deferred } from '../../../../src/basics/deferred.js';
 import { PostcopyError } from '../../../../src/errors.js';
 import { PageBitmap } from '../../../../src/memory/page-bitmap.js';
 import type { Machine } from '../../../../src/machine/machine.js';
+import { RecentPages } from '../../../../src/migrate/prefetch/recent-pages.js';
+import type { WriteHistory } from '../../../../src/migrate/prefetch/write-history.js';
 import type { RoundsGoal } from '../../../../src/migrate/source/next-round.js';
 import { Rounds } from '../../../../src/migrate/source/rounds.js';
 
@@ -14,6 +16,7 @@ const pairs = (...extents: number[]) => Uint32Array.from(extents);
 function setUp(goal: Partial<RoundsGoal> = {}, dirty: Uint32Array[] = [], data = pairs(0, 600)) {
   const log: string[] = [];
   const uncopied = new PageBitmap(PAGES);
+  const recent = new RecentPages(PAGES);
   let copies = 0;
   let copying: Promise<void> = Promise.resolve();
   const channels = {
@@ -31,6 +34,7 @@ function setUp(goal: Partial<RoundsGoal> = {}, dirty: Uint32Array[] = [], data =
       uncopied.clearAll();
     },
     stopCopying: async () => void log.push('stops'),
+    pushFirst: (written: WriteHistory, among?: PageBitmap) => written.tell(recent, among),
     sum: (name: string) => (name === 'copies' ? copies : 0),
   };
   const answer = () => dirty.shift() ?? new Uint32Array(0);
@@ -51,7 +55,7 @@ function setUp(goal: Partial<RoundsGoal> = {}, dirty: Uint32Array[] = [], data =
   const stop = new AbortController();
   const run = () => rounds.run(stop.signal, () => 100);
   const hold = (until: Promise<void>) => void (copying = until);
-  return { rounds, run, stop, log, hold, machine, settle: () => rounds.settle(stop.signal) };
+  return { rounds, recent, run, stop, log, hold, machine, settle: () => rounds.settle(stop.signal) };
 }
 
 describe('Rounds', () => {
@@ -82,6 +86,32 @@ describe('Rounds', () => {
       [0, 350],
     ]);
     expect(rounds.totals.distinctPages).toBe(600);
+  });
+
+  it('tell of what is left where the guest has written in most of them, and at last', async () => {
+    const { rounds, recent, run, settle } = setUp({ mode: 'hybrid' }, [
+      pairs(0, 290),
+      pairs(0, 32, 64, 236),
+      pairs(0, 32, 400, 32),
+    ]);
+    await run();
+    rounds.pushWrittenFirst(); // nothing is left yet
+    expect(recent.count).toBe(0);
+    const { lacking } = await settle();
+    expect([...lacking]).toEqual([0, 32, 64, 236, 400, 32]);
+    rounds.pushWrittenFirst();
+    const firsts = Array.from({ length: recent.count }, (_, i) => recent.first(i));
+    expect(firsts[0]).toBe(0);
+    expect(firsts).toContain(400);
+    expect(firsts).not.toContain(32);
+  });
+
+  it('leave nothing to tell of where all of it was sent', async () => {
+    const { rounds, recent, run, settle } = setUp({}, [pairs(), pairs(9, 1)]);
+    await run();
+    await settle();
+    rounds.pushWrittenFirst();
+    expect(recent.count).toBe(0);
   });
 
   it('hold no page that was given back since, and lack those that hold data without having been told of', async () => {
