@@ -8,6 +8,7 @@
 #include "kvm/vm.h"
 #include "memory/guest_memory.h"
 #include "net/tap.h"
+#include "socket/kernel_tls.h"
 #include "socket/socket.h"
 #include "userfaultfd/userfaultfd.h"
 #include "util/env_data.h"
@@ -22,6 +23,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   postcopy::GuestMemory::Init(env, exports);
   postcopy::Userfaultfd::Init(env, exports);
   postcopy::Socket::Init(env, exports);
+  postcopy::InitKernelTls(env, exports);
   postcopy::Disk::Init(env, exports);
   postcopy::Tap::Init(env, exports);
   postcopy::InitKvm(env, exports);

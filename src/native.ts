@@ -395,6 +395,8 @@ export interface Native {
   signalEventFd(fd: number): void;
   drainEventFd(fd: number): boolean;
   closeFd(fd: number): void;
+  /** Another descriptor for the same open file. */
+  duplicateFd(fd: number): number;
   /** A connected pair of non-blocking Unix stream sockets. */
   socketPair(): [number, number];
   /** A datagram socket to that Unix address ('@' begins an abstract one), for writeFd(); the caller's. */
@@ -420,8 +422,19 @@ export interface Native {
    * yet, because they wait in the kernel: call it again after a while.
    */
   keepCapabilities(numbers: Uint32Array): number;
-  /** Whether the kernel can encrypt TCP connections itself (kTLS); its module is loaded by that, if the process may. */
-  loadTlsModule(): boolean;
+  /**
+   * The kernel goes on with the TLS 1.3 of a TCP connection, TLS_AES_128_GCM_SHA256: what is written to the descriptor, and read
+   * of it, is plain from here on. `Secret`: the 16 bytes of the key and the 12 of the nonce; `Sequence`: of the next record.
+   */
+  encryptInKernel(
+    fd: number,
+    sendSecret: Uint8Array,
+    sendSequence: number,
+    receiveSecret: Uint8Array,
+    receiveSequence: number,
+  ): void;
+  /** Whether this kernel can (kTLS): tried on a connection of its own, which loads the module, if the process may. */
+  tryKernelTls(): boolean;
 
   kvmProbe(path?: string): KvmProbe;
   /** Packed struct kvm_cpuid_entry2 of what this host's KVM can give a guest. */

@@ -1,16 +1,10 @@
 #include "confine/confine.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-#include <cerrno>
 #include <system_error>
 
 #include "confine/call_filter.h"
 #include "confine/capabilities.h"
 #include "util/args.h"
-#include "util/descriptor.h"
 #include "util/errors.h"
 
 namespace postcopy {
@@ -40,19 +34,10 @@ Napi::Value KeepCapabilities(const Napi::CallbackInfo& info) {
   }
 }
 
-// loadTlsModule(): whether this kernel can encrypt TCP connections itself (kTLS). Asking loads the module, for which a
-// process needs CAP_NET_ADMIN; a socket that is not connected is told ENOTCONN then.
-Napi::Value LoadTlsModule(const Napi::CallbackInfo& info) {
-  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const bool failed = setsockopt(socket.Get(), IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls" - 1) < 0;
-  return Napi::Boolean::New(info.Env(), !failed || errno == ENOTCONN);
-}
-
 }  // namespace
 
 void InitConfine(Napi::Env env, Napi::Object exports) {
   exports.Set("refuseCalls", Napi::Function::New(env, RefuseCalls));
-  exports.Set("loadTlsModule", Napi::Function::New(env, LoadTlsModule));
   exports.Set("keepCapabilities", Napi::Function::New(env, KeepCapabilities));
 }
 

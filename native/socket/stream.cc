@@ -1,6 +1,7 @@
 #include "socket/stream.h"
 
 #include <limits.h>
+#include <linux/tls.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -22,6 +23,29 @@ size_t Advance(iovec*& parts, size_t count, size_t sent) {
     parts->iov_len -= sent;
   }
   return count;
+}
+
+// Content types of TLS records (RFC 8446, 5.1).
+constexpr uint8_t kTlsAlert = 21;
+constexpr uint8_t kTlsHandshake = 22;
+constexpr uint8_t kTlsData = 23;
+
+// recv(2), never waiting, with the type of the record where the kernel does the connection's TLS: it gives one that is
+// no data to those only who ask for the type.
+ssize_t ReceiveRecord(int fd, uint8_t* into, size_t maximum, uint8_t& type) {
+  iovec part{into, maximum};
+  alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof type)];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT);
+  const cmsghdr* told = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (told != nullptr && told->cmsg_level == SOL_TLS && told->cmsg_type == TLS_GET_RECORD_TYPE) {
+    type = *CMSG_DATA(told);
+  }
+  return got;
 }
 
 }  // namespace
@@ -77,8 +101,14 @@ int SendWhatFits(int fd, iovec* parts, size_t count, size_t skip, size_t& sent) 
 int ReceiveSome(int fd, uint8_t* into, size_t minimum, size_t maximum, int timeout_ms, size_t& received) {
   received = 0;
   for (;;) {
-    ssize_t got = recv(fd, into + received, maximum - received, MSG_DONTWAIT);
-    if (got > 0) {
+    uint8_t type = kTlsData;
+    ssize_t got = ReceiveRecord(fd, into + received, maximum - received, type);
+    if (got > 0 && type != kTlsData) {
+      // What ends a TLS connection ends it as a TCP connection would; tickets of sessions that nobody resumes say
+      // nothing.
+      if (type == kTlsAlert) return 0;
+      if (type != kTlsHandshake) return EPROTO;
+    } else if (got > 0) {
       received += static_cast<size_t>(got);
       if (received >= minimum) return 0;
     } else if (got == 0) {

@@ -98,6 +98,13 @@ Napi::Value CloseFd(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// duplicateFd(fd): another descriptor for the same open file.
+Napi::Value DuplicateFd(const Napi::CallbackInfo& info) {
+  const int fd = fcntl(FdArg(info, 0, "fd"), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) throw SystemError(info.Env(), errno, "fcntl", "F_DUPFD_CLOEXEC");
+  return Napi::Number::New(info.Env(), fd);
+}
+
 // socketPair(): [fd, fd], a connected pair of non-blocking Unix stream sockets.
 Napi::Value SocketPair(const Napi::CallbackInfo& info) {
   int pair[2];
@@ -185,6 +192,7 @@ void InitProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("signalEventFd", Napi::Function::New(env, SignalEventFd));
   exports.Set("drainEventFd", Napi::Function::New(env, DrainEventFd));
   exports.Set("closeFd", Napi::Function::New(env, CloseFd));
+  exports.Set("duplicateFd", Napi::Function::New(env, DuplicateFd));
   exports.Set("socketPair", Napi::Function::New(env, SocketPair));
   exports.Set("connectDatagrams", Napi::Function::New(env, ConnectDatagrams));
   exports.Set("readFd", Napi::Function::New(env, ReadFd));

@@ -31,7 +31,7 @@ export async function confineForSetUp(): Promise<void> {
 
 export function confineForLife(): Promise<void> {
   // For the VM's next move: the kernel does not load it for a process that is confined.
-  native.loadTlsModule();
+  native.tryKernelTls();
   return keepOnly(KEPT);
 }
 

@@ -29,7 +29,7 @@ export function hostProbes(native: Native): Probes {
     kvm: () => native.kvmProbe(),
     supportedCpuid: () => native.kvmSupportedCpuid(),
     userfaultfd: () => native.userfaultfdProbe(),
-    kernelTls: () => native.loadTlsModule(),
+    kernelTls: () => native.tryKernelTls(),
     read,
     exists: existsSync,
     canWrite,

@@ -22,7 +22,7 @@ export interface Route extends Address {
 /** Any message behind it ends the dialer. */
 export interface TlsDialerJob extends Address {
   security: TlsSecurity;
-  /** It reads 32-bit numbers of descriptors, which become its own. */
+  /** It reads 32-bit numbers of descriptors, which become its own; with TAKES_FD or without. */
   line: number;
 }
 
@@ -32,10 +32,18 @@ export type TlsDialerNews =
   /** And the descriptor is closed. */
   | { type: 'not-dialled'; fd: number; code: ErrorCode; message: string; facts: readonly Fact[] };
 
+/**
+ * With the number of a descriptor: whoever asks would as soon have a descriptor of the connection itself, which the kernel
+ * encrypts. What comes first through the other end is its number then, or RELAYED.
+ */
+export const TAKES_FD = 0x8000_0000;
+export const RELAYED = 0xffff_ffff;
+export const FD_BYTES = 4;
+
 /** A descriptor whose other end the dialer connects with the destination; closed if that fails. */
-export function askForRelay(line: number): { mine: number; theirs: number } {
+export function askForRelay(line: number, options = 0): { mine: number; theirs: number } {
   const [mine, theirs] = native.socketPair();
-  const asked = new Uint8Array(Uint32Array.of(theirs).buffer);
+  const asked = new Uint8Array(Uint32Array.of(theirs + options).buffer);
   if (native.writeFd(line, asked) === asked.length) return { mine, theirs };
   native.closeFd(mine);
   native.closeFd(theirs);

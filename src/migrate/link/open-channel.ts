@@ -2,7 +2,7 @@
 import { formatAddress } from '../../configure/address.js';
 import { PostcopyError } from '../../errors.js';
 import { native, type Socket } from '../../native.js';
-import { askForRelay, type Route } from './dialer.js';
+import { askForRelay, FD_BYTES, RELAYED, TAKES_FD, type Route } from './dialer.js';
 import { checkVerdict, encodePreamble, PREAMBLE_BYTES, type Channel } from '../wire/preamble.js';
 import { CONNECT_TIMEOUT_MS, HANDED_OVER_LINK_TIMEOUT_MS, type ProtocolVersion } from '../wire/protocol.js';
 
@@ -44,10 +44,8 @@ export function openChannel(address: ChannelAddress): Socket {
   }
 }
 
-/** A relay's TCP connection is the relay's to set up. */
-function connect({ host, port, line }: Route): Socket {
-  if (line !== undefined) return new native.Socket('adopt', askForRelay(line).mine);
-  const socket = new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
+function connect(route: Route): Socket {
+  const socket = route.line === undefined ? connectPlainly(route) : connectSecurely(route, route.line);
   try {
     socket.configure({ noDelay: 1, userTimeoutMs: HANDED_OVER_LINK_TIMEOUT_MS });
     preferCongestion(socket);
@@ -55,6 +53,27 @@ function connect({ host, port, line }: Route): Socket {
   } catch (error) {
     socket.close();
     throw error;
+  }
+}
+
+function connectPlainly({ host, port }: Route): Socket {
+  return new native.Socket('connect', host, port, CONNECT_TIMEOUT_MS);
+}
+
+/** A connection that the kernel encrypts, or the end of a relay, whose TCP connection is the relay's to set up. */
+function connectSecurely(route: Route, line: number): Socket {
+  const local = new native.Socket('adopt', askForRelay(line, TAKES_FD).mine);
+  let relayed = false;
+  try {
+    const said = new Uint8Array(FD_BYTES);
+    if (local.receive(said, 0, FD_BYTES, FD_BYTES, CONNECT_TIMEOUT_MS) < FD_BYTES) {
+      throw new PostcopyError('UNREACHABLE', `no page channel to ${formatAddress(route)} came about`);
+    }
+    const fd = new DataView(said.buffer).getUint32(0, true);
+    relayed = fd === RELAYED;
+    return relayed ? local : new native.Socket('adopt', fd);
+  } finally {
+    if (!relayed) local.close();
   }
 }
 

@@ -19,6 +19,7 @@ export const TLS_HANDSHAKE = 0x16;
 
 /** First of what the destination sends: it has seen the source's proof. In TLS 1.3 the source's handshake is over before. */
 export const LET_IN = Uint8Array.of(0x2b);
+export const LET_IN_RECORDS = 1;
 
 const IDENTITY = 'postcopy';
 

@@ -13,12 +13,14 @@ import { GREETING_TIMEOUT_MS, type AcceptorNews, type TlsAcceptorJob } from '../
 import { GreetingRoom, type Greeting } from '../link/greeting-room.js';
 import { readFirst } from '../link/read-first.js';
 import { Relays } from '../link/relay.js';
+import { KernelTls } from '../link/kernel-tls.js';
 import { boundTcp } from '../link/tcp-limits.js';
-import { LET_IN, serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
+import { LET_IN, LET_IN_RECORDS, serverOptions, TLS_HANDSHAKE } from '../link/tls.js';
 import { decodePreamble, encodeVerdict, PREAMBLE_BYTES } from '../wire/preamble.js';
 
 interface TlsGreeting extends Greeting {
   limit: NodeJS.Timeout;
+  kernelTls: KernelTls;
 }
 
 class TlsAcceptor {
@@ -29,11 +31,15 @@ class TlsAcceptor {
   /** By address: the server of TLS tells no more of whose handshake it is. */
   readonly #handshakes = new Map<string, TlsGreeting>();
   readonly #relays = new Relays();
+  /** Whose handshake was over last. */
+  #latest: TlsGreeting | undefined;
 
   constructor({ listenerFd, security }: TlsAcceptorJob, tell: Tell<AcceptorNews>) {
     this.#tell = tell;
     this.#tls = createTlsServer(serverOptions(security, GREETING_TIMEOUT_MS));
+    this.#tls.on('keylog', (line: Buffer, socket: TLSSocket) => this.#greetingOf(socket)?.kernelTls.hear(line));
     this.#tls.on('secureConnection', (socket) => this.#greetSecurely(socket));
+    this.#tls.on('newSession', (_id: Buffer, _data: Buffer, done: () => void) => this.#sendTicket(done));
     this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#listener = createTcpServer({ allowHalfOpen: false }, (socket) => this.#greet(socket));
     this.#listener.listen({ fd: listenerFd });
@@ -51,8 +57,10 @@ class TlsAcceptor {
       peer: peerOf(socket),
       close: () => socket.destroy(),
       limit: setTimeout(() => socket.destroy(), GREETING_TIMEOUT_MS),
+      kernelTls: new KernelTls('server'),
     };
     this.#greetings.add(greeting);
+    boundTcp(socket);
     socket.on('error', () => {}); // 'close' follows
     socket.once('close', () => this.#leave(greeting));
     readFirst(socket, 1, (first) => {
@@ -63,26 +71,42 @@ class TlsAcceptor {
     });
   }
 
+  #greetingOf(socket: TLSSocket): TlsGreeting | undefined {
+    return this.#handshakes.get(peerOf(socket));
+  }
+
+  /** It goes out with the end of the handshake that was over last, before anything else is heard. */
+  #sendTicket(done: () => void): void {
+    if (this.#latest !== undefined) this.#latest.kernelTls.tickets++;
+    done();
+  }
+
   #greetSecurely(socket: TLSSocket): void {
-    const greeting = this.#handshakes.get(peerOf(socket));
+    const greeting = this.#greetingOf(socket);
+    this.#latest = greeting;
     socket.on('error', () => {});
     socket.write(LET_IN);
     readFirst(socket, PREAMBLE_BYTES, (first) => {
       if (greeting !== undefined) this.#leave(greeting);
-      socket.unshift(first.subarray(PREAMBLE_BYTES));
       try {
-        this.#handOn(socket, first.subarray(0, PREAMBLE_BYTES));
+        this.#handOn(socket, first, greeting?.kernelTls);
       } catch {
         socket.destroy(); // no postcopy, or the host lacks a descriptor
       }
     });
   }
 
-  #handOn(socket: TLSSocket, bytes: Uint8Array): void {
-    const preamble = decodePreamble(new Uint8Array(bytes));
-    boundTcp(socket);
-    const theirs = new native.Socket('adopt', this.#relays.add(socket));
-    this.#tell({ type: 'channel', channel: { preamble, socketHandle: theirs.handle, peer: peerOf(socket) } });
+  #handOn(socket: TLSSocket, first: Buffer, kernelTls: KernelTls | undefined): void {
+    const preamble = decodePreamble(new Uint8Array(first.subarray(0, PREAMBLE_BYTES)));
+    const peer = peerOf(socket);
+    // The control channel is the main thread's, which reads it as a stream of Node's.
+    const mayTake = preamble.channel !== 'control' && first.length === PREAMBLE_BYTES;
+    const taken = mayTake
+      ? kernelTls?.take(socket, { sent: LET_IN_RECORDS + kernelTls.tickets, received: 1 })
+      : undefined;
+    socket.unshift(first.subarray(PREAMBLE_BYTES));
+    const theirs = new native.Socket('adopt', taken ?? this.#relays.add(socket));
+    this.#tell({ type: 'channel', channel: { preamble, socketHandle: theirs.handle, peer } });
     theirs.detach();
   }
 

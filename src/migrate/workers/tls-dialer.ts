@@ -3,6 +3,7 @@
  * destination, through TLS, once the destination has proved who it is.
  */
 import { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { within } from '../../basics/within.js';
 import { formatAddress, type Address } from '../../configure/address.js';
@@ -10,16 +11,15 @@ import { describeError } from '../../errors.js';
 import { native } from '../../native.js';
 import type { Tell } from '../../threads/messages.js';
 import { serveJob, workerPort } from '../../threads/serve-job.js';
-import type { TlsDialerJob, TlsDialerNews } from '../link/dialer.js';
+import { FD_BYTES, RELAYED, TAKES_FD, type TlsDialerJob, type TlsDialerNews } from '../link/dialer.js';
 import { connectTo } from '../link/connect-to.js';
 import { boundTcp } from '../link/tcp-limits.js';
 import { Relays } from '../link/relay.js';
 import { readFirst } from '../link/read-first.js';
-import { clientOptions, LET_IN, requireProof, type TlsSecurity } from '../link/tls.js';
+import { KernelTls } from '../link/kernel-tls.js';
+import { clientOptions, LET_IN, LET_IN_RECORDS, requireProof, type TlsSecurity } from '../link/tls.js';
 import { dialProblem } from '../link/tls-problems.js';
 import { FIRST_ANSWER_TIMEOUT_MS as HANDSHAKE_TIMEOUT_MS } from '../wire/protocol.js';
-
-const FD_BYTES = 4;
 
 class TlsDialer {
   readonly #job: TlsDialerJob;
@@ -50,13 +50,19 @@ class TlsDialer {
     const all = Buffer.concat([this.#unread, part]);
     const whole = all.length - (all.length % FD_BYTES);
     this.#unread = all.subarray(whole);
-    for (let at = 0; at < whole; at += FD_BYTES) void this.#dial(all.readUInt32LE(at));
+    for (let at = 0; at < whole; at += FD_BYTES) {
+      const asked = all.readUInt32LE(at);
+      void this.#dial(asked % TAKES_FD, asked >= TAKES_FD);
+    }
   }
 
-  async #dial(fd: number): Promise<void> {
+  async #dial(fd: number, takesFd: boolean): Promise<void> {
     try {
-      const secure = await this.#connect();
-      this.#relays.join(secure, fd);
+      const { secure, kernelTls } = await this.#connect();
+      const taken = takesFd ? await takeOver(secure, kernelTls) : undefined;
+      if (takesFd) tellFd(fd, taken);
+      if (taken === undefined) this.#relays.join(secure, fd);
+      else native.closeFd(fd);
       this.#tell({ type: 'dialled', fd });
     } catch (error) {
       const problem = dialProblem(error, formatAddress(this.#job), this.#job.security);
@@ -66,20 +72,39 @@ class TlsDialer {
     }
   }
 
-  async #connect(): Promise<TLSSocket> {
+  async #connect(): Promise<{ secure: TLSSocket; kernelTls: KernelTls }> {
     const tcp = await connectTo(this.#address, this.#ended.signal);
     this.#address = { ...this.#address, host: tcp.remoteAddress ?? this.#address.host };
     boundTcp(tcp);
     try {
+      const kernelTls = new KernelTls('client');
       const secure = connectTls({ socket: tcp, ...clientOptions(this.#job.security, this.#job.host) });
+      secure.on('keylog', (line: Buffer) => kernelTls.hear(line));
+      secure.on('session', () => kernelTls.tickets++);
       await within(handshake(secure, this.#job.security), HANDSHAKE_TIMEOUT_MS, () => {
         throw new Error(`no proof of who it is for ${HANDSHAKE_TIMEOUT_MS / 1000} s`);
       });
-      return secure;
+      return { secure, kernelTls };
     } catch (error) {
       tcp.destroy();
       throw error;
     }
+  }
+}
+
+/** When all is heard that has come: nothing follows before this end has spoken. */
+async function takeOver(secure: TLSSocket, kernelTls: KernelTls): Promise<number | undefined> {
+  await nextTurn();
+  return kernelTls.take(secure, { sent: 0, received: LET_IN_RECORDS + kernelTls.tickets });
+}
+
+/** What whoever asked for a connection hears first. The descriptor is closed if nobody is there any more. */
+function tellFd(local: number, taken = RELAYED): void {
+  try {
+    native.writeFd(local, new Uint8Array(Uint32Array.of(taken).buffer));
+  } catch (error) {
+    if (taken !== RELAYED) native.closeFd(taken);
+    throw error;
   }
 }
 

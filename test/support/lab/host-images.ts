@@ -13,7 +13,8 @@ import { sharedLibraries } from './shared-libraries.js';
 
 const INITRAMFS_MODULES = ['virtio_pci', 'virtio_blk'];
 const HOST_DRIVERS = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net'];
-const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'bridge', 'tun', 'sch_netem', 'sch_tbf'];
+const TLS_MODULES = ['tls', 'gcm', 'ctr', 'ghash_generic', 'seqiv', 'aesni_intel'];
+const SYSTEM_MODULES = ['kvm_amd', ...HOST_DRIVERS, 'bridge', 'tun', 'sch_netem', 'sch_tbf', ...TLS_MODULES];
 const NODE_MODULES = join(projectRoot, 'node_modules');
 
 /** The tutorial's bridge, on each host with the address that is its argument. */

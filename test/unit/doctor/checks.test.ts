@@ -109,7 +109,7 @@ it('a good host is all ok', async () => {
     ['memory', '8 GiB available'],
     ['reserved huge pages', 'none (none are needed)'],
     ['transparent huge pages', 'anonymous madvise, shmem never'],
-    ['page channels', 'TLS by threads that relay (the kernel has TLS of its own, which is not used)'],
+    ['page channels', "TLS by the kernel, straight from and into the guest's memory"],
     ['user', 'root'],
     ['runtime directory', '/run/postcopy'],
     ['confinement', 'system calls can be filtered'],
