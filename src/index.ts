@@ -15,7 +15,17 @@ export { newMigrationKey, type GivenSecurity, type TlsFiles } from './configure/
 export { readKeyFile, readTlsDirectory } from './configure/security-files.js';
 export type { NetConfig, NetPlace } from './configure/net.js';
 export { VmClient } from './control/client.js';
-export type { LimitRequest, MigrateRequest, StopRequest, VmEnd, VmService, VmState, VmStatus } from './vm/service.js';
+export type {
+  LimitRequest,
+  MeasureRequest,
+  MigrateRequest,
+  StopRequest,
+  VmEnd,
+  VmService,
+  VmState,
+  VmStatus,
+  WriteMeasure,
+} from './vm/service.js';
 export type { ConsolePort } from './console/console-port.js';
 export type { MigrationPhase, MigrationProgress, MigrationSummary } from './migrate/report/summary.js';
 export { openSerialBackend, type SerialBackend } from './console/serial-backend.js';

@@ -9,7 +9,7 @@
 const HOUSE = [
   ['index'],
   ['cli'],
-  ['bench', 'doctor'],
+  ['bench', 'doctor', 'forecast'],
   ['trial', 'replay'],
   ['control'],
   ['vm'],

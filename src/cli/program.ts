@@ -14,6 +14,7 @@ import {
   type LogLevel,
   type Output,
 } from './output.js';
+import type { ForecastCommandOptions } from './forecast.js';
 import type { MigrateCommandOptions } from './migrate.js';
 import type { ReplayWords } from './replay.js';
 import { migrateFlags, parseLimit } from './migrate-flags.js';
@@ -94,6 +95,17 @@ function withMigrateFlags(command: Command): Command {
   return command;
 }
 
+/** Of a migration's options those that a forecast depends on. */
+const FORECAST_FLAGS = ['--downtime', '--timeout', '--on-timeout', '--bandwidth'];
+
+const FORECAST_SECONDS_MAX = 30;
+
+function parseForecastSeconds(text: string): number {
+  const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= FORECAST_SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(`Give whole seconds from 1 to ${FORECAST_SECONDS_MAX}.`);
+}
+
 type Done = (exitCode: number) => void;
 
 const SECONDS_MAX = 24 * 60 * 60;
@@ -169,6 +181,22 @@ function addClientCommands(program: Command, output: Output, done: Done): void {
     .action(async (name: string, to: string, options: MigrateCommandOptions) => {
       const { migrateCommand } = await import('./migrate.js');
       done(await migrateCommand(name, to, options, output));
+    });
+  const forecast = program
+    .command('forecast <name> [host:port]')
+    .description('what a migration would be in each mode, and which suits the VM')
+    .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1); not tried then')
+    .addOption(
+      new Option('--seconds <seconds>', 'how long to watch what the guest writes (default 2)').argParser(
+        parseForecastSeconds,
+      ),
+    );
+  for (const flag of migrateFlags()) if (FORECAST_FLAGS.includes(flag.long!)) forecast.addOption(flag);
+  withSecurityFlags(forecast, 'the key that "receive" has printed there')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, to: string | undefined, options: ForecastCommandOptions) => {
+      const { forecastCommand } = await import('./forecast.js');
+      done(await forecastCommand(name, to, options, output));
     });
   program
     .command('cancel <name>')

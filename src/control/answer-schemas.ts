@@ -9,7 +9,7 @@ import { diskErrorActionSchema } from '../configure/disk.js';
 import { MACHINES } from '../configure/machine-setting.js';
 import { HTTP_STATUS } from './protocol.js';
 import type { ProcessRights } from '../confine/process-rights.js';
-import type { ArrivalProgress, LinkInterruption, VmStatus } from '../vm/service.js';
+import type { ArrivalProgress, LinkInterruption, VmStatus, WriteMeasure } from '../vm/service.js';
 import type { HostErrorTotals } from '../devices/virtio/block/host-errors.js';
 import type { DiskStatus } from '../host/host-disks.js';
 import type { ChannelTrial, Finding, MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -266,6 +266,16 @@ export const statusSchema = z.object<Shape<VmStatus>>({
   disks: z.array(diskSchema).optional(),
   nets: z.array(netSchema).optional(),
   rights: rightsSchema.optional(),
+});
+
+export const measureSchema = z.object<Shape<WriteMeasure>>({
+  pages: count.meta({ description: 'Of its RAM, 4 KiB each.' }),
+  dataPages: count.meta({ description: 'Pages that hold data.' }),
+  cpus: count,
+  xsaveBytes: count.meta({ description: 'Of the state of a vCPU.' }),
+  written: z
+    .array(z.object<Shape<WriteMeasure['written'][number]>>({ ms: milliseconds, pages: count }))
+    .meta({ description: 'How many different pages were written within so many milliseconds; in no order.' }),
 });
 
 export const migrateLineSchema = z.union([progressSchema, z.object({ summary: summarySchema }), errorSchema]).meta({

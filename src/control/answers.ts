@@ -4,9 +4,9 @@
  */
 import { PostcopyError, type Fact } from '../errors.js';
 import { isFields, problemOf, type LightSchema } from './light-schema.js';
-import { FACTS, PROGRESS, STATUS, SUMMARY } from './light-schemas.js';
+import { FACTS, MEASURE, PROGRESS, STATUS, SUMMARY } from './light-schemas.js';
 import { isErrorCode } from './protocol.js';
-import type { VmStatus } from '../vm/service.js';
+import type { VmStatus, WriteMeasure } from '../vm/service.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
 
 export function asVmStatus(value: unknown): VmStatus {
@@ -19,6 +19,10 @@ export function asProgress(value: unknown): MigrationProgress {
 
 export function asSummary(value: unknown): MigrationSummary {
   return as<MigrationSummary>(value, SUMMARY, 'migration summary');
+}
+
+export function asMeasure(value: unknown): WriteMeasure {
+  return as<WriteMeasure>(value, MEASURE, 'measure of writes');
 }
 
 /** The error of an error answer; undefined if it is none. */

@@ -1,12 +1,13 @@
 import { Agent, request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { PostcopyError } from '../errors.js';
-import { asError, asProgress, asSummary, asVmStatus, badAnswer } from './answers.js';
+import { asError, asMeasure, asProgress, asSummary, asVmStatus, badAnswer } from './answers.js';
 import { readJsonLines } from './line-reader.js';
 import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
   LIMIT_PATH,
+  MEASURE_PATH,
   MIGRATE_PATH,
   PAUSE_PATH,
   RECOVER_PATH,
@@ -18,10 +19,12 @@ import { socketPath } from './runtime-directory.js';
 import {
   STOP_TIMEOUT_MS,
   type LimitRequest,
+  type MeasureRequest,
   type MigrateRequest,
   type ResumeRequest,
   type StopRequest,
   type VmStatus,
+  type WriteMeasure,
 } from '../vm/service.js';
 import type { ConsolePort } from '../console/console-port.js';
 import type { MigrationProgress, MigrationSummary } from '../migrate/report/summary.js';
@@ -101,6 +104,11 @@ export class VmClient {
   /** How fast the migration may send from now on; WRONG_STATE if there is none. */
   async limit(request: LimitRequest): Promise<void> {
     await this.#json('POST', LIMIT_PATH, ACTION_TIMEOUT_MS, request);
+  }
+
+  /** How many pages the guest writes: what a forecast is made from. */
+  async measure(request: MeasureRequest = {}): Promise<WriteMeasure> {
+    return asMeasure(await this.#json('POST', MEASURE_PATH, ACTION_TIMEOUT_MS, request));
   }
 
   /** A migration whose link is broken looks for the destination at once; WRONG_STATE if there is none. */

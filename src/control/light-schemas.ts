@@ -135,6 +135,25 @@ export const PROGRESS: LightSchema = {
   required: ['phase', 'pagesLeft', 'pagesTotal', 'bytesPerSecond', 'faultsWaiting', 'elapsedMs'],
 };
 
+export const MEASURE: LightSchema = {
+  type: 'object',
+  properties: {
+    pages: { type: 'number' },
+    dataPages: { type: 'number' },
+    cpus: { type: 'number' },
+    xsaveBytes: { type: 'number' },
+    written: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { ms: { type: 'number' }, pages: { type: 'number' } },
+        required: ['ms', 'pages'],
+      },
+    },
+  },
+  required: ['pages', 'dataPages', 'cpus', 'xsaveBytes', 'written'],
+};
+
 export const SUMMARY: LightSchema = {
   type: 'object',
   properties: {

@@ -1,7 +1,7 @@
 /** Makes light schemas (light-schema.ts) from those of zod. Loads zod: for `npm run schema` and its test. */
 import { z } from 'zod';
 import { migrateOptionsSchema } from '../migrate/options.js';
-import { factsSchema, progressSchema, statusSchema, summarySchema } from './answer-schemas.js';
+import { factsSchema, measureSchema, progressSchema, statusSchema, summarySchema } from './answer-schemas.js';
 import type { LightOption, LightSchema } from './light-schema.js';
 
 /** What has it is given to flags as a rate (basics/rate.ts). */
@@ -15,6 +15,7 @@ export function lightSchemasText(): string {
     ['STATUS', 'LightSchema', lighten(z.toJSONSchema(statusSchema))],
     ['FACTS', 'LightSchema', lighten(z.toJSONSchema(factsSchema))],
     ['PROGRESS', 'LightSchema', lighten(z.toJSONSchema(progressSchema))],
+    ['MEASURE', 'LightSchema', lighten(z.toJSONSchema(measureSchema))],
     ['SUMMARY', 'LightSchema', lighten(z.toJSONSchema(summarySchema))],
     ['MIGRATE_OPTIONS', 'readonly LightOption[]', lightOptions(z.toJSONSchema(migrateOptionsSchema, { io: 'input' }))],
   ] as const;

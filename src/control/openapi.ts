@@ -4,12 +4,20 @@
  */
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
-import { errorSchema, migrateLineSchema, progressSchema, statusSchema, summarySchema } from './answer-schemas.js';
+import {
+  errorSchema,
+  measureSchema,
+  migrateLineSchema,
+  progressSchema,
+  statusSchema,
+  summarySchema,
+} from './answer-schemas.js';
 import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
   HTTP_STATUS,
   LIMIT_PATH,
+  MEASURE_PATH,
   MIGRATE_PATH,
   NDJSON,
   OPENAPI_PATH,
@@ -22,6 +30,7 @@ import {
 import {
   emptyRequestSchema,
   limitRequestSchema,
+  measureRequestSchema,
   migrateRequestSchema,
   recoverRequestSchema,
   resumeRequestSchema,
@@ -33,6 +42,8 @@ const SCHEMAS = {
   Nothing: emptyRequestSchema,
   ResumeRequest: resumeRequestSchema,
   LimitRequest: limitRequestSchema,
+  MeasureRequest: measureRequestSchema,
+  WriteMeasure: measureSchema,
   RecoverRequest: recoverRequestSchema,
   StopRequest: stopRequestSchema,
   MigrateRequest: migrateRequestSchema,
@@ -141,6 +152,16 @@ function paths(): object {
         body: 'LimitRequest',
         bodyRequired: true,
         answers: { 200: done() },
+      }),
+    },
+    [MEASURE_PATH]: {
+      post: operation({
+        operationId: 'measure',
+        summary:
+          'Tells how many pages the guest writes within times of several lengths; each of them costs it a fault once',
+        body: 'MeasureRequest',
+        answers: { 200: answer('What was measured', JSON_TYPE, 'WriteMeasure') },
+        errors: ['HOST_LACKS'],
       }),
     },
     [RECOVER_PATH]: {

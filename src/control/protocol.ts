@@ -9,6 +9,7 @@
  *                         {"summary": MigrationSummary} or {"error": {"code", "message", "facts"}}
  *   DELETE /v1/vm/migrate {}; ends a migration that has not handed the VM over
  *   POST /v1/vm/limit     LimitRequest; how fast a migration may send from now on
+ *   POST /v1/vm/measure   MeasureRequest; how many pages the guest writes: WriteMeasure
  *   POST /v1/vm/recover   RecoverRequest; a migration whose link is broken looks for the destination at once
  *   GET  /v1/console      with `Upgrade: postcopy-console`: after 101 the connection is the serial console, or the
  *                         one of ?port=virtio
@@ -27,6 +28,7 @@ export const RESUME_PATH = '/v1/vm/resume';
 export const STOP_PATH = '/v1/vm/stop';
 export const MIGRATE_PATH = '/v1/vm/migrate';
 export const LIMIT_PATH = '/v1/vm/limit';
+export const MEASURE_PATH = '/v1/vm/measure';
 export const RECOVER_PATH = '/v1/vm/recover';
 export const CONSOLE_PATH = '/v1/console';
 /** The value of Upgrade (RFC 9110, 7.8) for the console. */

@@ -25,6 +25,14 @@ export const migrateRequestSchema = z.strictObject({
 /** Body of POST /v1/vm/limit. */
 export const limitRequestSchema = limitSchema;
 
+const MEASURE_SECONDS_MAX = 30;
+const MEASURE_RULE = `must be a whole number of seconds from 1 to ${MEASURE_SECONDS_MAX}`;
+
+/** Body of POST /v1/vm/measure; none is the same as an empty object. */
+export const measureRequestSchema = z
+  .strictObject({ seconds: z.int(MEASURE_RULE).min(1, MEASURE_RULE).max(MEASURE_SECONDS_MAX, MEASURE_RULE).optional() })
+  .nullish();
+
 /** Body of POST /v1/vm/recover; none is the same as an empty object. */
 export const recoverRequestSchema = z
   .strictObject({ host: migrateRequestSchema.shape.host, port: migrateRequestSchema.shape.port })

@@ -10,6 +10,7 @@ import {
   CONSOLE_PATH,
   CONSOLE_PROTOCOL,
   LIMIT_PATH,
+  MEASURE_PATH,
   MIGRATE_PATH,
   OPENAPI_PATH,
   PAUSE_PATH,
@@ -21,6 +22,7 @@ import {
 import {
   emptyRequestSchema,
   limitRequestSchema,
+  measureRequestSchema,
   migrateRequestSchema,
   recoverRequestSchema,
   resumeRequestSchema,
@@ -28,6 +30,7 @@ import {
 } from './requests.js';
 import type {
   LimitRequest,
+  MeasureRequest,
   MigrateRequest,
   RecoverRequest,
   ResumeRequest,
@@ -91,6 +94,9 @@ function addRoutes(server: FastifyInstance, vm: () => VmService): void {
     await vm().limit(request.body as LimitRequest);
     return {};
   });
+  server.post(MEASURE_PATH, { schema: { body: measureRequestSchema } }, (request) =>
+    vm().measure((request.body as MeasureRequest | null | undefined) ?? {}),
+  );
   server.post(RECOVER_PATH, { schema: { body: recoverRequestSchema } }, async (request) => {
     const { host, port } = (request.body as RecoverRequest | null | undefined) ?? {};
     await vm().recover(host === undefined || port === undefined ? undefined : { host, port });

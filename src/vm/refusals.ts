@@ -18,6 +18,7 @@ const WISHES: Record<Asked, string> = {
   cancel: 'kept',
   recover: 'recovered',
   limit: 'limited',
+  measure: 'measured',
 };
 
 export function refusalError(name: string, state: State, asked: Asked, refusal: Refusal): PostcopyError {

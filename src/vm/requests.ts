@@ -14,6 +14,8 @@ export type Request<T extends Things> =
   | { type: 'recover'; address: T['address'] | undefined }
   /** Bytes per second that a migration may send at most; undefined: any. */
   | { type: 'limit'; bandwidth: number | undefined }
+  /** How many pages the guest writes. */
+  | { type: 'measure' }
   /** Without `force` the guest is asked. */
   | { type: 'stop'; force: boolean; over: Final };
 
@@ -59,6 +61,8 @@ export function ask<T extends Things>(state: State<T>, request: Request<T>): Ans
       return recover(state, request.address);
     case 'limit':
       return limit(state, request.bandwidth);
+    case 'measure':
+      return measure(state);
     case 'stop':
       return request.force ? cutPower(state, request.over) : stop(state, request.over);
   }
@@ -160,6 +164,19 @@ function recover<T extends Things>(state: State<T>, address: T['address'] | unde
 function limit<T extends Things>(state: State<T>, bandwidth: number | undefined): Answer<T> {
   if (state.type !== 'leaving' && state.type !== 'away') return refused({ reason: 'not-migrating' });
   return granted(stays(state, { type: 'limit', send: state.send, bandwidth }));
+}
+
+function measure<T extends Things>(state: State<T>): Answer<T> {
+  switch (state.type) {
+    case 'running':
+    case 'paused':
+      return state.arrival === undefined ? granted(stays(state)) : refused({ reason: 'still-arriving' });
+    case 'pausing':
+    case 'retaking':
+      return { type: 'later' };
+    default:
+      return needs(state, 'running');
+  }
 }
 
 function stop<T extends Things>(state: State<T>, over: Final): Answer<T> {

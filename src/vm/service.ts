@@ -86,6 +86,25 @@ export interface ResumeRequest {
   force?: boolean;
 }
 
+export interface MeasureRequest {
+  /** For so long; 2 by default. */
+  seconds?: number;
+}
+
+export const MEASURE_SECONDS = 2;
+
+/** How many pages a guest writes, and has. */
+export interface WriteMeasure {
+  /** Of its RAM, and those that hold data. */
+  pages: number;
+  dataPages: number;
+  cpus: number;
+  /** Of the state of a vCPU. */
+  xsaveBytes: number;
+  /** How many different pages were written within so many milliseconds; in no order. */
+  written: { ms: number; pages: number }[];
+}
+
 /** How fast a migration may send from now on. */
 export type LimitRequest = Limit;
 
@@ -129,6 +148,12 @@ export interface VmService {
    * waits for are not held back. Throws WRONG_STATE if there is none.
    */
   limit(request: LimitRequest): Promise<void>;
+  /**
+   * How many pages the guest writes within times of several lengths: what a forecast of its migration is made from. Each page
+   * that it writes meanwhile costs it a fault once. Throws WRONG_STATE if the VM neither runs nor is paused, is arriving,
+   * leaves meanwhile, or is being measured; HOST_LACKS if this host cannot tell.
+   */
+  measure(request?: MeasureRequest): Promise<WriteMeasure>;
   /**
    * At the source of a migration whose link is broken: looks for the destination at once, at another address if one is
    * given. Throws WRONG_STATE if there is none.

@@ -36,18 +36,22 @@ import type { Action, Address, Departure, Event, Guest, Holdings, Living, Order,
 import { step, type SendResult } from './life.js';
 import { heldProblem, interruptedAtDestination, interruptedAtSource, pagesLostAtSource } from './migration-problems.js';
 import { failed, failure, lostByForce, poweredOff, resetItself, stoppedByForce } from './over.js';
+import { MeasureWrites } from './measure-writes.js';
 import { ReadyToSend } from './ready-to-send.js';
 import { CANCELLED, refusalError, noStopError } from './refusals.js';
 import { ask, type Request } from './requests.js';
 import {
+  MEASURE_SECONDS,
   STOP_TIMEOUT_MS,
   type LimitRequest,
+  type MeasureRequest,
   type MigrateRequest,
   type ResumeRequest,
   type StopRequest,
   type VmEnd,
   type VmService,
   type VmStatus,
+  type WriteMeasure,
 } from './service.js';
 import { shutDown } from './shut-down.js';
 import { isLost, statusOf } from './status.js';
@@ -78,6 +82,7 @@ export class Vm implements VmService {
   readonly #waitingToLeave = new Set<AbortController>();
   /** Called in each new state. */
   readonly #watching = new Set<() => void>();
+  #measuring: MeasureWrites | undefined;
   #settleEnded: (end: VmEnd) => void = () => {};
   /** It may stay open for a source that has to come again, also when the VM is all here. */
   #arrival: Arrival | undefined;
@@ -155,7 +160,8 @@ export class Vm implements VmService {
       const order = { host, port, security, options, trace, onProgress, answer };
       const waiting = new AbortController();
       this.#waitingToLeave.add(waiting);
-      this.#ask({ type: 'migrate', order, wait: options.wait }, waiting.signal)
+      const leave = () => this.#ask({ type: 'migrate', order, wait: options.wait }, waiting.signal);
+      (this.#measuring === undefined ? leave() : this.#endMeasuring().then(leave))
         .finally(() => this.#waitingToLeave.delete(waiting))
         .catch(reject);
     });
@@ -178,12 +184,32 @@ export class Vm implements VmService {
     await this.#ask({ type: 'limit', bandwidth: checkLimit(request).bandwidth ?? undefined });
   }
 
+  async measure({ seconds = MEASURE_SECONDS }: MeasureRequest = {}): Promise<WriteMeasure> {
+    const guest = guestOf(await this.#ask({ type: 'measure' }));
+    if (guest === undefined || this.#measuring !== undefined || this.#waitingToLeave.size > 0) {
+      const why = this.#measuring === undefined ? 'is about to leave' : 'is being measured already';
+      throw new PostcopyError('WRONG_STATE', `${this.name} ${why}: try again in a moment`);
+    }
+    const measuring = (this.#measuring = new MeasureWrites(guest.machine, seconds));
+    try {
+      return await measuring.run();
+    } finally {
+      this.#measuring = undefined;
+    }
+  }
+
   async recover(address?: Address): Promise<void> {
     await this.#ask({ type: 'recover', address });
   }
 
   attachConsole(stream: Duplex, port: ConsolePort): void {
     this.consoles[port].addConsole(stream);
+  }
+
+  /** The log of what a guest writes has room for one who asks. */
+  async #endMeasuring(): Promise<void> {
+    const why = `${this.name} was not measured to the end: it leaves, or its guest is over`;
+    await this.#measuring?.end(new PostcopyError('WRONG_STATE', why));
   }
 
   /** Resolves when the state has changed. */
@@ -306,6 +332,7 @@ export class Vm implements VmService {
 
   async #restart(guest: Guest): Promise<void> {
     const { machine, record } = guest;
+    if (this.#measuring !== undefined) await this.#endMeasuring();
     try {
       // Two device workers on one disk would take each other's requests for their own.
       if (!(await machine.close(RESET_WAIT_MS))) {
@@ -526,6 +553,7 @@ export class Vm implements VmService {
 
   async #tearDown(was: Living, end: VmEnd): Promise<void> {
     await nextTurn(); // the answer to whoever has asked for it goes out first
+    if (this.#measuring !== undefined) await this.#endMeasuring();
     const why = was.type === 'ending' ? `${was.over.what} there, and the destination was stopped` : undefined;
     const came = await this.#attempt(() => this.#arrival?.close(why));
     await this.#attempt(() => this.#readyToSend.end());

@@ -54,6 +54,10 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
     ['postcopy demo --machine threads', 'vm'],
   ],
   'postcopy-doctor.1': [['postcopy doctor', 'vm']],
+  'postcopy-forecast.1': [
+    ['postcopy forecast web\n', 'parsed'],
+    ['postcopy forecast web 192.0.2.2', 'parsed'],
+  ],
   'postcopy-http-api.7': [
     ['curl --unix-socket /run/postcopy/web.sock http:', 'vm'],
     ['curl --unix-socket /run/postcopy/web.sock --no-buffer', 'vm'],

@@ -2,6 +2,7 @@
  * What comes behind a round in which pages were copied while the guest ran: another one, or the end of it. Pure, so that every
  * case can be tried.
  */
+import { pagesFor } from '../../memory/page-size.js';
 import type { MigrateOptions, MigrationMode, OnTimeout } from '../options.js';
 
 export interface RoundsGoal {
@@ -41,6 +42,28 @@ export type NextStep = 'round' | 'stop-whole' | 'stop-short' | 'cancel';
 const WORTH = 1 / 2;
 /** A hybrid's rest that is not worth a round: behind the hand-over it is there in a moment. */
 const SMALL_REST_PAGES = 256;
+
+/** Of a guest that stands still, beside its pages and STATE: devices, KVM's work at both ends, COMMIT. */
+const BESIDES_MS = 15;
+const ROUND_TRIPS = 3;
+/** Of one vCPU in STATE, beside its XSAVE. */
+const VCPU_STATE_BYTES = 8 * 1024;
+const MICROS_PER_MS = 1000;
+
+/** What a guest stands still for: its vCPUs, and a link on which a page takes so long. */
+export interface Standstill {
+  cpus: number;
+  xsaveBytes: number;
+  pageMicros: number;
+  roundTripMicros: number;
+}
+
+/** How long a guest stands still, milliseconds, if so many pages are sent meanwhile. */
+export function standstillMs(pages: number, { cpus, xsaveBytes, pageMicros, roundTripMicros }: Standstill): number {
+  const statePages = pagesFor(cpus * (xsaveBytes + VCPU_STATE_BYTES));
+  const micros = (pages + statePages) * pageMicros + ROUND_TRIPS * roundTripMicros;
+  return BESIDES_MS + micros / MICROS_PER_MS;
+}
 
 export function nextStep(goal: RoundsGoal, seen: RoundSeen): NextStep {
   return goal.mode === 'hybrid' ? ofHybrid(goal, seen) : ofPreCopy(goal, seen);

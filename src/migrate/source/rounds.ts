@@ -20,7 +20,7 @@ import type { Machine } from '../../machine/machine.js';
 import type { RateLimit } from '../flow/rate-limit.js';
 import { WriteHistory } from '../prefetch/write-history.js';
 import type { RoundFigures } from '../report/send-metrics.js';
-import { nextStep, type NextStep, type RoundsGoal } from './next-round.js';
+import { nextStep, standstillMs, type NextStep, type RoundsGoal } from './next-round.js';
 import type { SourcePageChannels } from './page-channels.js';
 
 /** What there is of pages when the guest stands still: [first page, pages] pairs, which do not meet. */
@@ -38,12 +38,6 @@ type Channels = Pick<
 
 /** Rounds that have taken longer than this leave a guest much to write to its disks when it stops: it is written back before. */
 const WRITTEN_BACK_MS = 1000;
-/** Of a guest that stands still, beside its pages and STATE: devices, KVM's work at both ends, COMMIT. */
-const BESIDES_MS = 15;
-const ROUND_TRIPS = 3;
-/** Of one vCPU in STATE, beside its XSAVE. */
-const VCPU_STATE_BYTES = 8 * 1024;
-
 const MICROS_PER_MS = 1000;
 const NONE = new Uint32Array(0);
 
@@ -223,9 +217,7 @@ export class Rounds implements RoundFigures {
     const copies = this.channels.sum('copies') || this.channels.sum('zeroCopies');
     const pageMicros = pages + copies === 0 ? 0 : this.#copyingMicros / copies;
     const { cpus, xsaveBytes } = this.machine;
-    const statePages = pagesFor(cpus * (xsaveBytes + VCPU_STATE_BYTES));
-    const micros = (pages + statePages) * pageMicros + ROUND_TRIPS * roundTripMicros;
-    return BESIDES_MS + micros / MICROS_PER_MS;
+    return standstillMs(pages, { cpus, xsaveBytes, pageMicros, roundTripMicros });
   }
 
   #tooFast(left: number): PostcopyError {

@@ -53,6 +53,7 @@ describe('usage', () => {
       'migrate',
       'cancel',
       'limit',
+      'forecast',
       'status',
       'list',
       'stop',
@@ -89,6 +90,7 @@ describe('usage', () => {
       ['migrate', 'vm1', 'host2:7000', '--bandwidth', '1Gb'],
       'Give bytes per second like 100M, or bits like 1Gbit, from 64 KiB/s to 1 TiB/s.',
     ],
+    [['forecast', 'vm1', '--seconds', '31'], 'Give whole seconds from 1 to 30.'],
     [['limit', 'vm1', '63K'], 'Give bytes per second like 100M'],
     [['limit', 'vm1'], "missing required argument 'rate'"],
     [['receive', '--name', 'x'], "postcopy: required option '--listen <host:port>' not specified"],
@@ -301,6 +303,44 @@ it('limit changes the rate of a migration, and lifts its limit', async () => {
   const done = { code: 0, stdout: '', stderr: '' };
   expect([await call('limit', 'vm1', '100M'), await call('limit', 'vm1', 'none')]).toEqual([done, done]);
   expect(vm.calls).toEqual(['limit 104857600', 'limit null']);
+});
+
+describe('forecast', () => {
+  it('is for common links if nothing is known of the one to be', async () => {
+    const { code, stdout, stderr } = await call('forecast', 'vm1', '--seconds', '1');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(vm.calls).toEqual(['measure 1']);
+    expect(stdout).toMatch(/^vm1 has 512 MiB of data, and has written 7\.8 MiB of it in 2(\.0)? s/);
+    expect(stdout.match(/^Link .*$/gm)).toEqual(['Link 1g:', 'Link 10g:', 'Link 25g:']);
+    expect(stdout.match(/^Recommended: pre-copy: /gm)).toHaveLength(3);
+  });
+
+  it('takes the link from a dry run, and the options of a migration', async () => {
+    const trial = { roundTripUs: 100, bytesPerSecond: 1e8 };
+    const channels = [
+      { ...trial, kind: 'urgent' as const, index: 0 },
+      { ...trial, kind: 'bulk' as const, index: 0 },
+    ];
+    vm.onMigrate = async () => ({ ...SUMMARY, status: 'dry-run', channels });
+    const { code, stdout } = await call('forecast', 'vm1', 'host2:7000', '--plain', '--downtime', '1', '--json');
+    expect(code).toBe(0);
+    expect(vm.migrations).toMatchObject([{ host: 'host2', port: 7000, plain: true, dryRun: true }]);
+    const { forecasts } = JSON.parse(stdout) as { forecasts: { modes: { mode: string; converges?: boolean }[] }[] };
+    expect(forecasts).toHaveLength(1);
+    // No guest stands still for so short.
+    expect(forecasts[0]!.modes[1]).toMatchObject({ mode: 'pre-copy', converges: false });
+  });
+
+  it('says why the destination would not have it', async () => {
+    const error = { code: 'REFUSED', message: 'host2 refuses the VM: no disk' };
+    vm.onMigrate = async () => ({ ...SUMMARY, status: 'failed', error });
+    expect(await call('forecast', 'vm1', 'host2:7000', '--plain')).toEqual({
+      code: 10,
+      stdout: '',
+      stderr: 'postcopy: the VM could not move there now: host2 refuses the VM: no disk\n',
+    });
+    expect(vm.calls).not.toContain('measure undefined');
+  });
 });
 
 describe('console', () => {

@@ -1,11 +1,13 @@
 import type { Duplex } from 'node:stream';
 import type {
   LimitRequest,
+  MeasureRequest,
   MigrateRequest,
   ResumeRequest,
   StopRequest,
   VmService,
   VmStatus,
+  WriteMeasure,
 } from '../../../src/vm/service.js';
 import { EventStream } from '../../../src/watch/stream.js';
 import type { ConsolePort } from '../../../src/console/console-port.js';
@@ -43,6 +45,17 @@ export const SUMMARY: MigrationSummary = {
   faultWaitUs: { count: 1000, mean: 45.1, p50: 30, p90: 60, p99: 200, max: 4000 },
   vcpuBlockedMs: 45.1,
   memory: { sourcePeakBytes: 6e8, destinationPeakBytes: 6e8, sumPeakBytes: 7e8 },
+};
+
+const MEASURE: WriteMeasure = {
+  pages: 262144,
+  dataPages: 131072,
+  cpus: 2,
+  xsaveBytes: 4096,
+  written: [
+    { ms: 100, pages: 1000 },
+    { ms: 2000, pages: 2000 },
+  ],
 };
 
 /** A VM that does what a test tells it. */
@@ -89,6 +102,11 @@ export class FakeVm implements VmService {
 
   limit({ bandwidth }: LimitRequest): Promise<void> {
     return this.#act(`limit ${bandwidth}`);
+  }
+
+  async measure({ seconds }: MeasureRequest = {}): Promise<WriteMeasure> {
+    await this.#act(`measure ${seconds}`);
+    return MEASURE;
   }
 
   recover(address?: { host: string; port: number }): Promise<void> {

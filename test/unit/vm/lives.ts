@@ -133,6 +133,7 @@ export const REQUESTS = {
   migrate: { type: 'migrate', order: 'order', wait: false },
   'migrate --wait': { type: 'migrate', order: 'order', wait: true },
   limit: { type: 'limit', bandwidth: 1e8 },
+  measure: { type: 'measure' },
   cancel: { type: 'cancel', why: 'it was cancelled' },
   stop: { type: 'stop', force: false, over: STOPPED },
   'stop --force': { type: 'stop', force: true, over: STOPPED },

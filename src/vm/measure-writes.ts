@@ -1,0 +1,85 @@
+/**
+ * Tells how many pages a guest writes within spans of several lengths, while it runs. Each page that it writes in one of
+ * them costs it a fault in the kernel once, as in the rounds of a migration; it runs as before when this is over.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { harmlessly } from '../basics/harmless.js';
+import { whileWanted } from '../basics/while-wanted.js';
+import type { DirtyLog } from '../machine/dirty-log.js';
+import type { Machine } from '../machine/machine.js';
+import { PageBitmap } from '../memory/page-bitmap.js';
+import { pagesFor } from '../memory/page-size.js';
+import { pagesIn } from '../memory/ram-map.js';
+import { native } from '../native.js';
+import type { WriteMeasure } from './service.js';
+
+/** Of the whole time: what the spans take that follow each other. */
+const SPANS = [0.05, 0.1, 0.2, 0.65];
+
+type Measured = Pick<Machine, 'memory' | 'beginDirtyLog' | 'cpus' | 'xsaveBytes'>;
+
+export class MeasureWrites {
+  readonly #unwanted = new AbortController();
+  /** What the log is being asked: it may be ended once it has answered. */
+  #asked: Promise<unknown> = Promise.resolve();
+  #over: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly machine: Measured,
+    readonly seconds: number,
+  ) {}
+
+  /** Rejects with HOST_LACKS if this host cannot tell, and with what end() was called with. */
+  run(): Promise<WriteMeasure> {
+    const measuring = this.#measure(this.#unwanted.signal);
+    this.#over = measuring.catch(() => {});
+    return measuring;
+  }
+
+  /** Resolves when the guest is not watched any more; never rejects. */
+  async end(why: Error): Promise<void> {
+    this.#unwanted.abort(why);
+    await this.#over;
+  }
+
+  async #measure(signal: AbortSignal): Promise<WriteMeasure> {
+    const begun = this.machine.beginDirtyLog();
+    try {
+      return await this.#follow(await this.#ask(signal, begun), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      await this.#asked.catch(() => {});
+      await begun.then(
+        (log) => harmlessly('ending the log of what a guest writes', () => log.end()),
+        () => {}, // thrown above
+      );
+    }
+  }
+
+  async #follow(log: DirtyLog, signal: AbortSignal): Promise<WriteMeasure> {
+    const { memory, cpus, xsaveBytes } = this.machine;
+    const pages = pagesFor(memory.bytes);
+    const all = new PageBitmap(pages);
+    const startedAt = native.monotonicMicros();
+    const written: WriteMeasure['written'] = [];
+    let from = startedAt;
+    for (const part of SPANS) {
+      await delay(part * this.seconds * 1000, undefined, { signal });
+      const dirty = await this.#ask(signal, log.collect());
+      const now = native.monotonicMicros();
+      all.add(dirty);
+      written.push({ ms: (now - from) / 1000, pages: pagesIn(dirty) });
+      from = now;
+    }
+    written.push({ ms: (from - startedAt) / 1000, pages: all.count });
+    const data = await this.#ask(signal, memory.findDataExtents());
+    return { pages, dataPages: pagesIn(data), cpus, xsaveBytes, written };
+  }
+
+  async #ask<Answer>(signal: AbortSignal, answer: Promise<Answer>): Promise<Answer> {
+    this.#asked = answer;
+    return whileWanted(signal, answer);
+  }
+}
