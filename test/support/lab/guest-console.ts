@@ -1,9 +1,11 @@
 import {
+  parseClocksReport,
   parseDiskReport,
   parseRegistersReport,
   parseReport,
   parseStreamReport,
   parseTicks,
+  type ClocksReport,
   type DiskReport,
   type PatternReport,
   type RegistersReport,
@@ -16,9 +18,13 @@ import type { RemoteProcess } from './remote-process.js';
 const ANSWER_LIMIT_MS = 30_000;
 const JOIN_LIMIT_MS = 150_000;
 
-/** Joins the unix socket of `postcopy ... --serial unix:PATH`, which may have yet to appear. */
-export async function joinSerial(host: LabHost, socket: string): Promise<RemoteProcess> {
-  const end = host.spawn(`lab-agent join ${quote(socket)}`);
+/**
+ * Joins the unix socket of `postcopy ... --serial unix:PATH`, which may have yet to appear. `filter`: a command through
+ * which its output goes.
+ */
+export async function joinSerial(host: LabHost, socket: string, filter?: string): Promise<RemoteProcess> {
+  const join = `lab-agent join ${quote(socket)}`;
+  const end = host.spawn(filter === undefined ? join : `${join} | ${filter}`);
   await end.output(/joined/, JOIN_LIMIT_MS);
   return end;
 }
@@ -93,6 +99,11 @@ export class GuestConsole {
   /** Its account of the registers that it holds (command `hold-registers`). */
   async registers(): Promise<RegistersReport> {
     return parseRegistersReport(await this.#ask('registers', /LAB registers [^\n]*(?=\n)/g));
+  }
+
+  /** Its account of the clocks that it watches (command `watch-clocks`). */
+  async clocks(): Promise<ClocksReport> {
+    return parseClocksReport(await this.#ask('clocks', /LAB clocks [^\n]*(?=\n)/g));
   }
 
   /** Waits until each CPU has looked at the registers that it holds at least once from now. Throws if one is wrong. */

@@ -97,6 +97,22 @@ export function parseRegistersReport(line: string): RegistersReport {
   return { components: value('components'), checks: value('checks'), errors: value('errors'), line };
 }
 
+/** The guest's account of the clocks that it watches. */
+export interface ClocksReport {
+  readings: number;
+  /** Those of the CPU that has made the fewest. */
+  slowest: number;
+  /** Readings below one that any CPU had taken before. */
+  steps: number;
+  /** How much longer than asked for the longest sleep since the report before has been. */
+  lateMs: number;
+}
+
+export function parseClocksReport(line: string): ClocksReport {
+  const value = (name: string): number => valueIn(line, name);
+  return { readings: value('readings'), slowest: value('slowest'), steps: value('steps'), lateMs: value('late') };
+}
+
 /** A tick, and when it arrived here (this machine's monotonic clock, milliseconds). */
 export interface TimedTick extends Tick {
   arrivedMs: number;
