@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runHere } from '../support/lab/commands.js';
+import { expectDebianUnharmed, expectWholeAfterPowerOff, startDebianWork } from '../support/lab/debian-unharmed.js';
 import { DebianDisks, DebianVm } from '../support/lab/debian-vm.js';
-import { clockWentBack } from '../support/lab/guest-lines.js';
 import type { LabHost } from '../support/lab/host.js';
 import { Lab } from '../support/lab/lab.js';
 import { Peer } from '../support/lab/peer.js';
@@ -12,10 +11,6 @@ import { Peer } from '../support/lab/peer.js';
 
 const PORT = 7000;
 const PEER_PORT = 7700;
-const FILE = '/var/lib/lab.data';
-const FILE_MIB = 4;
-const TICKS = 30;
-const LINES = 100;
 const STEP_LIMIT_MS = 300_000;
 const END_LIMIT_MS = 300_000;
 
@@ -34,19 +29,6 @@ afterAll(async () => {
   disks?.remove();
 });
 
-async function expectNothingLost(): Promise<void> {
-  const { console: terminal } = vm;
-  await terminal.moreTicks(TICKS, STEP_LIMIT_MS);
-  const numbers = terminal.ticks.map((tick) => tick.number);
-  expect(numbers).toEqual(numbers.map((_, index) => index));
-  expect(clockWentBack(terminal.ticks)).toBe(false);
-  await terminal.verifyPattern(STEP_LIMIT_MS);
-  await terminal.verifyDisk(STEP_LIMIT_MS);
-  expect(await peer.moreLines(LINES, STEP_LIMIT_MS)).toMatchObject({ open: true, errors: 0 });
-  expect(await terminal.stream()).toMatchObject({ open: true, errors: 0 });
-  expect(await terminal.newKernelComplaints()).toEqual([]);
-}
-
 async function move(to: LabHost): Promise<void> {
   const source = vm.here;
   const receiver = await vm.receive(to, PORT);
@@ -57,7 +39,7 @@ async function move(to: LabHost): Promise<void> {
   expect(stdout).toMatch(`web is at ${to.address}:${PORT}, moved completely`);
   expect(await source.process.ended(END_LIMIT_MS)).toBe(0);
   expect(await vm.status()).toMatch(/^state +running$/m);
-  await expectNothingLost();
+  await expectDebianUnharmed(vm, peer);
   const { slowestMs } = await vm.console.disk();
   console.info(
     `to ${to.name}:\n${stdout}longest silence on the peer's`,
@@ -76,29 +58,10 @@ test('Debian boots to a login, its disk and network under its own drivers', asyn
 
 test('its console can be joined and left', () => vm.visitConsole());
 
-test('it writes to its disk and talks to a peer', async () => {
-  await vm.work();
-  vm.console.send(`disk ${FILE} ${FILE_MIB}`);
-  vm.console.send(`stream ${peer.host.address} ${PEER_PORT}`);
-  await peer.process.output(/"open":true/, STEP_LIMIT_MS);
-  const complaints = await vm.console.newKernelComplaints();
-  // An emulated CPU is cause enough for warnings at boot, but not for these.
-  expect(complaints.filter((line) => /lockup|stall|blocked for|hogged|error|EXT4/i.test(line))).toEqual([]);
-  await expectNothingLost();
-});
+test('it writes to its disk and talks to a peer', () => startDebianWork(vm, peer));
 
 test('it moves to host 2 while it works', () => move(lab.host(2)));
 
 test('and back to host 1', () => move(lab.host(1)));
 
-test('its power button shuts it down, and its file system is whole', async () => {
-  vm.console.send('quit');
-  await vm.console.waitFor(/LAB quit[^]*root@web:~# /, STEP_LIMIT_MS);
-  const sum = /^[0-9a-f]{64}/.exec(await vm.shell(`sha256sum ${FILE}`, STEP_LIMIT_MS))?.[0];
-  await vm.stop(END_LIMIT_MS);
-  expect(await vm.here.process.ended(END_LIMIT_MS)).toBe(0);
-  await lab.close();
-  await runHere('e2fsck', ['-fn', disks.root]);
-  const command = `debugfs -R 'cat ${FILE}' "$1" 2>/dev/null | sha256sum`;
-  expect(await runHere('sh', ['-c', command, 'sh', disks.root])).toMatch(`${sum} `);
-});
+test('its power button shuts it down, and its file system is whole', () => expectWholeAfterPowerOff(vm, lab, disks));

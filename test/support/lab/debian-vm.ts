@@ -51,6 +51,8 @@ export class DebianDisks {
 export interface DebianSettings {
   cpus: number;
   memoryMib?: number;
+  /** A disk besides its root disk, as `--disk` has it. */
+  disk?: string;
 }
 
 async function mountStorage(host: LabHost): Promise<void> {
@@ -68,15 +70,21 @@ while kill -0 "$pid" 2>/dev/null; do sleep 1; done
 
 /** The tutorial's Debian machine: its root disk on shared storage, its network on the hosts' bridge. */
 export class DebianVm extends GuestVm {
-  constructor() {
+  /** `attached`: where it arrives it is not left in the background, so that its receiver's output can be waited for. */
+  constructor(readonly attached = false) {
     super('web');
   }
 
   /** Boots it; resolves when root is logged in on the console. */
-  async boot(host: LabHost, { cpus, memoryMib = 256 }: DebianSettings): Promise<void> {
+  async boot(host: LabHost, { cpus, memoryMib = 256, disk }: DebianSettings): Promise<void> {
     await mountStorage(host);
-    const size = { '--memory 512M': `--memory ${memoryMib}M`, '--cpus 2': `--cpus ${cpus}` };
-    await this.spawn(host, untilItsEnd(debianStep('run', { ...size, [`'${CMDLINE}'`]: `'${LAB_CMDLINE}'` })));
+    const settings = {
+      '--memory 512M': `--memory ${memoryMib}M`,
+      '--cpus 2': `--cpus ${cpus}`,
+      '--net ': disk === undefined ? '--net ' : `--disk ${disk} --net `,
+      [`'${CMDLINE}'`]: `'${LAB_CMDLINE}'`,
+    };
+    await this.spawn(host, untilItsEnd(debianStep('run', settings)));
     await this.#login();
   }
 
@@ -117,7 +125,7 @@ export class DebianVm extends GuestVm {
   async bootUnderQemu(
     host: LabHost,
     qemu: string,
-    { cpus, memoryMib = 256, cache }: DebianSettings & { cache: string },
+    { cpus, memoryMib = 256, cache }: Omit<DebianSettings, 'disk'> & { cache: string },
   ): Promise<void> {
     await mountStorage(host);
     await host.run('tunctl -t vm0 && brctl addif br0 vm0 && ip link set vm0 up');
@@ -131,7 +139,10 @@ export class DebianVm extends GuestVm {
   }
 
   protected override receiveCommand(port: number): string {
-    return untilItsEnd(debianStep('receive', { ':7000': `:${port} --key ${this.key}` }));
+    const place = { ':7000': `:${port} --key ${this.key}` };
+    return this.attached
+      ? debianStep('receive', { ...place, ' --detach': '' })
+      : untilItsEnd(debianStep('receive', place));
   }
 
   async #login(): Promise<void> {

@@ -68,7 +68,7 @@ export class GuestVm {
   /** Starts a VM's process, whatever VMM it is, whose serial port is at serialSocket(); joins its console. */
   async spawn(host: LabHost, command: string): Promise<void> {
     this.processes.push({ host, process: host.spawn(command) });
-    this.console.follow(await this.orItsEnd(joinSerial(host, serialSocket(this.name))));
+    this.console.follow(await this.orItsEnd(this.joinConsole(host)));
   }
 
   /** `wait`, or an error if the VM's process ends first. */
@@ -86,17 +86,23 @@ export class GuestVm {
     return process;
   }
 
-  /** `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. */
-  async migrate(to: LabHost, port: number, receiver: RemoteProcess, words = ''): Promise<Migration> {
+  /**
+   * `postcopy migrate` to a host whose `receive` was started; follows the console there if it went well. `outageMs`: how
+   * long it may be held up from outside.
+   */
+  async migrate(to: LabHost, port: number, receiver: RemoteProcess, words = '', outageMs = 0): Promise<Migration> {
     const command = `postcopy migrate ${this.name} ${to.address}:${port} ${this.secured} ${words} --json`;
-    const { stdout, stderr, code } = await this.moveBy(command, to, receiver);
+    const { stdout, stderr, code } = await this.moveBy(command, to, receiver, outageMs);
     return { code, stderr, summary: JSON.parse(stdout || 'null') as MigrationSummary };
   }
 
   /** The state in `postcopy status --json` on a host. */
   async state(host: LabHost): Promise<string> {
-    const text = await host.run(`postcopy status ${this.name} --json`, { timeoutMs: CONTROL_LIMIT_MS });
-    return (JSON.parse(text) as { state: string }).state;
+    return (JSON.parse(await this.statusAt(host, '--json')) as { state: string }).state;
+  }
+
+  statusAt(host: LabHost, options = ''): Promise<string> {
+    return host.run(`postcopy status ${this.name} ${options}`, { timeoutMs: CONTROL_LIMIT_MS });
   }
 
   get here(): { host: LabHost; process: RemoteProcess } {
@@ -110,10 +116,14 @@ export class GuestVm {
     return `postcopy receive --name ${this.name} --listen 0.0.0.0:${port} ${this.secured} ${serial}`;
   }
 
+  protected joinConsole(host: LabHost): Promise<RemoteProcess> {
+    return joinSerial(host, serialSocket(this.name));
+  }
+
   /** Runs the command where the VM is; if it went well, the VM is at the other host. */
-  protected async moveBy(command: string, to: LabHost, receiver: RemoteProcess): Promise<ExecResult> {
-    const end = await joinSerial(to, serialSocket(this.name));
-    const result = await this.here.host.exec(command, { timeoutMs: MIGRATE_LIMIT_MS });
+  protected async moveBy(command: string, to: LabHost, receiver: RemoteProcess, outageMs = 0): Promise<ExecResult> {
+    const end = await this.joinConsole(to);
+    const result = await this.here.host.exec(command, { timeoutMs: MIGRATE_LIMIT_MS + outageMs });
     if (result.code === 0) {
       this.processes.push({ host: to, process: receiver });
       this.console.follow(end);

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { MigrationSummary } from '../../../src/migrate/report/summary.js';
 import { sleep } from './deadline.js';
 import type { GuestVm, Migration } from './guest-vm.js';
 import type { LabHost } from './host.js';
@@ -20,34 +21,54 @@ interface Outage {
   again?: number;
 }
 
+/** By this machine's monotonic clock. */
+interface Span {
+  startMs: number;
+  endMs: number;
+}
+
 /** Moves the VM to a host; once it runs there, the cable of the host that it comes from is pulled, and put back. */
 export async function moveThroughOutage(vm: GuestVm, to: LabHost, port: number, outage: Outage): Promise<Migration> {
   const from = vm.here;
   const receiver = await vm.receive(to, port);
-  const migration = vm.migrate(to, port, receiver);
+  const outageMs = (outage.seconds + (outage.again ?? 0)) * 1000;
+  const migration = vm.migrate(to, port, receiver, '', outageMs);
   migration.catch(() => {}); // awaited below, whatever ends before it
-  await pullCable(from.host, receiver, outage);
-  const over = await migration;
+  const out = await pullCable(from.host, receiver, outage);
+  const over = await migration.catch(async (error: unknown) => {
+    const status = await Promise.all([from.host, to].map((host) => vm.statusAt(host)));
+    throw new Error(`The VM does not get there; at both ends:\n${status.join('\n')}`, { cause: error });
+  });
   const words = `${over.stderr}\n${from.process.describeOutput()}\n${receiver.describeOutput()}`;
   expect({ code: over.code, status: over.summary?.status }, words).toEqual({ code: 0, status: 'completed' });
   const late = 'the pages had all come before the cable was pulled';
   expect(over.summary.totalMs, late).toBeGreaterThan(outage.seconds * 1000);
   expect(await from.process.ended(END_LIMIT_MS)).toBe(0);
+  tell(vm, outage, out, over.summary);
   return over;
 }
 
-/** Once the VM that comes from there runs at the receiver; until the cable is back for good. */
-async function pullCable(from: LabHost, receiver: RemoteProcess, outage: Outage): Promise<void> {
+function tell(vm: GuestVm, outage: Outage, out: Span, { totalMs, downtimeMs, pages }: MigrationSummary): void {
+  const times = vm.console.ticks.map(({ arrivedMs }) => arrivedMs);
+  const ticks = times.filter((ms) => ms >= out.startMs && ms < out.endMs).length;
+  console.info(outage, `${ticks} ticks meanwhile; in all ${totalMs} ms, downtime ${downtimeMs} ms, pages`, pages);
+}
+
+/** Once the VM runs at the receiver; until the cable is back for good. */
+async function pullCable(host: LabHost, receiver: RemoteProcess, outage: Outage): Promise<Span> {
   try {
     await receiver.output(/has come from/, MOVE_LIMIT_MS);
-    await outageOf(from, outage.seconds);
+    const startMs = performance.now();
+    await outageOf(host, outage.seconds);
+    const endMs = performance.now();
     if (outage.breaks) await receiver.output(/ runs on here, and waits only where it needs one of /, BROKEN_LIMIT_MS);
     if (outage.again !== undefined) {
       await sleep(HEARD_MS);
-      await outageOf(from, outage.again);
+      await outageOf(host, outage.again);
     }
+    return { startMs, endMs };
   } finally {
-    await from.setLink(true);
+    await host.setLink(true);
   }
 }
 
