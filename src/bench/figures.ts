@@ -4,8 +4,9 @@ import { bytesOfPages } from '../memory/page-size.js';
 import { longestWaits, slowAccesses, type Histogram, type Waits } from './fault-waits.js';
 import type { Cost } from './meters.js';
 import type { Figures } from './result.js';
-import type { OwnAccount } from './system.js';
-import { backUs, lostUs, speedAtEnd, switchStallUs, type Timeline } from './timeline.js';
+import { steadyRate } from './steady-rate.js';
+import type { OwnAccount, PagesLeft } from './system.js';
+import { backUs, lostUs, speedAtEnd, standstillUs, switchStallUs, type Timeline } from './timeline.js';
 
 /** The guest's last second tells its speed after the migration. */
 const AFTER_US = 1_000_000;
@@ -21,10 +22,19 @@ export interface Material {
   cost: Cost;
   totalMs: number;
   clockLostUs: number;
+  stayed: boolean;
+  pagesLeft: PagesLeft[];
 }
 
 export function figuresOf(material: Material): Figures {
-  return { ...stalls(material), ...waits(material), ...speeds(material), ...bytes(material), ...costs(material) };
+  return {
+    ...stalls(material),
+    ...waits(material),
+    ...speeds(material),
+    ...bytes(material),
+    ...costs(material),
+    ...passes(material),
+  };
 }
 
 function stalls({ line, report, clockLostUs, totalMs, account }: Material) {
@@ -37,6 +47,17 @@ function stalls({ line, report, clockLostUs, totalMs, account }: Material) {
     totalMs,
     ownTotalMs: account.totalMs,
     ownDowntimeMs: account.downtimeMs,
+    // What the guest's clock does not show, it cannot tell either.
+    standstillMs: (standstillUs(line) + Math.max(0, clockLostUs)) / 1000,
+  };
+}
+
+function passes({ account, stayed, pagesLeft }: Material) {
+  const rate = steadyRate(pagesLeft);
+  return {
+    moved: stayed ? 0 : 1,
+    ...(account.rounds === undefined ? {} : { rounds: account.rounds }),
+    ...(rate === undefined ? {} : { steadyRate: rate }),
   };
 }
 
@@ -85,8 +106,9 @@ function bytes({ account, cost }: Material) {
     wireBytes: account.wireBytes,
     interfaceBytes,
     dataBytes,
-    wireRatio: account.wireBytes / dataBytes,
-    interfaceRatio: interfaceBytes / dataBytes,
+    ...(dataBytes === 0
+      ? {}
+      : { wireRatio: account.wireBytes / dataBytes, interfaceRatio: interfaceBytes / dataBytes }),
   };
 }
 
@@ -96,7 +118,7 @@ function costs({ account, cost }: Material) {
   const grown = peakBytes + tcpPeakBytes - beforeBytes;
   return {
     memoryBytes: dataBytes + grown,
-    memoryRatio: (dataBytes + grown) / dataBytes,
+    ...(dataBytes === 0 ? {} : { memoryRatio: (dataBytes + grown) / dataBytes }),
     memoryBeforeBytes: beforeBytes,
     memoryPeakBytes: peakBytes,
     tcpBuffersPeakBytes: tcpPeakBytes,

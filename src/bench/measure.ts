@@ -53,10 +53,21 @@ export async function measure(
   requireWhole(system, report, verdict);
 
   const line = timeline(before, after, moved.commandAtMs * 1000 - offsetBefore);
-  const { account, cost, totalMs, pagesLeft } = moved;
+  const { account, cost, totalMs, pagesLeft, stayed } = moved;
   const buckets = histogram.parse(whenMoved['hist_us']);
   const clockLostUs = offsetAfter - offsetBefore;
-  const figures = figuresOf({ line, report, whenMoved, buckets, account, cost, totalMs, clockLostUs });
+  const figures = figuresOf({
+    line,
+    report,
+    whenMoved,
+    buckets,
+    account,
+    cost,
+    totalMs,
+    clockLostUs,
+    stayed,
+    pagesLeft,
+  });
   return {
     system,
     round,
@@ -90,7 +101,8 @@ async function move(pair: Pair, instruments: Instruments) {
   // Faults end with the migration: what the guest waits for later, huge pages being made for one, is no fault wait.
   await guest.command('mark', 'marked');
   const account = await migrated.account();
-  return { commandAtMs, totalMs: migrated.completedAtMs - commandAtMs, pagesLeft, cost, guest, account };
+  const [stayed, totalMs] = [migrated.stayed === true, migrated.completedAtMs - commandAtMs];
+  return { commandAtMs, totalMs, stayed, pagesLeft, cost, guest, account };
 }
 
 /** A benchmark of something that loses data is worth nothing. */

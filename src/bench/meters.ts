@@ -18,7 +18,7 @@ export class Meters {
   readonly #pair: Pair;
   readonly #interface: string;
   readonly #memory: MemoryMeter;
-  readonly #wireBefore: InterfaceBytes;
+  readonly #wireBefore: InterfaceBytes[];
   readonly #cpuBefore: CpuTime[];
   readonly #cpuLast: CpuTime[];
   readonly #sampler: NodeJS.Timeout;
@@ -30,7 +30,7 @@ export class Meters {
     this.#cpuBefore = this.#processes().map(([pid]) => cpuTime(pid, pair.vcpuThread)!);
     this.#cpuLast = [...this.#cpuBefore];
     this.#sampler = setInterval(() => this.#sampleCpu(), SAMPLE_INTERVAL_MS);
-    this.#wireBefore = interfaceBytes(pair.destinationPid, interfaceName);
+    this.#wireBefore = this.#processes().map(([pid]) => interfaceBytes(pid, interfaceName));
     this.#memory.start();
   }
 
@@ -43,9 +43,21 @@ export class Meters {
     this.pause();
     const memory = this.#memory.stop();
     this.#sampleCpu();
-    const now = interfaceBytes(this.#pair.destinationPid, this.#interface);
-    const wire = { received: now.received - this.#wireBefore.received, sent: now.sent - this.#wireBefore.sent };
-    return { cpu: this.#cpu(), wire, memory };
+    return { cpu: this.#cpu(), wire: this.#wire(), memory };
+  }
+
+  /** At the destination; if the guest stayed and the destination has ended, as a QEMU does, at the source. */
+  #wire(): InterfaceBytes {
+    const passed = (pid: number, before: InterfaceBytes) => {
+      const now = interfaceBytes(pid, this.#interface);
+      return { received: now.received - before.received, sent: now.sent - before.sent };
+    };
+    const [source, destination] = this.#wireBefore as [InterfaceBytes, InterfaceBytes];
+    try {
+      return passed(this.#pair.destinationPid, destination);
+    } catch {
+      return passed(this.#pair.sourcePid, source);
+    }
   }
 
   #processes(): [pid: number, index: number][] {

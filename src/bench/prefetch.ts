@@ -50,7 +50,7 @@ export function prefetchScenarios(cpus: number): Scenario[] {
         return {
           name: `${pattern}-${link}-${prefetch}`,
           title: `${pattern}, ${link}, ${prefetch}`,
-          workload: { ...sizes, cpus, pattern, rate: RATE, prefetch },
+          workload: { ...sizes, cpus, pattern, rate: RATE, migrate: { prefetch } },
           link: parseLink(link),
           systems: ['postcopy'],
         };

@@ -7,7 +7,7 @@ import { qemuVersion } from './host-facts.js';
 import { postcopySystem } from './postcopy-system.js';
 import { findCpuModel } from './qemu/cpu-model.js';
 import { qemuSystem } from './qemu/qemu-system.js';
-import { OWN_SYSTEMS, type System, type SystemName } from './system.js';
+import { OWN_SYSTEMS, QEMUS, type System, type SystemName } from './system.js';
 
 export interface WantedSystems {
   machine: MachineName;
@@ -37,7 +37,7 @@ export async function prepareSystems(
   }
   const qemuCpuModel = await probeCpuModel(binary);
   say(`${qemu}, -cpu ${qemuCpuModel}`);
-  const qemus = [true, false].map((preempt) => qemuSystem(preempt, { binary, cpuModel: qemuCpuModel }));
+  const qemus = QEMUS.map((name) => qemuSystem(name, { binary, cpuModel: qemuCpuModel }));
   return { systems: chosen([...own, ...qemus]), qemu, qemuCpuModel };
 }
 

@@ -1,10 +1,10 @@
 /** What a benchmark found: the type of `--json`. */
-import type { PrefetchName } from '../migrate/options.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 import type { GuestReport, GuestVerdict } from '../trial/guest-console.js';
 import type { Histogram } from './fault-waits.js';
 import type { HostFacts } from './host-facts.js';
 import type { Spread } from './statistics.js';
-import type { OwnAccount, PagesLeft, SystemName } from './system.js';
+import type { OwnAccount, PagesLeft, QemuName, SystemName } from './system.js';
 import type { Timeline } from './timeline.js';
 
 export interface Workload {
@@ -14,8 +14,8 @@ export interface Workload {
   pattern: string;
   /** Accesses a second of each vCPU; without it, as many as it can. */
   rate?: number;
-  /** Of postcopy; without it, the default. */
-  prefetch?: PrefetchName;
+  /** What is asked of the migration, of any system as far as it has it; without it, the defaults. */
+  migrate?: GivenMigrateOptions;
 }
 
 /** The figures of one run. Times in the guest's clock are as the guest felt them. */
@@ -56,16 +56,25 @@ export interface Figures {
   totalMs: number;
   ownTotalMs: number;
   ownDowntimeMs: number;
+  /** The longest time in which it did next to nothing, by the host's clock (timeline.ts). */
+  standstillMs: number;
+  /** 1 if the guest moved, 0 if it stayed at the source because that was asked for. */
+  moved: number;
+  /** Passes over memory before the hand-over; missing if there were none. */
+  rounds?: number;
+  /** Bytes a second that arrived in the middle of it, as its progress shows; missing if that was too short. */
+  steadyRate?: number;
   /** Bytes sent as the system counts them, and as the interface does: both directions, all headers. */
   wireBytes: number;
   interfaceBytes: number;
   /** Pages that hold data, in bytes. */
   dataBytes: number;
-  wireRatio: number;
-  interfaceRatio: number;
+  /** Ratios to pages that hold data are missing if the system does not say how many it sent. */
+  wireRatio?: number;
+  interfaceRatio?: number;
   /** Both ends at their peak: what they took on during the migration, on top of the guest's RAM in use. */
   memoryBytes: number;
-  memoryRatio: number;
+  memoryRatio?: number;
   /** The kernel's own figures for both processes together, everything included. */
   memoryBeforeBytes: number;
   memoryPeakBytes: number;
@@ -111,12 +120,14 @@ export interface ScenarioResult {
 /** One line of the table of targets. */
 export interface Target {
   title: string;
-  against: 'qemu-preempt' | 'qemu' | 'fixed';
+  against: QemuName | 'fixed';
   /** A ratio of medians to the other system's, or the figure itself. Missing if it was not measured. */
   value?: number | undefined;
   limit: number;
-  unit: 'ratio' | 'ms' | 'times' | 'round trips';
+  unit: 'ratio' | 'ms' | 'times' | 'round trips' | 'runs' | '%';
   met?: boolean;
+  /** Of a ratio over the rounds that both have: in how many it was within the limit. */
+  rounds?: { within: number; of: number };
 }
 
 export interface BenchResult {

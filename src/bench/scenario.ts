@@ -4,7 +4,7 @@ import { PostcopyError } from '../errors.js';
 import { GIB, MIB } from '../memory/page-size.js';
 import { parseLink, type LinkSpec } from './link/link-spec.js';
 import type { Workload } from './result.js';
-import { OWN_SYSTEMS, SYSTEMS, type SystemName } from './system.js';
+import { OWN_SYSTEMS, POSTCOPY_SYSTEMS, type SystemName } from './system.js';
 
 export interface Scenario {
   name: string;
@@ -29,7 +29,7 @@ export function scaleName(gib: number): string {
 export function standardScenarios(cpus: number): Scenario[] {
   const workload = { memoryBytes: GIB, workingSetBytes: 512 * MIB, cpus, pattern: 'uniform' };
   const scenario = (name: string, title: string, link: string, more: Partial<Workload> = {}): Scenario => {
-    return { name, title, link: parseLink(link), workload: { ...workload, ...more }, systems: SYSTEMS };
+    return { name, title, link: parseLink(link), workload: { ...workload, ...more }, systems: POSTCOPY_SYSTEMS };
   };
   return [
     scenario('loopback', 'Loopback, uniform access at full speed', 'loopback'),

@@ -1,18 +1,25 @@
 /** What the benchmark asks of a system that moves VMs, so that all are driven and measured the same way. */
-import type { PrefetchName } from '../migrate/options.js';
+import type { GivenMigrateOptions } from '../migrate/options.js';
 import type { GuestConsole } from '../trial/guest-console.js';
 
-/** postcopy-tls: postcopy with a key, so that everything goes through TLS; the others send in plain. */
-export const SYSTEMS = ['postcopy', 'postcopy-tls', 'qemu-preempt', 'qemu'] as const;
+/**
+ * postcopy-tls: postcopy with a key, so that everything goes through TLS; the others send in plain. qemu-multifd: QEMU with
+ * several channels, which has no post-copy in the releases that most have.
+ */
+export const QEMUS = ['qemu-preempt', 'qemu', 'qemu-multifd'] as const;
+export const SYSTEMS = ['postcopy', 'postcopy-tls', ...QEMUS] as const;
 export type SystemName = (typeof SYSTEMS)[number];
+export type QemuName = (typeof QEMUS)[number];
+/** Those with post-copy. */
+export const POSTCOPY_SYSTEMS = SYSTEMS.filter((name) => name !== 'qemu-multifd');
 /** Those that need nothing but this package. */
 export const OWN_SYSTEMS: readonly SystemName[] = ['postcopy', 'postcopy-tls'];
 
 export interface GuestShape {
   memoryBytes: number;
   cpus: number;
-  /** Of postcopy; without it, the default. */
-  prefetch?: PrefetchName;
+  /** Without it, the defaults. */
+  migrate?: GivenMigrateOptions;
 }
 
 /** Where the two ends of one migration run. */
@@ -43,6 +50,8 @@ export interface OwnAccount {
   faults: number;
   /** Pages with data that were sent. */
   dataPages: number;
+  /** Passes over memory before the hand-over, if there were any. */
+  rounds?: number | undefined;
   /** Everything it says, as it says it. */
   raw: unknown;
 }
@@ -69,9 +78,11 @@ export interface Pair {
 export interface Migrated {
   /** performance.now() */
   completedAtMs: number;
+  /** The guest is still at the source, and runs there: that was asked for if it is too fast for its link. */
+  stayed?: boolean;
   /** This is asked for afterwards, so that the question costs the migration nothing. */
   account(): Promise<OwnAccount>;
-  /** The guest's console at the destination. */
+  /** The guest's console where it is now. */
   guest(): Promise<GuestConsole>;
 }
 

@@ -1,15 +1,13 @@
 /** What postcopy set out to reach, and whether it did: ratios are of medians over the rounds of one run. */
-import type { Figures, ScenarioResult, Target } from './result.js';
+import { against, byName, figure, fixed, type Limits, type Scenarios } from './judge.js';
+import type { ScenarioResult, Target } from './result.js';
 import { LONG_RTT_MS, SCALE_GIB, scaleName } from './scenario.js';
-import type { SystemName } from './system.js';
 
 /** What runs differ by without any cause in the guest's size: a scaling worse than this is none that is linear. */
 const SCALING_TOLERANCE = 1.25;
 
-type Scenarios = Map<string, ScenarioResult>;
-
 export function evaluateTargets(results: ScenarioResult[]): Target[] {
-  const scenarios: Scenarios = new Map(results.map((result) => [result.name, result]));
+  const scenarios = byName(results);
   return [
     ...against(scenarios, 'loopback', 'faultWaitMeanUs', 'mean fault wait, loopback, uniform access, full push', {
       'qemu-preempt': 1 / 20,
@@ -32,37 +30,8 @@ export function evaluateTargets(results: ScenarioResult[]): Target[] {
   ];
 }
 
-type Limits = Partial<Record<'qemu-preempt' | 'qemu', number>>;
-
 function both(limit: number): Limits {
   return { 'qemu-preempt': limit, qemu: limit };
-}
-
-function against(scenarios: Scenarios, name: string, field: keyof Figures, title: string, limits: Limits): Target[] {
-  return (Object.keys(limits) as ('qemu-preempt' | 'qemu')[]).map((other) => {
-    const [mine, its] = [figure(scenarios, name, field), figure(scenarios, name, field, other)];
-    // A peer without a single fault has no fault wait to compare with.
-    const value = mine === undefined || its === undefined || its === 0 ? undefined : mine / its;
-    return judge({ title, against: other, value, limit: limits[other]!, unit: 'ratio' });
-  });
-}
-
-function fixed(title: string, value: number | undefined, limit: number, unit: Target['unit']): Target {
-  return judge({ title, against: 'fixed', value, limit, unit });
-}
-
-/** Without a value, neither met nor missed. */
-function judge(target: Target): Target {
-  return target.value === undefined ? target : { ...target, met: target.value <= target.limit };
-}
-
-function figure(
-  scenarios: Scenarios,
-  name: string,
-  field: keyof Figures,
-  system: SystemName = 'postcopy',
-): number | undefined {
-  return scenarios.get(name)?.summaries[system]?.[field]?.median;
 }
 
 function roundTrips(scenarios: Scenarios): number | undefined {

@@ -108,6 +108,22 @@ export function lostUs(line: Timeline, untilUs: number): number {
   return Math.max(0, end - done / line.before) * line.intervalUs;
 }
 
+/**
+ * The longest time in which the guest did next to nothing, told from its work and not from its accesses: one that works at a
+ * given rate stands still between two of them, and no access has it. 0 if it was shorter than an interval.
+ */
+export function standstillUs({ counts, before, intervalUs }: Timeline): number {
+  const idleShare = (count: number | undefined) => (count === undefined ? 0 : Math.max(0, 1 - count / before));
+  let longest = 0;
+  for (let i = 0; i < counts.length; i++) {
+    if (counts[i]! >= before * SWITCH_SHARE) continue;
+    const from = i;
+    while (i < counts.length && counts[i]! < before * SWITCH_SHARE) i++;
+    longest = Math.max(longest, i - from + idleShare(counts[from - 1]) + idleShare(counts[i]));
+  }
+  return longest * intervalUs;
+}
+
 /** The median speed of the last `us`, in accesses per interval. */
 export function speedAtEnd(line: Timeline, us: number): number {
   return median(line.counts.slice(-Math.ceil(us / line.intervalUs)));

@@ -1,8 +1,9 @@
 /** The command line of `postcopy bench`, checked. */
 import { parseLink } from '../bench/link/link-spec.js';
 import { prefetchScenarios } from '../bench/prefetch.js';
+import { modeScenarios } from '../bench/modes.js';
 import { BENCH_PATTERNS, pickScenarios, standardScenarios, type Scenario } from '../bench/scenario.js';
-import { OWN_SYSTEMS, SYSTEMS, type SystemName } from '../bench/system.js';
+import { OWN_SYSTEMS, POSTCOPY_SYSTEMS, SYSTEMS, type SystemName } from '../bench/system.js';
 import type { MachineName } from '../configure/machine-setting.js';
 import { describeError } from '../errors.js';
 import { badOption, parseCpus, parseMemory, parsePattern, type WorkloadWords } from './workload-options.js';
@@ -12,6 +13,7 @@ const ROUNDS_MAX = 1000;
 export interface BenchWords extends WorkloadWords {
   all?: boolean;
   prefetch?: boolean;
+  modes?: boolean;
   scenario?: string[];
   link: string;
   rounds: string;
@@ -24,8 +26,8 @@ export interface BenchWords extends WorkloadWords {
 export interface BenchOptions {
   machine: MachineName;
   scenarios: Scenario[];
-  /** They compare orders of pages. */
-  prefetch: boolean;
+  /** What they compare: systems, as a rule; orders of pages; or modes. */
+  compares: 'systems' | 'prefetch' | 'modes';
   rounds: number;
   systems: SystemName[];
   qemu: string;
@@ -42,7 +44,7 @@ export function parseBenchOptions(words: BenchWords): BenchOptions {
   return {
     machine: words.machine,
     scenarios: chooseScenarios(words, cpus),
-    prefetch: words.prefetch === true,
+    compares: words.prefetch === true ? 'prefetch' : words.modes === true ? 'modes' : 'systems',
     rounds,
     systems,
     qemu: words.qemu,
@@ -53,8 +55,12 @@ export function parseBenchOptions(words: BenchWords): BenchOptions {
 
 function chooseScenarios(words: BenchWords, cpus: number): Scenario[] {
   const standard = standardScenarios(cpus);
-  const { all, prefetch, scenario: names } = words;
+  const { all, prefetch, modes, scenario: names } = words;
   if (prefetch === true) return prefetchScenarios(cpus);
+  if (modes === true) {
+    const each = modeScenarios(cpus);
+    return names === undefined ? each : named('--scenario', () => pickScenarios(each, names));
+  }
   if (all === true) return standard;
   if (names !== undefined) return named('--scenario', () => pickScenarios(standard, names));
   return [customScenario(words, cpus)];
@@ -66,7 +72,7 @@ function customScenario(words: BenchWords, cpus: number): Scenario {
   const link = named('--link', () => parseLink(words.link));
   const title = `${words.memory} of RAM, ${words.workingSet} at work, ${pattern}, ${cpus} vCPUs, ${link.text}`;
   const name = isLoopbackStandard(words) ? 'loopback' : 'custom';
-  return { name, title, workload: { ...memory, cpus, pattern }, link, systems: SYSTEMS };
+  return { name, title, workload: { ...memory, cpus, pattern }, link, systems: POSTCOPY_SYSTEMS };
 }
 
 /** What runs without options is the standard scenario, and answers the same targets. */

@@ -6,7 +6,9 @@ import { replayAll } from '../bench/prefetch.js';
 import type { BenchResult } from '../bench/result.js';
 import { runScenario } from '../bench/run.js';
 import { prepareSystems, type PreparedSystems } from '../bench/prepare-systems.js';
+import { evaluateModeTargets } from '../bench/mode-targets.js';
 import { evaluateTargets } from '../bench/targets.js';
+import { modesText } from '../bench/report/modes-text.js';
 import { prefetchText } from '../bench/report/prefetch-text.js';
 import { textReport } from '../bench/report/text-report.js';
 import { Cleanup } from '../basics/cleanup.js';
@@ -14,6 +16,12 @@ import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from './exit-codes.js';
 import { say, type Output } from './output.js';
 import { requireWritable } from './require-writable.js';
 import { onEndSignals, signalNumber, type EndSignal } from './signals.js';
+
+const TEXTS: Record<BenchOptions['compares'], (result: BenchResult) => string> = {
+  systems: textReport,
+  prefetch: (result) => prefetchText(result, replayAll()),
+  modes: modesText,
+};
 
 export async function benchCommand(words: BenchWords, output: Output): Promise<number> {
   const options = parseBenchOptions(words);
@@ -25,7 +33,7 @@ export async function benchCommand(words: BenchWords, output: Output): Promise<n
     const prepared = await prepareSystems(options, (text) => say(output, text));
     const result = await runAll(options, prepared, cleanup, output, stop.signal);
     if (stop.signal.aborted) return exitCodeOfSignal(signalNumber(stop.signal.reason as EndSignal));
-    output.out(options.prefetch ? prefetchText(result, replayAll()) : textReport(result));
+    output.out(TEXTS[options.compares](result));
     await writeReports(options, result);
     return isWhole(result) ? EXIT_OK : exitCodeOf('INTERNAL');
   } finally {
@@ -61,7 +69,7 @@ async function runAll(
     host: { ...hostFacts(), machine: options.machine, qemu, qemuCpuModel },
     options: { rounds: options.rounds, systems: systems.map(({ name }) => name) },
     scenarios,
-    targets: evaluateTargets(scenarios),
+    targets: options.compares === 'modes' ? evaluateModeTargets(scenarios) : evaluateTargets(scenarios),
   };
 }
 

@@ -290,6 +290,7 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .description('postcopy and QEMU move the same guest under load, in turn, and the guest tells what it felt')
     .option('--all', 'every standard scenario: what the table of targets needs')
     .option('--prefetch', 'every order of pages instead, in simulated time and with guests that run')
+    .option('--modes', 'pre-copy, hybrid and limits of the bandwidth instead')
     .option('--scenario <name...>', 'some of them: loopback, 1g, rtt10, warm, ram-1g, ram-2g, ram-4g, ram-8g')
     .option('--link <link>', 'loopback, a rate (1g, 10g), rtt=MS, or both (10g,rtt=1)', 'loopback')
     .addOption(machineOption())
@@ -298,7 +299,11 @@ function addHostChecks(program: Command, output: Output, done: Done): void {
     .option('--cpus <number>', 'vCPUs', '1')
     .option('--pattern <name>', 'of its accesses: uniform, sequential, hotcold or warm', 'uniform')
     .option('--rounds <number>', 'of all systems in turn', '5')
-    .option('--systems <names>', 'with commas between; postcopy-tls for what TLS costs', 'postcopy,qemu-preempt,qemu')
+    .option(
+      '--systems <names>',
+      'with commas between; postcopy-tls for what TLS costs',
+      'postcopy,qemu-preempt,qemu,qemu-multifd',
+    )
     .option('--qemu <program>', 'the QEMU to compare with', 'qemu-system-x86_64')
     .option('--json <file>', 'everything measured')
     .option('--html <file>', 'a report with plots, in one file')

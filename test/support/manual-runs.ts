@@ -42,6 +42,7 @@ export const RUNS: Readonly<Record<string, readonly (readonly [beginning: string
   'postcopy-bench.1': [
     ['scripts/bench', 'parsed'],
     ['postcopy bench --rounds', 'vm'],
+    ['postcopy bench --modes', 'parsed'],
     ['postcopy bench --systems', 'parsed'],
   ],
   'postcopy-cancel.1': [['postcopy cancel web', 'parsed']],

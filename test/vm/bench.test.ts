@@ -67,7 +67,7 @@ test('measures postcopy over loopback, and reports it', async () => {
   expect(figures.longestStallMs * 1000).toBeGreaterThanOrEqual(figures.faultWaitP99Us!);
   // The interface counts headers and acknowledgements as well.
   expect(figures.interfaceBytes).toBeGreaterThan(figures.wireBytes);
-  expect(figures.interfaceRatio).toBeLessThan(1.1);
+  expect(figures.interfaceRatio!).toBeLessThan(1.1);
   expect(figures.memoryPeakBytes).toBeGreaterThanOrEqual(figures.memoryBeforeBytes);
   expect(Math.abs(figures.clockLostMs)).toBeLessThan(10);
   expect(figures.cpuMs).toBeGreaterThanOrEqual(figures.cpuWithoutVcpusMs);

@@ -10,8 +10,9 @@ const info = z.looseObject({
       remaining: z.number(),
       normal: z.number(),
       'postcopy-requests': z.number(),
+      'dirty-sync-count': z.number().default(0),
     })
-    .default({ transferred: 0, remaining: 0, normal: 0, 'postcopy-requests': 0 }),
+    .default({ transferred: 0, remaining: 0, normal: 0, 'postcopy-requests': 0, 'dirty-sync-count': 0 }),
 });
 
 export interface MigrationInfo {
@@ -23,6 +24,8 @@ export interface MigrationInfo {
   faults: number;
   /** Pages sent that were not all zero. */
   dataPages: number;
+  /** How often it asked which pages are dirty: before the first pass, and behind each. */
+  syncs: number;
 }
 
 export function parseMigrationInfo(answer: unknown): MigrationInfo {
@@ -34,5 +37,6 @@ export function parseMigrationInfo(answer: unknown): MigrationInfo {
     remaining: ram.remaining,
     faults: ram['postcopy-requests'],
     dataPages: ram.normal,
+    syncs: ram['dirty-sync-count'],
   };
 }

@@ -1,6 +1,6 @@
 /**
- * QEMU's post-copy, with and without its preempt channel, set up as fast as it goes: no bandwidth limits, post-copy from
- * the first moment, anonymous RAM as everywhere, and no device that could slow the guest or its boot.
+ * QEMU's migration, set up as fast as it goes: no bandwidth limits, anonymous RAM as everywhere, and no device that could slow
+ * the guest or its boot. migration-plan.ts says what it is told.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { guestBinary } from '../../trial/guest-binary.js';
@@ -13,19 +13,22 @@ import {
   type OwnAccount,
   type PagesLeft,
   type Pair,
+  type QemuName,
   type Site,
   type System,
 } from '../system.js';
 import { machineWords } from './cpu-model.js';
 import { parseMigrationInfo } from './migration-info.js';
+import { migrationPlan, type MigrationPlan } from './migration-plan.js';
 import { QemuProcess } from './qemu-process.js';
 
-/** Bytes a second; 0 is not "unlimited" for this one. */
-const NO_LIMIT = 1024 ** 5;
 /** The source refuses to switch to post-copy until its migration thread has begun. */
 const SWITCH_RETRY_MS = 1;
 /** Seldom enough to cost QEMU's main loop nothing. */
 const PROGRESS_INTERVAL_MS = 50;
+
+/** Of MIGRATION_PASS, which counts from 1. */
+const SECOND_PASS = 2;
 
 const FAILED = new Set(['failed', 'cancelled', 'postcopy-paused']);
 
@@ -34,23 +37,23 @@ export interface QemuOptions {
   cpuModel: string;
 }
 
-export function qemuSystem(preempt: boolean, options: QemuOptions): System {
+export function qemuSystem(name: QemuName, options: QemuOptions): System {
   return {
-    name: preempt ? 'qemu-preempt' : 'qemu',
-    start: (shape, site) => booted(new QemuPair(preempt, options, shape, site)),
+    name,
+    start: (shape, site) => booted(new QemuPair(migrationPlan(name, shape.migrate), options, shape, site)),
   };
 }
 
 class QemuPair implements Pair {
   readonly vcpuThread = /^CPU \d+\/KVM$/;
-  readonly #preempt: boolean;
+  readonly #plan: MigrationPlan;
   readonly #site: Site;
   readonly #source: QemuProcess;
   readonly #destination: QemuProcess;
   #guest: GuestConsole | undefined;
 
-  constructor(preempt: boolean, { binary, cpuModel }: QemuOptions, shape: GuestShape, site: Site) {
-    this.#preempt = preempt;
+  constructor(plan: MigrationPlan, { binary, cpuModel }: QemuOptions, shape: GuestShape, site: Site) {
+    this.#plan = plan;
     this.#site = site;
     const words = [
       ...machineWords(cpuModel),
@@ -78,34 +81,48 @@ class QemuPair implements Pair {
     await Promise.all([this.#source.connect(), this.#destination.connect()]);
     this.#guest = await openGuest(this.#source);
     await this.#configure(this.#source, ['events']);
-    await this.#configure(this.#destination, ['events', 'postcopy-blocktime']);
-    await this.#source.qmp.execute('migrate-set-parameters', {
-      'max-bandwidth': NO_LIMIT,
-      'max-postcopy-bandwidth': 0,
-    });
+    const isPostcopy = this.#plan.capabilities.includes('postcopy-ram');
+    await this.#configure(this.#destination, ['events', ...(isPostcopy ? ['postcopy-blocktime'] : [])]);
     await this.#destination.qmp.execute('migrate-incoming', { uri: uri(this.#site.listen) });
   }
 
   async #configure(qemu: QemuProcess, more: string[]): Promise<void> {
-    const names = ['postcopy-ram', ...(this.#preempt ? ['postcopy-preempt'] : []), ...more];
+    const names = [...this.#plan.capabilities, ...more];
     const capabilities = names.map((capability) => ({ capability, state: true }));
     await qemu.qmp.execute('migrate-set-capabilities', { capabilities });
+    await qemu.qmp.execute('migrate-set-parameters', this.#plan.parameters);
   }
 
   async migrate(onPagesLeft: (left: PagesLeft) => void): Promise<Migrated> {
     const { qmp } = this.#source;
-    const atSource = completion(this.#source);
+    const { postcopy, late } = this.#plan;
+    const atSource = completion(this.#source, late?.command === 'migrate_cancel');
     const atDestination = completion(this.#destination);
+    // One that has ended meanwhile refuses it, and is told of below.
+    const tell = (command: string) => void qmp.execute(command).catch(() => {});
+    if (postcopy === 'first pass') this.#behindFirstPass(() => tell('migrate-start-postcopy'));
     await qmp.execute('migrate', { uri: uri(this.#site.connect) });
-    await this.#switchToPostcopy();
+    if (postcopy === 'at once') await this.#switchToPostcopy();
+    const timer = late === undefined ? undefined : setTimeout(() => tell(late.command), late.afterMs);
     const polling = setInterval(() => {
       const note = (info: unknown) =>
         onPagesLeft({ atMs: performance.now(), pages: Math.round(parseMigrationInfo(info).remaining / PAGE_SIZE) });
       qmp.execute('query-migrate').then(note, () => {}); // one that has ended is told of below
     }, PROGRESS_INTERVAL_MS);
-    const completedAtMs = await atSource.finally(() => clearInterval(polling));
+    const { atMs: completedAtMs, cancelled: stayed } = await atSource.finally(() => {
+      clearInterval(polling);
+      clearTimeout(timer);
+    });
+    if (stayed) return { completedAtMs, stayed, account: () => this.#account(), guest: async () => this.guest };
     await atDestination;
     return { completedAtMs, account: () => this.#account(), guest: () => openGuest(this.#destination) };
+  }
+
+  /** As libvirt does it: the pass that begins second has the pages that were written during the first. */
+  #behindFirstPass(act: () => void): void {
+    this.#source.qmp.onEvent(({ event, data }) => {
+      if (event === 'MIGRATION_PASS' && data['pass'] === SECOND_PASS) act();
+    });
   }
 
   async #switchToPostcopy(): Promise<void> {
@@ -122,9 +139,11 @@ class QemuPair implements Pair {
 
   async #account(): Promise<OwnAccount> {
     const source = await this.#source.qmp.execute('query-migrate');
-    const destination = await this.#destination.qmp.execute('query-migrate');
+    // That of a guest that stayed has ended.
+    const destination = await this.#destination.qmp.execute('query-migrate').catch(() => undefined);
     const info = parseMigrationInfo(source);
-    return { ...info, raw: { source, destination } };
+    const rounds = this.#plan.postcopy === 'at once' ? undefined : info.syncs - 1;
+    return { ...info, rounds, raw: { source, destination } };
   }
 
   async dispose(): Promise<void> {
@@ -133,14 +152,21 @@ class QemuPair implements Pair {
   }
 }
 
-/** performance.now() of the moment at which this end says that the migration is complete. */
-function completion(qemu: QemuProcess): Promise<number> {
-  const end = new Promise<number>((resolve, reject) => {
+interface Completion {
+  /** performance.now() */
+  atMs: number;
+  cancelled: boolean;
+}
+
+/** The moment at which this end says that the migration is complete, or cancelled if it may be. */
+function completion(qemu: QemuProcess, mayBeCancelled = false): Promise<Completion> {
+  const end = new Promise<Completion>((resolve, reject) => {
     qemu.qmp.onEvent(({ event, data }) => {
       if (event !== 'MIGRATION') return;
       const status = String(data['status']);
-      if (status === 'completed') resolve(performance.now());
-      if (FAILED.has(status)) reject(new Error(`QEMU's migration ended as ${status}`));
+      const cancelled = mayBeCancelled && status === 'cancelled';
+      if (status === 'completed' || cancelled) resolve({ atMs: performance.now(), cancelled });
+      else if (FAILED.has(status)) reject(new Error(`QEMU's migration ended as ${status}`));
     });
     void qemu.ended.then(() => reject(new Error('QEMU ended during the migration')));
   });

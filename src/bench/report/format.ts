@@ -13,7 +13,10 @@ export const FIGURES: readonly { field: keyof Figures; label: string; kind: Figu
   { field: 'ownDowntimeMs', label: "downtime, the system's own", kind: 'ms' },
   { field: 'longestStallMs', label: 'longest stall', kind: 'ms' },
   { field: 'switchStallMs', label: 'stall at the switch-over', kind: 'ms' },
+  { field: 'standstillMs', label: 'standstill, by its work', kind: 'ms' },
   { field: 'clockLostMs', label: "time the guest's clock lost", kind: 'ms' },
+  { field: 'rounds', label: 'rounds before the hand-over', kind: 'count' },
+  { field: 'moved', label: 'moved (1) or stayed (0)', kind: 'count' },
   { field: 'faults', label: 'demand faults, as counted', kind: 'count' },
   { field: 'faultWaitMeanUs', label: 'fault wait, mean', kind: 'us' },
   { field: 'faultWaitP50Us', label: 'fault wait, p50', kind: 'us' },
@@ -68,6 +71,7 @@ export function formatPrice(ratio: number | undefined): string {
 const AGAINST: Record<Target['against'], string> = {
   'qemu-preempt': 'vs QEMU with preempt',
   qemu: 'vs QEMU without',
+  'qemu-multifd': 'vs QEMU with multifd',
   fixed: '',
 };
 
@@ -87,7 +91,8 @@ export function formatTargetValue({ value, unit }: Target): string {
 }
 
 export function formatTargetLimit({ limit, unit }: Target): string {
-  return unit === 'ratio' ? `<= 1/${Math.round(1 / limit)}` : `<= ${limit} ${unit}`;
+  if (unit !== 'ratio') return `<= ${limit} ${unit}`;
+  return limit < 1 ? `<= 1/${Math.round(1 / limit)}` : `<= ${limit}`;
 }
 
 /** Below 1 as a fraction of 1, as the targets are set. */
@@ -95,7 +100,8 @@ function formatRatio(value: number): string {
   return value < 1 ? `1/${(1 / value).toFixed(1)}` : value.toFixed(2);
 }
 
-export function formatMet({ met }: Target): string {
+export function formatMet({ met, rounds }: Target): string {
   if (met === undefined) return '-';
-  return met ? 'met' : 'MISSED';
+  const word = met ? 'met' : 'MISSED';
+  return rounds === undefined ? word : `${word} (${rounds.within} of ${rounds.of} rounds)`;
 }

@@ -30,7 +30,7 @@ function scenarioText(scenario: ScenarioResult): string {
   return `\n${scenario.title}\n${formatTable([['', ...systems, ...(isPriced ? ['TLS, of plain'] : [])], ...rows])}${failed.join('')}`;
 }
 
-function targetsText(targets: Target[]): string {
+export function targetsText(targets: Target[]): string {
   const rows = targets.map((target) => [
     target.title,
     againstText(target),

@@ -28,6 +28,8 @@ function material(more: Partial<Material> = {}): Material {
       memory: { beforeBytes: 150 * MIB, peakBytes: 155 * MIB, tcpPeakBytes: MIB },
     },
     totalMs: 35,
+    stayed: false,
+    pagesLeft: [],
     clockLostUs: 100,
     ...more,
   };

@@ -17,7 +17,7 @@ it('has every order of pages for each guest and link', () => {
   const scenarios = prefetchScenarios(2);
   expect(new Set(scenarios.map(({ name }) => name)).size).toBe(3 * 2 * PREFETCH_POLICIES.length);
   for (const { workload, systems } of scenarios) {
-    expect(workload).toMatchObject({ cpus: 2, rate: expect.any(Number), prefetch: expect.any(String) });
+    expect(workload).toMatchObject({ cpus: 2, rate: expect.any(Number), migrate: { prefetch: expect.any(String) } });
     expect(systems).toEqual(['postcopy']);
   }
 });

@@ -66,10 +66,17 @@ describe('QMP', () => {
 });
 
 test('query-migrate is read as far as it is there', () => {
-  const ram = { transferred: 10, remaining: 4096, normal: 7, 'postcopy-requests': 3, duplicate: 5 };
+  const ram = {
+    transferred: 10,
+    remaining: 4096,
+    normal: 7,
+    'postcopy-requests': 3,
+    duplicate: 5,
+    'dirty-sync-count': 2,
+  };
   const info = { status: 'completed', 'total-time': 900, downtime: 2, 'setup-time': 1, ram };
   expect(parseMigrationInfo(info)).toEqual({
-    ...{ totalMs: 900, downtimeMs: 2, wireBytes: 10, remaining: 4096, faults: 3, dataPages: 7 },
+    ...{ totalMs: 900, downtimeMs: 2, wireBytes: 10, remaining: 4096, faults: 3, dataPages: 7, syncs: 2 },
   });
   expect(parseMigrationInfo({ status: 'setup' })).toMatchObject({ totalMs: 0, remaining: 0 });
 });

@@ -37,10 +37,20 @@ test('some are picked by name', () => {
 });
 
 test('orders of pages are compared with postcopy alone', () => {
-  const { scenarios, systems, prefetch } = parse({ prefetch: true, cpus: '2' });
-  expect([prefetch, systems]).toEqual([true, ['postcopy']]);
+  const { scenarios, systems, compares } = parse({ prefetch: true, cpus: '2' });
+  expect([compares, systems]).toEqual(['prefetch', ['postcopy']]);
   expect(scenarios.map(({ name }) => name)).toContain('hotcold-1g-auto');
-  expect(parse().prefetch).toBe(false);
+  expect(parse().compares).toBe('systems');
+});
+
+test('modes are compared in all of their scenarios, or in some', () => {
+  const { scenarios, compares } = parse({ modes: true, cpus: '2' });
+  expect(compares).toBe('modes');
+  expect(scenarios).toHaveLength(12);
+  expect(scenarios.every(({ workload }) => workload.cpus === 2)).toBe(true);
+  const some = parse({ modes: true, scenario: ['hybrid-1g', 'busy-stop'] }).scenarios;
+  expect(some.map(({ name }) => name)).toEqual(['busy-stop', 'hybrid-1g']);
+  expect(() => parse({ modes: true, scenario: ['warm'] })).toThrow("'warm' is none of pre-copy-loopback");
 });
 
 test('a machine of threads takes more vCPUs, and is measured alone', () => {
