@@ -186,7 +186,7 @@ class Trial {
     if (!('error' in end) && end.summary.status !== 'completed') throw new Error('migrate says that the VM is here');
     const { passed } = this.#network!;
     if (!passed.arrived.has('commit')) return this.#goneWithSource();
-    const here = passed.sent.has('complete') ? 'whole' : await this.#arrived();
+    const here = passed.sent.has('complete') && passed.toldKnown ? 'whole' : await this.#arrived();
     if (here === 'never ran') return this.#goneWithSource();
     if (here === 'whole') return this.#moved();
     const outcome = passed.toldKnown ? 'runs short' : 'halted';

@@ -36,7 +36,8 @@ export function mayEndAs(passed: Passed, killed: End | undefined): Outcome[] {
 /** What the destination was told is all that it can know. */
 function ofDeadSource({ sent, arrived, toldKnown }: Passed): Outcome[] {
   if (!arrived.has('commit')) return ['gone with its source'];
-  if (sent.has('complete')) return ['moved'];
+  // One that has all of it is sure of its guest only when it has heard that the source knows.
+  if (sent.has('complete')) return toldKnown ? ['moved'] : ['halted'];
   const ran: Outcome[] = toldKnown ? ['moved', 'runs short'] : ['halted'];
   // It may still have given the guest back.
   return sent.has('running') ? ran : [...ran, 'gone with its source'];

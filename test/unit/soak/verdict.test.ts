@@ -39,6 +39,7 @@ test('the source is dead', () => {
   expect(mayEndAs(passed('pushing'), 'source')).toEqual(['moved', 'runs short']);
   expect(mayEndAs(lost('pushing', { toldKnown: true }), 'source')).toEqual(['moved', 'runs short']);
   expect(mayEndAs(lost('complete'), 'source')).toEqual(['moved']);
+  expect(mayEndAs(lost('complete', { toldKnown: false }), 'source')).toEqual(['halted']);
 });
 
 test('the destination is dead', () => {
