@@ -12,7 +12,7 @@ import { RUNS } from '../../support/manual-runs.js';
 const source = (path: string): string => readFileSync(join(projectRoot, 'test', path), 'utf8');
 
 /** Code that every run of test/lab/debian.test.ts goes through, and what in it runs each step. */
-const TAKEN_BY: Record<DebianStep, { file: string; calledAs?: string }> = {
+const TAKEN_BY: Record<DebianStep, { file: string; calledAs?: string; calledBy?: string }> = {
   system: { file: 'support/lab/debian-image.ts' },
   settings: { file: 'support/lab/debian-image.ts' },
   disk: { file: 'support/lab/debian-image.ts' },
@@ -22,7 +22,7 @@ const TAKEN_BY: Record<DebianStep, { file: string; calledAs?: string }> = {
   receive: { file: 'support/lab/debian-vm.ts', calledAs: 'vm.receive(' },
   migrate: { file: 'support/lab/debian-vm.ts', calledAs: 'vm.move(' },
   status: { file: 'support/lab/debian-vm.ts', calledAs: 'vm.status(' },
-  stop: { file: 'support/lab/debian-vm.ts', calledAs: 'vm.stop(' },
+  stop: { file: 'support/lab/debian-vm.ts', calledAs: 'vm.stop(', calledBy: 'expectWholeAfterPowerOff(' },
 };
 
 describe.each(DEBIAN_STEPS.map((step, index) => [step, index] as const))('step %s of the tutorial', (step, index) => {
@@ -34,9 +34,11 @@ describe.each(DEBIAN_STEPS.map((step, index) => [step, index] as const))('step %
   });
 
   test('is run by the lab', () => {
-    const { file, calledAs } = TAKEN_BY[step];
+    const { file, calledAs, calledBy } = TAKEN_BY[step];
     expect(source(file)).toContain(`debianStep('${step}'`);
-    if (calledAs !== undefined) expect(source('lab/debian.test.ts')).toContain(calledAs);
+    if (calledAs === undefined) return;
+    if (calledBy !== undefined) expect(source('support/lab/debian-unharmed.ts')).toContain(calledAs);
+    expect(source('lab/debian.test.ts')).toContain(calledBy ?? calledAs);
   });
 
   test('is a shell script', () => {
