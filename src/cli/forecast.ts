@@ -53,7 +53,7 @@ export async function forecastCommand(
     return { link, modes, recommended: recommend(modes) };
   });
   if (options.json === true) printJson(output, { name, measured, forecasts });
-  else output.out(forecastText(name, measured, forecasts));
+  else output.out(`${forecastText(name, measured, forecasts)}\n`);
   return EXIT_OK;
 }
 

@@ -308,6 +308,7 @@ it('limit changes the rate of a migration, and lifts its limit', async () => {
 describe('forecast', () => {
   it('is for common links if nothing is known of the one to be', async () => {
     const { code, stdout, stderr } = await call('forecast', 'vm1', '--seconds', '1');
+    expect(stdout).toMatch(/[^\n]\n$/);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(vm.calls).toEqual(['measure 1']);
     expect(stdout).toMatch(/^vm1 has 512 MiB of data, and has written 7\.8 MiB of it in 2(\.0)? s/);
