@@ -3,9 +3,8 @@
  * them costs it a fault in the kernel once, as in the rounds of a migration; it runs as before when this is over.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { harmlessly } from '../basics/harmless.js';
 import { whileWanted } from '../basics/while-wanted.js';
-import type { DirtyLog } from '../machine/dirty-log.js';
+import { LogReader } from '../machine/log-reader.js';
 import type { Machine } from '../machine/machine.js';
 import { PageBitmap } from '../memory/page-bitmap.js';
 import { pagesFor } from '../memory/page-size.js';
@@ -20,8 +19,6 @@ type Measured = Pick<Machine, 'memory' | 'beginDirtyLog' | 'cpus' | 'xsaveBytes'
 
 export class MeasureWrites {
   readonly #unwanted = new AbortController();
-  /** What the log is being asked: it may be ended once it has answered. */
-  #asked: Promise<unknown> = Promise.resolve();
   #over: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -43,22 +40,19 @@ export class MeasureWrites {
   }
 
   async #measure(signal: AbortSignal): Promise<WriteMeasure> {
-    const begun = this.machine.beginDirtyLog();
+    const reader = new LogReader(this.machine);
     try {
-      return await this.#follow(await this.#ask(signal, begun), signal);
+      return await this.#follow(reader, signal);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
     } finally {
-      await this.#asked.catch(() => {});
-      await begun.then(
-        (log) => harmlessly('ending the log of what a guest writes', () => log.end()),
-        () => {}, // thrown above
-      );
+      await reader.end();
     }
   }
 
-  async #follow(log: DirtyLog, signal: AbortSignal): Promise<WriteMeasure> {
+  async #follow(reader: LogReader, signal: AbortSignal): Promise<WriteMeasure> {
+    const log = await reader.begin(signal);
     const { memory, cpus, xsaveBytes } = this.machine;
     const pages = pagesFor(memory.bytes);
     const all = new PageBitmap(pages);
@@ -67,19 +61,14 @@ export class MeasureWrites {
     let from = startedAt;
     for (const part of SPANS) {
       await delay(part * this.seconds * 1000, undefined, { signal });
-      const dirty = await this.#ask(signal, log.collect());
+      const dirty = await reader.collect(log, signal);
       const now = native.monotonicMicros();
       all.add(dirty);
       written.push({ ms: (now - from) / 1000, pages: pagesIn(dirty) });
       from = now;
     }
     written.push({ ms: (from - startedAt) / 1000, pages: all.count });
-    const data = await this.#ask(signal, memory.findDataExtents());
+    const data = await whileWanted(signal, memory.findDataExtents());
     return { pages, dataPages: pagesIn(data), cpus, xsaveBytes, written };
-  }
-
-  async #ask<Answer>(signal: AbortSignal, answer: Promise<Answer>): Promise<Answer> {
-    this.#asked = answer;
-    return whileWanted(signal, answer);
   }
 }

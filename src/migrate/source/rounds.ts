@@ -8,7 +8,6 @@
  * another channel.
  */
 import { whileWanted } from '../../basics/while-wanted.js';
-import { harmlessly } from '../../basics/harmless.js';
 import { within } from '../../basics/within.js';
 import { PostcopyError } from '../../errors.js';
 import { PageBitmap } from '../../memory/page-bitmap.js';
@@ -16,6 +15,7 @@ import { pagesFor } from '../../memory/page-size.js';
 import { pagesIn } from '../../memory/ram-map.js';
 import { native } from '../../native.js';
 import type { DirtyLog } from '../../machine/dirty-log.js';
+import { LogReader } from '../../machine/log-reader.js';
 import type { Machine } from '../../machine/machine.js';
 import type { RateLimit } from '../flow/rate-limit.js';
 import { WriteHistory } from '../prefetch/write-history.js';
@@ -47,9 +47,7 @@ export class Rounds implements RoundFigures {
   readonly #sent: PageBitmap;
   /** What the guest wrote in each of them. */
   readonly #written: WriteHistory;
-  #log: DirtyLog | undefined;
-  /** What the log is being asked. */
-  #asked: Promise<unknown> = Promise.resolve();
+  readonly #reader: LogReader;
   readonly #startedAt = native.monotonicMicros();
   #endedAt: number | undefined;
   #collectedAt = 0;
@@ -73,6 +71,7 @@ export class Rounds implements RoundFigures {
     this.#pages = pagesFor(machine.memory.bytes);
     this.#sent = new PageBitmap(this.#pages);
     this.#written = new WriteHistory(this.#pages);
+    this.#reader = new LogReader(machine);
   }
 
   /**
@@ -81,10 +80,7 @@ export class Rounds implements RoundFigures {
    * with.
    */
   async run(signal: AbortSignal, roundTripMicros: () => number): Promise<void> {
-    const log = await this.#ask(
-      signal,
-      this.machine.beginDirtyLog().then((begun) => (this.#log = begun)),
-    );
+    const log = await this.#reader.begin(signal);
     this.#collectedAt = native.monotonicMicros();
     let added = this.#add(await whileWanted(signal, this.machine.memory.findDataExtents()));
     let wroteBack = false;
@@ -112,8 +108,9 @@ export class Rounds implements RoundFigures {
    * now, as fast as that goes: a page that the guest waits for is not held back.
    */
   async settle(signal: AbortSignal): Promise<Settled> {
-    if (this.#log === undefined) throw new PostcopyError('INTERNAL', 'the guest was stopped before its rounds');
-    const written = this.#log.collectNow();
+    const { log } = this.#reader;
+    if (log === undefined) throw new PostcopyError('INTERNAL', 'the guest was stopped before its rounds');
+    const written = log.collectNow();
     this.channels.addCopies(written);
     const uncopied = this.channels.takeUncopied();
     const data = PageBitmap.of(this.#pages, this.machine.memory.dataExtents(0, this.#pages));
@@ -145,11 +142,8 @@ export class Rounds implements RoundFigures {
   }
 
   /** What the guest writes need not be told any more. It runs as before, if it does; never rejects. */
-  async end(): Promise<void> {
-    await this.#asked.catch(() => {});
-    const log = this.#log;
-    this.#log = undefined;
-    harmlessly('ending the log of what a guest writes', () => log?.end());
+  end(): Promise<void> {
+    return this.#reader.end();
   }
 
   get shown(): RoundFigures['shown'] {
@@ -198,18 +192,12 @@ export class Rounds implements RoundFigures {
   }
 
   async #collect(log: DirtyLog, signal: AbortSignal): Promise<Uint32Array> {
-    const dirty = await this.#ask(signal, log.collect());
+    const dirty = await this.#reader.collect(log, signal);
     const now = native.monotonicMicros();
     this.#written.add(dirty);
     this.#dirtyPagesPerSecond = Math.round((pagesIn(dirty) / Math.max(1, now - this.#collectedAt)) * 1e6);
     this.#collectedAt = now;
     return dirty;
-  }
-
-  /** What is asked of the log is waited for by end(), whoever has given it up. */
-  async #ask<Answer>(signal: AbortSignal, answer: Promise<Answer>): Promise<Answer> {
-    this.#asked = answer;
-    return whileWanted(signal, answer);
   }
 
   /** How long the guest would stand still if these pages were sent then. */

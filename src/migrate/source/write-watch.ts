@@ -4,9 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { harmlessly } from '../../basics/harmless.js';
-import { whileWanted } from '../../basics/while-wanted.js';
 import { pagesFor } from '../../memory/page-size.js';
-import type { DirtyLog } from '../../machine/dirty-log.js';
+import { LogReader } from '../../machine/log-reader.js';
 import type { Machine } from '../../machine/machine.js';
 import { native } from '../../native.js';
 import type { MigrateOptions } from '../options.js';
@@ -24,8 +23,6 @@ export function watchOf({ mode, prefetch, watch }: MigrateOptions): number | und
 }
 
 export class WriteWatch {
-  /** What the log is being asked. */
-  #asked: Promise<unknown> = Promise.resolve();
   #over: Promise<unknown> = Promise.resolve();
   #isOn = false;
   /** What came of it, if the host could tell. */
@@ -60,35 +57,26 @@ export class WriteWatch {
 
   async #watch(signal: AbortSignal): Promise<WriteHistory> {
     this.#isOn = true;
-    const begun = this.machine.beginDirtyLog();
+    const reader = new LogReader(this.machine);
     try {
-      return await this.#follow(await this.#ask(signal, begun), signal);
+      return await this.#follow(reader, signal);
     } finally {
-      await this.#asked.catch(() => {});
-      await begun.then(
-        (log) => harmlessly('ending the log of what a guest writes', () => log.end()),
-        () => {}, // told by run()
-      );
+      await reader.end();
       this.#isOn = false;
     }
   }
 
-  async #follow(log: DirtyLog, signal: AbortSignal): Promise<WriteHistory> {
+  async #follow(reader: LogReader, signal: AbortSignal): Promise<WriteHistory> {
+    const log = await reader.begin(signal);
     const history = new WriteHistory(pagesFor(this.machine.memory.bytes));
     const ms = this.seconds * 1000;
     const startedAt = native.monotonicMicros();
     const elapsedMs = () => (native.monotonicMicros() - startedAt) / 1000;
     for (let left = ms; left > 0; left = ms - elapsedMs()) {
       await delay(Math.min(left, ms / SPANS), undefined, { signal });
-      history.add(await this.#ask(signal, log.collect()));
+      history.add(await reader.collect(log, signal));
     }
     this.found = { ms: elapsedMs(), pages: history.count };
     return history;
-  }
-
-  /** The log may be ended once it has answered, whoever has given it up. */
-  async #ask<Answer>(signal: AbortSignal, answer: Promise<Answer>): Promise<Answer> {
-    this.#asked = answer;
-    return whileWanted(signal, answer);
   }
 }
