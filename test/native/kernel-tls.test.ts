@@ -1,25 +1,14 @@
 /** TLS of a TCP connection in the kernel: tried where it has it, refused clearly where it has not or the arguments are wrong. */
 import { expect, onTestFinished, test } from 'vitest';
-import { native, type Socket } from '../../src/native.js';
-import { PATIENCE_MS, readable } from './threads.js';
+import { native } from '../../src/native.js';
+import { connected } from './connected.js';
+import { PATIENCE_MS } from './threads.js';
 
 const SECRET_BYTES = 28;
 const secret = (fill: number) => new Uint8Array(SECRET_BYTES).fill(fill);
 
-/** Both ends of a TCP connection. */
-async function connected(): Promise<[Socket, Socket]> {
-  const listener = new native.Socket('listen', '127.0.0.1', 0);
-  const client = new native.Socket('connect', '127.0.0.1', listener.port, PATIENCE_MS);
-  await readable(listener.fd);
-  const server = new native.Socket('adopt', listener.accept());
-  onTestFinished(() => {
-    for (const socket of [listener, client, server]) socket.close();
-  });
-  return [client, server];
-}
-
 test('both ends go on with what they have agreed on, or the kernel cannot', async () => {
-  const [one, other] = await connected();
+  const { client: one, server: other } = await connected();
   const begin = () => {
     native.encryptInKernel(one.fd, secret(1), 3, secret(2), 5);
     native.encryptInKernel(other.fd, secret(2), 5, secret(1), 3);

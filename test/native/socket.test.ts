@@ -1,19 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { native, POLLIN, POLLOUT, type NativeMemory, type Socket } from '../../src/native.js';
+import { connected } from './connected.js';
 import { next, PATIENCE_MS, readable, startWorker } from './threads.js';
 
 const PAGE = 4096;
-
-async function connected(): Promise<{ client: Socket; server: Socket; listener: Socket }> {
-  const listener = new native.Socket('listen', '127.0.0.1', 0);
-  const client = new native.Socket('connect', '127.0.0.1', listener.port, PATIENCE_MS);
-  await readable(listener.fd);
-  const server = new native.Socket('adopt', listener.accept());
-  onTestFinished(() => {
-    for (const socket of [listener, client, server]) socket.close();
-  });
-  return { client, server, listener };
-}
 
 const send = (socket: Socket, ...bytes: number[]) => socket.send(Uint8Array.from(bytes), 0, bytes.length);
 
